@@ -1,0 +1,63 @@
+//! What each CPU counts for each interface.
+//!
+//! One element of the counters' array belongs to one CPU and one interface: element
+//! `cpu × rows + row`. Row 0 is for an interface that the agent did not name.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::reason;
+
+/// Packets and octets. A metered packet has its IP octets, an ignored one its frame's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Octets.
+    pub octets: u64,
+}
+
+/// The counters of one CPU for one interface, two cache lines.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Counters {
+    /// Every packet that reached the program.
+    pub seen: Count,
+    /// Not metered, by [`reason::Ignored`].
+    pub ignored: [Count; reason::IGNORED.len()],
+    /// Metered and lost, by [`reason::Lost`].
+    pub lost: [Count; reason::LOST.len()],
+    /// Handed to the ring buffer.
+    pub overflow: Count,
+    /// Zero.
+    pub pad: [u64; 4],
+}
+
+/// What a CPU remembers between packets, one cache line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct CpuState {
+    /// 0: none asked for yet; [`NO_PARTITION`]: none was left; else the partition's number + 1.
+    pub partition: u32,
+    /// ifIndex of the packet before.
+    pub ingress: u32,
+    /// Row of that interface.
+    pub row: u32,
+    /// Packets that may still use `now`.
+    pub credit: u32,
+    /// Jiffy in which `now` was read.
+    pub jiffy: u64,
+    /// Time that serves the packets of this jiffy, nanoseconds of CLOCK_MONOTONIC.
+    pub now: u64,
+    /// Zero.
+    pub pad: [u64; 4],
+}
+
+/// [`CpuState::partition`] of a CPU that came too late for one.
+pub const NO_PARTITION: u32 = u32::MAX;
+
+/// Rows of counters for each CPU: interfaces that one agent can meter, and row 0.
+pub const ROWS: u32 = 256;
+
+const _: () = assert!(size_of::<Counters>() == 128);
+const _: () = assert!(size_of::<CpuState>() == 64);

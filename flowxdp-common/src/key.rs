@@ -1,0 +1,60 @@
+//! What makes a flow: the key's words, as the XDP program compares them and as the agent reads them.
+
+use bytemuck::{Pod, Zeroable};
+
+/// The part of the key that both IP versions have, 12 octets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct Rest {
+    /// Source port (high two octets on the wire) and destination port, in network byte order.
+    ///
+    /// ICMP and ICMPv6: source 0, destination type × 256 + code. Later fragments and protocols
+    /// without ports: 0 and 0.
+    pub ports: [u8; 4],
+    /// IANA protocol number; for IPv6 the first next header that is not a walked extension header.
+    pub protocol: u8,
+    /// IPv4 type of service or IPv6 traffic class.
+    pub tos: u8,
+    /// Outer VLAN identifier, 12 bits; 0 for none and for a priority tag.
+    pub vlan: u16,
+    /// ifIndex of the interface that the packet came in on.
+    pub ingress: u32,
+}
+
+impl Rest {
+    /// Source port.
+    #[inline(always)]
+    pub const fn source_port(&self) -> u16 {
+        u16::from_be_bytes([self.ports[0], self.ports[1]])
+    }
+
+    /// Destination port, or ICMP type × 256 + code.
+    #[inline(always)]
+    pub const fn destination_port(&self) -> u16 {
+        u16::from_be_bytes([self.ports[2], self.ports[3]])
+    }
+}
+
+/// Key of an IPv4 flow, 20 octets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct KeyV4 {
+    /// Source address, then destination address, as on the wire.
+    pub addresses: [u8; 8],
+    /// Ports, protocol, type of service, VLAN, ingress interface.
+    pub rest: Rest,
+}
+
+/// Key of an IPv6 flow, 44 octets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct KeyV6 {
+    /// Source address, then destination address, as on the wire.
+    pub addresses: [u8; 32],
+    /// Ports, protocol, traffic class, VLAN, ingress interface.
+    pub rest: Rest,
+}
+
+const _: () = assert!(size_of::<Rest>() == 12);
+const _: () = assert!(size_of::<KeyV4>() == 20);
+const _: () = assert!(size_of::<KeyV6>() == 44);

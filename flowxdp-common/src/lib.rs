@@ -1,0 +1,35 @@
+//! The contract between the XDP program and the agent: what lies in shared memory, and who writes it.
+//!
+//! Everything here is read by two programs that are compiled apart, so every type is `#[repr(C)]`,
+//! made of integers only (no `bool`, `Option` or enum), explicitly padded, and its size and offsets
+//! are asserted at compile time.
+//!
+//! - [`key`]: what makes a flow; the words that both sides compare.
+//! - [`slot`]: one entry of the flow table and its states.
+//! - [`overflow`]: what travels over the ring buffer when a window of the table is full.
+//! - [`reason`]: every reason for which a packet is not in a flow record.
+//! - [`counter`]: what each CPU counts for each interface.
+//! - [`meta`]: what a replayed frame carries in front of it.
+//! - [`switch`]: constants that are set when the program is loaded.
+//! - [`names`]: names of maps and programs.
+//!
+//! Byte order: addresses and ports stay as they were on the wire; everything else is in the order of
+//! the machine, since both sides run on the same one.
+//!
+//! Architecture invariant: only the CPU that owns a slot writes it while it is live, and the XDP
+//! program is the only writer of counters. The agent writes a slot's state alone, and only
+//! `LIVE → RETIRED` and `RETIRED → FREE`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod counter;
+pub mod key;
+pub mod meta;
+pub mod names;
+pub mod overflow;
+pub mod reason;
+pub mod slot;
+pub mod switch;
+
+/// Version of everything in this crate that two programs share. A change of any layout raises it.
+pub const LAYOUT_VERSION: u32 = 1;

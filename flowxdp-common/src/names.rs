@@ -1,0 +1,24 @@
+//! Names of the programs, maps and load-time constants in the eBPF object.
+
+/// The XDP program.
+pub const PROGRAM: &str = "flowxdp";
+/// The same program for packets in more than one buffer (`xdp.frags`, Linux 5.18).
+pub const PROGRAM_FRAGS: &str = "flowxdp_frags";
+/// IPv4 flow table: ARRAY of [`crate::slot::SlotV4`], mapped by the agent.
+pub const FLOWS_V4: &str = "FLOWS_V4";
+/// IPv6 flow table: ARRAY of [`crate::slot::SlotV6`], mapped by the agent.
+pub const FLOWS_V6: &str = "FLOWS_V6";
+/// ARRAY of [`crate::counter::Counters`], mapped by the agent.
+pub const COUNTERS: &str = "COUNTERS";
+/// ARRAY of [`crate::counter::CpuState`], one for each possible CPU.
+pub const CPUS: &str = "CPUS";
+/// HASH from ifIndex to row of the counters.
+pub const ROWS: &str = "ROWS";
+/// ARRAY of one u32: partitions that were given out.
+pub const TAKEN: &str = "TAKEN";
+/// Ring buffer of [`crate::overflow::Event`].
+pub const OVERFLOW: &str = "OVERFLOW";
+/// Load-time constant: the hash's seed, [`crate::switch::SEED_WORDS`] random u64.
+pub const SEED: &str = "SEED";
+/// Load-time constant: [`crate::switch::Switch`].
+pub const SWITCH: &str = "SWITCH";

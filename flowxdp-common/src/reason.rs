@@ -1,0 +1,54 @@
+//! The one table of reasons for which a packet is not in a flow record.
+//!
+//! The counter's place, the name in the books and the sentence in the manual all come from here.
+
+/// A row: its name in the books and what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Name in `status`, in JSON and in logs.
+    pub name: &'static str,
+    /// One sentence for the manual.
+    pub sentence: &'static str,
+}
+
+/// A packet that the metering process does not meter, by index into [`IGNORED`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ignored {
+    /// No IPv4 or IPv6 packet where the parser looks for one.
+    NotIp = 0,
+    /// A header is not wholly in the captured octets or inside the IP packet.
+    Truncated = 1,
+    /// A header contradicts itself or the frame.
+    Malformed = 2,
+}
+
+/// Reasons for ignoring, counted by the XDP program per interface.
+pub const IGNORED: [Reason; 3] = [
+    Reason {
+        name: "not_ip",
+        sentence: "The frame carries no IPv4 or IPv6 packet behind at most two VLAN tags, a PPPoE session or eight MPLS labels.",
+    },
+    Reason {
+        name: "truncated",
+        sentence: "A header up to the ports or the ICMP type is not wholly in the captured octets, or not wholly inside the IP packet.",
+    },
+    Reason {
+        name: "malformed",
+        sentence: "A header contradicts itself or the frame: version, header length, total length, or more than eight IPv6 extension headers.",
+    },
+];
+
+/// A metered packet that no flow record will show, counted by the XDP program, by index into [`LOST`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lost {
+    /// Neither a slot nor room in the ring buffer.
+    RingBufferFull = 0,
+}
+
+/// Reasons for losing a packet in the kernel, counted per interface.
+pub const LOST: [Reason; 1] = [Reason {
+    name: "ring_buffer_full",
+    sentence: "The flow's window of the table was full, and so was the ring buffer to the agent.",
+}];

@@ -1,0 +1,75 @@
+//! One entry of the flow table: a flow's key, counters and state.
+//!
+//! States: [`FREE`] → [`LIVE`] (XDP program) → [`RETIRED`] (agent) → [`FREE`] (agent). A slot is
+//! written as a whole by the CPU that owns its partition, its state last; between `RETIRED` and
+//! `FREE`, once a grace period has passed, nobody but the agent touches it.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::key::{KeyV4, KeyV6};
+
+/// No flow; the owning CPU may open one here.
+pub const FREE: u32 = 0;
+/// A flow that packets are added to.
+pub const LIVE: u32 = 1;
+/// A flow that the agent is about to read for the last time; no packet matches it.
+pub const RETIRED: u32 = 2;
+
+/// Slots that one look-up may touch, counted from the flow's home slot.
+///
+/// Each partition has `WINDOW` − 1 slots more than homes, so that a window never wraps.
+pub const WINDOW: u32 = 8;
+
+/// Declares a slot: the key first, then the same counters for both IP versions.
+macro_rules! slot {
+    ($(#[$doc:meta])* $name:ident, $key:ty, $pad:literal) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+        pub struct $name {
+            /// The flow key.
+            pub key: $key,
+            /// OR of the low 12 bits of octets 12 and 13 of the TCP headers (RFC 9293, RFC 9565).
+            pub tcp_flags: u16,
+            /// Smallest IPv4 TTL or IPv6 hop limit.
+            pub ttl_min: u8,
+            /// Largest IPv4 TTL or IPv6 hop limit.
+            pub ttl_max: u8,
+            /// Packets.
+            pub packets: u64,
+            /// IP octets: IPv4 total length, IPv6 40 + payload length.
+            pub octets: u64,
+            /// First packet, nanoseconds of CLOCK_MONOTONIC; in a replay of the capture's clock.
+            pub first: u64,
+            /// Last packet, same clock.
+            pub last: u64,
+            /// Smallest IP length; 65,535 stands for that and more.
+            pub length_min: u16,
+            /// Largest IP length; 65,535 stands for that and more.
+            pub length_max: u16,
+            /// [`FREE`], [`LIVE`] or [`RETIRED`]; written last.
+            pub state: u32,
+            /// Zero.
+            pub pad: [u64; $pad],
+        }
+    };
+}
+
+slot!(
+    /// An IPv4 flow: exactly one cache line of 64 octets.
+    SlotV4, KeyV4, 0
+);
+slot!(
+    /// An IPv6 flow: 96 octets, two cache lines wherever it starts.
+    SlotV6, KeyV6, 1
+);
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<SlotV4>() == 64);
+    assert!(offset_of!(SlotV4, packets) == 24);
+    assert!(offset_of!(SlotV4, state) == 60);
+    assert!(size_of::<SlotV6>() == 96);
+    assert!(offset_of!(SlotV6, packets) == 48);
+    assert!(offset_of!(SlotV6, state) == 84);
+};
