@@ -5,4 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod pace;
 pub mod record;
+pub mod session;
+pub mod wire;
