@@ -1,0 +1,98 @@
+//! What can be wrong with a capture file, and where.
+
+use std::io;
+
+const SUPPORTED: &str = "Ethernet (1), raw IP (12, 14, 101, 228, 229), Linux cooked (113, 276), \
+                         PPP (9, 50) and BSD loopback (0, 108) are";
+
+/// An error of a capture file; its text is one line that names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The file could not be opened.
+    #[error("{file}: {error}")]
+    Open {
+        /// Path of the file.
+        file: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file is not a capture, is damaged, or cannot be read on.
+    #[error("{file}: at octet {offset}: {fault}")]
+    At {
+        /// Path of the file.
+        file: String,
+        /// Where the packet or block with the fault begins, counted from 0.
+        offset: u64,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A packet whose link type has no Ethernet twin. A [`Reader`](super::Reader) finds this
+    /// first and says where.
+    #[error("link type {link} is not supported: {SUPPORTED}")]
+    LinkType {
+        /// LINKTYPE value.
+        link: u32,
+    },
+}
+
+/// What is wrong with a capture file.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The magic number is neither of pcap nor of pcapng.
+    #[error("not a pcap or pcapng capture ({})", guess(begins))]
+    NotACapture {
+        /// The first octets of the file, at most four.
+        begins: Vec<u8>,
+    },
+    /// A version that this reader does not know.
+    #[error("{format} version {major}.{minor} is not supported")]
+    Version {
+        /// pcap or pcapng.
+        format: &'static str,
+        /// Major version.
+        major: u16,
+        /// Minor version.
+        minor: u16,
+    },
+    /// The file ends where more octets must follow.
+    #[error("the file is cut inside the {0} that begins here")]
+    Cut(&'static str),
+    /// A captured length above [`MAX_CAPTURED`](super::MAX_CAPTURED).
+    #[error(
+        "a captured length of {length} octets; {} is the most that a packet can have",
+        super::MAX_CAPTURED
+    )]
+    TooLong {
+        /// The length in the file.
+        length: u32,
+    },
+    /// A block that contradicts itself or the blocks in front of it.
+    #[error("malformed block: {0}")]
+    Block(&'static str),
+    /// A link type that cannot be metered.
+    #[error("link type {link} is not supported: {SUPPORTED}")]
+    LinkType {
+        /// LINKTYPE value.
+        link: u32,
+    },
+    /// The file could not be read on.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Says what a file that is no capture looks like.
+fn guess(begins: &[u8]) -> String {
+    match begins {
+        [] => "the file is empty".into(),
+        [0x1f, 0x8b, ..] => "it is compressed with gzip: decompress it first".into(),
+        [0x28, 0xb5, 0x2f, 0xfd] => "it is compressed with zstd: decompress it first".into(),
+        [0xfd, b'7', b'z', b'X'] => "it is compressed with xz: decompress it first".into(),
+        [0xa1, 0xb2, 0xcd, 0x34] | [0x34, 0xcd, 0xb2, 0xa1] => {
+            "it is the modified pcap of Linux 2.2: convert it with editcap".into()
+        }
+        other => {
+            let hex: Vec<String> = other.iter().map(|octet| format!("{octet:02x}")).collect();
+            format!("it begins with {}", hex.join(" "))
+        }
+    }
+}
