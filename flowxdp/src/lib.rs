@@ -1,1 +1,6 @@
 //! x
+
+pub mod collector_url;
+pub mod units;
+
+pub mod capture;
