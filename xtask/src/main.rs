@@ -1,1 +1,73 @@
-fn main() {}
+//! The project's jobs, as `cargo xtask JOB`. This file only dispatches: each job has a file of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod build;
+mod demo;
+mod netns;
+mod process;
+mod run;
+mod setup;
+mod shell;
+mod stop;
+mod sudo;
+mod test;
+
+/// Jobs of the FlowXDP project. What is missing on this machine is installed, and said.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Subcommand)]
+enum Job {
+    /// Install what is missing to build the agent: compiler components and bpf-linker
+    Setup,
+    /// Build the release agent
+    Build,
+    /// Build the agent and run it with the given arguments
+    Run {
+        /// Arguments of flowxdp
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Show the agent on a small network in namespaces: its flows, and its books beside the kernel's counters
+    Demo {
+        /// The part that needs root, with the agent that was built
+        #[arg(long, hide = true, value_name = "AGENT")]
+        inside: Option<PathBuf>,
+    },
+    /// Formats, lints and every test; what needs root comes last
+    Test(test::Options),
+    /// Measure nanoseconds per packet of the XDP program
+    Bench {
+        /// Arguments of the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().job {
+        Job::Setup => setup::toolchain(),
+        Job::Build => build::run(),
+        Job::Run { arguments } => run::run(&arguments),
+        Job::Demo { inside: None } => demo::run(),
+        Job::Demo { inside: Some(agent) } => demo::inside(&agent),
+        Job::Test(options) => test::run(&options),
+        Job::Bench { arguments } => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(stop::exit_code())
+        }
+    }
+}

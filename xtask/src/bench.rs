@@ -1,0 +1,18 @@
+//! `cargo xtask bench`: builds the benchmark of the XDP program and becomes it, as root.
+
+use std::os::unix::process::CommandExt;
+
+use anyhow::{Context, Result};
+
+use crate::{build, setup, shell, sudo};
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    setup::toolchain()?;
+    let mut cargo = shell::cargo(&["build", "--release", "--locked", "--package", "flowxdp-tests"]);
+    cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);
+    let built = build::executables(&mut cargo)?;
+    let bench = built.into_iter().next().context("cargo built the benchmark and names no executable")?;
+    let mut command = sudo::command(&bench.path, "the benchmark loads XDP programs", &[])?;
+    let error = command.args(arguments).exec();
+    Err(error).with_context(|| format!("cannot run {}", bench.path.display()))
+}

@@ -1,0 +1,128 @@
+//! Finds what a job needs and this machine lacks, installs it and says so.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{shell, sudo};
+
+/// The linker of eBPF objects. 0.10 is the series whose LLVM is that of the pinned compiler.
+const LINKER: &str = "0.10.3";
+const LINKER_SERIES: &str = "0.10.";
+
+/// A program, and the Debian package that has it.
+pub(crate) type Package = (&'static str, &'static str);
+
+/// For the namespaces of the demo.
+pub(crate) const DEMO: &[Package] = &[("ip", "iproute2")];
+
+/// For the tests that need root: namespaces, traffic, and the collectors that judge.
+pub(crate) const JUDGES: &[Package] = &[
+    ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
+    ("nfcapd", "nfdump"),
+    ("nfdump", "nfdump"),
+    ("nfacctd", "pmacct"),
+    ("tshark", "tshark"),
+];
+
+/// The pinned compiler's components and the eBPF linker.
+pub(crate) fn toolchain() -> Result<()> {
+    let sysroot = shell::text(Command::new("rustc").args(["--print", "sysroot"]).current_dir(shell::root()))?;
+    let source = std::path::Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core");
+    let mut missing = Vec::new();
+    if !source.is_dir() {
+        missing.push("rust-src");
+    }
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !shell::succeeds(&mut shell::cargo(&[tool, "--version"])) {
+            missing.push(component);
+        }
+    }
+    if !missing.is_empty() {
+        println!("setup: installing the compiler's components {}", missing.join(", "));
+        let mut command = Command::new("rustup");
+        command.args(["component", "add"]).args(&missing).current_dir(shell::root());
+        by_hand(&mut command)?;
+    }
+    linker()
+}
+
+fn linker() -> Result<()> {
+    let found =
+        Command::new("bpf-linker").arg("--version").output().ok().filter(|output| output.status.success());
+    let version = found.as_ref().map(|output| String::from_utf8_lossy(&output.stdout));
+    let version = version.as_deref().and_then(|text| text.split_whitespace().nth(1));
+    let mut install = shell::cargo(&["install", "bpf-linker", "--version", LINKER, "--locked"]);
+    match version {
+        Some(version) if version.starts_with(LINKER_SERIES) => Ok(()),
+        // Not ours to replace: another project on this machine may need it.
+        Some(version) => bail!(
+            "bpf-linker {version} is installed and the pinned compiler needs {LINKER_SERIES}x: run `{}`",
+            shell::show(&install)
+        ),
+        None => {
+            println!("setup: installing bpf-linker {LINKER}, which takes a few minutes");
+            by_hand(&mut install)
+        }
+    }
+}
+
+/// The Debian packages of the programs that are not there.
+pub(crate) fn packages(wanted: &[Package]) -> Result<()> {
+    let absent = |wanted: &[Package]| -> Vec<Package> {
+        wanted.iter().copied().filter(|(program, _)| shell::find(program).is_none()).collect()
+    };
+    let missing = absent(wanted);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+    if shell::find("apt-get").is_none() {
+        bail!(
+            "these programs are missing, and this is no Debian to install them on: {}",
+            programs.join(", ")
+        );
+    }
+    let mut names: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    names.sort_unstable();
+    names.dedup();
+    println!("setup: installing the Debian packages {}", names.join(", "));
+    let stale = !have_lists();
+    if stale {
+        apt_get(&["update"])?;
+    }
+    let install: Vec<&str> =
+        ["install", "--yes", "--no-install-recommends"].into_iter().chain(names).collect();
+    if let Err(error) = apt_get(&install) {
+        if stale {
+            return Err(error);
+        }
+        // Old lists name packages that the archive has replaced since.
+        apt_get(&["update"])?;
+        apt_get(&install)?;
+    }
+    match absent(wanted).first() {
+        None => Ok(()),
+        Some((program, package)) => bail!("package {package} is installed and has no program {program}"),
+    }
+}
+
+/// Whether `apt-get update` ever ran here.
+fn have_lists() -> bool {
+    std::fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| {
+        entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+    })
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let noninteractive = [("DEBIAN_FRONTEND", "noninteractive".into())];
+    let mut command = sudo::command("apt-get", &format!("apt-get {}", arguments.join(" ")), &noninteractive)?;
+    command.arg("--quiet").args(arguments).stdin(std::process::Stdio::null());
+    by_hand(&mut command)
+}
+
+/// Runs a command; when it fails, the error says what to run by hand.
+fn by_hand(command: &mut Command) -> Result<()> {
+    shell::check(command).with_context(|| format!("cannot install; run by hand: {}", shell::show(command)))
+}

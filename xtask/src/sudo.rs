@@ -1,0 +1,46 @@
+//! Root for the steps that need it: directly as root, through sudo as a plain user.
+
+use std::ffi::{OsStr, OsString};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// Whether this process is root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A command that runs as root, with the environment variables that it is given here. As a plain user
+/// this says what sudo is for; without sudo it is an error that says what to run.
+pub(crate) fn command<P: AsRef<OsStr>>(
+    program: P,
+    why: &str,
+    environment: &[(&str, OsString)],
+) -> Result<Command> {
+    let program = program.as_ref();
+    if is_root() {
+        let mut command = Command::new(program);
+        command.envs(environment.iter().cloned());
+        return Ok(command);
+    }
+    if shell::find("sudo").is_none() {
+        bail!("{why} needs root, and there is no sudo here: run the same command as root");
+    }
+    println!("sudo: {why}");
+    let mut command = Command::new("sudo");
+    // sudo drops most of the environment, so what the program needs goes through env(1).
+    command.arg("--");
+    if !environment.is_empty() {
+        command.arg("env");
+        for (name, value) in environment {
+            let mut pair = OsString::from(name);
+            pair.push("=");
+            pair.push(value);
+            command.arg(pair);
+        }
+    }
+    command.arg(program);
+    Ok(command)
+}
