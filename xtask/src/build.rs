@@ -26,6 +26,8 @@ pub(crate) fn agent() -> Result<PathBuf> {
 pub(crate) struct Executable {
     /// Name of the target.
     pub(crate) name: String,
+    /// Whether it is tests, and not a program.
+    pub(crate) is_test: bool,
     /// The file.
     pub(crate) path: PathBuf,
     /// Folder of its package, where cargo would run it.
@@ -45,6 +47,7 @@ pub(crate) fn executables(command: &mut Command) -> Result<Vec<Executable>> {
         let manifest = PathBuf::from(message["manifest_path"].as_str().unwrap_or_default());
         built.push(Executable {
             name: message["target"]["name"].as_str().unwrap_or_default().to_owned(),
+            is_test: message["profile"]["test"] == true,
             path: path.into(),
             package: manifest.parent().map(Into::into).unwrap_or_default(),
         });

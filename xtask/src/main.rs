@@ -10,6 +10,7 @@ mod build;
 mod demo;
 mod netns;
 mod process;
+mod registry;
 mod run;
 mod setup;
 mod shell;
@@ -51,6 +52,11 @@ enum Job {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Write the core's table of information elements from IANA's registry
+    Registry {
+        /// IANA's iana_ipfix_information_elements.xml
+        xml: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
         Job::Demo { inside: Some(agent) } => demo::inside(&agent),
         Job::Test(options) => test::run(&options),
         Job::Bench { arguments } => bench::run(&arguments),
+        Job::Registry { xml } => registry::run(&xml),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -71,11 +71,6 @@ impl Namespace {
         self.inside(move || Process::start(command))
     }
 
-    /// Runs a program inside to its end; its stdout.
-    pub(crate) fn text(&self, mut command: Command) -> Result<String> {
-        self.inside(move || shell::text(&mut command))
-    }
-
     /// `ip ARGUMENTS`, inside.
     pub(crate) fn ip(&self, arguments: &str) -> Result<()> {
         let mut command = Command::new("ip");

@@ -14,7 +14,7 @@ const TARGET: &str = "flowxdp/core/src/registry.rs";
 /// # Errors
 ///
 /// The file cannot be read, is no such registry, or the table cannot be written.
-pub fn run(xml: &Path) -> Result<()> {
+pub(crate) fn run(xml: &Path) -> Result<()> {
     let text = std::fs::read_to_string(xml).with_context(|| format!("cannot read {}", xml.display()))?;
     let table = generate(&text).with_context(|| format!("{} is not IANA's IPFIX registry", xml.display()))?;
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no folder above it")?;

@@ -32,6 +32,8 @@ pub(crate) fn show(findings: &Findings) -> Result<bool> {
     println!("{}", ended.table.stderr.trim_end());
     println!("\nThe books, shown by `flowxdp status` before the agent was stopped:\n{}", text.trim_end());
 
+    println!("\nThe agent's log, with its last books:\n{}", ended.agent.stderr.trim_end());
+
     println!("\nDo the books balance? seen = exported + queued + in table + ignored + lost");
     let mut agree = balance("while traffic ran", during);
     agree &= balance("after it", books);

@@ -1,0 +1,172 @@
+//! What ran, what it found and what was left out.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+/// Steps of a job, each with its result. A failed one does not keep the next from running.
+pub(crate) struct Tally {
+    steps: usize,
+    begun: usize,
+    lines: Vec<String>,
+    failed: Vec<String>,
+    count: Count,
+}
+
+/// Tests by result. A step that is no test run counts as one.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Count {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Tally {
+    pub(crate) fn new(steps: usize) -> Self {
+        Self { steps, begun: 0, lines: Vec::new(), failed: Vec::new(), count: Count::default() }
+    }
+
+    /// A step that holds or does not.
+    pub(crate) fn check(&mut self, name: &str, job: impl FnOnce() -> Result<()>) {
+        self.step(name, |count| {
+            job()?;
+            count.passed += 1;
+            Ok(())
+        });
+    }
+
+    /// A step that runs tests, at least one.
+    pub(crate) fn tests(&mut self, name: &str, job: impl FnOnce(&mut Count) -> Result<()>) {
+        self.step(name, |count| {
+            job(count)?;
+            match (count.passed, count.failed) {
+                (0, 0) => bail!("no test ran"),
+                (_, 0) => Ok(()),
+                (_, failed) => bail!("{failed} tests failed"),
+            }
+        });
+    }
+
+    fn step(&mut self, name: &str, job: impl FnOnce(&mut Count) -> Result<()>) {
+        self.begun += 1;
+        println!("\n[{}/{}] {name}", self.begun, self.steps);
+        let start = Instant::now();
+        let mut count = Count::default();
+        let verdict = match job(&mut count) {
+            Ok(()) => "passed",
+            Err(error) => {
+                eprintln!("xtask: {name}: {error:#}");
+                count.failed = count.failed.max(1);
+                self.failed.push(name.to_owned());
+                "FAILED"
+            }
+        };
+        let seconds = start.elapsed().as_secs();
+        let Count { passed, failed, ignored } = count;
+        self.lines.push(format!(
+            "{name:<20} {verdict:<8} {seconds:>5} s  {passed} passed, {failed} failed, {ignored} ignored"
+        ));
+        self.count.passed += passed;
+        self.count.failed += failed;
+        self.count.ignored += ignored;
+    }
+
+    /// A step that does not run, and why.
+    pub(crate) fn leave_out(&mut self, name: &str, why: &str) {
+        self.lines.push(format!("{name:<20} left out ({why})"));
+    }
+
+    /// A line for the summary.
+    pub(crate) fn say(&mut self, line: String) {
+        self.lines.push(line);
+    }
+
+    /// Shows the summary; an error when anything failed.
+    pub(crate) fn close(self) -> Result<()> {
+        println!("\nWhat ran, and what did not:");
+        for line in &self.lines {
+            println!("  {line}");
+        }
+        let Count { passed, failed, ignored } = self.count;
+        match ignored {
+            0 => println!("\n{passed} passed, {failed} failed"),
+            _ => println!("\n{passed} passed, {failed} failed, {ignored} skipped"),
+        }
+        if !self.failed.is_empty() {
+            bail!("failed: {}", self.failed.join(", "));
+        }
+        Ok(())
+    }
+}
+
+impl Count {
+    /// Runs a program that ends with libtest's lines of results, shows what it writes and adds up.
+    pub(crate) fn run(&mut self, command: &mut Command) -> Result<()> {
+        let shown = shell::show(command);
+        println!("$ {shown}");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+        let text = child.stdout.take().map(pass_on).transpose().context("cannot read the test's output")?;
+        let status = child.wait()?;
+        let failed = self.failed;
+        text.unwrap_or_default().lines().for_each(|line| self.add(line));
+        // A program may also fail before or after its tests.
+        if !status.success() && self.failed == failed {
+            self.failed += 1;
+            bail!("`{shown}` failed ({status})");
+        }
+        Ok(())
+    }
+
+    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn add(&mut self, line: &str) {
+        let Some((_, result)) = line.split_once("test result: ") else { return };
+        for part in result.split(['.', ';']) {
+            let Some((number, word)) = part.trim().split_once(' ') else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match word {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Copies a pipe to stdout as it comes, half lines too, so that a slow test shows its name.
+fn pass_on(mut pipe: impl Read) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    let mut piece = [0; 8192];
+    let mut terminal = std::io::stdout();
+    loop {
+        let length = pipe.read(&mut piece)?;
+        let read = piece.get(..length).unwrap_or_default();
+        if read.is_empty() {
+            return Ok(String::from_utf8_lossy(&text).into_owned());
+        }
+        text.extend_from_slice(read);
+        terminal.write_all(read)?;
+        terminal.flush()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds_up_what_libtest_writes() {
+        let mut count = Count::default();
+        count.add(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.31s",
+        );
+        count.add("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.00s");
+        count.add("test names::of_a_test ... ok");
+        assert_eq!((count.passed, count.failed, count.ignored), (15, 2, 1));
+    }
+}
