@@ -1,1 +1,29 @@
-//! The harness of the tests.
+//! The harness of the tests: what starts, feeds, records and judges the agent, and nothing of the agent.
+//!
+//! - [`process`], [`netns`], [`udp`]: children, network namespaces and ports, all gone after the test.
+//! - [`captures`], [`truth`]: what is replayed, and the flows that must come of it.
+//! - [`flows`], [`compare`]: records as judges read them, their sums, and the differences.
+//! - [`agent`], [`books`]: calling the agent, and the equation that its books must keep.
+//! - [`sniff`], [`pcap`]: the export as it was on the wire.
+//! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
+//! - [`handmade`]: export messages to test the judges with.
+//! - [`traffic`]: packets of an exactly known number, for tests on live interfaces.
+//!
+//! Tests named `core_*` need no root and no built agent. Those named `kernel_*` need both, and are built
+//! only with the feature `kernel`: `cargo test -p flowxdp-tests --features kernel -- --test-threads=1`.
+#![deny(unsafe_code)]
+
+pub mod agent;
+pub mod books;
+pub mod captures;
+pub mod compare;
+pub mod flows;
+pub mod handmade;
+pub mod judge;
+pub mod netns;
+pub mod pcap;
+pub mod process;
+pub mod sniff;
+pub mod traffic;
+pub mod truth;
+pub mod udp;

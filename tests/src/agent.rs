@@ -1,0 +1,94 @@
+//! The program under test: where it is, how it is called, what it answers.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::books::Books;
+use crate::netns::Netns;
+use crate::process::{Finished, Program, Running};
+
+/// How long any of its commands may take in a test.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// The export protocols that every test goes through.
+pub const PROTOCOLS: [&str; 2] = ["ipfix", "v9"];
+
+/// The agent's binary: `FLOWXDP_BIN`, or the release build in this tree.
+pub fn program() -> Result<Program> {
+    let path = std::env::var_os("FLOWXDP_BIN").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/flowxdp"),
+        PathBuf::from,
+    );
+    ensure!(path.is_file(), "{} is not there: build the agent, or set FLOWXDP_BIN", path.display());
+    Ok(Program::at(&path))
+}
+
+/// `flowxdp replay FILES --collector URL --protocol PROTOCOL --json`.
+pub fn replay<P: AsRef<Path>>(files: &[P], url: &str, protocol: &str) -> Result<Program> {
+    let replay = program()?.arg("replay").args(files.iter().map(AsRef::as_ref));
+    Ok(replay.args(["--collector", url, "--protocol", protocol, "--json"]))
+}
+
+/// The books that a replay printed last.
+pub fn books(replay: &Finished) -> Result<Books> {
+    let start = replay.stdout.find('{').with_context(|| format!("no books on stdout:\n{}", replay.stdout))?;
+    Books::parse(replay.stdout.get(start..).unwrap_or_default())
+}
+
+/// A running `flowxdp run` in a namespace, with a status socket of its own.
+pub struct Live {
+    running: Running,
+    socket: PathBuf,
+    netns: String,
+    _directory: TempDir,
+}
+
+impl Live {
+    /// Starts it with these arguments after `run`, and waits until it answers `status`.
+    pub fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let socket = directory.path().join("flowxdp.sock");
+        let run = program()?.arg("run").args(arguments).arg("--socket").arg(&socket).netns(netns);
+        let netns = netns.name().to_owned();
+        let mut live = Self { running: run.start()?, socket, netns, _directory: directory };
+        let (socket, deadline) = (live.socket.clone(), Duration::from_secs(30));
+        live.running.until(deadline, "answering", |_| Ok(status(&socket).is_ok()))?;
+        Ok(live)
+    }
+
+    /// The namespace that it runs in.
+    pub fn netns(&self) -> &str {
+        &self.netns
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.running.stderr()
+    }
+
+    /// Its books of this moment.
+    pub fn status(&self) -> Result<Books> {
+        status(&self.socket)
+    }
+
+    /// Waits until its books say something.
+    pub fn until(&mut self, limit: Duration, what: &str, ready: impl Fn(&Books) -> bool) -> Result<()> {
+        let socket = self.socket.clone();
+        self.running.until(limit, what, |_| Ok(ready(&status(&socket)?)))
+    }
+
+    /// Ends it as a service manager would, and waits.
+    pub fn stop(self) -> Result<Finished> {
+        self.running.stop(Signal::TERM, LIMIT)
+    }
+}
+
+fn status(socket: &Path) -> Result<Books> {
+    let status =
+        program()?.args(["status", "--json", "--socket"]).arg(socket).run(Duration::from_secs(20))?;
+    Books::parse(&status.success()?.stdout)
+}

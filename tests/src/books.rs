@@ -1,0 +1,175 @@
+//! The books as the agent states them in JSON, and the equation that they must keep.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// Packets and octets of one row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Octets.
+    pub octets: u64,
+}
+
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { packets: self.packets + other.packets, octets: self.octets + other.octets }
+    }
+}
+
+impl std::iter::Sum for Count {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, count| sum + count)
+    }
+}
+
+/// Rows by reason.
+pub type Reasons = BTreeMap<String, Count>;
+
+/// The books of one interface.
+#[derive(Clone, Debug, Default)]
+pub struct Interface {
+    /// All packets.
+    pub seen: Count,
+    /// Not metered, by reason.
+    pub ignored: Reasons,
+    /// Lost, by reason.
+    pub lost: Reasons,
+}
+
+/// The books of one collector.
+#[derive(Clone, Debug, Default)]
+pub struct Collector {
+    /// Sent.
+    pub exported: Count,
+    /// Records sent.
+    pub exported_records: u64,
+    /// Not sent yet.
+    pub queued: Count,
+    /// Lost, by reason.
+    pub lost: Reasons,
+}
+
+/// All books at one moment.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// All packets.
+    pub seen: Count,
+    /// In records that were sent.
+    pub exported: Count,
+    /// In records that were not sent yet.
+    pub queued: Count,
+    /// In slots of the table.
+    pub in_table: Count,
+    /// Not metered, by reason.
+    pub ignored: Reasons,
+    /// Lost, by reason.
+    pub lost: Reasons,
+    /// By interface name.
+    pub interfaces: BTreeMap<String, Interface>,
+    /// By URL.
+    pub collectors: BTreeMap<String, Collector>,
+}
+
+impl Books {
+    /// Reads the JSON object; what the contract names and the object lacks is an error.
+    pub fn parse(text: &str) -> Result<Self> {
+        let json: Value = serde_json::from_str(text).with_context(|| format!("books: {text}"))?;
+        Self::read(&json).with_context(|| format!("books: {text}"))
+    }
+
+    fn read(json: &Value) -> Result<Self> {
+        let interface = |value: &Value| {
+            Ok(Interface {
+                seen: count(value, "seen")?,
+                ignored: reasons(value, "ignored")?,
+                lost: reasons(value, "lost")?,
+            })
+        };
+        let collector = |value: &Value| {
+            let exported = value.get("exported").context("no exported")?;
+            Ok(Collector {
+                exported: count(value, "exported")?,
+                exported_records: number(exported, "records")?,
+                queued: count(value, "queued")?,
+                lost: reasons(value, "lost")?,
+            })
+        };
+        Ok(Self {
+            seen: count(json, "seen")?,
+            exported: count(json, "exported")?,
+            queued: count(json, "queued")?,
+            in_table: count(json, "in_table")?,
+            ignored: reasons(json, "ignored")?,
+            lost: reasons(json, "lost")?,
+            interfaces: members(json, "interfaces", interface)?,
+            collectors: members(json, "collectors", collector)?,
+        })
+    }
+
+    /// All that was ignored.
+    pub fn ignored_total(&self) -> Count {
+        self.ignored.values().copied().sum()
+    }
+
+    /// All that was lost.
+    pub fn lost_total(&self) -> Count {
+        self.lost.values().copied().sum()
+    }
+
+    /// Fails unless `seen = exported + queued + in table + ignored + lost`, for packets and for octets, and
+    /// unless the interfaces add up to the whole.
+    pub fn balance(&self) -> Result<()> {
+        let accounted =
+            self.exported + self.queued + self.in_table + self.ignored_total() + self.lost_total();
+        ensure!(self.seen == accounted, "seen {:?} but accounted for {accounted:?}: {self:?}", self.seen);
+        let seen: Count = self.interfaces.values().map(|interface| interface.seen).sum();
+        ensure!(seen == self.seen, "the interfaces have seen {seen:?}, the whole {:?}: {self:?}", self.seen);
+        let ignored: Count =
+            self.interfaces.values().flat_map(|interface| interface.ignored.values()).copied().sum();
+        ensure!(ignored == self.ignored_total(), "the interfaces have ignored {ignored:?}: {self:?}");
+        Ok(())
+    }
+
+    /// Fails unless everything that was metered has been sent: nothing queued, in the table or lost.
+    pub fn all_exported(&self) -> Result<()> {
+        self.balance()?;
+        let rest = self.queued + self.in_table + self.lost_total();
+        ensure!(rest == Count::default(), "not everything was exported: {self:?}");
+        for (url, collector) in &self.collectors {
+            ensure!(
+                collector.exported == self.exported,
+                "{url}: exported {:?} of {self:?}",
+                collector.exported
+            );
+        }
+        Ok(())
+    }
+}
+
+fn number(json: &Value, name: &str) -> Result<u64> {
+    json.get(name).and_then(Value::as_u64).with_context(|| format!("no number {name}"))
+}
+
+fn count(json: &Value, name: &str) -> Result<Count> {
+    let row = json.get(name).with_context(|| format!("no {name}"))?;
+    both(row).with_context(|| name.to_owned())
+}
+
+fn both(row: &Value) -> Result<Count> {
+    Ok(Count { packets: number(row, "packets")?, octets: number(row, "octets")? })
+}
+
+fn reasons(json: &Value, name: &str) -> Result<Reasons> {
+    members(json, name, both)
+}
+
+fn members<T>(json: &Value, name: &str, read: impl Fn(&Value) -> Result<T>) -> Result<BTreeMap<String, T>> {
+    let object = json.get(name).and_then(Value::as_object).with_context(|| format!("no object {name}"))?;
+    object.iter().map(|(key, value)| Ok((key.clone(), read(value).with_context(|| key.clone())?))).collect()
+}

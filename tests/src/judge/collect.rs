@@ -1,0 +1,83 @@
+//! FlowXDP's own collector, `flowxdp collect --json`, fed with the datagrams of a recording.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::Verdict;
+use crate::agent;
+use crate::flows::{Key, Record, Sums, Tuple};
+use crate::pcap::Datagram;
+use crate::udp;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the collector prints for these datagrams. Each of their senders gets a socket of its own.
+pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
+    let port = udp::free_port()?;
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut running =
+        agent::program()?.args(["collect", "--listen", &format!("udp://{to}"), "--json"]).start()?;
+    udp::until_bound(&mut running, port)?;
+    let mut senders: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
+    for (number, datagram) in datagrams.iter().enumerate() {
+        let sender = match senders.entry(datagram.from) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?),
+        };
+        sender.send_to(&datagram.payload, to)?;
+        // A buffer of default size holds more than this many of our messages.
+        if number % 32 == 31 {
+            udp::until_read(&mut running, port)?;
+        }
+    }
+    let drops = udp::until_read(&mut running, port)?;
+    let ended = running.stop(Signal::TERM, LIMIT)?.success()?;
+    let records = ended.stdout.lines().map(|line| record(line).with_context(|| line.to_owned()));
+    let mut verdict = Verdict { records: records.collect::<Result<_>>()?, findings: Vec::new() };
+    if drops != 0 {
+        verdict.findings.push(format!("the collector's socket dropped {drops} datagrams"));
+    }
+    Ok(verdict)
+}
+
+fn record(line: &str) -> Result<Record> {
+    let json: Value = serde_json::from_str(line)?;
+    let number = |name: &str| json.get(name).and_then(Value::as_u64);
+    let small =
+        |name: &str| number(name).map(|value| value & 0xff).and_then(|value| u8::try_from(value).ok());
+    let address = |v4: &str, v6: &str| -> Result<IpAddr> {
+        let text = json.get(v4).or_else(|| json.get(v6)).and_then(Value::as_str);
+        Ok(text.with_context(|| format!("neither {v4} nor {v6}"))?.parse()?)
+    };
+    let port = |name: &str| anyhow::Ok(u16::try_from(number(name).unwrap_or(0))?);
+    let tuple = Tuple {
+        src: address("sourceIPv4Address", "sourceIPv6Address")?,
+        dst: address("destinationIPv4Address", "destinationIPv6Address")?,
+        proto: small("protocolIdentifier").context("no protocolIdentifier")?,
+        sport: port("sourceTransportPort")?,
+        dport: port("destinationTransportPort")?,
+    };
+    let sums = Sums {
+        packets: number("packetDeltaCount").context("no packetDeltaCount")?,
+        octets: number("octetDeltaCount").context("no octetDeltaCount")?,
+        flags: small("tcpControlBits"),
+        first_ms: number("flowStartMilliseconds"),
+        last_ms: number("flowEndMilliseconds"),
+        min_ttl: small("minimumTTL"),
+        max_ttl: small("maximumTTL"),
+    };
+    let vlan = number("vlanId").map(u16::try_from).transpose()?;
+    Ok(Record {
+        key: Key { tuple, vlan, tos: small("ipClassOfService") },
+        sums,
+        end_reason: small("flowEndReason"),
+        ingress: number("ingressInterface").map(u32::try_from).transpose()?,
+        exported_s: None,
+    })
+}

@@ -1,0 +1,71 @@
+//! nfacctd: a third reading of the counters, from the recording of an export.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::Verdict;
+use crate::flows::{Key, Record, Sums, Tuple};
+use crate::process::Program;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Reads a recording. Its rows have no times or flags that could be relied on, and it overlooks most gaps.
+pub fn judge(recording: &Path) -> Result<Verdict> {
+    let directory = tempfile::tempdir()?;
+    let configuration = directory.path().join("nfacctd.conf");
+    let settings = format!(
+        "daemonize: false\npcap_savefile: {}\nplugins: print\n\
+         aggregate: src_host, dst_host, src_port, dst_port, proto\nprint_output: json\n\
+         plugin_buffer_size: 10240\nplugin_pipe_size: 102400000\n",
+        recording.display()
+    );
+    std::fs::write(&configuration, settings)?;
+    let ended = Program::find("nfacctd")?.arg("-f").arg(&configuration).run(LIMIT)?.success()?;
+    let mut verdict = Verdict::default();
+    for line in ended.stdout.lines() {
+        if line.starts_with('{') {
+            verdict.records.push(row(line).with_context(|| format!("nfacctd: {line}"))?);
+        }
+    }
+    let complaints = ended.stdout.lines().chain(ended.stderr.lines());
+    let complaints =
+        complaints.filter(|line| ["WARN", "ERROR", "expecting flow"].iter().any(|w| line.contains(w)));
+    verdict.findings.extend(complaints.map(|line| format!("nfacctd: {line}")));
+    Ok(verdict)
+}
+
+fn row(line: &str) -> Result<Record> {
+    let json: Value = serde_json::from_str(line)?;
+    let text = |name: &str| json.get(name).and_then(Value::as_str).with_context(|| format!("no {name}"));
+    let number = |name: &str| json.get(name).and_then(Value::as_u64).with_context(|| format!("no {name}"));
+    let tuple = Tuple {
+        src: text("ip_src")?.parse()?,
+        dst: text("ip_dst")?.parse()?,
+        proto: protocol(json.get("ip_proto").context("no ip_proto")?)?,
+        sport: u16::try_from(number("port_src")?)?,
+        dport: u16::try_from(number("port_dst")?)?,
+    };
+    let sums = Sums { packets: number("packets")?, octets: number("bytes")?, ..Sums::default() };
+    let key = Key { tuple, vlan: None, tos: None };
+    Ok(Record { key, sums, end_reason: None, ingress: None, exported_s: None })
+}
+
+/// It prints names for the protocols that it knows, and numbers, as text, for the others.
+fn protocol(value: &Value) -> Result<u8> {
+    if let Some(number) = value.as_u64() {
+        return Ok(u8::try_from(number)?);
+    }
+    let name = value.as_str().context("ip_proto is neither number nor text")?;
+    Ok(match name {
+        "icmp" => 1,
+        "igmp" => 2,
+        "tcp" => 6,
+        "udp" => 17,
+        "gre" => 47,
+        "ipv6-icmp" => 58,
+        number => number.parse().with_context(|| format!("the protocol name {number:?}"))?,
+    })
+}

@@ -1,0 +1,151 @@
+//! nfcapd and nfdump: the flows row by row, the sequence, and everything that nfcapd logs.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::Verdict;
+use crate::flows::{Key, Record, Sums, Tuple};
+use crate::netns::Netns;
+use crate::process::{Program, Running};
+use crate::udp;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Words in a line of its log that mean that something went wrong.
+const COMPLAINTS: [&str; 9] =
+    ["rror", "nexpected", "beyond", "Skip", "nvalid", "Too little", "Panic", "failed", "Abort"];
+
+/// A running nfcapd.
+pub struct Nfcapd {
+    running: Running,
+    port: u16,
+    directory: TempDir,
+}
+
+impl Nfcapd {
+    /// Starts it on a free port of the loopback, here or in a namespace, and waits until it listens.
+    pub fn start(netns: Option<&Netns>) -> Result<Self> {
+        Self::start_at(udp::free_port()?, netns)
+    }
+
+    /// The same at a given port.
+    pub fn start_at(port: u16, netns: Option<&Netns>) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let mut nfcapd = Program::find("nfcapd")?
+            .args(["-v", "-4", "-b", "127.0.0.1", "-p", &port.to_string(), "-w"])
+            .arg(directory.path())
+            // No new file within a test; a burst must fit its socket's buffer.
+            .args(["-t", "86400", "-B", "64000000"]);
+        if let Some(netns) = netns {
+            nfcapd = nfcapd.netns(netns);
+        }
+        let mut running = nfcapd.start()?;
+        udp::until_bound(&mut running, port)?;
+        running.until(Duration::from_secs(10), "started", |it| Ok(log(it).contains("Startup nfcapd")))?;
+        Ok(Self { running, port, directory })
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL for an exporter.
+    pub fn url(&self) -> String {
+        format!("udp://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it once it has read everything, and reads what it stored.
+    pub fn stop(mut self) -> Result<Verdict> {
+        let mut findings = Vec::new();
+        match udp::until_read(&mut self.running, self.port)? {
+            0 => {}
+            drops => {
+                findings.push(format!("nfcapd's own socket dropped {drops} datagrams: export is not paced"))
+            }
+        }
+        let ended = self.running.stop(Signal::TERM, LIMIT)?.success()?;
+        let summary = read_log(&format!("{}{}", ended.stdout, ended.stderr), &mut findings)?;
+        let nfdump =
+            Program::find("nfdump")?.args(["-q", "-R"]).arg(self.directory.path()).args(["-o", "pipe"]);
+        let rows = nfdump.run(LIMIT)?.success()?.stdout;
+        let rows = rows.lines().filter(|line| !line.is_empty() && *line != "No matching flows");
+        let records =
+            rows.map(|row| record(row).with_context(|| row.to_owned())).collect::<Result<Vec<_>>>()?;
+        ensure!(
+            records.len() as u64 == summary,
+            "nfcapd stored {summary} records, nfdump prints {}",
+            records.len()
+        );
+        Ok(Verdict { records, findings })
+    }
+}
+
+fn log(running: &Running) -> String {
+    format!("{}{}", running.stdout(), running.stderr())
+}
+
+/// Adds what the log complains of; hands back the number of records that it says were stored.
+fn read_log(log: &str, findings: &mut Vec<String>) -> Result<u64> {
+    let mut stored = None;
+    for line in log.lines() {
+        let Some((_, summary)) = line.strip_prefix("Ident: ").and_then(|line| line.split_once("Flows: "))
+        else {
+            if COMPLAINTS.iter().any(|word| line.contains(word)) {
+                findings.push(format!("nfcapd: {line}"));
+            }
+            continue;
+        };
+        let flows = summary.split(',').next().unwrap_or_default();
+        *stored.get_or_insert(0) += flows.trim().parse::<u64>().with_context(|| line.to_owned())?;
+        for counter in ["Sequence Errors: ", "Bad Packets: "] {
+            let value = summary.split_once(counter).with_context(|| format!("no {counter:?} in: {line}"))?.1;
+            if value.split(',').next() != Some("0") {
+                findings.push(format!("nfcapd: {line}"));
+                break;
+            }
+        }
+    }
+    stored.context("nfcapd's log has no summary")
+}
+
+/// `af|first|last|proto|sa×4|sport|da×4|dport|sas|das|in|out|flags|tos|packets|octets`.
+fn record(row: &str) -> Result<Record> {
+    let cells = row.split('|').map(str::parse).collect::<Result<Vec<u64>, _>>()?;
+    let [family, first, last, proto, rest @ ..] = cells.as_slice() else { bail!("too short") };
+    let [s0, s1, s2, s3, sport, d0, d1, d2, d3, dport, _, _, ingress, _, flags, tos, packets, octets] = rest
+    else {
+        bail!("not the 22 columns of nfdump 1.7");
+    };
+    let tuple = Tuple {
+        src: address(*family, [*s0, *s1, *s2, *s3])?,
+        dst: address(*family, [*d0, *d1, *d2, *d3])?,
+        proto: u8::try_from(*proto)?,
+        sport: u16::try_from(*sport)?,
+        dport: u16::try_from(*dport)?,
+    };
+    let sums = Sums {
+        packets: *packets,
+        octets: *octets,
+        flags: Some(u8::try_from(*flags)?),
+        first_ms: Some(*first),
+        last_ms: Some(*last),
+        min_ttl: None,
+        max_ttl: None,
+    };
+    let key = Key { tuple, vlan: None, tos: Some(u8::try_from(*tos)?) };
+    Ok(Record { key, sums, end_reason: None, ingress: Some(u32::try_from(*ingress)?), exported_s: None })
+}
+
+fn address(family: u64, words: [u64; 4]) -> Result<IpAddr> {
+    let mut bytes = [0; 16];
+    for (place, word) in bytes.chunks_mut(4).zip(words) {
+        place.copy_from_slice(&u32::try_from(word)?.to_be_bytes());
+    }
+    let [.., a, b, c, d] = bytes;
+    Ok(if family == 10 { Ipv6Addr::from(bytes).into() } else { Ipv4Addr::new(a, b, c, d).into() })
+}

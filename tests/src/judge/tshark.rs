@@ -1,0 +1,138 @@
+//! tshark: every message dissected, with the elements that nfdump does not print, and its own marks.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Verdict;
+use super::pdml::{self, Fields, Message};
+use crate::flows::{Key, Record, Sums, Tuple};
+use crate::process::Program;
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Judges the recording of an export to one UDP port.
+pub fn judge(recording: &Path, port: u16) -> Result<Verdict> {
+    let mut tshark = Program::find("tshark")?
+        .args(["-n", "-r"])
+        .arg(recording)
+        .args(["-d", &format!("udp.port=={port},cflow"), "-Y", &format!("udp.dstport=={port}"), "-T", "pdml"])
+        .start()?;
+    let status = tshark.ended(LIMIT)?;
+    ensure!(status.success(), "tshark ended with {status}: {}", tshark.stderr());
+    let document = BufReader::new(File::open(tshark.stdout_file())?);
+    let frames = pdml::read(document).with_context(|| format!("tshark: {}", tshark.stderr()))?;
+    ensure!(!frames.is_empty(), "tshark sees no datagram to port {port}");
+    let mut verdict = Verdict::default();
+    for frame in frames {
+        let number = frame.number;
+        verdict
+            .findings
+            .extend(frame.findings.into_iter().map(|finding| format!("tshark, frame {number}: {finding}")));
+        if frame.messages.is_empty() {
+            verdict.findings.push(format!("tshark, frame {number}: not an export message"));
+        }
+        for message in frame.messages {
+            for fields in &message.records {
+                let read =
+                    record(fields, &message).with_context(|| format!("frame {number}: {fields:02x?}"))?;
+                verdict.records.extend(read.map(|(record, finding)| {
+                    verdict.findings.extend(finding.map(|text| format!("frame {number}: {text}")));
+                    record
+                }));
+            }
+        }
+    }
+    Ok(verdict)
+}
+
+/// A flow record and what is odd in it; none for options data.
+fn record(fields: &Fields, message: &Message) -> Result<Option<(Record, Option<String>)>> {
+    let address =
+        |v4: &str, v6: &str| fields.get(v4).or_else(|| fields.get(v6)).map(|octets| ip(octets)).transpose();
+    let (Some(src), Some(dst)) = (address("srcaddr", "srcaddrv6")?, address("dstaddr", "dstaddrv6")?) else {
+        return Ok(None);
+    };
+    let get = |name: &str| fields.get(name).map(|octets| number(octets)).transpose();
+    let small = |name: &str| {
+        get(name).map(|value| value.map(|value| value & 0xff).and_then(|v| u8::try_from(v).ok()))
+    };
+    let port = |name: &str| anyhow::Ok(u16::try_from(get(name)?.unwrap_or(0))?);
+    let tuple = Tuple {
+        src,
+        dst,
+        proto: small("protocol")?.context("no protocol")?,
+        sport: port("srcport")?,
+        dport: port("dstport")?,
+    };
+    let vlan = get("vlanid")?.map(u16::try_from).transpose()?;
+    let sums = Sums {
+        packets: get("packets")?.context("no packets (delta)")?,
+        octets: get("octets")?.context("no octets (delta)")?,
+        flags: small("tcpflags")?,
+        first_ms: time(fields, message, "abstimestart", "timestart")?,
+        last_ms: time(fields, message, "abstimeend", "timeend")?,
+        min_ttl: small("ttl_min")?,
+        max_ttl: small("ttl_max")?,
+    };
+    let exported = message.header.get("exporttime").or_else(|| message.header.get("unix_secs"));
+    let record = Record {
+        key: Key { tuple, vlan, tos: small("tos")? },
+        sums,
+        end_reason: small("flow_end_reason")?,
+        ingress: get("inputint")?.map(u32::try_from).transpose()?,
+        exported_s: exported.map(|octets| number(octets)).transpose()?,
+    };
+    let odd = icmp_differs(fields, tuple)?;
+    Ok(Some((record, odd)))
+}
+
+/// ICMP type and code have elements of their own; they must say the same as the port.
+fn icmp_differs(fields: &Fields, tuple: Tuple) -> Result<Option<String>> {
+    let get = |name: &str| fields.get(name).map(|octets| number(octets)).transpose();
+    let whole = get("icmp_type_code_ipv4")?;
+    let icmp_type = get("icmp_ipv6_type")?.or(get("icmp_ipv4_type")?);
+    let code = get("icmp_ipv6_code")?.or(get("icmp_ipv4_code")?);
+    let said = whole.or(icmp_type.map(|icmp_type| icmp_type * 256 + code.unwrap_or(0)));
+    Ok(match (tuple.proto, said) {
+        (1 | 58, None) => Some("an ICMP record without type and code".to_owned()),
+        (1 | 58, Some(said)) if said != u64::from(tuple.dport) => {
+            Some(format!("ICMP type and code {said}, destination port {}", tuple.dport))
+        }
+        (1 | 58, Some(_)) | (_, None) => None,
+        (proto, Some(_)) => Some(format!("ICMP type and code in a record of protocol {proto}")),
+    })
+}
+
+/// Absolute milliseconds, or the header's time minus the age of the event in v9.
+fn time(fields: &Fields, message: &Message, absolute: &str, relative: &str) -> Result<Option<u64>> {
+    if let Some(octets) = fields.get(absolute) {
+        ensure!(octets.len() == 8, "{absolute} is no time in milliseconds");
+        return Ok(Some(number(octets)?));
+    }
+    let Some(event) = fields.get(relative) else { return Ok(None) };
+    let header =
+        |name: &str| number(message.header.get(name).with_context(|| format!("no {name} in the header"))?);
+    let uptime = u32::try_from(header("sysuptime")?)?;
+    // The difference is right across a wrap of the uptime.
+    let age = uptime.wrapping_sub(u32::try_from(number(event)?)?).cast_signed();
+    let at = i64::try_from(header("unix_secs")? * 1000)? - i64::from(age);
+    Ok(Some(u64::try_from(at)?))
+}
+
+fn ip(octets: &[u8]) -> Result<IpAddr> {
+    match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
+        (Ok(v4), _) => Ok(v4.into()),
+        (_, Ok(v6)) => Ok(v6.into()),
+        _ => bail!("an address of {} octets", octets.len()),
+    }
+}
+
+fn number(octets: &[u8]) -> Result<u64> {
+    ensure!(octets.len() <= 8, "a number of {} octets", octets.len());
+    Ok(octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet)))
+}

@@ -1,0 +1,271 @@
+//! A strict reader of export messages: the rules of RFC 7011 and RFC 3954 that no collector enforces.
+//!
+//! It knows lengths, counts, sequence numbers and templates, and no meaning of any element. It shares no
+//! code with the encoder. Where FlowXDP is stricter than the RFCs (no padding at all in IPFIX, sequences
+//! that begin at 0, messages below the smallest common MTU), so is it.
+
+mod data;
+mod octets;
+mod template;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use anyhow::{Result, bail, ensure};
+
+use self::octets::Octets;
+use self::template::Template;
+use super::listed;
+use crate::pcap::Recording;
+
+/// The largest message over IPv4 and over IPv6: 1500 without the headers.
+const LARGEST: (usize, usize) = (1472, 1452);
+
+/// The two protocols that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// NetFlow version 9.
+    V9,
+    /// IPFIX.
+    Ipfix,
+}
+
+/// What was counted on the way, for tests that ask whether enough was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Messages of each protocol: v9, IPFIX.
+    pub messages: (u64, u64),
+    /// Template records, options templates among them.
+    pub templates: u64,
+    /// Data records that are described by a template.
+    pub data_records: u64,
+    /// Data records that are described by an options template.
+    pub options_records: u64,
+    /// The longest run of messages with data and without their templates.
+    pub longest_without_templates: u64,
+    /// The length of the longest message.
+    pub longest_message: usize,
+}
+
+/// What is remembered of one session and observation domain.
+#[derive(Default)]
+struct Domain {
+    next_sequence: Option<u32>,
+    export_time: u32,
+    templates: HashMap<u16, Template>,
+    since_templates: u64,
+}
+
+/// The reader, with what it has found so far.
+#[derive(Default)]
+pub struct Wire {
+    domains: HashMap<(SocketAddr, SocketAddr, Protocol, u32), Domain>,
+    number: u64,
+    /// One line for each rule that was broken.
+    pub findings: Vec<String>,
+    /// What was read.
+    pub seen: Seen,
+}
+
+/// Reads a whole recording. Any finding is an error, and so is a recording without messages.
+pub fn judge(recording: &Recording) -> Result<Seen> {
+    let mut wire = Wire::default();
+    for datagram in &recording.datagrams {
+        wire.message(datagram.from, datagram.to, &datagram.payload);
+    }
+    if recording.fragments > 0 {
+        wire.findings.push(format!("{} fragments of IP packets", recording.fragments));
+    }
+    ensure!(wire.number > 0, "there is no message");
+    if !wire.findings.is_empty() {
+        bail!("wire: {}", listed(&wire.findings));
+    }
+    Ok(wire.seen)
+}
+
+/// What one message adds up to.
+#[derive(Default)]
+struct Counted {
+    templates: u64,
+    data: u64,
+    options: u64,
+    /// A set could not be read, so the next sequence number cannot be known.
+    unknown: bool,
+}
+
+impl Wire {
+    /// Reads one message of a session from one address and port to another.
+    pub fn message(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
+        self.number += 1;
+        self.seen.longest_message = self.seen.longest_message.max(message.len());
+        let largest = if to.is_ipv4() { LARGEST.0 } else { LARGEST.1 };
+        if message.len() > largest {
+            self.find(&format!("{} octets, more than {largest}", message.len()));
+        }
+        let header = match Header::read(message) {
+            Ok(header) => header,
+            Err(error) => return self.find(&error.to_string()),
+        };
+        match header.protocol {
+            Protocol::V9 => self.seen.messages.0 += 1,
+            Protocol::Ipfix => self.seen.messages.1 += 1,
+        }
+        if header.protocol == Protocol::Ipfix && usize::from(header.length_or_count) != message.len() {
+            let length = header.length_or_count;
+            self.find(&format!("the header says {length} octets, the message has {}", message.len()));
+        }
+        let session = (from, to, header.protocol, header.domain);
+        let mut domain = self.domains.remove(&session).unwrap_or_default();
+        self.header(&header, &mut domain);
+        let counted = self.sets(&header, message, &mut domain);
+        self.count(&header, &counted, &mut domain);
+        self.domains.insert(session, domain);
+    }
+
+    fn find(&mut self, what: &str) {
+        self.findings.push(format!("message {}: {what}", self.number));
+    }
+
+    fn header(&mut self, header: &Header, domain: &mut Domain) {
+        match domain.next_sequence {
+            Some(next) if header.sequence != next => {
+                self.find(&format!(
+                    "domain {}: sequence {}, expected {next}",
+                    header.domain, header.sequence
+                ));
+            }
+            None if header.sequence != 0 && domain.export_time == 0 => {
+                self.find(&format!("domain {}: the first sequence is {}", header.domain, header.sequence));
+            }
+            _ => {}
+        }
+        if header.export_time < domain.export_time {
+            self.find(&format!("export time goes back {} s", domain.export_time - header.export_time));
+        }
+        domain.export_time = header.export_time;
+    }
+
+    fn sets(&mut self, header: &Header, message: &[u8], domain: &mut Domain) -> Counted {
+        let mut counted = Counted::default();
+        let mut rest = Octets::new(message.get(header.length..).unwrap_or_default());
+        if rest.is_empty() {
+            self.find("no set at all");
+        }
+        while !rest.is_empty() {
+            let (Some(id), Some(length)) = (rest.short(), rest.short()) else {
+                self.find("stray octets after the last set");
+                break;
+            };
+            let Some(body) = usize::from(length).checked_sub(4).and_then(|length| rest.take(length)) else {
+                self.find(&format!("set {id}: length {length} is below 4 or passes the end of the message"));
+                counted.unknown = true;
+                break;
+            };
+            if header.protocol == Protocol::V9 && length % 4 != 0 {
+                self.find(&format!("set {id}: length {length} is not a multiple of 4"));
+            }
+            if let Err(error) = self.set(header.protocol, id, body, domain, &mut counted) {
+                self.find(&format!("set {id}: {error:#}"));
+            }
+        }
+        counted
+    }
+
+    fn set(
+        &mut self,
+        protocol: Protocol,
+        id: u16,
+        body: &[u8],
+        domain: &mut Domain,
+        counted: &mut Counted,
+    ) -> Result<()> {
+        if let Some(options) = protocol.template_set(id) {
+            let templates =
+                template::read(protocol, options, body, |template| counted.templates += template)?;
+            for (template_id, template) in templates {
+                let old = domain.templates.insert(template_id, template.clone());
+                ensure!(old.is_none_or(|old| old == template), "template {template_id} changed in place");
+            }
+            return Ok(());
+        }
+        ensure!(id >= 256, "the set id is reserved");
+        let Some(template) = domain.templates.get(&id) else {
+            counted.unknown = true;
+            bail!("data before its template");
+        };
+        let records = data::read(protocol, template, body)?;
+        *(if template.options { &mut counted.options } else { &mut counted.data }) += records;
+        Ok(())
+    }
+
+    fn count(&mut self, header: &Header, counted: &Counted, domain: &mut Domain) {
+        let Counted { templates, data, options, unknown } = *counted;
+        self.seen.templates += templates;
+        self.seen.data_records += data;
+        self.seen.options_records += options;
+        if templates > 0 {
+            domain.since_templates = 0;
+        } else if data + options > 0 {
+            domain.since_templates += 1;
+        }
+        self.seen.longest_without_templates = self.seen.longest_without_templates.max(domain.since_templates);
+        let records = templates + data + options;
+        if header.protocol == Protocol::V9 && !unknown && u64::from(header.length_or_count) != records {
+            self.find(&format!(
+                "the header counts {} records, the message has {records}",
+                header.length_or_count
+            ));
+        }
+        let step = match header.protocol {
+            Protocol::V9 => Some(1),
+            Protocol::Ipfix if unknown => None,
+            // A message has far fewer records than a u32 holds.
+            Protocol::Ipfix => u32::try_from(data + options).ok(),
+        };
+        domain.next_sequence = step.map(|step| header.sequence.wrapping_add(step));
+    }
+}
+
+impl Protocol {
+    /// Whether a set id stands for a template set, and if so, whether for one of options templates.
+    const fn template_set(self, id: u16) -> Option<bool> {
+        match (self, id) {
+            (Self::V9, 0) | (Self::Ipfix, 2) => Some(false),
+            (Self::V9, 1) | (Self::Ipfix, 3) => Some(true),
+            _ => None,
+        }
+    }
+}
+
+struct Header {
+    protocol: Protocol,
+    length: usize,
+    length_or_count: u16,
+    export_time: u32,
+    sequence: u32,
+    domain: u32,
+}
+
+impl Header {
+    fn read(message: &[u8]) -> Result<Self> {
+        let mut octets = Octets::new(message);
+        let version = octets.short();
+        let protocol = match version {
+            Some(9) => Protocol::V9,
+            Some(10) => Protocol::Ipfix,
+            _ => bail!("neither v9 nor IPFIX: {:02x?}", message.get(..4).unwrap_or(message)),
+        };
+        let length_or_count = octets.short();
+        if protocol == Protocol::V9 {
+            octets.word();
+        }
+        let words = (octets.word(), octets.word(), octets.word());
+        let (Some(length_or_count), (Some(export_time), Some(sequence), Some(domain))) =
+            (length_or_count, words)
+        else {
+            bail!("{} octets are no header", message.len());
+        };
+        let length = if protocol == Protocol::V9 { 20 } else { 16 };
+        Ok(Self { protocol, length, length_or_count, export_time, sequence, domain })
+    }
+}

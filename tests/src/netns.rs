@@ -1,0 +1,115 @@
+//! Network namespaces that vanish with the test, however it ends.
+//!
+//! Each has a helper shell that waits on a pipe from this process and deletes the namespace when the pipe
+//! closes: by drop, by a panic, by ^C or by a kill that leaves nobody to clean up.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use std::os::unix::process::CommandExt;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::{Finished, Program, find};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A network namespace of this test's own, with its loopback up.
+pub struct Netns {
+    name: String,
+    janitor: Child,
+}
+
+impl Netns {
+    /// Makes one; `label` is a short word for whoever looks at `ip netns` meanwhile.
+    pub fn new(label: &str) -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fx-{label}-{}-{number}", std::process::id());
+        let ip = find("ip")?;
+        Program::at(&ip).args(["netns", "add", &name]).run(LIMIT)?.success().context("making a namespace")?;
+        let janitor = Command::new("/bin/sh")
+            .args(["-c", r#"trap "" INT TERM HUP; read -r _; "$0" netns del "$1""#])
+            .arg(&ip)
+            .arg(&name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("starting the shell that removes a namespace")?;
+        let netns = Self { name, janitor };
+        netns.ip("link set lo up")?;
+        Ok(netns)
+    }
+
+    /// Its name, as `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `ip` with these words in it.
+    pub fn ip(&self, words: &str) -> Result<String> {
+        Ok(self.ip_try(words)?.success().with_context(|| format!("ip {words}"))?.stdout)
+    }
+
+    /// Runs `ip` with these words in it and hands back whatever came of it.
+    pub fn ip_try(&self, words: &str) -> Result<Finished> {
+        Program::find("ip")?.args(["-n", &self.name]).args(words.split_whitespace()).run(LIMIT)
+    }
+
+    /// Makes a veth pair that says nothing by itself: no IPv6, no addresses, both ends up.
+    pub fn veth(&self, one: &str, other: &str) -> Result<()> {
+        self.ip(&format!("link add {one} type veth peer name {other}"))?;
+        for end in [one, other] {
+            self.sysctl(&format!("net.ipv6.conf.{end}.disable_ipv6=1"))?;
+            self.ip(&format!("link set {end} up"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets a kernel parameter in it.
+    pub fn sysctl(&self, assignment: &str) -> Result<()> {
+        Program::find("sysctl")?.args(["-q", "-w", assignment]).netns(self).run(LIMIT)?.success()?;
+        Ok(())
+    }
+
+    /// The index of an interface in it.
+    pub fn index(&self, interface: &str) -> Result<u32> {
+        let shown = self.ip(&format!("-j link show {interface}"))?;
+        let json: serde_json::Value = serde_json::from_str(&shown)?;
+        let index = json.pointer("/0/ifindex").and_then(serde_json::Value::as_u64);
+        u32::try_from(index.with_context(|| format!("{interface} has no index"))?).context("ifindex")
+    }
+
+    /// One of an interface's own counters, such as `rx_packets`.
+    pub fn counter(&self, interface: &str, counter: &str) -> Result<u64> {
+        let shown = self.ip(&format!("-j -s link show {interface}"))?;
+        let json: serde_json::Value = serde_json::from_str(&shown)?;
+        let (direction, name) = counter.split_once('_').context("rx_… or tx_…")?;
+        json.pointer(&format!("/0/stats64/{direction}/{name}"))
+            .and_then(serde_json::Value::as_u64)
+            .with_context(|| format!("{interface} has no counter {counter}"))
+    }
+
+    /// Whether any XDP program is attached to an interface in it.
+    pub fn has_xdp(&self, interface: &str) -> Result<bool> {
+        let shown = self.ip(&format!("link show {interface}"))?;
+        Ok(shown.contains("xdp"))
+    }
+
+    /// Fails when anything is left attached to an interface in it.
+    pub fn expect_clean(&self, interface: &str) -> Result<()> {
+        let shown = self.ip(&format!("-d link show {interface}"))?;
+        ensure!(!shown.contains("xdp"), "something is left attached to {interface}:\n{shown}");
+        Ok(())
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        // Closing the pipe is the order to delete; wait() closes it and waits until that is done.
+        let _ = self.janitor.wait();
+    }
+}

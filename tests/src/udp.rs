@@ -1,0 +1,109 @@
+//! UDP on this machine: free ports, what a process has bound, a plain receiver.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::pcap::Datagram;
+use crate::process::{Finished, Running};
+
+/// A UDP port that nobody has, below those that the kernel gives to clients.
+pub fn free_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test binaries that run at the same time begin at different places.
+    let start = u16::try_from(std::process::id() % 9_000)?;
+    for _ in 0..1_000 {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("there is no free UDP port")
+}
+
+/// The state of one bound UDP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Octets that wait to be read.
+    pub waiting: u64,
+    /// Datagrams that the kernel dropped, because the buffer was full.
+    pub drops: u64,
+}
+
+/// Looks up a port in the network namespace of a process.
+pub fn bound(running: &Running, port: u16) -> Result<Option<Bound>> {
+    for table in ["udp", "udp6"] {
+        let path = format!("/proc/{}/net/{table}", running.pid());
+        // A kernel without IPv6 has no second table.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for line in text.lines().skip(1) {
+            let cells: Vec<&str> = line.split_whitespace().collect();
+            let (Some(local), Some(queues), Some(drops)) = (cells.get(1), cells.get(4), cells.last()) else {
+                bail!("{path}: {line}");
+            };
+            if local.ends_with(&format!(":{port:04X}")) {
+                let waiting = queues.split_once(':').context("no queues")?.1;
+                let bound = Bound { waiting: u64::from_str_radix(waiting, 16)?, drops: drops.parse()? };
+                return Ok(Some(bound));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Waits until a collector has bound its port.
+pub fn until_bound(collector: &mut Running, port: u16) -> Result<()> {
+    collector.until(Duration::from_secs(10), "listening", |it| Ok(bound(it, port)?.is_some()))
+}
+
+/// Waits until a collector has read all that was sent to it; hands back what its socket dropped.
+pub fn until_read(collector: &mut Running, port: u16) -> Result<u64> {
+    let mut drops = 0;
+    collector.until(Duration::from_secs(30), "done with reading", |it| {
+        let state = bound(it, port)?.context("the collector has closed its port")?;
+        drops = state.drops;
+        Ok(state.waiting == 0)
+    })?;
+    Ok(drops)
+}
+
+/// A receiver in the test itself.
+pub struct Inbox {
+    socket: UdpSocket,
+    at: SocketAddr,
+}
+
+impl Inbox {
+    /// Binds a free port on the loopback.
+    pub fn new() -> Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, free_port()?))?;
+        socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+        let at = socket.local_addr()?;
+        Ok(Self { socket, at })
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.at.port()
+    }
+
+    /// Receives until the exporter has ended and nothing is left.
+    pub fn during(self, mut exporter: Running, limit: Duration) -> Result<(Vec<Datagram>, Finished)> {
+        let deadline = Instant::now() + limit;
+        let (mut datagrams, mut buffer) = (Vec::new(), vec![0; 65_535]);
+        loop {
+            // Asked before the read: what is sent before the end is then in the buffer already.
+            let ended = !exporter.alive()? || Instant::now() > deadline;
+            match self.socket.recv_from(&mut buffer) {
+                Ok((length, from)) => {
+                    let payload = buffer.get(..length).unwrap_or_default().to_vec();
+                    datagrams.push(Datagram { from, to: self.at, payload });
+                }
+                Err(_) if ended => return Ok((datagrams, exporter.wait(Duration::ZERO)?)),
+                Err(_) => {}
+            }
+        }
+    }
+}
