@@ -15,3 +15,25 @@ pub struct Now {
 pub const SECOND: u64 = 1_000_000_000;
 /// Nanoseconds in one millisecond.
 pub const MILLISECOND: u64 = 1_000_000;
+
+/// The one offset between the table's clock and the time of day.
+///
+/// Both ends of a record are converted with the same offset, so that a step of the clock never makes an
+/// end precede its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WallClock {
+    /// Nanoseconds to add to the monotonic clock.
+    offset: i64,
+}
+
+impl WallClock {
+    /// The offset that holds when the two clocks show these times, nanoseconds.
+    pub fn new(monotonic: u64, wall: u64) -> Self {
+        Self { offset: wall.wrapping_sub(monotonic).cast_signed() }
+    }
+
+    /// Milliseconds since 1970, rounded down, for a time of the monotonic clock.
+    pub fn wall_ms(self, monotonic: u64) -> u64 {
+        monotonic.saturating_add_signed(self.offset) / MILLISECOND
+    }
+}

@@ -9,9 +9,18 @@
 //! A message counts as sent, in the sequence and in the timing of templates, once it was polled. If
 //! the socket refuses it, the caller keeps it and sends the same octets later, before any other.
 
+mod layout;
+mod queue;
+mod resend;
+
+use self::layout::Layout;
+use self::queue::Queue;
+use self::resend::{Due, Resend};
 use crate::clock::{Now, SECOND};
+use crate::facts::uptime;
 use crate::record::{FlowRecord, RecordTotal};
 pub use crate::wire::Protocol;
+use crate::wire::{Header, Writer};
 
 /// What a session needs to know before the first record.
 #[derive(Clone, Debug)]
@@ -79,11 +88,24 @@ pub struct Message {
     pub templates_only: bool,
 }
 
+/// Milliseconds in one second.
+const MS: u64 = 1000;
+
+/// Buffers kept for reuse: more than a caller has on the way at once.
+const SPARE_BUFFERS: usize = 64;
+
 /// The state of one collector's session.
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
-    queued: RecordTotal,
+    layout: Layout,
+    queue: Queue,
+    resend: Resend,
+    /// IPFIX: data records in messages polled so far, modulo 2^32 (RFC 7011 section 3.1).
+    /// v9: messages polled so far, modulo 2^32 (RFC 3954 section 5.1).
+    sequence: u32,
+    /// Export time of the last message, seconds since 1970.
+    export_secs: u64,
     spare: Vec<Vec<u8>>,
 }
 
@@ -94,13 +116,24 @@ impl Session {
     ///
     /// [`SessionError`] if `max_message` cannot hold the templates or one record, or is above 65,535.
     pub fn new(config: SessionConfig) -> Result<Self, SessionError> {
-        Ok(Self { config, queued: RecordTotal::default(), spare: Vec::new() })
+        Ok(Self {
+            layout: Layout::new(config.protocol, config.max_message)?,
+            queue: Queue::default(),
+            resend: Resend::new(config.template_interval, config.template_messages),
+            sequence: 0,
+            // A sysUptime below zero would read as one of 49 days.
+            export_secs: match config.protocol {
+                Protocol::Ipfix => 0,
+                Protocol::V9 => config.system_start_ms.div_ceil(MS),
+            },
+            spare: Vec::new(),
+            config,
+        })
     }
 
     /// Queues one record. The queue has no bound of its own: see [`Session::queued`].
     pub fn push(&mut self, record: &FlowRecord, now: Now) {
-        let _ = now;
-        self.queued.count(record);
+        self.queue.push(record, now.monotonic);
     }
 
     /// The next message that is ready, if any: queued records fill one, the oldest of them has
@@ -108,27 +141,114 @@ impl Session {
     ///
     /// Call it until it gives `None`: templates may come first as a message of their own.
     pub fn poll_message(&mut self, now: Now, flush: bool) -> Option<Message> {
-        let _ = (now, flush, &self.config);
-        None
+        let deadline = self.poll_timeout()?;
+        if !flush && now.monotonic < deadline {
+            return None;
+        }
+        Some(match self.resend.due(now.monotonic) {
+            Due::No => self.data_message(now, false),
+            Due::Again if self.layout.templates_leave_room() => self.data_message(now, true),
+            Due::First | Due::Again => self.template_message(now),
+        })
     }
 
     /// When [`Session::poll_message`] will have a message without a further push: monotonic
-    /// nanoseconds, in the past if it has one already, `None` while nothing is queued.
+    /// nanoseconds, not in the future if it has one already, `None` while nothing is queued.
     pub fn poll_timeout(&self) -> Option<u64> {
-        None
+        let oldest = self.queue.oldest()?;
+        let full = self.layout.is_full(&self.queue.counts());
+        Some(if full { oldest } else { oldest.saturating_add(self.config.linger) })
     }
 
     /// Records that were pushed and not polled.
     pub const fn queued(&self) -> RecordTotal {
-        self.queued
+        self.queue.total()
     }
 
     /// Starts anew towards the collector, after it was away or its address changed: templates go out
     /// again before any more data. The sequence goes on, and the queue stays.
-    pub fn restart(&mut self) {}
+    pub fn restart(&mut self) {
+        self.resend.restart();
+    }
 
     /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
     pub fn recycle(&mut self, message: Message) {
-        self.spare.push(message.bytes);
+        if self.spare.len() < SPARE_BUFFERS {
+            self.spare.push(message.bytes);
+        }
     }
+
+    fn template_message(&mut self, now: Now) -> Message {
+        let mut writer = self.writer();
+        self.write_templates(&mut writer);
+        self.resend.sent(now.monotonic, true);
+        self.finish(writer, now, 0, RecordTotal::default())
+    }
+
+    fn data_message(&mut self, now: Now, templates: bool) -> Message {
+        let counts = self.queue.plan(&self.layout, templates);
+        let mut writer = self.writer();
+        if templates {
+            self.write_templates(&mut writer);
+            self.resend.sent(now.monotonic, false);
+        } else {
+            self.resend.followed();
+        }
+        let (mut total, mut latest_ms) = (RecordTotal::default(), 0);
+        for (kind, (&count, template)) in counts.iter().zip(self.layout.templates()).enumerate() {
+            if count == 0 {
+                continue;
+            }
+            writer.set(template.id(), |set| {
+                for record in self.queue.take(kind, count) {
+                    template.encode(&record, self.config.system_start_ms, set.next());
+                    total.count(&record);
+                    latest_ms = latest_ms.max(record.end_ms);
+                }
+            });
+        }
+        self.queue.sent(total);
+        self.finish(writer, now, latest_ms, total)
+    }
+
+    fn writer(&mut self) -> Writer {
+        let buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.config.max_message));
+        Writer::new(self.config.protocol, buffer)
+    }
+
+    fn write_templates(&self, writer: &mut Writer) {
+        writer.set(self.config.protocol.template_set(), |set| {
+            for template in self.layout.templates() {
+                template.describe(set.next());
+            }
+        });
+    }
+
+    /// Completes a message that holds `total` and whose latest record ends at `latest_ms`.
+    fn finish(&mut self, writer: Writer, now: Now, latest_ms: u64, total: RecordTotal) -> Message {
+        self.export_secs = self.export_secs.max(now.wall_ms / MS);
+        if self.config.protocol == Protocol::V9 {
+            // v9 says seconds where its records say milliseconds: collectors take UNIX Secs and
+            // sysUptime for one instant, and records that end after it for future ones.
+            self.export_secs = self.export_secs.max(latest_ms.div_ceil(MS));
+        }
+        let bytes = writer.finish(&Header {
+            export_secs: modulo_32(self.export_secs),
+            uptime_ms: uptime(self.export_secs.saturating_mul(MS), self.config.system_start_ms),
+            sequence: self.sequence,
+            domain: self.config.observation_domain,
+        });
+        let counted = match self.config.protocol {
+            Protocol::Ipfix => total.records,
+            Protocol::V9 => 1,
+        };
+        self.sequence = self.sequence.wrapping_add(modulo_32(counted));
+        Message { bytes, total, templates_only: total.records == 0 }
+    }
+}
+
+/// Sequence numbers and export times wrap at 2^32 (RFC 7011 section 3.1; that of time is in 2106).
+#[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what the protocol says")]
+const fn modulo_32(n: u64) -> u32 {
+    n as u32
 }

@@ -1,6 +1,16 @@
 //! Messages as octets: what IPFIX (RFC 7011) and NetFlow v9 (RFC 3954) have in common.
+//!
+//! A message is a header and sets (v9: "Export Packet" and "FlowSet"). All numbers are in network byte
+//! order. Nobody counts ahead: the length of a set is patched when the set is finished, and the header
+//! when the message is.
+
+mod ipfix;
+mod v9;
 
 use std::fmt;
+
+/// Octets of a set's header: set id and length (RFC 7011 section 3.3.2, RFC 3954 section 5.2).
+const SET_HEADER: usize = 4;
 
 /// An export protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,4 +28,107 @@ impl fmt::Display for Protocol {
             Self::V9 => "NetFlow v9",
         })
     }
+}
+
+impl Protocol {
+    /// Octets of the message header.
+    pub(crate) const fn header(self) -> usize {
+        match self {
+            Self::Ipfix => ipfix::HEADER,
+            Self::V9 => v9::HEADER,
+        }
+    }
+
+    /// The id of a template set.
+    pub(crate) const fn template_set(self) -> u16 {
+        match self {
+            Self::Ipfix => ipfix::TEMPLATE_SET,
+            Self::V9 => v9::TEMPLATE_FLOWSET,
+        }
+    }
+
+    /// Octets of a set whose records have `records` octets: with header and padding.
+    pub(crate) const fn set(self, records: usize) -> usize {
+        (SET_HEADER + records).next_multiple_of(match self {
+            Self::Ipfix => ipfix::ALIGNMENT,
+            Self::V9 => v9::ALIGNMENT,
+        })
+    }
+}
+
+/// What a message header says beside version, length and count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    /// Export time, seconds since 1970.
+    pub(crate) export_secs: u32,
+    /// v9: milliseconds since system start at `export_secs`.
+    pub(crate) uptime_ms: u32,
+    /// IPFIX: data records sent before; v9: messages sent before.
+    pub(crate) sequence: u32,
+    /// Observation domain id or source id.
+    pub(crate) domain: u32,
+}
+
+/// Writes one message.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    protocol: Protocol,
+    bytes: Vec<u8>,
+    /// Records of all kinds, templates too.
+    records: u16,
+}
+
+impl Writer {
+    /// Starts a message in `buffer`, whose content is thrown away.
+    pub(crate) fn new(protocol: Protocol, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(protocol.header(), 0);
+        Self { protocol, bytes: buffer, records: 0 }
+    }
+
+    /// Writes one set: `fill` gives its records, at least one.
+    pub(crate) fn set(&mut self, id: u16, fill: impl FnOnce(&mut Records<'_>)) {
+        let start = self.bytes.len();
+        self.bytes.extend(id.to_be_bytes());
+        self.bytes.extend([0; 2]);
+        let body = self.bytes.len();
+        fill(&mut Records { bytes: &mut self.bytes, count: &mut self.records });
+        // Padding is zeros and counts in the set's length (RFC 7011 section 3.3.1, RFC 3954 section 5.2).
+        let length = self.protocol.set(self.bytes.len() - body);
+        self.bytes.resize(start + length, 0);
+        self.bytes[start + 2..body].copy_from_slice(&low_16(length).to_be_bytes());
+    }
+
+    /// Finishes the message: patches the header.
+    pub(crate) fn finish(mut self, header: &Header) -> Vec<u8> {
+        match self.protocol {
+            Protocol::Ipfix => ipfix::write_header(&mut self.bytes, header),
+            Protocol::V9 => v9::write_header(&mut self.bytes, self.records, header),
+        }
+        self.bytes
+    }
+}
+
+/// The records of a set that is being written.
+pub(crate) struct Records<'a> {
+    bytes: &'a mut Vec<u8>,
+    count: &'a mut u16,
+}
+
+impl Records<'_> {
+    /// Counts one record, which the caller appends to the octets that it gets.
+    #[inline]
+    pub(crate) fn next(&mut self) -> &mut Vec<u8> {
+        *self.count += 1;
+        self.bytes
+    }
+}
+
+/// A length or count as the 16 bits that the protocols have for it.
+///
+/// Never cuts: no message is above 65,535 octets, and everything counted is inside one.
+#[expect(clippy::cast_possible_truncation, reason = "a session refuses larger messages")]
+pub(crate) const fn low_16(n: usize) -> u16 {
+    debug_assert!(n <= 0xffff);
+    n as u16
 }

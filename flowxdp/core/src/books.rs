@@ -1,0 +1,113 @@
+//! The books: `seen = exported + queued + in table + ignored + lost`, for packets and octets.
+//!
+//! "Seen" is counted by the XDP program before anything else is; every other term is counted where
+//! the packet is. So the two sides are independent, and the equation can fail.
+//!
+//! While packets arrive, both sides cannot be read at one instant. A snapshot therefore reads the
+//! counters of "seen" twice: before everything else (and waits until no program that was running then
+//! is running still), and after everything else. Every packet that the first reading counted is then in
+//! one of the terms, and no term holds one that the second did not count. The sum of the terms lies
+//! between the two and is what "seen" was at an instant in between: that is what [`Books::seen`] shows.
+//! If the sum lay outside, the nearer of the two readings is shown, and the equation fails visibly. The
+//! two readings are in [`Books::bracket`]; without traffic they are equal.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::record::{RecordTotal, Total};
+
+/// One snapshot. The JSON form is part of the interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Books {
+    /// Packets that reached the program.
+    pub seen: Total,
+    /// Handed to the collector that is furthest behind.
+    pub exported: Total,
+    /// Retired, and on the way to that collector.
+    pub queued: Total,
+    /// In the flow table, the agent's own included.
+    pub in_table: Total,
+    /// Not metered, by reason.
+    pub ignored: BTreeMap<String, Total>,
+    /// Metered and not in a record that left, by reason.
+    pub lost: BTreeMap<String, Total>,
+    /// By interface.
+    pub interfaces: BTreeMap<String, Interface>,
+    /// By collector.
+    pub collectors: BTreeMap<String, Collector>,
+    /// The two readings of "seen".
+    pub bracket: Bracket,
+}
+
+/// The readings of "seen" before and after the rest of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bracket {
+    /// Before.
+    pub before: Total,
+    /// After.
+    pub after: Total,
+}
+
+/// The part of the books that the kernel keeps for each interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Interface {
+    /// Packets that came in here.
+    pub seen: Total,
+    /// Not metered.
+    pub ignored: Total,
+    /// Metered and lost in the kernel.
+    pub lost: Total,
+    /// Not metered, by reason.
+    pub ignored_by_reason: BTreeMap<String, Total>,
+}
+
+/// The part of the books that belongs to one collector: retired = exported + queued + lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Collector {
+    /// Handed to the kernel for this collector.
+    pub exported: RecordTotal,
+    /// Waiting.
+    pub queued: RecordTotal,
+    /// Given up, over all reasons.
+    pub lost: RecordTotal,
+    /// Sent again after a break that left their delivery uncertain.
+    pub perhaps_twice: RecordTotal,
+    /// Given up, by reason.
+    pub lost_by_reason: BTreeMap<String, RecordTotal>,
+}
+
+impl Books {
+    /// Closes the snapshot: takes the terms of the collector that is furthest behind, and "seen" from the bracket.
+    pub fn close(&mut self, bracket: Bracket) {
+        self.bracket = bracket;
+        if let Some(slowest) = self.collectors.values().min_by_key(|collector| collector.exported.packets) {
+            self.exported = slowest.exported.total();
+            self.queued = slowest.queued.total();
+            for (reason, lost) in &slowest.lost_by_reason {
+                *self.lost.entry(reason.clone()).or_default() += lost.total();
+            }
+        }
+        let sum = self.sum();
+        self.seen = Total {
+            packets: sum.packets.clamp(bracket.before.packets, bracket.after.packets),
+            octets: sum.octets.clamp(bracket.before.octets, bracket.after.octets),
+        };
+    }
+
+    /// Everything that was seen, by where it went.
+    pub fn sum(&self) -> Total {
+        let mut sum = self.exported;
+        sum += self.queued;
+        sum += self.in_table;
+        for total in self.ignored.values().chain(self.lost.values()) {
+            sum += *total;
+        }
+        sum
+    }
+
+    /// Whether the equation holds, for packets and for octets.
+    pub fn balance(&self) -> bool {
+        self.sum() == self.seen
+    }
+}

@@ -1,0 +1,174 @@
+//! Which slots are due, and why; and the three steps in which they leave the table.
+//!
+//! 1. [`Retirement::mark`] sets every due slot from LIVE to RETIRED: no further packet matches it.
+//! 2. The caller waits for one grace period: no program that saw LIVE is running any more.
+//! 3. [`Retirement::collect`] reads the final counters and sets FREE.
+//!
+//! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
+
+use flowxdp_common::slot::{FREE, LIVE, RETIRED};
+
+use crate::{
+    record::EndReason,
+    slots::{FIN_OR_RST, Part, Slot},
+};
+
+/// The idle and the active timeout, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A flow without a packet for so long is over.
+    pub idle: u64,
+    /// A flow that goes on for so long is exported and goes on in a new record.
+    pub active: u64,
+}
+
+impl Timeouts {
+    /// When a flow is due, and why: the timeout that comes first, as if somebody had always been looking.
+    pub fn due(&self, first: u64, last: u64) -> (u64, EndReason) {
+        let idle = last.saturating_add(self.idle);
+        let active = first.saturating_add(self.active);
+        if idle <= active { (idle, EndReason::IdleTimeout) } else { (active, EndReason::ActiveTimeout) }
+    }
+}
+
+/// What the scan reads of a live slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance {
+    /// First packet, nanoseconds.
+    pub first: u64,
+    /// Last packet, nanoseconds.
+    pub last: u64,
+    /// OR of the TCP flags.
+    pub tcp_flags: u16,
+}
+
+/// One table of slots, shared with the XDP program.
+pub trait Table {
+    /// The kind of slot.
+    type Slot: Slot;
+    /// Number of slots.
+    fn len(&self) -> usize;
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The state of a slot.
+    fn state(&self, index: usize) -> u32;
+    /// Times and flags of a slot.
+    fn glance(&self, index: usize) -> Glance;
+    /// The whole slot; torn while it is live.
+    fn copy(&self, index: usize) -> Self::Slot;
+    /// Sets the state; the agent's transitions only.
+    fn set_state(&mut self, index: usize, state: u32);
+}
+
+/// The retirement of one table.
+#[derive(Debug, Default)]
+pub struct Retirement {
+    /// One bit a slot: FIN or RST was seen at an earlier look.
+    closing: Vec<u64>,
+    closing_count: usize,
+    /// Slots between steps 1 and 3.
+    retired: Vec<(usize, EndReason)>,
+    /// No live slot is due before this.
+    earliest: u64,
+    /// Where the next look starts, after one that ran out of room.
+    cursor: usize,
+}
+
+impl Retirement {
+    /// Whether a look at the table at `now` can find a due slot. `closings`: a FIN or RST came since the last one.
+    pub fn is_due(&self, now: u64, closings: bool) -> bool {
+        now >= self.earliest || closings || self.closing_count > 0
+    }
+
+    /// Step 1: retires what is due at `now`, at most `room` slots. Gives the number of slots retired.
+    ///
+    /// With `forced`, everything that lives is due. A flow that saw FIN or RST is due at the second look.
+    pub fn mark<T: Table>(
+        &mut self,
+        table: &mut T,
+        now: u64,
+        timeouts: Timeouts,
+        forced: Option<EndReason>,
+        room: usize,
+    ) -> usize {
+        let slots = table.len();
+        self.closing.resize(slots.div_ceil(64), 0);
+        // A flow that opens after this look is not due before its shorter timeout.
+        let mut earliest = now.saturating_add(timeouts.idle.min(timeouts.active));
+        let mut left = room;
+        let start = std::mem::take(&mut self.cursor).min(slots);
+        for index in (start..slots).chain(0..start) {
+            if table.state(index) != LIVE {
+                continue;
+            }
+            let glance = table.glance(index);
+            let (due, reason) = timeouts.due(glance.first, glance.last);
+            let end = match forced {
+                Some(reason) => Some(reason),
+                None if self.is_closing(index) => Some(EndReason::EndOfFlow),
+                None if now >= due => Some(reason),
+                None => None,
+            };
+            let Some(end) = end else {
+                earliest = earliest.min(due);
+                if glance.tcp_flags & FIN_OR_RST != 0 {
+                    self.set_closing(index);
+                }
+                continue;
+            };
+            if left == 0 {
+                self.cursor = index;
+                earliest = now;
+                break;
+            }
+            left -= 1;
+            table.set_state(index, RETIRED);
+            self.retired.push((index, end));
+        }
+        self.earliest = earliest;
+        room - left
+    }
+
+    /// Step 3, after the grace period: hands each retired flow to `sink` and frees its slot.
+    pub fn collect<T: Table>(&mut self, table: &mut T, mut sink: impl FnMut(Part, EndReason)) {
+        for (index, reason) in std::mem::take(&mut self.retired) {
+            sink(table.copy(index).part(), reason);
+            self.clear_closing(index);
+            table.set_state(index, FREE);
+        }
+    }
+
+    fn is_closing(&self, index: usize) -> bool {
+        self.closing.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    fn set_closing(&mut self, index: usize) {
+        if let Some(word) = self.closing.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+            self.closing_count += 1;
+        }
+    }
+
+    fn clear_closing(&mut self, index: usize) {
+        if self.is_closing(index)
+            && let Some(word) = self.closing.get_mut(index / 64)
+        {
+            *word &= !(1 << (index % 64));
+            self.closing_count -= 1;
+        }
+    }
+}
+
+/// Packets and octets in the live and retired slots of a table: the sum that the books show.
+pub fn in_table<T: Table>(table: &T) -> crate::record::Total {
+    let mut total = crate::record::Total::default();
+    for index in 0..table.len() {
+        if table.state(index) != FREE {
+            let (packets, octets) = table.copy(index).counters();
+            total += crate::record::Total { packets, octets };
+        }
+    }
+    total
+}

@@ -1,0 +1,72 @@
+//! Sizes of messages: what fits into one.
+
+use super::SessionError;
+use crate::template::{Kind, Template};
+use crate::wire::Protocol;
+
+/// Records of each kind, by the order of [`Kind::ALL`].
+pub(super) type Counts = [usize; Kind::ALL.len()];
+
+/// The templates of a session and the sizes that follow from them.
+#[derive(Debug)]
+pub(super) struct Layout {
+    protocol: Protocol,
+    max_message: usize,
+    templates: [Template; Kind::ALL.len()],
+    /// Octets of the set of all templates.
+    template_set: usize,
+}
+
+impl Layout {
+    /// # Errors
+    ///
+    /// `max_message` is too large, or too small for all templates or for one record of every kind.
+    pub(super) fn new(protocol: Protocol, max_message: usize) -> Result<Self, SessionError> {
+        if max_message > usize::from(u16::MAX) {
+            return Err(SessionError::MessageTooLarge { max: max_message });
+        }
+        let templates = Kind::ALL.map(|kind| Template::new(protocol, kind));
+        let template_set = protocol.set(templates.iter().map(Template::described_length).sum());
+        let layout = Self { protocol, max_message, templates, template_set };
+        let record = layout.templates.iter().map(|template| protocol.set(template.record_length())).max();
+        let needed = protocol.header() + template_set.max(record.unwrap_or_default());
+        if max_message < needed {
+            return Err(SessionError::MessageTooSmall { max: max_message, needed, protocol });
+        }
+        Ok(layout)
+    }
+
+    pub(super) const fn templates(&self) -> &[Template; Kind::ALL.len()] {
+        &self.templates
+    }
+
+    /// Octets of a message with these records, and with all templates in front of them or without.
+    pub(super) fn size(&self, counts: &Counts, templates: bool) -> usize {
+        let sets = counts.iter().zip(&self.templates).filter(|(count, _)| **count > 0);
+        let sets = sets.map(|(count, template)| self.protocol.set(count * template.record_length()));
+        let template_set = if templates { self.template_set } else { 0 };
+        self.protocol.header() + template_set + sets.sum::<usize>()
+    }
+
+    /// Whether a message with these records fits.
+    pub(super) fn fits(&self, counts: &Counts, templates: bool) -> bool {
+        self.size(counts, templates) <= self.max_message
+    }
+
+    /// Whether these records leave no room for one more of any kind.
+    pub(super) fn is_full(&self, counts: &Counts) -> bool {
+        (0..counts.len()).all(|kind| !self.fits(&with_one_more(counts, kind), false))
+    }
+
+    /// Whether a record of any kind fits behind the templates.
+    pub(super) fn templates_leave_room(&self) -> bool {
+        (0..self.templates.len()).all(|kind| self.fits(&with_one_more(&Counts::default(), kind), true))
+    }
+}
+
+/// `counts` and one record more of the kind with index `kind`.
+pub(super) const fn with_one_more(counts: &Counts, kind: usize) -> Counts {
+    let mut counts = *counts;
+    counts[kind] += 1;
+    counts
+}

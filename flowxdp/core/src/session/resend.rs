@@ -1,0 +1,71 @@
+//! When the templates go out, first and again.
+//!
+//! Over UDP nobody tells the exporter that a collector has started anew, so templates are repeated
+//! (RFC 7011 section 8.4, RFC 3954 section 9): after an interval and after a number of messages,
+//! whichever is first. A clock that jumps over many intervals makes them due once.
+
+/// Whether the next message has templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// None.
+    No,
+    /// All, and nothing else: the collector has none of them.
+    First,
+    /// All, again.
+    Again,
+}
+
+/// What was sent of templates.
+#[derive(Debug)]
+pub(super) struct Resend {
+    interval: u64,
+    messages: u32,
+    sent: Option<Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    /// Monotonic nanoseconds.
+    at: u64,
+    /// Messages since, without templates.
+    following: u32,
+    /// No data went with them.
+    alone: bool,
+}
+
+impl Resend {
+    /// Templates every `interval` nanoseconds and in every `messages`-th message.
+    pub(super) const fn new(interval: u64, messages: u32) -> Self {
+        Self { interval, messages, sent: None }
+    }
+
+    pub(super) fn due(&self, now: u64) -> Due {
+        match &self.sent {
+            None => Due::First,
+            // Whatever the intervals are, templates that went alone are followed by data.
+            Some(Sent { alone: true, following: 0, .. }) => Due::No,
+            Some(sent) => {
+                let counted = sent.following.saturating_add(1) >= self.messages;
+                let timed = now.saturating_sub(sent.at) >= self.interval;
+                if counted || timed { Due::Again } else { Due::No }
+            }
+        }
+    }
+
+    /// Templates were sent, with data or alone.
+    pub(super) const fn sent(&mut self, now: u64, alone: bool) {
+        self.sent = Some(Sent { at: now, following: 0, alone });
+    }
+
+    /// A message without templates was sent.
+    pub(super) const fn followed(&mut self) {
+        if let Some(sent) = &mut self.sent {
+            sent.following = sent.following.saturating_add(1);
+        }
+    }
+
+    /// The collector may have forgotten them.
+    pub(super) fn restart(&mut self) {
+        self.sent = None;
+    }
+}

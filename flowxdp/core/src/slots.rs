@@ -1,0 +1,157 @@
+//! From the bytes of a slot, or of an overflow event, to a part of a flow.
+
+use bytemuck::Pod;
+use flowxdp_common::{
+    key::{KeyV4, KeyV6, Rest},
+    overflow::Event,
+    slot::{SlotV4, SlotV6},
+};
+
+use crate::record::{Addresses, FlowKey};
+
+/// TCP FIN and RST: either ends a flow.
+pub const FIN_OR_RST: u16 = 0x01 | 0x04;
+
+/// What one slot, or the agent's own table, knows of a flow; times on the table's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What makes the flow.
+    pub key: FlowKey,
+    /// Packets.
+    pub packets: u64,
+    /// IP octets.
+    pub octets: u64,
+    /// First packet, nanoseconds.
+    pub first: u64,
+    /// Last packet, nanoseconds.
+    pub last: u64,
+    /// OR of the TCP flags.
+    pub tcp_flags: u16,
+    /// Smallest TTL or hop limit.
+    pub ttl_min: u8,
+    /// Largest TTL or hop limit.
+    pub ttl_max: u8,
+    /// Smallest IP length.
+    pub length_min: u16,
+    /// Largest IP length.
+    pub length_max: u16,
+}
+
+impl Part {
+    /// Adds what another part of the same flow knows.
+    pub fn absorb(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.octets += other.octets;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.tcp_flags |= other.tcp_flags;
+        self.ttl_min = self.ttl_min.min(other.ttl_min);
+        self.ttl_max = self.ttl_max.max(other.ttl_max);
+        self.length_min = self.length_min.min(other.length_min);
+        self.length_max = self.length_max.max(other.length_max);
+    }
+}
+
+/// A slot of either IP version.
+pub trait Slot: Pod {
+    /// The slot's state.
+    fn state(&self) -> u32;
+    /// Packets and octets.
+    fn counters(&self) -> (u64, u64);
+    /// The flow in it.
+    fn part(&self) -> Part;
+}
+
+fn key(addresses: Addresses, rest: &Rest) -> FlowKey {
+    FlowKey {
+        addresses,
+        source_port: rest.source_port(),
+        destination_port: rest.destination_port(),
+        protocol: rest.protocol,
+        tos: rest.tos,
+        vlan: rest.vlan,
+        ingress: rest.ingress,
+    }
+}
+
+fn v4(addresses: [u8; 8]) -> Addresses {
+    let [a, b, c, d, e, f, g, h] = addresses;
+    Addresses::V4 { source: [a, b, c, d], destination: [e, f, g, h] }
+}
+
+fn v6(addresses: &[u8; 32]) -> Addresses {
+    let (mut source, mut destination) = ([0; 16], [0; 16]);
+    let (left, right) = addresses.split_at(16);
+    source.copy_from_slice(left);
+    destination.copy_from_slice(right);
+    Addresses::V6 { source, destination }
+}
+
+/// The key of an IPv4 flow.
+pub fn key_v4(words: &KeyV4) -> FlowKey {
+    key(v4(words.addresses), &words.rest)
+}
+
+/// The key of an IPv6 flow.
+pub fn key_v6(words: &KeyV6) -> FlowKey {
+    key(v6(&words.addresses), &words.rest)
+}
+
+/// The two kinds of slot differ in their key alone.
+macro_rules! slot {
+    ($slot:ty, $key:ident) => {
+        impl Slot for $slot {
+            fn state(&self) -> u32 {
+                self.state
+            }
+
+            fn counters(&self) -> (u64, u64) {
+                (self.packets, self.octets)
+            }
+
+            fn part(&self) -> Part {
+                Part {
+                    key: $key(&self.key),
+                    packets: self.packets,
+                    octets: self.octets,
+                    first: self.first,
+                    last: self.last,
+                    tcp_flags: self.tcp_flags,
+                    ttl_min: self.ttl_min,
+                    ttl_max: self.ttl_max,
+                    length_min: self.length_min,
+                    length_max: self.length_max,
+                }
+            }
+        }
+    };
+}
+
+slot!(SlotV4, key_v4);
+slot!(SlotV6, key_v6);
+
+/// The packet that an overflow event tells of; `None` for an event of no IP version.
+pub fn event(event: &Event) -> Option<Part> {
+    let addresses = match event.version {
+        4 => {
+            let mut octets = [0; 8];
+            octets.copy_from_slice(event.addresses.get(..8)?);
+            v4(octets)
+        }
+        6 => v6(&event.addresses),
+        _ => return None,
+    };
+    let length = u16::try_from(event.octets).unwrap_or(u16::MAX);
+    Some(Part {
+        key: key(addresses, &event.rest),
+        packets: 1,
+        octets: u64::from(event.octets),
+        first: event.time,
+        last: event.time,
+        tcp_flags: event.tcp_flags,
+        ttl_min: event.ttl,
+        ttl_max: event.ttl,
+        length_min: length,
+        length_max: length,
+    })
+}
