@@ -63,15 +63,16 @@ impl Netns {
     pub fn veth(&self, one: &str, other: &str) -> Result<()> {
         self.ip(&format!("link add {one} type veth peer name {other}"))?;
         for end in [one, other] {
-            self.sysctl(&format!("net.ipv6.conf.{end}.disable_ipv6=1"))?;
+            self.sysctl(&format!("ipv6/conf/{end}/disable_ipv6"), "1")?;
             self.ip(&format!("link set {end} up"))?;
         }
         Ok(())
     }
 
-    /// Sets a kernel parameter in it.
-    pub fn sysctl(&self, assignment: &str) -> Result<()> {
-        Program::find("sysctl")?.args(["-q", "-w", assignment]).netns(self).run(LIMIT)?.success()?;
+    /// Writes a file below /proc/sys/net as it is seen in it.
+    pub fn sysctl(&self, file: &str, value: &str) -> Result<()> {
+        let shell = Program::find("sh")?.args(["-c", r#"echo "$1" > "/proc/sys/net/$0""#, file, value]);
+        shell.netns(self).run(LIMIT)?.success()?;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! UDP on this machine: free ports, what a process has bound, a plain receiver.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -14,9 +16,12 @@ pub fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test binaries that run at the same time begin at different places.
     let start = u16::try_from(std::process::id() % 9_000)?;
+    // Looked up and not tried: a child that is just being started would for a moment hold a tried socket.
+    let taken =
+        ["/proc/net/udp", "/proc/net/udp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
     for _ in 0..1_000 {
         let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+        if !taken.iter().any(|table| table.contains(&format!(":{port:04X} "))) {
             return Ok(port);
         }
     }
@@ -67,6 +72,23 @@ pub fn until_read(collector: &mut Running, port: u16) -> Result<u64> {
         Ok(state.waiting == 0)
     })?;
     Ok(drops)
+}
+
+/// Sends datagrams again, to a port of the loopback; each of their senders gets a socket of its own.
+/// `every` is called after every 32 of them: what a socket buffer of default size surely holds.
+pub fn resend(datagrams: &[Datagram], port: u16, mut every: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut senders: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
+    for some in datagrams.chunks(32) {
+        for datagram in some {
+            let sender = match senders.entry(datagram.from) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?),
+            };
+            sender.send_to(&datagram.payload, (Ipv4Addr::LOCALHOST, port))?;
+        }
+        every()?;
+    }
+    Ok(())
 }
 
 /// A receiver in the test itself.

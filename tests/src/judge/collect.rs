@@ -1,8 +1,6 @@
 //! FlowXDP's own collector, `flowxdp collect --json`, fed with the datagrams of a recording.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,25 +15,14 @@ use crate::udp;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the collector prints for these datagrams. Each of their senders gets a socket of its own.
+/// What the collector prints for these datagrams.
 pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
     let port = udp::free_port()?;
-    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut running =
-        agent::program()?.args(["collect", "--listen", &format!("udp://{to}"), "--json"]).start()?;
+    let mut running = agent::program()?
+        .args(["collect", "--listen", &format!("udp://127.0.0.1:{port}"), "--json"])
+        .start()?;
     udp::until_bound(&mut running, port)?;
-    let mut senders: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
-    for (number, datagram) in datagrams.iter().enumerate() {
-        let sender = match senders.entry(datagram.from) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?),
-        };
-        sender.send_to(&datagram.payload, to)?;
-        // A buffer of default size holds more than this many of our messages.
-        if number % 32 == 31 {
-            udp::until_read(&mut running, port)?;
-        }
-    }
+    udp::resend(datagrams, port, || udp::until_read(&mut running, port).map(|_| ()))?;
     let drops = udp::until_read(&mut running, port)?;
     let ended = running.stop(Signal::TERM, LIMIT)?.success()?;
     let records = ended.stdout.lines().map(|line| record(line).with_context(|| line.to_owned()));
