@@ -26,7 +26,7 @@ pub(crate) fn command<P: AsRef<OsStr>>(
         return Ok(command);
     }
     if shell::find("sudo").is_none() {
-        bail!("{why} needs root, and there is no sudo here: run the same command as root");
+        bail!("{why}: that needs root, and there is no sudo here; run the same command as root");
     }
     println!("sudo: {why}");
     let mut command = Command::new("sudo");
