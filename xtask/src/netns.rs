@@ -75,7 +75,7 @@ impl Namespace {
     pub(crate) fn ip(&self, arguments: &str) -> Result<()> {
         let mut command = Command::new("ip");
         command.args(arguments.split_whitespace());
-        self.inside(move || shell::check(&mut command))
+        self.inside(move || shell::quietly(&mut command))
     }
 
     /// Sets a switch of the namespace's own kernel settings, named as sysctl names it with slashes.

@@ -66,6 +66,15 @@ pub(crate) fn text(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs a command that has nothing to say; when it fails, its own words are in the error.
+pub(crate) fn quietly(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot start `{}`", show(command)))?;
+    if !output.status.success() {
+        bail!("`{}` failed: {}", show(command), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
 /// Whether a command runs and succeeds, whatever it writes.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
