@@ -2,8 +2,9 @@
 //!
 //! - [`process`], [`netns`], [`udp`]: children, network namespaces and ports, all gone after the test.
 //! - [`captures`], [`truth`]: what is replayed, and the flows that must come of it.
+//! - [`failures`]: many checks in one test.
 //! - [`flows`], [`compare`]: records as judges read them, their sums, and the differences.
-//! - [`agent`], [`books`]: calling the agent, and the equation that its books must keep.
+//! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
 //! - [`handmade`]: export messages to test the judges with.
@@ -17,12 +18,14 @@ pub mod agent;
 pub mod books;
 pub mod captures;
 pub mod compare;
+pub mod failures;
 pub mod flows;
 pub mod handmade;
 pub mod judge;
 pub mod netns;
 pub mod pcap;
 pub mod process;
+pub mod replayed;
 pub mod sniff;
 pub mod traffic;
 pub mod truth;

@@ -1,0 +1,191 @@
+//! Every capture, replayed through the kernel into both protocols, and read by every judge.
+//!
+//! The project's own captures, and those of the directories in `FLOWXDP_CAPTURES`. With timeouts longer
+//! than a capture each flow is one record and must be exact in every column; with the default timeouts the
+//! sums must be the same, and each record must have ended when and why it should.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use flowxdp_tests::captures::{self, Capture, Directory};
+use flowxdp_tests::compare::{Columns, equal};
+use flowxdp_tests::failures::{Failures, tell};
+use flowxdp_tests::flows::{Flows, Key, Record};
+use flowxdp_tests::judge::{collect, nfacctd, tshark, wire};
+use flowxdp_tests::replayed::{ONE_RECORD, Replayed, replay};
+use flowxdp_tests::truth::Truth;
+
+/// The default timeouts, in milliseconds.
+const IDLE: u64 = 15_000;
+const ACTIVE: u64 = 60_000;
+/// Timeouts are looked at once a second, so a record may be as much longer; one more for the rounding.
+const LATE: u64 = 2_000;
+/// Templates come again after every 20 messages that follow them.
+const TEMPLATES_EVERY: u64 = 20;
+
+/// Replays every capture by itself and says how many there were.
+fn each(
+    protocol: &str,
+    options: &[&str],
+    check: impl Fn(&Capture, &Replayed, &str, &mut Failures),
+) -> Result<()> {
+    let mut failures = Failures::default();
+    for Directory { path, captures } in captures::directories()? {
+        for capture in &captures {
+            let name = format!("{} {protocol}", capture.name);
+            let replayed = failures.check(&name, || replay(&[&capture.path], protocol, options));
+            if let Some(replayed) = replayed {
+                check(capture, &replayed, &name, &mut failures);
+            }
+        }
+        tell(&format!("{protocol} {}: {} captures of {}", options.join(" "), captures.len(), path.display()));
+    }
+    failures.end()
+}
+
+/// What every replay must keep, whatever its timeouts; hands back what tshark read.
+fn rules(truth: &Truth, replayed: &Replayed, name: &str, failures: &mut Failures) -> Vec<Record> {
+    failures.check(&format!("{name}: books"), || replayed.books_are(truth));
+    failures.check(&format!("{name}: nfcapd"), || replayed.nfcapd.clone().clean());
+    failures.check(&format!("{name}: wire"), || {
+        let seen = wire::judge(&replayed.sniffed.recording)?;
+        let records: u64 =
+            replayed.books.collectors.values().map(|collector| collector.exported_records).sum();
+        ensure!(seen.data_records == records, "{} records sent, the books say {records}", seen.data_records);
+        let run = seen.longest_without_templates;
+        ensure!(run <= TEMPLATES_EVERY, "{run} messages in a row without templates");
+        Ok(())
+    });
+    let tshark = failures.check(&format!("{name}: tshark"), || {
+        let records = tshark::judge(replayed.sniffed.file(), replayed.sniffed.port)?.clean()?;
+        ensure!(
+            records.iter().all(|record| record.ingress == Some(1)),
+            "not every record came in by interface 1"
+        );
+        Ok(records)
+    });
+    tshark.unwrap_or_default()
+}
+
+fn one_record_for_each_flow(protocol: &str) -> Result<()> {
+    each(protocol, &ONE_RECORD, |capture, replayed, name, failures| {
+        let truth = &capture.truth;
+        let dissected = rules(truth, replayed, name, failures);
+        let stored = &replayed.nfcapd.records;
+        failures.check(&format!("{name}: nfcapd's rows"), || {
+            equal(&truth.flows, &Flows::by_tuple(stored), Columns::WITHOUT_TTL)?;
+            let keys = truth.vlan_flows.len();
+            ensure!(stored.len() == keys, "{} records for {keys} keys", stored.len());
+            Ok(())
+        });
+        failures.check(&format!("{name}: tshark's rows"), || {
+            equal(&truth.flows, &Flows::by_tuple(&dissected), Columns::ALL)?;
+            equal(&truth.vlan_flows, &Flows::by_vlan(&dissected), Columns::ALL)?;
+            ensure!(
+                dissected.iter().all(|record| record.end_reason == Some(4)),
+                "an end reason is not 4 (forced)"
+            );
+            Ok(())
+        });
+        failures.check(&format!("{name}: nfacctd"), || {
+            let read = nfacctd::judge(replayed.sniffed.file())?.clean()?;
+            equal(&truth.flows, &Flows::by_tuple(&read), Columns::COUNTS)
+        });
+        failures.check(&format!("{name}: flowxdp collect"), || {
+            let read = collect::judge(&replayed.sniffed.recording.datagrams)?.clean()?;
+            equal(&truth.vlan_flows, &Flows::by_vlan(&read), Columns::ALL)
+        });
+    })
+}
+
+#[test]
+fn each_flow_is_one_exact_record_in_ipfix() -> Result<()> {
+    one_record_for_each_flow("ipfix")
+}
+
+#[test]
+fn each_flow_is_one_exact_record_in_v9() -> Result<()> {
+    one_record_for_each_flow("v9")
+}
+
+/// Whether each record ended when and why it should, with the default timeouts.
+fn ends(truth: &Truth, records: &[Record]) -> Result<()> {
+    let mut by_key: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        by_key.entry(record.key).or_default().push(record);
+        let (Some(first), Some(last)) = (record.sums.first_ms, record.sums.last_ms) else {
+            anyhow::bail!("a record without times: {record:?}");
+        };
+        ensure!(first <= last, "it starts after its end: {record:?}");
+        ensure!(last - first <= ACTIVE + LATE, "it lasted longer than the active timeout: {record:?}");
+        let exported = record.exported_s.map(|seconds| (seconds + 1) * 1_000);
+        ensure!(exported.is_some_and(|exported| last < exported), "it ended after its export: {record:?}");
+        let closing =
+            record.key.tuple.proto == 6 && record.sums.flags.is_some_and(|flags| flags & 0b101 != 0);
+        match record.end_reason {
+            Some(1 | 4) => {}
+            Some(2) => {
+                ensure!(last - first + LATE >= ACTIVE - IDLE, "too short for an active timeout: {record:?}")
+            }
+            Some(3) => ensure!(closing, "no FIN or RST, and still the end of the flow: {record:?}"),
+            other => anyhow::bail!("end reason {other:?}: {record:?}"),
+        }
+    }
+    for (key, sums) in truth.vlan_flows.rows() {
+        let lasted = sums.last_ms.zip(sums.first_ms).map_or(0, |(last, first)| last - first);
+        let records = by_key.get(key).map_or(0, Vec::len);
+        ensure!(lasted <= ACTIVE + LATE || records > 1, "{key} lasted {lasted} ms and is one record");
+    }
+    Ok(())
+}
+
+fn the_same_sums_with_default_timeouts(protocol: &str) -> Result<()> {
+    each(protocol, &[], |capture, replayed, name, failures| {
+        let truth = &capture.truth;
+        let dissected = rules(truth, replayed, name, failures);
+        failures.check(&format!("{name}: nfcapd's rows"), || {
+            equal(&truth.flows, &Flows::by_tuple(&replayed.nfcapd.records), Columns::WITHOUT_TTL)
+        });
+        failures.check(&format!("{name}: tshark's rows"), || {
+            equal(&truth.vlan_flows, &Flows::by_vlan(&dissected), Columns::ALL)
+        });
+        failures.check(&format!("{name}: ends"), || ends(truth, &dissected));
+    })
+}
+
+#[test]
+fn default_timeouts_give_the_same_sums_in_ipfix() -> Result<()> {
+    the_same_sums_with_default_timeouts("ipfix")
+}
+
+#[test]
+fn default_timeouts_give_the_same_sums_in_v9() -> Result<()> {
+    the_same_sums_with_default_timeouts("v9")
+}
+
+/// All captures in one call are one table, one clock and one session.
+fn several_files(protocol: &str, columns: Columns) -> Result<()> {
+    let captures = captures::all()?;
+    let files: Vec<_> = captures.iter().map(|capture| &capture.path).collect();
+    let truths = captures.iter().map(|capture| &capture.truth);
+    let Some(truth) = Truth::joined(truths) else { anyhow::bail!("there is no capture") };
+    let replayed = replay(&files, protocol, &[])?;
+    let mut failures = Failures::default();
+    let dissected = rules(&truth, &replayed, protocol, &mut failures);
+    failures.check("nfcapd's rows", || {
+        equal(&truth.flows, &Flows::by_tuple(&replayed.nfcapd.records), Columns { ttl: false, ..columns })
+    });
+    failures.check("tshark's rows", || equal(&truth.vlan_flows, &Flows::by_vlan(&dissected), columns));
+    failures.end()
+}
+
+#[test]
+fn several_files_in_one_call_in_ipfix() -> Result<()> {
+    several_files("ipfix", Columns::ALL)
+}
+
+#[test]
+fn several_files_in_one_call_in_v9() -> Result<()> {
+    // The captures lie years apart; an uptime of 32 bits cannot say times that are 50 days old.
+    several_files("v9", Columns { times: false, ..Columns::ALL })
+}
