@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::{shell, sudo};
 
@@ -118,11 +118,11 @@ fn have_lists() -> bool {
 fn apt_get(arguments: &[&str]) -> Result<()> {
     let noninteractive = [("DEBIAN_FRONTEND", "noninteractive".into())];
     let mut command = sudo::command("apt-get", &format!("apt-get {}", arguments.join(" ")), &noninteractive)?;
-    command.arg("--quiet").args(arguments).stdin(std::process::Stdio::null());
+    command.args(["-qq", "--option", "Dpkg::Use-Pty=0"]).args(arguments).stdin(std::process::Stdio::null());
     by_hand(&mut command)
 }
 
-/// Runs a command; when it fails, the error says what to run by hand.
+/// Runs a command; when it fails, it has said why, and the error says what to run by hand.
 fn by_hand(command: &mut Command) -> Result<()> {
-    shell::check(command).with_context(|| format!("cannot install; run by hand: {}", shell::show(command)))
+    shell::check(command).map_err(|_| anyhow!("cannot install; run by hand: {}", shell::show(command)))
 }
