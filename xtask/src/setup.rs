@@ -23,6 +23,9 @@ pub(crate) const JUDGES: &[Package] = &[
     ("nfcapd", "nfdump"),
     ("nfdump", "nfdump"),
     ("nfacctd", "pmacct"),
+    ("softflowd", "softflowd"),
+    ("tcpdump", "tcpdump"),
+    ("tcpreplay", "tcpreplay"),
     ("tshark", "tshark"),
 ];
 
