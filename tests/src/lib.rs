@@ -3,6 +3,7 @@
 //! - [`process`], [`netns`], [`udp`]: children, network namespaces and ports, all gone after the test.
 //! - [`captures`], [`truth`]: what is replayed, and the flows that must come of it.
 //! - [`failures`]: many checks in one test.
+//! - [`craft`]: packets built header by header, and the captures made of them.
 //! - [`flows`], [`compare`]: records as judges read them, their sums, and the differences.
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
@@ -18,6 +19,7 @@ pub mod agent;
 pub mod books;
 pub mod captures;
 pub mod compare;
+pub mod craft;
 pub mod failures;
 pub mod flows;
 pub mod handmade;
