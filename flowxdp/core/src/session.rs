@@ -252,3 +252,54 @@ impl Session {
 const fn modulo_32(n: u64) -> u32 {
     n as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Addresses, EndReason, FlowKey};
+
+    const RECORD: FlowRecord = FlowRecord {
+        key: FlowKey {
+            addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
+            source_port: 1,
+            destination_port: 2,
+            protocol: 17,
+            tos: 0,
+            vlan: 0,
+            ingress: 1,
+        },
+        packets: 1,
+        octets: 28,
+        start_ms: 0,
+        end_ms: 0,
+        tcp_flags: 0,
+        ttl_min: 64,
+        ttl_max: 64,
+        length_min: 28,
+        length_max: 28,
+        end_reason: EndReason::Forced,
+    };
+
+    /// Sequence numbers of the messages that two times two records make, from `first` on.
+    fn sequences(protocol: Protocol, first: u32, place: usize) -> Vec<u32> {
+        let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
+        session.sequence = first;
+        let mut sequences = Vec::new();
+        for _ in 0..2 {
+            session.push(&RECORD, Now::default());
+            session.push(&RECORD, Now::default());
+            while let Some(message) = session.poll_message(Now::default(), true) {
+                let octets = message.bytes[place..place + 4].try_into().unwrap();
+                sequences.push(u32::from_be_bytes(octets));
+            }
+        }
+        sequences
+    }
+
+    #[test]
+    fn the_sequence_counts_records_in_ipfix_and_messages_in_v9_and_wraps() {
+        // Templates, two records, two records.
+        assert_eq!(sequences(Protocol::Ipfix, u32::MAX, 8), [u32::MAX, u32::MAX, 1]);
+        assert_eq!(sequences(Protocol::V9, u32::MAX - 1, 12), [u32::MAX - 1, u32::MAX, 0]);
+    }
+}
