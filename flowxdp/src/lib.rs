@@ -4,3 +4,5 @@ pub mod collector_url;
 pub mod units;
 
 pub mod capture;
+pub mod command;
+pub mod report;

@@ -1,0 +1,57 @@
+//! A record as a line of JSON.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::header::Header;
+use super::record::Record;
+
+/// A record with where it comes from: an object whose keys are IANA's element names.
+///
+/// An element that is there again, or that has the name of a key in front, gets `#2` behind its name,
+/// and so on.
+struct Line<'a> {
+    exporter: &'a str,
+    header: &'a Header,
+    record: &'a Record,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("exporter", self.exporter)?;
+        map.serialize_entry("observationDomainId", &self.header.domain)?;
+        map.serialize_entry("version", &self.header.version)?;
+        map.serialize_entry("exportTime", &self.header.export_ms)?;
+        if self.record.options {
+            map.serialize_entry("optionsTemplate", &true)?;
+        }
+        let mut names = HashSet::from(["observationDomainId".to_owned()]);
+        for (key, value) in &self.record.fields {
+            let name = key.name();
+            let mut unique = name.clone().into_owned();
+            for again in 2.. {
+                if names.insert(unique.clone()) {
+                    break;
+                }
+                unique = format!("{name}#{again}");
+            }
+            map.serialize_entry(&unique, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Writes one line.
+pub(super) fn write(
+    out: &mut impl Write,
+    exporter: &str,
+    header: &Header,
+    record: &Record,
+) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &Line { exporter, header, record })?;
+    out.write_all(b"\n")
+}

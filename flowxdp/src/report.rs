@@ -1,0 +1,235 @@
+//! The books, for people: the JSON object as aligned tables.
+//!
+//! Works on the JSON, so that `status` can show the books of another agent than the one it came with.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value};
+
+/// Renders the JSON object of the books: in total, by interface and by collector, and whether they balance.
+///
+/// Terms that are not there count as zero; what is no number shows as a dash.
+pub fn table(books: &Value) -> String {
+    let mut text = total(books);
+    text.push('\n');
+    text.push_str(&verdict(books));
+    for part in [interfaces(books), collectors(books)].into_iter().flatten() {
+        text.push('\n');
+        text.push_str(&part);
+    }
+    text
+}
+
+/// A number with its thousands apart: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The terms of the equation and their sum.
+fn total(books: &Value) -> String {
+    let mut table = plain(["", "packets", "octets"]);
+    let mut row = |name: String, term: &Value| {
+        table.add_row([name, cell(term, "packets"), cell(term, "octets")]);
+    };
+    row("seen".to_owned(), &books["seen"]);
+    for (name, key) in PLAIN_TERMS {
+        row(name.to_owned(), &books[key]);
+    }
+    for key in ["ignored", "lost"] {
+        for (reason, term) in entries(&books[key]) {
+            row(format!("{key}: {}", words(reason)), term);
+        }
+    }
+    aligned(table, 1)
+}
+
+/// Terms that are not given by reason: name for people, key.
+const PLAIN_TERMS: [(&str, &str); 3] =
+    [("exported", "exported"), ("queued", "queued"), ("in table", "in_table")];
+
+/// One line: whether everything that was seen is in one of the terms.
+fn verdict(books: &Value) -> String {
+    let mut text = String::new();
+    for unit in ["packets", "octets"] {
+        let seen = books["seen"][unit].as_u64().unwrap_or(0);
+        let plain: u64 = PLAIN_TERMS.iter().filter_map(|(_, key)| books[key][unit].as_u64()).sum();
+        let by_reason = ["ignored", "lost"].into_iter().flat_map(|key| entries(&books[key]));
+        let sum = plain + by_reason.filter_map(|(_, term)| term[unit].as_u64()).sum::<u64>();
+        if sum != seen {
+            let (apart, side) =
+                (grouped(sum.abs_diff(seen)), if sum < seen { "missing" } else { "too many" });
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "The books do NOT balance: {apart} {unit} {side}.");
+        }
+    }
+    if text.is_empty() {
+        text.push_str("The books balance: seen = exported + queued + in table + ignored + lost.\n");
+    }
+    text
+}
+
+fn interfaces(books: &Value) -> Option<String> {
+    let mut table = plain(["interface", "seen", "octets", "ignored", "octets", "lost", "octets"]);
+    let mut any = false;
+    for (name, interface) in entries(&books["interfaces"]) {
+        any = true;
+        let mut cells = vec![name.clone()];
+        for term in ["seen", "ignored", "lost"] {
+            cells.extend(["packets", "octets"].map(|unit| cell(&interface[term], unit)));
+        }
+        table.add_row(cells);
+    }
+    any.then(|| aligned(table, 1))
+}
+
+fn collectors(books: &Value) -> Option<String> {
+    let mut table = plain(["collector", "", "records", "packets", "octets"]);
+    let mut any = false;
+    for (url, collector) in entries(&books["collectors"]) {
+        any = true;
+        let mut first = url.as_str();
+        for (name, key) in COLLECTOR_TERMS {
+            let term = &collector[key];
+            // The first two say how it is; the others only when there is something to say.
+            if matches!(key, "lost" | "perhaps_twice") && is_zero(term) {
+                continue;
+            }
+            let cells = ["records", "packets", "octets"].map(|unit| cell(term, unit));
+            table.add_row([first.to_owned(), name.to_owned()].into_iter().chain(cells));
+            first = "";
+        }
+        for (reason, term) in entries(&collector["lost_by_reason"]) {
+            let cells = ["records", "packets", "octets"].map(|unit| cell(term, unit));
+            table.add_row([String::new(), format!("lost: {}", words(reason))].into_iter().chain(cells));
+        }
+    }
+    any.then(|| aligned(table, 2))
+}
+
+/// Terms of a collector: name for people, key.
+const COLLECTOR_TERMS: [(&str, &str); 4] =
+    [("exported", "exported"), ("queued", "queued"), ("lost", "lost"), ("perhaps twice", "perhaps_twice")];
+
+fn is_zero(term: &Value) -> bool {
+    entries(term).all(|(_, number)| number.as_u64() == Some(0))
+}
+
+fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object.as_object().into_iter().flat_map(Map::iter)
+}
+
+/// A key of the JSON as words.
+fn words(key: &str) -> String {
+    key.replace('_', " ")
+}
+
+fn cell(term: &Value, unit: &str) -> String {
+    match &term[unit] {
+        Value::Null => "0".to_owned(),
+        number => number.as_u64().map_or_else(|| "-".to_owned(), grouped),
+    }
+}
+
+fn plain<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+/// The text of a table whose columns from `first` on are numbers.
+fn aligned(mut table: Table, first: usize) -> String {
+    for column in table.column_iter_mut().skip(first) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let lines = table.lines().map(|line| line.get(1..).unwrap_or_default().trim_end().to_owned() + "\n");
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn books() -> Value {
+        json!({
+            "seen": {"packets": 1_234_567, "octets": 987_654_321_u64},
+            "exported": {"packets": 1_200_000, "octets": 980_000_000},
+            "queued": {"packets": 30_000, "octets": 7_000_000},
+            "in_table": {"packets": 4_000, "octets": 600_000},
+            "ignored": {
+                "not_ip": {"packets": 500, "octets": 30_000},
+                "truncated": {"packets": 0, "octets": 0},
+                "malformed": {"packets": 60, "octets": 4_000},
+            },
+            "lost": {"ring_buffer_full": {"packets": 7, "octets": 20_321}},
+            "interfaces": {
+                "eth0": {
+                    "seen": {"packets": 1_000_000, "octets": 900_000_000},
+                    "ignored": {"packets": 560, "octets": 34_000},
+                    "lost": {"packets": 7, "octets": 20_321},
+                },
+                "lan": {"seen": {"packets": 234_567, "octets": 87_654_321}},
+            },
+            "collectors": {
+                "udp://192.0.2.1:4739": {
+                    "exported": {"records": 40_000, "packets": 1_200_000, "octets": 980_000_000},
+                    "queued": {"records": 900, "packets": 30_000, "octets": 7_000_000},
+                    "lost": {"records": 0, "packets": 0, "octets": 0},
+                    "perhaps_twice": {"records": 0, "packets": 0, "octets": 0},
+                    "lost_by_reason": {},
+                },
+                "udp://[2001:db8::1]?protocol=v9": {
+                    "exported": {"records": 40_888, "packets": 1_229_990, "octets": 986_990_000},
+                    "queued": {"records": 0, "packets": 0, "octets": 0},
+                    "lost": {"records": 12, "packets": 10, "octets": 10_000},
+                    "perhaps_twice": {"records": 3, "packets": 5, "octets": 700},
+                    "lost_by_reason": {"queue_full": {"records": 12, "packets": 10, "octets": 10_000}},
+                },
+            },
+            "bracket": {},
+        })
+    }
+
+    #[test]
+    fn books_that_balance() {
+        insta::assert_snapshot!(table(&books()));
+    }
+
+    #[test]
+    fn books_that_do_not_balance_say_by_how_much() {
+        let mut books = books();
+        books["seen"]["packets"] = json!(1_234_570);
+        books["in_table"]["octets"] = json!(600_001);
+        let text = table(&books);
+        assert!(text.contains("The books do NOT balance: 3 packets missing.\n"), "{text}");
+        assert!(text.contains("The books do NOT balance: 1 octets too many.\n"), "{text}");
+    }
+
+    #[test]
+    fn empty_books_are_books() {
+        insta::assert_snapshot!(table(&json!({})));
+    }
+
+    #[test]
+    fn no_shape_of_json_panics() {
+        for books in [json!(null), json!([1]), json!({"seen": 3, "lost": [], "interfaces": {"a": null}})] {
+            assert!(table(&books).contains("balance"));
+        }
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567, u64::MAX].map(grouped).join(" ");
+        assert_eq!(numbers, "0 12 123 1,234 123,456 1,234,567 18,446,744,073,709,551,615");
+    }
+}
