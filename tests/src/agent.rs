@@ -43,7 +43,6 @@ pub fn books(replay: &Finished) -> Result<Books> {
 pub struct Live {
     running: Running,
     socket: PathBuf,
-    netns: String,
     _directory: TempDir,
 }
 
@@ -53,16 +52,15 @@ impl Live {
         let directory = tempfile::tempdir()?;
         let socket = directory.path().join("flowxdp.sock");
         let run = program()?.arg("run").args(arguments).arg("--socket").arg(&socket).netns(netns);
-        let netns = netns.name().to_owned();
-        let mut live = Self { running: run.start()?, socket, netns, _directory: directory };
+        let mut live = Self { running: run.start()?, socket, _directory: directory };
         let (socket, deadline) = (live.socket.clone(), Duration::from_secs(30));
         live.running.until(deadline, "answering", |_| Ok(status(&socket).is_ok()))?;
         Ok(live)
     }
 
-    /// The namespace that it runs in.
-    pub fn netns(&self) -> &str {
-        &self.netns
+    /// The path of its status socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Its log so far.
@@ -75,6 +73,11 @@ impl Live {
         status(&self.socket)
     }
 
+    /// Its process, for a test that waits for something else.
+    pub fn running(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
     /// Waits until its books say something.
     pub fn until(&mut self, limit: Duration, what: &str, ready: impl Fn(&Books) -> bool) -> Result<()> {
         let socket = self.socket.clone();
@@ -84,6 +87,11 @@ impl Live {
     /// Ends it as a service manager would, and waits.
     pub fn stop(self) -> Result<Finished> {
         self.running.stop(Signal::TERM, LIMIT)
+    }
+
+    /// Ends it as ^C does, and waits.
+    pub fn interrupt(self) -> Result<Finished> {
+        self.running.stop(Signal::INT, LIMIT)
     }
 }
 

@@ -4,12 +4,13 @@
 //! - [`captures`], [`truth`]: what is replayed, and the flows that must come of it.
 //! - [`failures`]: many checks in one test.
 //! - [`craft`]: packets built header by header, and the captures made of them.
+//! - [`recorded`]: the truth of captures that were recorded, as tshark reads it.
 //! - [`flows`], [`compare`]: records as judges read them, their sums, and the differences.
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
 //! - [`handmade`]: export messages to test the judges with.
-//! - [`traffic`]: packets of an exactly known number, for tests on live interfaces.
+//! - [`traffic`], [`foreign`]: packets of an exactly known number, and another's XDP program.
 //!
 //! Tests named `core_*` need no root and no built agent. Those named `kernel_*` need both, and are built
 //! only with the feature `kernel`: `cargo test -p flowxdp-tests --features kernel -- --test-threads=1`.
@@ -22,11 +23,13 @@ pub mod compare;
 pub mod craft;
 pub mod failures;
 pub mod flows;
+pub mod foreign;
 pub mod handmade;
 pub mod judge;
 pub mod netns;
 pub mod pcap;
 pub mod process;
+pub mod recorded;
 pub mod replayed;
 pub mod sniff;
 pub mod traffic;

@@ -3,6 +3,7 @@
 //! Each has a helper shell that waits on a pipe from this process and deletes the namespace when the pipe
 //! closes: by drop, by a panic, by ^C or by a kill that leaves nobody to clean up.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -30,7 +31,7 @@ impl Netns {
         let ip = find("ip")?;
         Program::at(&ip).args(["netns", "add", &name]).run(LIMIT)?.success().context("making a namespace")?;
         let janitor = Command::new("/bin/sh")
-            .args(["-c", r#"trap "" INT TERM HUP; read -r _; "$0" netns del "$1""#])
+            .args(["-c", r#"trap "" INT TERM HUP; read -r _; "$0" netns del "$1"; rm -rf "/etc/netns/$1""#])
             .arg(&ip)
             .arg(&name)
             .stdin(Stdio::piped())
@@ -74,6 +75,14 @@ impl Netns {
         let shell = Program::find("sh")?.args(["-c", r#"echo "$1" > "/proc/sys/net/$0""#, file, value]);
         shell.netns(self).run(LIMIT)?.success()?;
         Ok(())
+    }
+
+    /// Gives it a hosts file of its own, or changes that; programs started in it afterwards see every change.
+    pub fn hosts(&self, lines: &str) -> Result<()> {
+        let directory = Path::new("/etc/netns").join(&self.name);
+        std::fs::create_dir_all(&directory)?;
+        // Written in place: what is mounted over /etc/hosts is the file, not its name.
+        std::fs::write(directory.join("hosts"), lines).context("a hosts file for a namespace")
     }
 
     /// The index of an interface in it.

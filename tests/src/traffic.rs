@@ -112,6 +112,11 @@ pub trait Generator {
     fn send(&self, traffic: &Traffic, netns: &Netns, interface: &str) -> Result<()>;
 }
 
+/// The generator that tests on live interfaces use.
+pub fn generator() -> Box<dyn Generator + Sync> {
+    Box::new(Tcpreplay { rate: 100_000 })
+}
+
 /// Frames of a capture file, sent by tcpreplay through a packet socket.
 pub struct Tcpreplay {
     /// Packets per second: a rate that the receiving end keeps up with.

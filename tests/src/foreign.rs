@@ -1,0 +1,79 @@
+//! An XDP program that is not FlowXDP's: it passes every packet.
+//!
+//! Written as the smallest object file that `ip link set … xdp obj` takes, so that no compiler is needed.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::netns::Netns;
+
+/// `r0 = XDP_PASS; exit`.
+const PROGRAM: [u8; 16] = [0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+const LICENCE: &[u8] = b"GPL\0";
+/// Section and symbol names, each at the offset that the tables below give.
+const NAMES: &[u8] = b"\0.strtab\0xdp\0license\0.symtab\0foreign\0";
+const SYMBOL_SIZE: usize = 24;
+
+/// Attaches it to an interface.
+pub fn attach(netns: &Netns, interface: &str) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("foreign.o");
+    write(&file)?;
+    netns.ip(&format!("link set dev {interface} xdp obj {} sec xdp", file.display()))?;
+    Ok(())
+}
+
+/// Takes whatever is attached off again.
+pub fn detach(netns: &Netns, interface: &str) -> Result<()> {
+    netns.ip(&format!("link set dev {interface} xdp off"))?;
+    Ok(())
+}
+
+fn write(path: &Path) -> Result<()> {
+    // A symbol table of two: the obligatory empty one, and a global function in section 2.
+    let mut symbols = vec![0; SYMBOL_SIZE];
+    symbols.extend(29_u32.to_ne_bytes());
+    symbols.extend([0x12, 0, 2, 0]);
+    symbols.extend(0_u64.to_ne_bytes());
+    symbols.extend((PROGRAM.len() as u64).to_ne_bytes());
+    let bodies: [&[u8]; 4] = [&symbols, &PROGRAM, NAMES, LICENCE];
+    let start: usize = bodies.iter().map(|body| body.len()).sum::<usize>().next_multiple_of(8) + 64;
+
+    let mut object = b"\x7fELF\x02\x01\x01".to_vec();
+    object.resize(16, 0);
+    // A relocatable file for BPF, version 1, section headers at `start`, five of them, names in the first.
+    for half in [1_u16, 247, 1, 0] {
+        object.extend(half.to_ne_bytes());
+    }
+    for word in [0, 0, start as u64] {
+        object.extend(word.to_ne_bytes());
+    }
+    object.extend([0; 4]);
+    for half in [64_u16, 0, 0, 64, 5, 1] {
+        object.extend(half.to_ne_bytes());
+    }
+    let mut offsets = Vec::new();
+    for body in bodies {
+        offsets.push(object.len() as u64);
+        object.extend(body);
+    }
+    object.resize(start, 0);
+    let [symbols_at, program_at, names_at, licence_at] = offsets.try_into().ok().context("four sections")?;
+    object.extend([0; 64]);
+    object.extend(section(1, 3, 0, names_at, NAMES.len(), [0, 0, 1, 0]));
+    object.extend(section(9, 1, 6, program_at, PROGRAM.len(), [0, 0, 8, 0]));
+    object.extend(section(13, 1, 3, licence_at, LICENCE.len(), [0, 0, 1, 0]));
+    object.extend(section(21, 2, 0, symbols_at, 2 * SYMBOL_SIZE, [1, 1, 8, SYMBOL_SIZE as u64]));
+    Ok(std::fs::write(path, object)?)
+}
+
+/// A section header; `rest` is link, info, alignment and entry size.
+fn section(name: u32, kind: u32, flags: u64, offset: u64, size: usize, rest: [u64; 4]) -> Vec<u8> {
+    let [link, info, alignment, entry] = rest;
+    let mut header = [name.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    for word in [flags, 0, offset, size as u64, info << 32 | link, alignment, entry] {
+        header.extend(word.to_ne_bytes());
+    }
+    header
+}

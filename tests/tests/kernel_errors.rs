@@ -1,0 +1,258 @@
+//! What is asked for and cannot be: one clear line, an exit status, and nothing left behind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use flowxdp_tests::agent::{Live, books, program};
+use flowxdp_tests::compare::{Columns, equal};
+use flowxdp_tests::flows::Flows;
+use flowxdp_tests::foreign;
+use flowxdp_tests::judge::nfcapd::Nfcapd;
+use flowxdp_tests::netns::Netns;
+use flowxdp_tests::pcap::Writer;
+use flowxdp_tests::process::{Finished, Program};
+use flowxdp_tests::traffic::{TCP, Traffic, UDP, generator};
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// Somewhere to send to that nobody listens at.
+const NOWHERE: &str = "udp://127.0.0.1:9";
+
+/// Runs it: it must end with this status and one line of error that has all of these words.
+fn fails(program: Program, code: i32, words: &[&str]) -> Result<Finished> {
+    let ended = program.run(LIMIT)?;
+    ensure!(ended.code == Some(code), "exit status {:?}, not {code}: {}", ended.code, ended.stderr);
+    // Lines of the log begin with their time in brackets.
+    let errors: Vec<&str> =
+        ended.stderr.lines().filter(|line| !line.is_empty() && !line.starts_with('[')).collect();
+    ensure!(errors.len() == 1, "{} lines of error, not one: {}", errors.len(), ended.stderr);
+    for word in words {
+        ensure!(errors[0].contains(word), "{word:?} is not in: {}", errors[0]);
+    }
+    Ok(ended)
+}
+
+/// `flowxdp run` in a namespace, with a status socket of its own in a directory.
+fn run(netns: &Netns, directory: &Path, arguments: &[&str]) -> Result<Program> {
+    let socket = directory.join("status.sock");
+    Ok(program()?.arg("run").args(arguments).arg("--socket").arg(socket).netns(netns))
+}
+
+/// A capture of some packets, one of each flow.
+fn capture(path: &Path, traffic: &Traffic) -> Result<()> {
+    let mut writer = Writer::create(path)?;
+    for flow in 0..traffic.flows {
+        writer.frame(1_700_000_000_000_000 + u64::from(flow) * 1_000, &traffic.frame(flow))?;
+    }
+    writer.finish()
+}
+
+const TRAFFIC: Traffic = Traffic { flows: 100, packets: 100, ipv6: false, protocol: TCP, length: 100 };
+
+#[test]
+fn an_interface_that_is_not_there() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    netns.veth("one0", "two0")?;
+    // The other one, which is there, must not keep a program.
+    let arguments = ["--interface", "one0,nosuch0", "--collector", NOWHERE];
+    fails(run(&netns, directory.path(), &arguments)?, 1, &["nosuch0"])?;
+    netns.expect_clean("one0")
+}
+
+#[test]
+fn no_privilege() -> Result<()> {
+    // Copied to where a plain user may run it.
+    let directory = tempfile::tempdir()?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    let copy = directory.path().join("flowxdp");
+    fs::copy(program()?.path(), &copy)?;
+    let file = directory.path().join("a.pcap");
+    capture(&file, &TRAFFIC)?;
+    let run = Program::at(&copy).args(["run", "--interface", "lo", "--collector", NOWHERE]).plain_user();
+    let ended = fails(run, 1, &[])?;
+    let names_it = |text: &str| ["root", "sudo", "CAP_"].iter().any(|word| text.contains(word));
+    ensure!(names_it(&ended.stderr), "neither root nor a capability is named: {}", ended.stderr);
+    let replay = Program::at(&copy).arg("replay").arg(&file).args(["--collector", NOWHERE]).plain_user();
+    let ended = fails(replay, 1, &[])?;
+    ensure!(names_it(&ended.stderr), "neither root nor a capability is named: {}", ended.stderr);
+    Ok(())
+}
+
+#[test]
+fn another_xdp_program_is_attached() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    netns.veth("one0", "two0")?;
+    foreign::attach(&netns, "one0")?;
+    let before = netns.ip("link show one0")?;
+    for mode in ["auto", "native", "generic"] {
+        let arguments = ["--interface", "one0", "--collector", NOWHERE, "--mode", mode];
+        fails(run(&netns, directory.path(), &arguments)?, 1, &["one0", "foreign"])?;
+    }
+    ensure!(netns.ip("link show one0")? == before, "the other program was touched");
+    foreign::detach(&netns, "one0")?;
+    netns.expect_clean("one0")
+}
+
+#[test]
+fn a_second_agent_on_the_same_interface_or_socket() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    netns.veth("one0", "two0")?;
+    let first = Live::start(&netns, &["--interface", "one0", "--collector", NOWHERE])?;
+    let same_interface = ["--interface", "one0", "--collector", NOWHERE];
+    fails(run(&netns, directory.path(), &same_interface)?, 1, &["one0"])?;
+    let second = program()?.args(["run", "--interface", "two0", "--collector", NOWHERE, "--socket"]);
+    fails(second.arg(first.socket()).netns(&netns), 1, &["--socket"])?;
+    netns.expect_clean("two0")?;
+    first.status()?.balance()?;
+    first.stop()?.success()?;
+    netns.expect_clean("one0")
+}
+
+#[test]
+fn native_mode_where_the_driver_has_none() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    let native = ["--interface", "lo", "--collector", NOWHERE, "--mode", "native"];
+    fails(run(&netns, directory.path(), &native)?, 1, &["lo", "generic"])?;
+    netns.expect_clean("lo")?;
+    // Left to itself, it takes the slow way and says so.
+    let auto = Live::start(&netns, &["--interface", "lo", "--collector", NOWHERE])?;
+    ensure!(netns.ip("link show lo")?.contains("xdpgeneric"), "not attached in generic mode");
+    ensure!(auto.log().contains("generic"), "the log does not say so: {}", auto.log());
+    auto.stop()?.success()?;
+    netns.expect_clean("lo")
+}
+
+#[test]
+fn collectors_that_are_no_url() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    let wrong = ["nonsense", "udp//127.0.0.1", "http://127.0.0.1", "udp://", "udp://127.0.0.1:99999"];
+    for url in
+        wrong.into_iter().chain(["udp://[::1", "udp://127.0.0.1?nonsense=1", "tcp://127.0.0.1?protocol=v9"])
+    {
+        let arguments = ["--interface", "lo", "--collector", url];
+        fails(run(&netns, directory.path(), &arguments)?, 2, &[url])?;
+    }
+    netns.expect_clean("lo")
+}
+
+#[test]
+fn flags_that_are_wrong() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    let wrong = [
+        ["--idle-timeout", "15parsecs"],
+        ["--active-timeout", ""],
+        ["--flows", "0"],
+        ["--flows", "many"],
+        ["--observation-domain", "0"],
+        ["--mode", "magic"],
+        ["--protocol", "v4"],
+    ];
+    for [flag, value] in wrong {
+        let arguments = ["--interface", "lo", "--collector", NOWHERE, flag, value];
+        fails(run(&netns, directory.path(), &arguments)?, 2, &[flag])?;
+    }
+    let unknown =
+        run(&netns, directory.path(), &["--interface", "lo", "--collector", NOWHERE, "--nonsense"])?;
+    fails(unknown, 2, &["--nonsense"])?;
+    fails(run(&netns, directory.path(), &["--collector", NOWHERE])?, 2, &["--interface"])?;
+    fails(run(&netns, directory.path(), &["--interface", "lo"])?, 2, &["--collector"])?;
+    netns.expect_clean("lo")
+}
+
+#[test]
+fn a_table_larger_than_memory() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    for flag in ["--flows", "--flows6"] {
+        let arguments = ["--interface", "lo", "--collector", NOWHERE, flag, "10000M"];
+        fails(run(&netns, directory.path(), &arguments)?, 1, &["flows", "memory"])?;
+    }
+    netns.expect_clean("lo")
+}
+
+#[test]
+fn a_capture_that_is_cut() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("cut.pcap");
+    capture(&file, &TRAFFIC)?;
+    let whole = fs::read(&file)?;
+    fs::write(&file, &whole[..whole.len() - 10])?;
+    let nfcapd = Nfcapd::start(None)?;
+    let replay = program()?.arg("replay").arg(&file).args(["--collector", &nfcapd.url(), "--json"]);
+    let ended = fails(replay, 1, &["cut.pcap"])?;
+    let books = books(&ended)?;
+    books.all_exported()?;
+    ensure!(books.exported.packets == 99, "99 packets are whole: {books:?}");
+    let truth = Traffic { flows: 99, packets: 99, ..TRAFFIC }.truth();
+    equal(&truth, &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)
+}
+
+#[test]
+fn files_that_cannot_be_replayed() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).map(|()| path)
+    };
+    let link_type = |number: u32| {
+        let words = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, number];
+        words.iter().flat_map(|word| u32::to_ne_bytes(*word)).collect::<Vec<_>>()
+    };
+    let replay = |path: &Path| Ok(program()?.arg("replay").arg(path).args(["--collector", NOWHERE]));
+    let fails_on = |path: &Path, words: &[&str]| -> Result<()> {
+        let replay: Result<Program> = replay(path);
+        fails(replay?, 1, words).map(|_| ())
+    };
+    fails_on(&directory.path().join("absent.pcap"), &["absent.pcap"])?;
+    fails_on(&file("text.pcap", b"This is no capture at all, but a line of text.\n")?, &["text.pcap"])?;
+    fails_on(&file("empty.pcap", b"")?, &["empty.pcap"])?;
+    fails_on(&file("header.pcap", &link_type(1)[..10])?, &["header.pcap"])?;
+    fails_on(&file("user0.pcap", &link_type(147))?, &["user0.pcap", "147"])?;
+    fails_on(directory.path(), &[])
+}
+
+/// Sends through an agent whose collector comes late; every record must arrive all the same.
+fn late(netns: &Netns, url: &str, port: u16, appear: impl FnOnce() -> Result<()>) -> Result<String> {
+    let traffic = Traffic { flows: 200, packets: 2_000, ipv6: false, protocol: UDP, length: 100 };
+    let timeouts = ["--idle-timeout", "1s", "--active-timeout", "2s"];
+    let arguments = [&["--interface", "two0", "--collector", url][..], &timeouts].concat();
+    let mut live = Live::start(netns, &arguments)?;
+    generator().send(&traffic, netns, "one0")?;
+    live.until(LIMIT, "out of live flows", |books| {
+        books.seen.packets == 2_000 && books.in_table.packets == 0
+    })?;
+    live.status()?.balance()?;
+    // Two refreshes of whatever it tries meanwhile.
+    std::thread::sleep(Duration::from_secs(3));
+    let nfcapd = Nfcapd::start_at(port, Some(netns))?;
+    appear()?;
+    live.until(LIMIT, "done with sending", |books| books.exported.packets == 2_000)?;
+    let books = live.status()?;
+    books.all_exported()?;
+    let log = live.log();
+    live.stop()?.success()?;
+    equal(&traffic.truth(), &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)?;
+    netns.expect_clean("two0")?;
+    Ok(log)
+}
+
+#[test]
+fn a_collector_whose_name_resolves_later() -> Result<()> {
+    let netns = Netns::new("errors")?;
+    netns.veth("one0", "two0")?;
+    netns.hosts("127.0.0.1 localhost\n")?;
+    let log = late(&netns, "udp://collector.test:4739", 4739, || {
+        netns.hosts("127.0.0.1 localhost\n127.0.0.1 collector.test\n")
+    })?;
+    let said = log.lines().filter(|line| line.contains("collector.test") && line.contains("WARN")).count();
+    ensure!(said == 1, "it must say once that it waits, not {said} times: {log}");
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_listens_later() -> Result<()> {
+    let netns = Netns::new("errors")?;
+    netns.veth("one0", "two0")?;
+    late(&netns, "udp://127.0.0.1:4739", 4739, || Ok(())).map(|_| ())
+}

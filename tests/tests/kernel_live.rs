@@ -1,0 +1,190 @@
+//! A live agent, natively on one end of a veth pair, and a known number of packets from the other end.
+//!
+//! The records at nfcapd must add up to what was sent, flow by flow and to the last octet, while the table
+//! is retired all the time; and the books must balance whenever they are asked for.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use flowxdp_tests::agent::{Live, PROTOCOLS};
+use flowxdp_tests::books::Count;
+use flowxdp_tests::compare::{Columns, equal};
+use flowxdp_tests::failures::{Failures, tell};
+use flowxdp_tests::flows::Flows;
+use flowxdp_tests::judge::Verdict;
+use flowxdp_tests::judge::nfcapd::Nfcapd;
+use flowxdp_tests::netns::Netns;
+use flowxdp_tests::traffic::{TCP, Traffic, UDP, generator};
+
+const SENDER: &str = "gen0";
+const METERED: &str = "met0";
+/// Short timeouts: slots are retired and opened again while the traffic goes on.
+const TIMEOUTS: [&str; 4] = ["--idle-timeout", "1s", "--active-timeout", "2s"];
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A namespace with a veth pair, and nfcapd in it.
+fn stage() -> Result<(Netns, Nfcapd)> {
+    let netns = Netns::new("live")?;
+    netns.veth(SENDER, METERED)?;
+    let nfcapd = Nfcapd::start(Some(&netns))?;
+    Ok((netns, nfcapd))
+}
+
+fn agent(netns: &Netns, nfcapd: &Nfcapd, protocol: &str, more: &[&str]) -> Result<Live> {
+    let url = nfcapd.url();
+    let mut arguments = vec!["--interface", METERED, "--mode", "native", "--collector", &url];
+    arguments.extend(["--protocol", protocol]);
+    arguments.extend(TIMEOUTS);
+    arguments.extend(more);
+    Live::start(netns, &arguments)
+}
+
+/// Sends, and asks for the books again and again meanwhile; all of them must balance.
+fn send_and_watch(traffic: &Traffic, netns: &Netns, live: &mut Live) -> Result<u32> {
+    let generator = generator();
+    let sent = Count { packets: traffic.packets, octets: traffic.octets() };
+    let asked = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| generator.send(traffic, netns, SENDER));
+        let mut asked = 0;
+        loop {
+            // Looked at first, so that the books are asked for at least once after the last packet.
+            let done = sending.is_finished();
+            live.status()?.balance().context("while packets come in")?;
+            asked += 1;
+            if done {
+                break;
+            }
+        }
+        sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
+        anyhow::Ok(asked)
+    })?;
+    let metered = live.status()?;
+    ensure!(metered.seen == sent, "seen {:?}, sent {sent:?}", metered.seen);
+    let received = netns.counter(METERED, "rx_packets")?;
+    ensure!(received >= sent.packets, "the interface itself received {received} of {} packets", sent.packets);
+    Ok(asked)
+}
+
+/// Ends the agent and the collector; what nfcapd got must be clean, and nothing may be left attached.
+fn close(netns: &Netns, nfcapd: Nfcapd, live: Live) -> Result<Verdict> {
+    live.stop()?.success()?;
+    netns.expect_clean(METERED)?;
+    nfcapd.stop()
+}
+
+fn exact(traffic: Traffic, protocol: &str) -> Result<()> {
+    let start = now_ms()?;
+    let (netns, nfcapd) = stage()?;
+    let mut live = agent(&netns, &nfcapd, protocol, &[])?;
+    let asked = send_and_watch(&traffic, &netns, &mut live)?;
+    let records = close(&netns, nfcapd, live)?.clean()?;
+    let end = now_ms()?;
+    equal(&traffic.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
+    let index = netns.index(METERED)?;
+    for record in &records {
+        let (first, last) = record.sums.first_ms.zip(record.sums.last_ms).context("no times")?;
+        ensure!(start <= first && first <= last && last <= end, "not between {start} and {end}: {record:?}");
+        ensure!(record.ingress == Some(index), "not by interface {index}: {record:?}");
+    }
+    tell(&format!("{protocol} {traffic:?}: {} records, books asked for {asked} times", records.len()));
+    Ok(())
+}
+
+/// One flow count, both address families and transports, lengths from the shortest to the longest.
+fn all_kinds(flows: u32, packets: u64) -> Result<()> {
+    let mut failures = Failures::default();
+    for protocol in PROTOCOLS {
+        for (ipv6, transport, length) in
+            [(false, UDP, 60), (false, TCP, 1500), (true, UDP, 1280), (true, TCP, 60)]
+        {
+            // The files that traffic is sent from would be large.
+            let length = if flows > 10_000 { length.min(200) } else { length };
+            let traffic = Traffic { flows, packets, ipv6, protocol: transport, length };
+            failures.check(&format!("{protocol} {traffic:?}"), || exact(traffic, protocol));
+        }
+    }
+    failures.end()
+}
+
+#[test]
+fn one_flow_is_exact() -> Result<()> {
+    all_kinds(1, 100_000)
+}
+
+#[test]
+fn a_thousand_flows_are_exact() -> Result<()> {
+    all_kinds(1_000, 200_000)
+}
+
+#[test]
+fn a_hundred_thousand_flows_are_exact() -> Result<()> {
+    all_kinds(100_000, 300_000)
+}
+
+#[test]
+fn a_table_too_small_loses_nothing_that_is_not_counted() -> Result<()> {
+    let traffic = Traffic { flows: 50_000, packets: 200_000, ipv6: false, protocol: UDP, length: 100 };
+    let (netns, nfcapd) = stage()?;
+    let mut live = agent(&netns, &nfcapd, "ipfix", &["--flows", "4K"])?;
+    send_and_watch(&traffic, &netns, &mut live)?;
+    live.until(LIMIT, "out of queued packets", |books| {
+        books.queued.packets == 0 && books.in_table.packets == 0
+    })?;
+    let books = live.status()?;
+    let flows = Flows::by_tuple(&close(&netns, nfcapd, live)?.clean()?);
+    let (packets, octets) = flows.totals();
+    ensure!(
+        books.exported == Count { packets, octets },
+        "{packets} packets, {octets} octets arrived: {books:?}"
+    );
+    ensure!(packets + books.lost_total().packets == traffic.packets, "{packets} arrived: {books:?}");
+    tell(&format!(
+        "a table of 4,000 for 50,000 flows: {packets} packets exported, {:?} lost",
+        books.lost_total()
+    ));
+    Ok(())
+}
+
+#[test]
+fn interfaces_are_told_apart() -> Result<()> {
+    let (netns, nfcapd) = stage()?;
+    netns.veth("gen1", "met1")?;
+    let url = nfcapd.url();
+    let mut live = Live::start(&netns, &["--interface", "met0,met1", "--collector", &url])?;
+    let traffic = |packets| Traffic { flows: 10, packets, ipv6: false, protocol: UDP, length: 100 };
+    generator().send(&traffic(1_000), &netns, SENDER)?;
+    generator().send(&traffic(2_000), &netns, "gen1")?;
+    let both = |packets| move |books: &flowxdp_tests::books::Books| books.seen.packets == packets;
+    live.until(LIMIT, "done with both", both(3_000))?;
+    let books = live.status()?;
+    books.balance()?;
+    let records = close(&netns, nfcapd, live)?.clean()?;
+    netns.expect_clean("met1")?;
+    for (interface, packets) in [("met0", 1_000), ("met1", 2_000)] {
+        let seen =
+            books.interfaces.get(interface).with_context(|| format!("no {interface}: {books:?}"))?.seen;
+        ensure!(seen.packets == packets, "{interface} has seen {seen:?}");
+        let index = netns.index(interface)?;
+        let its = records.iter().filter(|record| record.ingress == Some(index));
+        equal(&traffic(packets).truth(), &Flows::by_tuple(its), Columns::WITHOUT_TTL).context(interface)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_sigint_flushes_as_a_sigterm_does() -> Result<()> {
+    let traffic = Traffic { flows: 100, packets: 1_000, ipv6: true, protocol: TCP, length: 100 };
+    let (netns, nfcapd) = stage()?;
+    let url = nfcapd.url();
+    let mut live = Live::start(&netns, &["--interface", METERED, "--collector", &url])?;
+    send_and_watch(&traffic, &netns, &mut live)?;
+    let in_table = live.status()?.in_table;
+    ensure!(in_table.packets == 1_000, "the default timeouts have passed already? {in_table:?}");
+    live.interrupt()?.success()?;
+    let records = nfcapd.stop()?.clean()?;
+    equal(&traffic.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)
+}
+
+fn now_ms() -> Result<u64> {
+    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+}
