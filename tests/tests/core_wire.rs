@@ -238,6 +238,16 @@ fn messages_of_another_kind_or_size() -> Result<()> {
 }
 
 #[test]
+fn old_templates_are_told() -> Result<()> {
+    for version in VERSIONS {
+        let [one, two] = right(version);
+        let seen = wire::judge(&recording(&[one, Message { time: two.time + 700, ..two }], 4739))?;
+        assert_eq!(seen.oldest_templates, 700);
+    }
+    Ok(())
+}
+
+#[test]
 fn fragments() {
     let [one, _] = right(10);
     let mut recording = recording(&[one], 4739);

@@ -22,6 +22,8 @@ const ACTIVE: u64 = 60_000;
 const LATE: u64 = 2_000;
 /// Templates come again after every 20 messages that follow them.
 const TEMPLATES_EVERY: u64 = 20;
+/// And after so many seconds; export times are whole seconds.
+const TEMPLATES_AFTER: u32 = 601;
 
 /// Replays every capture by itself and says how many there were.
 fn each(
@@ -54,6 +56,8 @@ fn rules(truth: &Truth, replayed: &Replayed, name: &str, failures: &mut Failures
         ensure!(seen.data_records == records, "{} records sent, the books say {records}", seen.data_records);
         let run = seen.longest_without_templates;
         ensure!(run <= TEMPLATES_EVERY, "{run} messages in a row without templates");
+        let age = seen.oldest_templates;
+        ensure!(age <= TEMPLATES_AFTER, "data {age} s after its templates");
         Ok(())
     });
     let tshark = failures.check(&format!("{name}: tshark"), || {

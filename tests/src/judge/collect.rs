@@ -26,15 +26,20 @@ pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
     let drops = udp::until_read(&mut running, port)?;
     let ended = running.stop(Signal::TERM, LIMIT)?.success()?;
     let records = ended.stdout.lines().map(|line| record(line).with_context(|| line.to_owned()));
-    let mut verdict = Verdict { records: records.collect::<Result<_>>()?, findings: Vec::new() };
+    let records = records.filter_map(Result::transpose).collect::<Result<_>>()?;
+    let mut verdict = Verdict { records, findings: Vec::new() };
     if drops != 0 {
         verdict.findings.push(format!("the collector's socket dropped {drops} datagrams"));
     }
     Ok(verdict)
 }
 
-fn record(line: &str) -> Result<Record> {
+/// A flow; none for a record of options.
+fn record(line: &str) -> Result<Option<Record>> {
     let json: Value = serde_json::from_str(line)?;
+    if json.get("optionsTemplate").is_some() {
+        return Ok(None);
+    }
     let number = |name: &str| json.get(name).and_then(Value::as_u64);
     let small =
         |name: &str| number(name).map(|value| value & 0xff).and_then(|value| u8::try_from(value).ok());
@@ -60,11 +65,11 @@ fn record(line: &str) -> Result<Record> {
         max_ttl: small("maximumTTL"),
     };
     let vlan = number("vlanId").map(u16::try_from).transpose()?;
-    Ok(Record {
+    Ok(Some(Record {
         key: Key { tuple, vlan, tos: small("ipClassOfService") },
         sums,
         end_reason: small("flowEndReason"),
         ingress: number("ingressInterface").map(u32::try_from).transpose()?,
         exported_s: None,
-    })
+    }))
 }

@@ -43,6 +43,8 @@ pub struct Seen {
     pub options_records: u64,
     /// The longest run of messages with data and without their templates.
     pub longest_without_templates: u64,
+    /// The longest time, in seconds, between templates and a message with data that they describe.
+    pub oldest_templates: u32,
     /// The length of the longest message.
     pub longest_message: usize,
 }
@@ -54,6 +56,7 @@ struct Domain {
     export_time: u32,
     templates: HashMap<u16, Template>,
     since_templates: u64,
+    templates_at: u32,
 }
 
 /// The reader, with what it has found so far.
@@ -205,8 +208,11 @@ impl Wire {
         self.seen.options_records += options;
         if templates > 0 {
             domain.since_templates = 0;
+            domain.templates_at = header.export_time;
         } else if data + options > 0 {
             domain.since_templates += 1;
+            let age = header.export_time.saturating_sub(domain.templates_at);
+            self.seen.oldest_templates = self.seen.oldest_templates.max(age);
         }
         self.seen.longest_without_templates = self.seen.longest_without_templates.max(domain.since_templates);
         let records = templates + data + options;

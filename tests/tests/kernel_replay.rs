@@ -1,0 +1,140 @@
+//! What a replay promises beside exact flows: its clock, its pace, and what it does when it cannot deliver.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use flowxdp_tests::agent::{self, LIMIT, PROTOCOLS};
+use flowxdp_tests::compare::{Columns, equal};
+use flowxdp_tests::flows::Flows;
+use flowxdp_tests::judge::{tshark, wire};
+use flowxdp_tests::pcap::Writer;
+use flowxdp_tests::replayed::{ONE_RECORD, replay};
+use flowxdp_tests::traffic::{TCP, Traffic, UDP};
+use flowxdp_tests::udp;
+
+/// 2023-11-14, in microseconds.
+const START: u64 = 1_700_000_000_000_000;
+const SECOND: u64 = 1_000_000;
+
+/// Writes packets of all flows in turn, each so long after the one before.
+fn capture(path: &Path, traffic: &Traffic, step_us: u64) -> Result<()> {
+    let mut writer = Writer::create(path)?;
+    for packet in 0..traffic.packets {
+        let flow = u32::try_from(packet % u64::from(traffic.flows))?;
+        writer.frame(START + packet * step_us, &traffic.frame(flow))?;
+    }
+    writer.finish()
+}
+
+#[test]
+fn templates_come_again_by_the_clock_of_the_capture() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("slow.pcap");
+    let traffic = Traffic { flows: 40, packets: 40, ipv6: false, protocol: UDP, length: 100 };
+    capture(&file, &traffic, 60 * SECOND)?;
+    for protocol in PROTOCOLS {
+        let replayed = replay(&[&file], protocol, &[])?;
+        equal(&traffic.truth(), &Flows::by_tuple(&replayed.nfcapd.clean()?), Columns::WITHOUT_TTL)?;
+        let seen = wire::judge(&replayed.sniffed.recording)?;
+        ensure!(
+            seen.oldest_templates <= 601,
+            "{protocol}: data {} s after its templates",
+            seen.oldest_templates
+        );
+        // The records themselves leave when they are due, not all of them at the end.
+        let records = tshark::judge(replayed.sniffed.file(), replayed.sniffed.port)?.clean()?;
+        for record in records {
+            let (last, exported) = (record.sums.last_ms.unwrap_or(0), record.exported_s.unwrap_or(0) * 1_000);
+            ensure!(exported <= last + 15_000 + 4_000, "{protocol}: exported at {exported}: {record:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_burst_of_flows_is_paced() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("burst.pcap");
+    for (protocol, ipv6) in PROTOCOLS.into_iter().zip([false, true]) {
+        let traffic = Traffic { flows: 200_000, packets: 200_000, ipv6, protocol: TCP, length: 60 };
+        capture(&file, &traffic, 5)?;
+        let replayed = replay(&[&file], protocol, &ONE_RECORD)?;
+        replayed.books.all_exported()?;
+        equal(&traffic.truth(), &Flows::by_tuple(&replayed.nfcapd.clean()?), Columns::WITHOUT_TTL)?;
+        let seen = wire::judge(&replayed.sniffed.recording)?;
+        ensure!(seen.longest_without_templates <= 20, "{} without templates", seen.longest_without_templates);
+        ensure!(seen.longest_message > 1_300, "messages are filled to {} octets only", seen.longest_message);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_table_too_small_is_still_exact() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("many.pcap");
+    let traffic = Traffic { flows: 20_000, packets: 60_000, ipv6: false, protocol: UDP, length: 60 };
+    capture(&file, &traffic, 5)?;
+    let mut options = vec!["--flows", "1K"];
+    options.extend(ONE_RECORD);
+    let replayed = replay(&[&file], "ipfix", &options)?;
+    replayed.books.all_exported()?;
+    equal(&traffic.truth(), &Flows::by_tuple(&replayed.nfcapd.clean()?), Columns::WITHOUT_TTL)
+}
+
+#[test]
+fn the_ingress_interface_and_the_domain_are_as_asked() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("a.pcap");
+    let traffic = Traffic { flows: 10, packets: 20, ipv6: true, protocol: TCP, length: 100 };
+    capture(&file, &traffic, 1_000)?;
+    for protocol in PROTOCOLS {
+        let replayed =
+            replay(&[&file], protocol, &["--interface-index", "4711", "--observation-domain", "99"])?;
+        let records = replayed.nfcapd.clean()?;
+        equal(&traffic.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
+        ensure!(records.iter().all(|record| record.ingress == Some(4_711)), "another ingress: {records:?}");
+        let at = if protocol == "v9" { 16..20 } else { 12..16 };
+        for datagram in &replayed.sniffed.recording.datagrams {
+            let domain = datagram.payload.get(at.clone());
+            let domains = [Some(&[0, 0, 0, 99][..]), Some(&[0, 0, 0, 0][..])];
+            ensure!(domains.contains(&domain), "{protocol}: domain {domain:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_system_started_an_hour_before_the_first_packet() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("a.pcap");
+    let traffic = Traffic { flows: 1, packets: 2, ipv6: false, protocol: UDP, length: 100 };
+    capture(&file, &traffic, SECOND / 2)?;
+    let replayed = replay(&[&file], "v9", &[])?;
+    for datagram in &replayed.sniffed.recording.datagrams {
+        let uptime =
+            datagram.payload.get(4..8).and_then(|octets| octets.try_into().ok()).map(u32::from_be_bytes);
+        // Half a second of packets, and less than two more until all has left.
+        let hour = 3_600_000;
+        ensure!(
+            uptime.is_some_and(|uptime| (hour..hour + 2_500).contains(&uptime)),
+            "an uptime of {uptime:?} ms"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_listens() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("a.pcap");
+    let traffic = Traffic { flows: 500, packets: 500, ipv6: false, protocol: UDP, length: 100 };
+    capture(&file, &traffic, 1_000)?;
+    let url = format!("udp://127.0.0.1:{}", udp::free_port()?);
+    let ended = agent::replay(&[&file], &url, "ipfix")?.run(LIMIT)?;
+    let books = agent::books(&ended)?;
+    books.balance()?;
+    ensure!(books.lost_total().packets + books.exported.packets == 500, "{books:?}");
+    let delivered = books.lost_total().packets == 0;
+    ensure!(ended.code == Some(i32::from(!delivered)), "exit status {:?} with {books:?}", ended.code);
+    Ok(())
+}
