@@ -44,7 +44,8 @@ pub struct Options {
     pub listen: ListenUrl,
     /// Print one JSON object a line instead of a table
     ///
-    /// Keys are IANA's element names, times are milliseconds since 1970, addresses and octets are text.
+    /// Keys are IANA's element names, times are milliseconds since 1970, addresses and octet arrays
+    /// (in hexadecimal) are text. Records of options templates have "optionsTemplate": true.
     #[arg(long)]
     pub json: bool,
 }

@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 
 use crate::collector_url::{Host, ListenUrl};
 
-/// Receive buffer to ask for, octets. The kernel gives what net.core.rmem_max allows.
+/// Receive buffer to ask for, octets.
 const RECEIVE_BUFFER: usize = 32 << 20;
 
 /// Opens the socket of `url`, inside a tokio runtime.
@@ -59,8 +59,10 @@ fn open(address: SocketAddr) -> std::io::Result<Socket> {
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
-    // Less than asked for is no error.
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    // Root may go above net.core.rmem_max; for others less than asked for is no error.
+    if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket)
 }

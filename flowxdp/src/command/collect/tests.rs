@@ -177,6 +177,29 @@ fn padding_is_no_fault() {
     assert_eq!((summary.total().malformed, summary.total().data_records), (0, 1));
 }
 
+#[test]
+fn a_reader_that_went_away_is_told_from_a_full_disk() {
+    struct Failing(io::ErrorKind);
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for (kind, quiet) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
+        for format in [Format::Json, Format::Table] {
+            let out = BufWriter::with_capacity(0, Failing(kind));
+            let (streams, table) = (Streams::default(), table::Table::default());
+            let mut collector = Collector { streams, format, table, out };
+            let message = ipfix(0, 1, template().set(256, flow(6, 443)));
+            let error = collector.message(([192, 0, 2, 9], 4739).into(), &message).unwrap_err();
+            assert_eq!(is_broken_pipe(&error), quiet, "{error:#}");
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_message_panics(
