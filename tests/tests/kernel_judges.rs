@@ -12,7 +12,7 @@ use flowxdp_tests::handmade::{
     Message, TEMPLATE, TIME, UPTIME, flow, recording, right, template, truth, truths, write,
 };
 use flowxdp_tests::judge::nfcapd::Nfcapd;
-use flowxdp_tests::judge::{Verdict, nfacctd, tshark, wire};
+use flowxdp_tests::judge::{Verdict, collect, nfacctd, tshark, wire};
 use flowxdp_tests::pcap::{Datagram, Recording, Writer};
 use flowxdp_tests::process::Program;
 use flowxdp_tests::sniff::Sniffer;
@@ -207,5 +207,18 @@ fn an_inbox_receives_what_tcpdump_would_see() -> Result<()> {
         |datagrams: &[Datagram]| datagrams.iter().map(|one| one.payload.clone()).collect::<Vec<_>>();
     assert!(!received.is_empty());
     assert_eq!(payloads(&received), payloads(&sniffer.stop()?.recording.datagrams));
+    Ok(())
+}
+
+#[test]
+fn our_collector_reads_right_messages() -> Result<()> {
+    for version in VERSIONS {
+        let records = collect::judge(&recording(&right(version), 4739).datagrams)?.clean()?;
+        equal(&truths(0..9), &Flows::by_tuple(&records), Columns::ALL)?;
+        assert_eq!((records[0].key, records[0].end_reason), (truth(0).0, Some(1)));
+        // Without their template, the flows of the second message are not there.
+        let lost = collect::judge(&recording(&right(version)[1..], 4739).datagrams)?;
+        assert!(lost.clean().is_err());
+    }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -28,10 +28,24 @@ pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
     let records = ended.stdout.lines().map(|line| record(line).with_context(|| line.to_owned()));
     let records = records.filter_map(Result::transpose).collect::<Result<_>>()?;
     let mut verdict = Verdict { records, findings: Vec::new() };
+    totals(&ended.stderr, &mut verdict.findings)?;
     if drops != 0 {
         verdict.findings.push(format!("the collector's socket dropped {drops} datagrams"));
     }
     Ok(verdict)
+}
+
+/// Adds each row of its totals that tells of something missing or malformed.
+fn totals(stderr: &str, findings: &mut Vec<String>) -> Result<()> {
+    let mut lines = stderr.lines().skip_while(|line| !line.starts_with("exporter"));
+    let head = lines.next().context("no totals at the end")?;
+    ensure!(head.ends_with("gaps  missing  no template  malformed"), "other totals than expected: {head}");
+    for row in lines {
+        if row.split_whitespace().rev().take(4).any(|count| count != "0") {
+            findings.push(format!("flowxdp collect: {head}\n{row}"));
+        }
+    }
+    Ok(())
 }
 
 /// A flow; none for a record of options.
