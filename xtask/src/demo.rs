@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{build, setup, stop, sudo};
 
@@ -39,9 +39,7 @@ pub(crate) fn inside(agent: &Path) -> Result<()> {
     network.connect()?;
 
     println!("Traffic of the kernel's own stacks, about {} s:", traffic::TIME.as_secs());
-    let traffic = traffic::Traffic::start(&network)?;
-    let during = gateway.books()?;
-    traffic.finish()?;
+    let during = ask_during_traffic(&network, &mut gateway)?;
     // With the far ends down nothing more can arrive, so both sides count the same packets.
     network.disconnect()?;
     stop::sleep(Duration::from_millis(300))?;
@@ -53,7 +51,24 @@ pub(crate) fn inside(agent: &Path) -> Result<()> {
     let agree = report::show(&report::Findings { during, books, received, text, ended })?;
     println!("Took {:.0} s. Namespaces, interfaces and programs are gone.", start.elapsed().as_secs_f32());
     if !agree {
-        anyhow::bail!("the books and the counters beside them differ; the lines marked DIFFER say where");
+        bail!("the books and the counters beside them differ; the lines marked DIFFER say where");
     }
     Ok(())
+}
+
+/// Sends the traffic, and asks for the books again and again meanwhile.
+fn ask_during_traffic(
+    network: &network::Network,
+    gateway: &mut gateway::Gateway<'_>,
+) -> Result<Vec<books::Books>> {
+    std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| traffic::run(network));
+        let mut asked = Vec::new();
+        while !traffic.is_finished() {
+            asked.push(gateway.books()?);
+            stop::sleep(Duration::from_millis(100))?;
+        }
+        traffic.join().map_err(|_| anyhow!("the thread that sends traffic broke"))??;
+        Ok(asked)
+    })
 }

@@ -76,8 +76,11 @@ impl Count {
         Ok(Self { packets: field("packets")?, octets: field("octets")? })
     }
 
-    /// Adds up what is told by reason.
+    /// Adds up what is told by reason; an interface tells the sum itself.
     fn sum(reasons: &Value) -> Result<Self> {
+        if reasons["packets"].is_u64() {
+            return Self::parse(reasons);
+        }
         let mut sum = Self::default();
         for count in reasons.as_object().context("no reasons")?.values() {
             sum += Self::parse(count)?;
@@ -127,5 +130,40 @@ impl Sub for Count {
 impl fmt::Display for Count {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{:>8} packets {:>11} octets", self.packets, self.octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOKS: &str = r#"{
+        "seen": {"packets": 10, "octets": 1000}, "exported": {"packets": 4, "octets": 400},
+        "queued": {"packets": 2, "octets": 200}, "in_table": {"packets": 1, "octets": 100},
+        "ignored": {"not_ip": {"packets": 1, "octets": 42}, "truncated": {"packets": 1, "octets": 58}},
+        "lost": {"ring_buffer_full": {"packets": 1, "octets": 200}},
+        "interfaces": {"a": {"seen": {"packets": 10, "octets": 1000}, "ignored": {"packets": 2, "octets": 100},
+            "lost": {"packets": 1, "octets": 200}}}}"#;
+
+    #[test]
+    fn reasons_add_up_and_an_interface_tells_sums() {
+        let books = Books::parse(BOOKS).unwrap();
+        assert_eq!(books.explained(), books.total.seen);
+        assert_eq!(books.interfaces["a"].metered(), Count { packets: 8, octets: 900 });
+        assert_eq!(books.total.metered(), books.interfaces["a"].metered());
+    }
+
+    #[test]
+    fn a_missing_term_is_an_error_and_not_zero() {
+        let error = Books::parse(&BOOKS.replace("queued", "waiting")).unwrap_err();
+        assert!(format!("{error:#}").starts_with("queued: "), "{error:#}");
+    }
+
+    #[test]
+    fn flow_records_add_up() {
+        let line = r#"{"packetDeltaCount": 3, "octetDeltaCount": 180, "protocolIdentifier": 6}"#;
+        let (flows, sum) = Count::of_flows(&format!("{line}\n{line}\n")).unwrap();
+        assert_eq!((flows, sum), (2, Count { packets: 6, octets: 360 }));
+        assert!(Count::of_flows("{}").is_err());
     }
 }

@@ -21,37 +21,25 @@ const TALK: u16 = 9000;
 /// No wait on a socket lasts longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Traffic under way.
-pub(crate) struct Traffic {
-    talk: Receiver<Result<usize>>,
-}
-
-impl Traffic {
-    /// Starts the long exchange and does the short ones.
-    pub(crate) fn start(network: &Network) -> Result<Self> {
-        serve(&network.server)?;
-        let servers = network.servers()?;
-        let first = *servers.first().context("no server")?;
-        let talk = background(talk(&network.client, first, TIME, Duration::from_millis(50))?);
-        for server in servers {
-            for (up, down) in [(2_000, 4_000_000), (500, 200_000), (1_000_000, 1_000)] {
-                let got = stop::receive(&background(transfer(&network.client, server, up, down)?))??;
-                println!("  TCP   {server}: sent {up} octets, got {got}");
-            }
-            let exchange = talk_fast(&network.client, server)?;
-            println!("  UDP   {server}: {exchange} answers");
-            let echoes = stop::receive(&background(ping(&network.client, server)?))??;
-            println!("  ICMP  {server}: {echoes} echo replies");
+/// Short exchanges of every kind, beside a long one.
+pub(crate) fn run(network: &Network) -> Result<()> {
+    serve(&network.server)?;
+    let servers = network.servers()?;
+    let first = *servers.first().context("no server")?;
+    let long = background(talk(&network.client, first, TIME, Duration::from_millis(50))?);
+    for server in servers {
+        for (up, down) in [(2_000, 4_000_000), (500, 200_000), (1_000_000, 1_000)] {
+            let got = stop::receive(&background(transfer(&network.client, server, up, down)?))??;
+            println!("  TCP   {server}: sent {up} octets, got {got}");
         }
-        Ok(Self { talk })
+        let answers = talk_fast(&network.client, server)?;
+        println!("  UDP   {server}: {answers} answers");
+        let replies = stop::receive(&background(ping(&network.client, server)?))??;
+        println!("  ICMP  {server}: {replies} echo replies");
     }
-
-    /// Waits for the long exchange.
-    pub(crate) fn finish(self) -> Result<()> {
-        let answers = stop::receive(&self.talk)??;
-        println!("  UDP   for {} s: {answers} answers", TIME.as_secs());
-        Ok(())
-    }
+    let answers = stop::receive(&long)??;
+    println!("  UDP   {first}: {answers} answers in {} s", TIME.as_secs());
+    Ok(())
 }
 
 fn talk_fast(client: &Namespace, server: IpAddr) -> Result<usize> {
