@@ -72,9 +72,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xtask: {error:#}");
-            ExitCode::from(stop::exit_code())
-        }
+        Err(error) => ExitCode::from(stop::report(&error)),
     }
 }

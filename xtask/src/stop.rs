@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// The signal that came, 0 for none.
@@ -39,8 +39,11 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// Exit code of a job that failed: the shell's convention for a signal, else 1.
-pub(crate) fn exit_code() -> u8 {
+/// Says why a job failed, in one line, and gives the exit code: the shell's convention for a signal, else 1.
+pub(crate) fn report(error: &Error) -> u8 {
+    // ^C reaches the programs that a job has called too, and then their failure is no news.
+    let reason = check().err();
+    eprintln!("xtask: {:#}", reason.as_ref().unwrap_or(error));
     match u8::try_from(signal()) {
         Ok(number) if number > 0 => 128_u8.saturating_add(number),
         _ => 1,
