@@ -49,8 +49,12 @@ pub struct CpuState {
     pub jiffy: u64,
     /// Time that serves the packets of this jiffy, nanoseconds of CLOCK_MONOTONIC.
     pub now: u64,
+    /// Metered packets with TCP FIN or RST.
+    pub closings: u64,
+    /// A word that the program writes and reads back, so that the verifier forgets what it knew of it.
+    pub scratch: u64,
     /// Zero.
-    pub pad: [u64; 4],
+    pub pad: [u64; 2],
 }
 
 /// [`CpuState::partition`] of a CPU that came too late for one.

@@ -14,11 +14,17 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const CPUS: &str = "CPUS";
 /// HASH from ifIndex to row of the counters.
 pub const ROWS: &str = "ROWS";
-/// ARRAY of one u32: partitions that were given out.
+/// ARRAY of one u64: partitions that were given out.
 pub const TAKEN: &str = "TAKEN";
 /// Ring buffer of [`crate::overflow::Event`].
 pub const OVERFLOW: &str = "OVERFLOW";
 /// Load-time constant: the hash's seed, [`crate::switch::SEED_WORDS`] random u64.
 pub const SEED: &str = "SEED";
-/// Load-time constant: [`crate::switch::Switch`].
-pub const SWITCH: &str = "SWITCH";
+/// Load-time constant: partitions of the tables, u32.
+pub const PARTITIONS: &str = "PARTITIONS";
+/// Load-time constant: home slots of one IPv4 partition, u32.
+pub const HOMES_V4: &str = "HOMES_V4";
+/// Load-time constant: home slots of one IPv6 partition, u32.
+pub const HOMES_V6: &str = "HOMES_V6";
+/// Load-time constant: 1 when frames carry [`crate::meta::Meta`] in front of them, u32.
+pub const REPLAY: &str = "REPLAY";

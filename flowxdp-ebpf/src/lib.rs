@@ -1,1 +1,17 @@
-//! x
+//! The parser of the metering process, built for BPF and for the host alike.
+//!
+//! A packet's way: [`frame`] reads its octets, [`walk`] goes from header to header with one file of
+//! [`parse`] for each, and ends in a [`verdict::Verdict`]: a flow key with the packet's facts, or the
+//! reason why it is not metered. [`hash`] then gives the key its place in the flow table. What follows
+//! (table, time, counters) exists in the kernel only and is in `main.rs`.
+//!
+//! Architecture invariant: packet octets are read in [`frame`] only, behind a bounds check; nothing in
+//! this crate drops, changes or delays a packet.
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+
+pub mod frame;
+pub mod hash;
+pub mod parse;
+pub mod verdict;
+pub mod walk;

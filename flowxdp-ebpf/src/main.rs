@@ -1,2 +1,41 @@
-//! The XDP program.
+//! The XDP program: one packet in, one counter up, always passed on.
+//!
+//! [`flowxdp_ebpf::walk`] says what the packet is; then [`partition`] finds the CPU's part of the flow
+//! table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets that
+//! find no slot. [`count`] keeps the CPU's counters. On the host this file is an empty program.
+#![cfg_attr(
+    target_arch = "bpf",
+    no_std,
+    no_main,
+    feature(core_intrinsics, asm_experimental_arch),
+    allow(internal_features)
+)]
+
+#[cfg(target_arch = "bpf")]
+mod atomic;
+#[cfg(target_arch = "bpf")]
+mod count;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod meter;
+#[cfg(target_arch = "bpf")]
+mod overflow;
+#[cfg(target_arch = "bpf")]
+mod partition;
+#[cfg(target_arch = "bpf")]
+mod program;
+#[cfg(target_arch = "bpf")]
+mod table;
+#[cfg(target_arch = "bpf")]
+mod tick;
+
+/// Programs for BPF have no `main`; the host's build of this crate is for its parser.
+#[cfg(not(target_arch = "bpf"))]
 fn main() {}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

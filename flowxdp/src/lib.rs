@@ -1,8 +1,24 @@
-//! x
-
-pub mod collector_url;
-pub mod units;
+//! The agent, in the order of the data path.
+//!
+//! packet → key → slot → retire → flow record → template and encoder → message → transport → collector
+//!
+//! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
+//! - [`meter`]: slots that are due retire and become flow records; the rules are [`flowxdp_core::retire`]'s.
+//! - [`exporter`]: one collector's session turns records into messages and paces them.
+//! - [`transport`]: messages leave.
+//! - [`capture`]: packets of a file, for the same way.
+//! - [`command`]: one file a command; [`report`] shows books to people.
+//!
+//! Architecture invariant: the event loops in [`command`] decide nothing; they move bytes, time and
+//! actions between the edges and the core.
 
 pub mod capture;
+pub mod clock;
+pub mod collector_url;
 pub mod command;
+pub mod exporter;
+pub mod kernel;
+pub mod meter;
 pub mod report;
+pub mod transport;
+pub mod units;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The longest duration that is taken: a year. Nanoseconds of it fit a `u64` many times over.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest duration that is taken: a century. Nanoseconds of it fit a `u64` five times over.
+const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
 /// Suffixes of counts and sizes, with what they multiply by.
 const SUFFIXES: [(&str, u64); 9] = [
@@ -62,7 +62,7 @@ pub enum UnitError {
 /// A duration with a unit: `500ms`, `15s`, `1m`, `2h`, `1m 30s`; `0` needs none.
 ///
 /// # Errors
-/// When a unit is missing or unknown, or the duration is longer than a year.
+/// When a unit is missing or unknown, or the duration is longer than a century.
 pub fn duration(text: &str) -> Result<Duration, UnitError> {
     let wrong = |why: String| UnitError::Duration { text: text.to_owned(), why };
     // To humantime M is a month; who types it here means a minute.
@@ -71,7 +71,7 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
     }
     let duration = humantime::parse_duration(text).map_err(|error| wrong(error.to_string()))?;
     if duration > LONGEST {
-        return Err(UnitError::TooLarge { text: text.to_owned(), largest: "365d".to_owned() });
+        return Err(UnitError::TooLarge { text: text.to_owned(), largest: "36500d".to_owned() });
     }
     Ok(duration)
 }
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        assert_eq!(duration("365d"), Ok(LONGEST));
+        assert_eq!(duration("36500d"), Ok(LONGEST));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             let error = duration(text).unwrap_err().to_string();
             assert!(error.contains(&format!("\"{text}\"")) && error.contains("15s"), "{error}");
         }
-        assert_eq!(duration("366d").unwrap_err().to_string(), "\"366d\" is too large: at most 365d");
+        assert_eq!(duration("36501d").unwrap_err().to_string(), "\"36501d\" is too large: at most 36500d");
         assert_eq!(
             positive_duration("0s").unwrap_err().to_string(),
             "\"0s\" is zero: it must be more, like 1s"

@@ -2,8 +2,23 @@
 //!
 //! Architecture invariant: the core reads no clock and knows no socket, no async runtime and no
 //! kernel. Time and bytes come in, actions go out.
+//!
+//! The exporting process, from a flow record to a message:
+//!
+//! - [`record`]: a flow record, and [`clock`]: the time that the caller gives.
+//! - [`elements`]: the table of information elements that everything here follows from, tested against
+//!   IANA's [`registry`]; [`manual`] writes its page.
+//! - [`facts`]: a record laid out in network byte order; [`template`]: which of it is copied, and how.
+//! - [`wire`]: the octets of IPFIX and NetFlow v9.
+//! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
+//!
+//! ```text
+//! push(record, now) ──► Session ──► poll_message(now, flush) ──► octets of one datagram
+//!                          └──────► poll_timeout() ────────────► when to call again
+//! ```
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod books;
 pub mod clock;
 pub mod data_type;

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use crate::{
     clock::WallClock,
-    record::{EndReason, FlowKey, FlowRecord},
+    record::{EndReason, FlowKey, FlowRecord, Total},
     slots::Part,
 };
 
@@ -39,6 +39,15 @@ impl Merge {
     /// Whether nothing retired.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// Packets and octets in it.
+    pub fn total(&self) -> Total {
+        let mut total = Total::default();
+        for (part, _) in &self.parts {
+            total += Total { packets: part.packets, octets: part.octets };
+        }
+        total
     }
 
     /// Takes the records out, with times of day.

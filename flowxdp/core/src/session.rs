@@ -12,15 +12,15 @@
 mod layout;
 mod queue;
 mod resend;
+mod resume;
 
 use self::layout::Layout;
 use self::queue::Queue;
 use self::resend::{Due, Resend};
 use crate::clock::{Now, SECOND};
-use crate::facts::uptime;
 use crate::record::{FlowRecord, RecordTotal};
 pub use crate::wire::Protocol;
-use crate::wire::{Header, Writer};
+use crate::wire::Writer;
 
 /// What a session needs to know before the first record.
 #[derive(Clone, Debug)]
@@ -232,18 +232,10 @@ impl Session {
             // sysUptime for one instant, and records that end after it for future ones.
             self.export_secs = self.export_secs.max(latest_ms.div_ceil(MS));
         }
-        let bytes = writer.finish(&Header {
-            export_secs: modulo_32(self.export_secs),
-            uptime_ms: uptime(self.export_secs.saturating_mul(MS), self.config.system_start_ms),
-            sequence: self.sequence,
-            domain: self.config.observation_domain,
-        });
-        let counted = match self.config.protocol {
-            Protocol::Ipfix => total.records,
-            Protocol::V9 => 1,
-        };
-        self.sequence = self.sequence.wrapping_add(modulo_32(counted));
-        Message { bytes, total, templates_only: total.records == 0 }
+        let bytes = writer.finish(&self.header());
+        let message = Message { bytes, total, templates_only: total.records == 0 };
+        self.sequence = self.sequence.wrapping_add(self.counted(&message));
+        message
     }
 }
 

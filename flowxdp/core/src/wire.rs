@@ -47,6 +47,14 @@ impl Protocol {
         }
     }
 
+    /// Gives a finished message another header: lengths and counts stay.
+    pub(crate) fn stamp(self, bytes: &mut [u8], header: &Header) {
+        match self {
+            Self::Ipfix => ipfix::write_header(bytes, header),
+            Self::V9 => v9::write_header(bytes, v9::count(bytes), header),
+        }
+    }
+
     /// Octets of a set whose records have `records` octets: with header and padding.
     pub(crate) const fn set(self, records: usize) -> usize {
         (SET_HEADER + records).next_multiple_of(match self {

@@ -38,3 +38,8 @@ pub(super) fn write_header(bytes: &mut [u8], count: u16, header: &Header) {
     bytes[12..16].copy_from_slice(&header.sequence.to_be_bytes());
     bytes[16..HEADER].copy_from_slice(&header.domain.to_be_bytes());
 }
+
+/// The count in the header of the packet in `bytes`.
+pub(super) const fn count(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes([bytes[2], bytes[3]])
+}

@@ -1,0 +1,99 @@
+//! The octets of a frame: the only place that reads packet memory.
+
+/// A frame that headers are read from.
+pub trait Frame {
+    /// Octets that can be read.
+    fn captured(&self) -> u32;
+
+    /// Octets that the frame had on the wire.
+    fn wire(&self) -> u32;
+
+    /// The offset itself; but a frame that a verifier watches makes it forget how it came about.
+    ///
+    /// Each way to an offset would otherwise be verified on its own.
+    fn forget(&self, at: u32) -> u32 {
+        at
+    }
+
+    /// `N` octets from `at`, if all of them can be read.
+    fn header<const N: usize>(&self, at: u32) -> Option<impl Header>;
+}
+
+/// Octets that were found to be there. Reading behind the `N` that were asked for gives zeros or
+/// fails to load; the parser never does.
+pub trait Header {
+    /// One octet.
+    fn octet(&self, at: usize) -> u8;
+
+    /// Two octets in network byte order.
+    fn be16(&self, at: usize) -> u16;
+
+    /// Four octets as they lie there.
+    fn raw32(&self, at: usize) -> u32;
+
+    /// Eight octets as they lie there.
+    fn raw64(&self, at: usize) -> u64;
+}
+
+/// A frame in a slice: the host's frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a> {
+    octets: &'a [u8],
+    wire: u32,
+}
+
+impl<'a> Slice<'a> {
+    /// `octets` as captured, and the length on the wire, which is at least that.
+    pub fn new(octets: &'a [u8], wire: u32) -> Self {
+        let captured = u32::try_from(octets.len()).unwrap_or(u32::MAX);
+        Self { octets, wire: wire.max(captured) }
+    }
+}
+
+impl Frame for Slice<'_> {
+    fn captured(&self) -> u32 {
+        u32::try_from(self.octets.len()).unwrap_or(u32::MAX)
+    }
+
+    fn wire(&self) -> u32 {
+        self.wire
+    }
+
+    fn header<const N: usize>(&self, at: u32) -> Option<impl Header> {
+        self.octets.get(at as usize..)?.first_chunk::<N>().map(|octets| Octets(octets.as_slice()))
+    }
+}
+
+/// Octets in a slice.
+struct Octets<'a>(&'a [u8]);
+
+impl Octets<'_> {
+    fn chunk<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.0.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+    }
+}
+
+impl Header for Octets<'_> {
+    fn octet(&self, at: usize) -> u8 {
+        u8::from_ne_bytes(self.chunk(at))
+    }
+
+    fn be16(&self, at: usize) -> u16 {
+        u16::from_be_bytes(self.chunk(at))
+    }
+
+    fn raw32(&self, at: usize) -> u32 {
+        u32::from_ne_bytes(self.chunk(at))
+    }
+
+    fn raw64(&self, at: usize) -> u64 {
+        u64::from_ne_bytes(self.chunk(at))
+    }
+}
+
+#[cfg(target_arch = "bpf")]
+pub use bpf::{Cut, Linear, Whole};
+
+/// Frames as an XDP program meets them.
+#[cfg(target_arch = "bpf")]
+mod bpf;

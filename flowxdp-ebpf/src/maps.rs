@@ -1,0 +1,101 @@
+//! The maps, and the constants that the loader sets.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, RingBuf},
+};
+use flowxdp_common::{
+    counter::{Counters, CpuState, ROWS as MOST_ROWS},
+    slot::{SlotV4, SlotV6},
+    switch::SEED_WORDS,
+};
+use flowxdp_ebpf::hash::Seed;
+
+/// The IPv4 flow table; the loader sets its size.
+#[map]
+pub static FLOWS_V4: Array<SlotV4> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The IPv6 flow table; the loader sets its size.
+#[map]
+pub static FLOWS_V6: Array<SlotV6> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Counters of each CPU and interface; the loader sets its size.
+#[map]
+pub static COUNTERS: Array<Counters> = Array::with_max_entries(MOST_ROWS, BPF_F_MMAPABLE);
+
+/// What each CPU remembers; the loader sets its size.
+#[map]
+pub static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// ifIndex → row of the counters.
+#[map]
+pub static ROWS: HashMap<u32, u32> = HashMap::with_max_entries(MOST_ROWS, 0);
+
+/// Partitions that were given out.
+#[map]
+pub static TAKEN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Packets without a slot, on their way to the agent; the loader sets its size.
+#[map]
+pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+
+/// A constant that the loader sets before the verifier sees it.
+#[repr(transparent)]
+struct Switch(u32);
+
+impl Switch {
+    /// Volatile, or the compiler would take the value that stands here.
+    #[inline(always)]
+    fn get(&'static self) -> u32 {
+        // SAFETY: a static.
+        unsafe { (&raw const self.0).read_volatile() }
+    }
+}
+
+#[unsafe(no_mangle)]
+static SEED: [u64; SEED_WORDS] = [0; SEED_WORDS];
+#[unsafe(no_mangle)]
+static PARTITIONS: Switch = Switch(1);
+#[unsafe(no_mangle)]
+static HOMES_V4: Switch = Switch(1);
+#[unsafe(no_mangle)]
+static HOMES_V6: Switch = Switch(1);
+#[unsafe(no_mangle)]
+static REPLAY: Switch = Switch(0);
+
+/// The hash's seed, read word by word as it is needed.
+#[derive(Clone, Copy)]
+pub struct LoadedSeed;
+
+impl Seed for LoadedSeed {
+    #[inline(always)]
+    fn word(&self, index: usize) -> u64 {
+        // SAFETY: the hash asks for words below `SEED_WORDS`, by constants.
+        unsafe { (&raw const SEED).cast::<u64>().add(index).read_volatile() }
+    }
+}
+
+/// Partitions of the tables.
+#[inline(always)]
+pub fn partitions() -> u32 {
+    PARTITIONS.get()
+}
+
+/// Home slots of one IPv4 partition.
+#[inline(always)]
+pub fn homes_v4() -> u32 {
+    HOMES_V4.get()
+}
+
+/// Home slots of one IPv6 partition.
+#[inline(always)]
+pub fn homes_v6() -> u32 {
+    HOMES_V6.get()
+}
+
+/// Whether frames carry metadata in front of them.
+#[inline(always)]
+pub fn is_replay() -> bool {
+    REPLAY.get() != 0
+}

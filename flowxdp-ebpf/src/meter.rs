@@ -1,0 +1,121 @@
+//! From the parser's verdict to the flow's slot and the interface's counters.
+
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use flowxdp_common::{
+    counter::{Counters, CpuState},
+    reason::{Ignored, Lost},
+};
+use flowxdp_ebpf::{
+    hash,
+    verdict::{Facts, Sink, WordsV4, WordsV6},
+};
+
+use crate::{
+    count, maps,
+    overflow::{self, Addresses},
+    partition,
+    table::{self, Placed},
+    tick::Clock,
+};
+
+/// What is known of the packet apart from its headers.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    /// Octets on the wire.
+    pub wire: u32,
+    /// Octets in the buffers.
+    pub captured: u32,
+    /// ifIndex of the ingress interface.
+    pub ingress: u32,
+    /// Time of a replayed packet, nanoseconds; else 0.
+    pub time: u64,
+}
+
+/// The CPU that runs the program.
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    number: u32,
+    /// What it remembers.
+    pub state: *mut CpuState,
+}
+
+impl Cpu {
+    /// This CPU.
+    #[inline(always)]
+    pub fn current() -> Option<Self> {
+        // SAFETY: the helper has no preconditions.
+        let number = unsafe { bpf_get_smp_processor_id() };
+        Some(Self { number, state: maps::CPUS.get_ptr_mut(number)? })
+    }
+}
+
+/// Counts the packet, as metered, ignored or lost.
+pub struct Meter<'a> {
+    /// Where.
+    pub cpu: Cpu,
+    /// What is known beside the headers.
+    pub packet: &'a Packet,
+}
+
+impl Meter<'_> {
+    /// What this CPU remembers, and its counters for the packet's interface.
+    #[inline(always)]
+    fn places(&self) -> Option<(&mut CpuState, *mut Counters)> {
+        // SAFETY: XDP runs with bottom halves disabled, and this element is this CPU's alone.
+        let state = unsafe { &mut *self.cpu.state };
+        let counters = count::counters(self.cpu.number, state, self.packet.ingress)?;
+        Some((state, counters))
+    }
+}
+
+/// The two IP versions differ in their table and hash alone.
+macro_rules! metered {
+    ($name:ident, $words:ty, $homes:path, $home:path, $addresses:path) => {
+        #[inline(always)]
+        fn $name(&mut self, words: $words, facts: Facts) {
+            let Some((state, counters)) = self.places() else { return };
+            count::seen(counters, facts.octets);
+            let (homes, ingress) = ($homes(), self.packet.ingress);
+            let home = $home(&words, ingress, &maps::LoadedSeed, homes);
+            let mut clock = Clock::new(state, self.packet.time);
+            if let Some(base) = partition::base(clock.state(), table::size(homes))
+                && table::$name(base + home, &words, ingress, &facts, &mut clock) == Placed::Slot
+            {
+                clock.closing(facts.tcp_flags);
+                return;
+            }
+            let addresses = $addresses(words.addresses);
+            overflow(counters, self.packet, &addresses, words.rest, &facts, &mut clock);
+        }
+    };
+}
+
+impl Sink for Meter<'_> {
+    metered!(v4, WordsV4, maps::homes_v4, hash::home_v4, Addresses::V4);
+    metered!(v6, WordsV6, maps::homes_v6, hash::home_v6, Addresses::V6);
+
+    #[inline(always)]
+    fn ignored(&mut self, reason: Ignored) {
+        let Some((_, counters)) = self.places() else { return };
+        count::seen(counters, self.packet.wire);
+        count::ignored(counters, reason, self.packet.wire);
+    }
+}
+
+/// The way of a packet that found no slot.
+#[inline(always)]
+fn overflow(
+    counters: *mut Counters,
+    packet: &Packet,
+    addresses: &Addresses,
+    rest: u64,
+    facts: &Facts,
+    clock: &mut Clock<'_>,
+) {
+    let time = clock.exact();
+    if overflow::send(addresses, rest, packet.ingress, facts, time) {
+        count::overflow(counters, facts.octets);
+    } else {
+        count::lost(counters, Lost::RingBufferFull, facts.octets);
+    }
+}

@@ -1,0 +1,35 @@
+//! IPv4 (RFC 791): the fixed header is judged, options are stepped over.
+
+use flowxdp_common::reason::Ignored;
+
+use super::transport::{self, Packet};
+use crate::{
+    frame::{Frame, Header},
+    verdict::{Facts, Sink, WordsV4, rest_word},
+};
+
+/// Hands the IPv4 packet at `at` to `sink`.
+#[inline(always)]
+pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
+    let header = frame.header::<20>(at).ok_or(Ignored::Truncated)?;
+    let length = u32::from(header.octet(0) & 0x0f) * 4;
+    let octets = u32::from(header.be16(2));
+    if header.octet(0) >> 4 != 4 || length < 20 || octets < length || octets > frame.wire().saturating_sub(at)
+    {
+        return Err(Ignored::Malformed);
+    }
+    let packet = Packet { at, octets };
+    if !packet.holds(frame, length) {
+        return Err(Ignored::Truncated);
+    }
+    let protocol = header.octet(9);
+    let later_fragment = header.be16(6) & 0x1fff != 0;
+    let upper =
+        if later_fragment { transport::NONE } else { transport::transport(frame, packet, length, protocol)? };
+    let words = WordsV4 {
+        addresses: header.raw64(12),
+        rest: rest_word(upper.ports, protocol, header.octet(1), vlan),
+    };
+    sink.v4(words, Facts { octets, tcp_flags: upper.tcp_flags, ttl: header.octet(8) });
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! IPv6 (RFC 8200) with a bounded walk over its extension headers.
+
+use flowxdp_common::reason::Ignored;
+
+use super::transport::{self, Packet};
+use crate::{
+    frame::{Frame, Header},
+    verdict::{Facts, Sink, WordsV6, rest_word},
+};
+
+/// Extension headers that are walked; a packet with more is malformed.
+const MOST: u32 = 8;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// Where the walk over the extension headers ended.
+#[derive(Clone, Copy)]
+struct Upper {
+    protocol: u8,
+    /// Octets from the start of the packet.
+    at: u32,
+    later_fragment: bool,
+}
+
+/// Hands the IPv6 packet at `at` to `sink`.
+#[inline(always)]
+pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
+    let header = frame.header::<40>(at).ok_or(Ignored::Truncated)?;
+    let octets = 40 + u32::from(header.be16(4));
+    if header.octet(0) >> 4 != 6 || octets > frame.wire().saturating_sub(at) {
+        return Err(Ignored::Malformed);
+    }
+    let packet = Packet { at, octets };
+    let upper = extensions(frame, packet, header.octet(6))?;
+    let transport = if upper.later_fragment {
+        transport::NONE
+    } else {
+        transport::transport(frame, packet, upper.at, upper.protocol)?
+    };
+    let traffic_class = (header.be16(0) >> 4) as u8;
+    let words = WordsV6 {
+        addresses: [header.raw64(8), header.raw64(16), header.raw64(24), header.raw64(32)],
+        rest: rest_word(transport.ports, upper.protocol, traffic_class, vlan),
+    };
+    sink.v6(words, Facts { octets, tcp_flags: transport.tcp_flags, ttl: header.octet(7) });
+    Ok(())
+}
+
+/// Walks hop-by-hop, routing, fragment, authentication and destination options headers in any order.
+///
+/// Everything else, ESP and no-next-header included, is the protocol; so is whatever a later
+/// fragment's header names, since what follows is not a header.
+#[inline(always)]
+fn extensions(frame: &impl Frame, packet: Packet, first: u8) -> Result<Upper, Ignored> {
+    let mut upper = Upper { protocol: first, at: 40, later_fragment: false };
+    for _ in 0..MOST {
+        let kind = upper.protocol;
+        if !is_extension(kind) || upper.later_fragment {
+            return Ok(upper);
+        }
+        if !packet.holds(frame, upper.at + 8) {
+            return Err(Ignored::Truncated);
+        }
+        let header = frame.header::<8>(packet.at + upper.at).ok_or(Ignored::Truncated)?;
+        let units = u32::from(header.octet(1));
+        let length = match kind {
+            FRAGMENT => 8,
+            AUTHENTICATION => (units + 2) * 4,
+            _ => (units + 1) * 8,
+        };
+        if kind == FRAGMENT {
+            upper.later_fragment = header.be16(2) & 0xfff8 != 0;
+        }
+        if !packet.holds(frame, upper.at + length) {
+            return Err(Ignored::Truncated);
+        }
+        upper.protocol = header.octet(0);
+        upper.at = frame.forget(upper.at + length);
+    }
+    if is_extension(upper.protocol) && !upper.later_fragment { Err(Ignored::Malformed) } else { Ok(upper) }
+}
+
+#[inline(always)]
+const fn is_extension(protocol: u8) -> bool {
+    matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
+}

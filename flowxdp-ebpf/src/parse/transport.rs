@@ -1,0 +1,77 @@
+//! What the transport header adds to the key: ports, or the ICMP type and code; and the TCP flags.
+
+use flowxdp_common::reason::Ignored;
+
+use crate::frame::{Frame, Header};
+
+/// IANA protocol numbers of the protocols whose header is read.
+mod protocol {
+    pub(super) const ICMP: u8 = 1;
+    pub(super) const TCP: u8 = 6;
+    pub(super) const UDP: u8 = 17;
+    pub(super) const DCCP: u8 = 33;
+    pub(super) const ICMPV6: u8 = 58;
+    pub(super) const SCTP: u8 = 132;
+    pub(super) const UDP_LITE: u8 = 136;
+}
+
+/// An IP packet inside a frame.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    /// Where its header starts in the frame.
+    pub at: u32,
+    /// Its own length: octets behind it are padding.
+    pub octets: u32,
+}
+
+impl Packet {
+    /// Whether the packet's octets before `end` (counted from its start) are captured and its own.
+    #[inline(always)]
+    pub fn holds(&self, frame: &impl Frame, end: u32) -> bool {
+        end <= self.octets && self.at + end <= frame.captured()
+    }
+}
+
+/// Ports as they lie in the key, and TCP flags.
+#[derive(Clone, Copy)]
+pub struct Transport {
+    /// [`flowxdp_common::key::Rest::ports`].
+    pub ports: [u8; 4],
+    /// 12 flag bits, 0 for all but TCP.
+    pub tcp_flags: u16,
+}
+
+/// A packet without ports: a later fragment, or a protocol that has none.
+pub const NONE: Transport = Transport { ports: [0; 4], tcp_flags: 0 };
+
+/// Reads the header of `protocol`, `from` octets behind the start of `packet`.
+#[inline(always)]
+pub fn transport(frame: &impl Frame, packet: Packet, from: u32, protocol: u8) -> Result<Transport, Ignored> {
+    match protocol {
+        protocol::TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE => {
+            if !packet.holds(frame, from + 4) {
+                return Err(Ignored::Truncated);
+            }
+            let header = frame.header::<4>(packet.at + from).ok_or(Ignored::Truncated)?;
+            let tcp_flags = if protocol == protocol::TCP { tcp_flags(frame, packet, from) } else { 0 };
+            Ok(Transport { ports: header.raw32(0).to_ne_bytes(), tcp_flags })
+        }
+        protocol::ICMP | protocol::ICMPV6 => {
+            if !packet.holds(frame, from + 2) {
+                return Err(Ignored::Truncated);
+            }
+            let header = frame.header::<2>(packet.at + from).ok_or(Ignored::Truncated)?;
+            Ok(Transport { ports: [0, 0, header.octet(0), header.octet(1)], tcp_flags: 0 })
+        }
+        _ => Ok(NONE),
+    }
+}
+
+/// The 12 bits behind the data offset (RFC 9293 section 3.1); 0 where they are not there.
+#[inline(always)]
+fn tcp_flags(frame: &impl Frame, packet: Packet, from: u32) -> u16 {
+    if !packet.holds(frame, from + 14) {
+        return 0;
+    }
+    frame.header::<2>(packet.at + from + 12).map_or(0, |header| header.be16(0) & 0x0fff)
+}

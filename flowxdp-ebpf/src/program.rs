@@ -1,0 +1,130 @@
+//! The two entry points: the same program for packets in one buffer and in several.
+
+use aya_ebpf::{
+    bindings::xdp_action::XDP_PASS, helpers::generated::bpf_xdp_get_buff_len, macros::xdp,
+    programs::XdpContext,
+};
+use flowxdp_common::{meta::Meta, reason::Ignored};
+use flowxdp_ebpf::{
+    frame::{Cut, Linear, Whole},
+    verdict::{Facts, Sink, WordsV4, WordsV6},
+    walk::walk,
+};
+
+use crate::{
+    maps,
+    meter::{Cpu, Meter, Packet},
+};
+
+/// Kernels and drivers that give XDP packets in one buffer.
+#[xdp]
+#[inline(always)]
+pub fn flowxdp(ctx: XdpContext) -> u32 {
+    if let Some(cpu) = Cpu::current() {
+        let packet = Packet::of(&ctx, linear_length(&ctx));
+        walk_linear(&ctx, cpu, &packet, &mut Meter { cpu, packet: &packet });
+    }
+    XDP_PASS
+}
+
+/// Packets in several buffers too (Linux 5.18): jumbo frames.
+#[xdp(frags)]
+#[inline(always)]
+pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
+    if let Some(cpu) = Cpu::current() {
+        // SAFETY: the helper reads the context that the kernel gave us.
+        let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
+        let packet = Packet::of(&ctx, length);
+        if first_buffer(&ctx, cpu, &packet, length > linear_length(&ctx)) {
+            all_buffers(&ctx, cpu, &packet);
+        }
+    }
+    XDP_PASS
+}
+
+#[inline(always)]
+fn linear_length(ctx: &XdpContext) -> u32 {
+    (ctx.data_end() - ctx.data()) as u32
+}
+
+/// Walks what can be read directly.
+#[inline(always)]
+fn walk_linear(ctx: &XdpContext, cpu: Cpu, packet: &Packet, sink: &mut impl Sink) {
+    let frame = Linear::new(ctx, packet.wire, cpu.state);
+    if maps::is_replay() {
+        walk(&Cut::new(frame, packet.captured), sink);
+    } else {
+        walk(&frame, sink);
+    }
+}
+
+/// Meters by the first buffer; `true` if the others have to be read first.
+///
+/// This and [`all_buffers`] are functions of their own, so that each has the stack for itself.
+#[inline(never)]
+fn first_buffer(ctx: &XdpContext, cpu: Cpu, packet: &Packet, more: bool) -> bool {
+    let mut sink = FirstBuffer { meter: Meter { cpu, packet }, more, undecided: false };
+    walk_linear(ctx, cpu, packet, &mut sink);
+    sink.undecided
+}
+
+#[inline(never)]
+fn all_buffers(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
+    walk(&Whole::new(ctx, packet.captured, packet.wire, cpu.state), &mut Meter { cpu, packet });
+}
+
+/// Takes the answer, unless other buffers could change it: a header or TCP flags that are not in the first.
+struct FirstBuffer<'a> {
+    meter: Meter<'a>,
+    /// There are other buffers.
+    more: bool,
+    undecided: bool,
+}
+
+impl Sink for FirstBuffer<'_> {
+    #[inline(always)]
+    fn v4(&mut self, words: WordsV4, facts: Facts) {
+        self.undecided = self.more && facts.tcp_flags == 0;
+        if !self.undecided {
+            self.meter.v4(words, facts);
+        }
+    }
+
+    #[inline(always)]
+    fn v6(&mut self, words: WordsV6, facts: Facts) {
+        self.undecided = self.more && facts.tcp_flags == 0;
+        if !self.undecided {
+            self.meter.v6(words, facts);
+        }
+    }
+
+    #[inline(always)]
+    fn ignored(&mut self, reason: Ignored) {
+        self.undecided = self.more && reason == Ignored::Truncated;
+        if !self.undecided {
+            self.meter.ignored(reason);
+        }
+    }
+}
+
+impl Packet {
+    /// Lengths, interface and, in a replay, time of the packet, `length` octets of which are here.
+    #[inline(always)]
+    fn of(ctx: &XdpContext, length: u32) -> Self {
+        if !maps::is_replay() {
+            return Self { wire: length, captured: length, ingress: ctx.ingress_ifindex() as u32, time: 0 };
+        }
+        let start = ctx.metadata();
+        if start + size_of::<Meta>() > ctx.data() {
+            return Self { wire: length, captured: length, ingress: 0, time: 0 };
+        }
+        // SAFETY: the metadata lies between `data_meta` and `data`, as just compared, aligned to four octets.
+        let meta = unsafe { *(start as *const Meta) };
+        Self {
+            wire: if meta.wire > meta.captured { meta.wire } else { meta.captured },
+            captured: if meta.captured < length { meta.captured } else { length },
+            ingress: meta.ingress,
+            time: u64::from(meta.time_high) << 32 | u64::from(meta.time_low),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What the parser says of one packet.
+
+use flowxdp_common::reason::Ignored;
+
+/// The words of an IPv4 key, as they lie in a slot. The interface is not the parser's to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordsV4 {
+    /// Source and destination address, octets as on the wire.
+    pub addresses: u64,
+    /// Ports, protocol, type of service and VLAN: the first 8 octets of [`flowxdp_common::key::Rest`].
+    pub rest: u64,
+}
+
+/// The words of an IPv6 key, as they lie in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordsV6 {
+    /// Source and destination address, octets as on the wire.
+    pub addresses: [u64; 4],
+    /// Ports, protocol, traffic class and VLAN, as in [`WordsV4`].
+    pub rest: u64,
+}
+
+/// What a metered packet adds to its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// IP octets.
+    pub octets: u32,
+    /// TCP flags, 12 bits; 0 for other protocols.
+    pub tcp_flags: u16,
+    /// IPv4 TTL or IPv6 hop limit.
+    pub ttl: u8,
+}
+
+/// Whom the parser gives its answer to, exactly once for each packet.
+///
+/// The answer is handed on where it is found, and not returned through the parser: what is not set in one
+/// of several kinds of answer would be a read of nothing to the verifier.
+pub trait Sink {
+    /// An IPv4 packet to be metered.
+    fn v4(&mut self, words: WordsV4, facts: Facts);
+    /// An IPv6 packet to be metered.
+    fn v6(&mut self, words: WordsV6, facts: Facts);
+    /// A packet that is not metered.
+    fn ignored(&mut self, reason: Ignored);
+}
+
+/// The answer as a value, for the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// An IPv4 packet to be metered.
+    V4(WordsV4, Facts),
+    /// An IPv6 packet to be metered.
+    V6(WordsV6, Facts),
+    /// Not metered.
+    Ignored(Ignored),
+}
+
+impl Sink for Option<Verdict> {
+    fn v4(&mut self, words: WordsV4, facts: Facts) {
+        *self = Some(Verdict::V4(words, facts));
+    }
+
+    fn v6(&mut self, words: WordsV6, facts: Facts) {
+        *self = Some(Verdict::V6(words, facts));
+    }
+
+    fn ignored(&mut self, reason: Ignored) {
+        *self = Some(Verdict::Ignored(reason));
+    }
+}
+
+/// The first 8 octets of [`flowxdp_common::key::Rest`] as one word.
+#[inline(always)]
+pub(crate) fn rest_word(ports: [u8; 4], protocol: u8, tos: u8, vlan: u16) -> u64 {
+    let [a, b, c, d] = ports;
+    let [v, w] = vlan.to_ne_bytes();
+    u64::from_ne_bytes([a, b, c, d, protocol, tos, v, w])
+}

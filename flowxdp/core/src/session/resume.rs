@@ -1,0 +1,156 @@
+//! Going on after messages were refused: the collector may have started anew and know no template.
+
+use std::collections::VecDeque;
+
+use super::{Layout, MS, Message, Queue, Session, SessionError, modulo_32};
+use crate::clock::Now;
+use crate::facts::uptime;
+use crate::wire::{Header, Protocol};
+
+impl Session {
+    /// From now on messages have at most `max` octets.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::new`]; nothing changes then.
+    pub fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
+        self.layout = Layout::new(self.config.protocol, max)?;
+        self.config.max_message = max;
+        Ok(())
+    }
+
+    /// Takes messages that were polled, in order, and that nobody received, and gives what to send
+    /// instead: all templates, then the same data.
+    ///
+    /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
+    /// Without data in `unsent` it gives nothing: templates come with the next data.
+    pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
+        for message in &unsent {
+            self.sequence = self.sequence.wrapping_sub(self.counted(message));
+        }
+        self.restart();
+        let data = unsent.into_iter().filter(|message| !message.templates_only).collect::<Vec<_>>();
+        if data.is_empty() {
+            return VecDeque::new();
+        }
+        let mut messages = VecDeque::from([self.template_message(now)]);
+        for mut message in data {
+            self.resend.followed();
+            self.export_secs = self.export_secs.max(now.wall_ms / MS);
+            let header = self.header();
+            self.config.protocol.stamp(&mut message.bytes, &header);
+            self.sequence = self.sequence.wrapping_add(self.counted(&message));
+            messages.push_back(message);
+        }
+        messages
+    }
+
+    /// Throws away what is queued.
+    pub fn clear(&mut self) {
+        self.queue = Queue::default();
+    }
+
+    /// What a message adds to the sequence.
+    pub(super) const fn counted(&self, message: &Message) -> u32 {
+        match self.config.protocol {
+            Protocol::Ipfix => modulo_32(message.total.records),
+            Protocol::V9 => 1,
+        }
+    }
+
+    /// The header of a message that is sent now.
+    pub(super) fn header(&self) -> Header {
+        Header {
+            export_secs: modulo_32(self.export_secs),
+            uptime_ms: uptime(self.export_secs.saturating_mul(MS), self.config.system_start_ms),
+            sequence: self.sequence,
+            domain: self.config.observation_domain,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::super::{Message, Session, SessionConfig};
+    use crate::clock::Now;
+    use crate::record::{Addresses, EndReason, FlowKey, FlowRecord};
+    use crate::wire::Protocol;
+
+    fn record(port: u16) -> FlowRecord {
+        FlowRecord {
+            key: FlowKey {
+                addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
+                source_port: port,
+                destination_port: 53,
+                protocol: 17,
+                tos: 0,
+                vlan: 0,
+                ingress: 2,
+            },
+            packets: 1,
+            octets: 60,
+            start_ms: 1_000_000,
+            end_ms: 1_000_000,
+            tcp_flags: 0,
+            ttl_min: 64,
+            ttl_max: 64,
+            length_min: 60,
+            length_max: 60,
+            end_reason: EndReason::IdleTimeout,
+        }
+    }
+
+    fn word(message: &Message, at: usize) -> u32 {
+        u32::from_be_bytes(message.bytes[at..at + 4].try_into().unwrap())
+    }
+
+    fn poll_all(session: &mut Session, now: Now) -> VecDeque<Message> {
+        std::iter::from_fn(|| session.poll_message(now, true)).collect()
+    }
+
+    /// What a collector that refused some messages and then returned would see.
+    fn sequences(protocol: Protocol, at: usize, export_time: usize) -> (Vec<u32>, u32) {
+        let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
+        let now = Now { monotonic: 0, wall_ms: 1_000_000 };
+        for port in 0..100 {
+            session.push(&record(port), now);
+        }
+        let refused = poll_all(&mut session, now);
+        assert!(refused.len() > 3 && refused[0].templates_only);
+        let later = Now { monotonic: 5_000_000_000, wall_ms: 1_005_000 };
+        let mut sent = session.resume(refused.clone(), later);
+        assert!(sent[0].templates_only);
+        assert_eq!(sent.len(), refused.len());
+        session.push(&record(100), later);
+        sent.extend(poll_all(&mut session, later));
+        let times: Vec<u32> = sent.iter().map(|message| word(message, export_time)).collect();
+        assert!(times.iter().all(|time| *time == 1005), "{times:?}");
+        let next = sent.iter().take(sent.len() - 1).map(|message| message.total.records).sum::<u64>();
+        (sent.iter().map(|message| word(message, at)).collect(), u32::try_from(next).unwrap())
+    }
+
+    #[test]
+    fn refused_messages_take_the_numbers_of_a_first_transmission() {
+        let (sequences_v9, _) = sequences(Protocol::V9, 12, 8);
+        assert!(sequences_v9.iter().copied().eq(0..u32::try_from(sequences_v9.len()).unwrap()));
+        let (sequences_ipfix, records_before) = sequences(Protocol::Ipfix, 8, 4);
+        assert_eq!(sequences_ipfix[..2], [0, 0]);
+        assert!(sequences_ipfix.is_sorted());
+        assert_eq!(*sequences_ipfix.last().unwrap(), records_before);
+    }
+
+    #[test]
+    fn refused_templates_alone_come_again_with_the_next_data() {
+        let mut session = Session::new(SessionConfig::new(Protocol::V9, 0)).unwrap();
+        let now = Now { monotonic: 0, wall_ms: 1_000_000 };
+        session.push(&record(1), now);
+        let templates = session.poll_message(now, true).unwrap();
+        assert!(session.resume(VecDeque::from([templates]), now).is_empty());
+        let sent = poll_all(&mut session, now);
+        assert_eq!(sent.len(), 2);
+        assert!(sent[0].templates_only && !sent[1].templates_only);
+        assert_eq!((word(&sent[0], 12), word(&sent[1], 12)), (0, 1));
+    }
+}

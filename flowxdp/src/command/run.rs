@@ -1,0 +1,306 @@
+//! `flowxdp run`: meters interfaces and exports until told to stop.
+//!
+//! One thread, one loop. In the order of their urgency: stop, packets in the ring buffer, the look at the
+//! flow table each second, messages that the pace lets go, questions for the books.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use flowxdp_core::{
+    books::Books,
+    clock::{MILLISECOND, Now, SECOND},
+    record::EndReason,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::UnixStream,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{
+    options::{Exporting, Metering},
+    status::{SOCKET, Socket},
+};
+use crate::{
+    clock,
+    exporter::Exporter,
+    kernel::{
+        attach::{Attached, Mode, attach, partitions},
+        cpus,
+        link::{self, Link},
+        load::{Shape, load},
+        preflight,
+    },
+    meter::Meter,
+    report,
+};
+
+/// Records that may wait for a collector; more stay in the flow table.
+pub const QUEUE: usize = 1 << 18;
+
+/// Octets of the ring buffer.
+pub const RING: u32 = 1 << 24;
+
+/// Without a message going out for so long, the flush at the end gives a collector up, nanoseconds.
+const PATIENCE: u64 = 5 * SECOND;
+
+/// How long a refusal of the last message may take to come back.
+const LAST_WORD: Duration = Duration::from_millis(50);
+
+/// Options of `flowxdp run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Interface to meter; repeat for several, or separate them by commas
+    #[arg(long, value_name = "IF", required = true, value_delimiter = ',')]
+    pub interface: Vec<String>,
+    #[command(flatten)]
+    metering: Metering,
+    #[command(flatten)]
+    exporting: Exporting,
+    /// Where the program runs: in the driver (native) or in the kernel's stack (generic)
+    #[arg(long, value_enum, default_value = "auto")]
+    pub mode: Mode,
+    /// Socket that `flowxdp status` asks
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    pub socket: PathBuf,
+}
+
+struct Agent {
+    meter: Meter,
+    exporters: Vec<Exporter>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// What is in the way of metering, before anything is attached; or the kernel fails underneath.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let mut links = Vec::new();
+    for name in &options.interface {
+        let link = link::find(name)?;
+        anyhow::ensure!(!links.contains(&link), "interface {name} is named twice: name it once");
+        links.push(link);
+    }
+    preflight::kernel_and_privileges()?;
+    let started = clock::now();
+    let system_start_ms = started.wall_ms.saturating_sub(started.monotonic / MILLISECOND);
+    let exporters = options.exporting.exporters(system_start_ms, started.monotonic)?;
+    // Before anything is attached: a signal from now on ends in a flush.
+    let mut stop = Stop::new()?;
+    let socket = Socket::bind(&options.socket)?;
+    let meter = meter(&options, &links)?;
+    let mut agent = Agent { meter, exporters };
+    agent.drive(&socket, &mut stop).await?;
+    agent.finish().await
+}
+
+/// Loads and attaches. In generic mode packets may come on every CPU, which is only known afterwards.
+fn meter(options: &Options, links: &[Link]) -> anyhow::Result<Meter> {
+    warn_of_relatives(links);
+    let flows_v4 = options.metering.flows;
+    let mut shape = Shape {
+        flows_v4,
+        flows_v6: options.metering.flows6.unwrap_or(flows_v4),
+        partitions: partitions(links, options.mode)?,
+        ring: RING,
+        replay: false,
+    };
+    preflight::memory(&shape)?;
+    loop {
+        // The agent's own table is for what finds no slot: a sixteenth of the kernel's, at least some.
+        let own = usize::try_from((flows_v4 / 16).clamp(4096, 1 << 20))?;
+        let mut meter = Meter::new(load(&shape)?, options.metering.timeouts(), own)?;
+        for link in links {
+            meter.name_interface(link.index, &link.name)?;
+        }
+        let mut attached = Vec::new();
+        for link in links {
+            attached.push(attach(&mut meter.loaded, link, options.mode)?);
+        }
+        if attached.contains(&Attached::Generic) && shape.partitions < cpus::online()? {
+            shape.partitions = cpus::online()?;
+            continue;
+        }
+        for (link, attached) in links.iter().zip(attached) {
+            log::info!(
+                "{}: metering in {} mode",
+                link.name,
+                if attached == Attached::Native { "native" } else { "generic" }
+            );
+        }
+        return Ok(meter);
+    }
+}
+
+/// One packet on a parent and on its VLAN, bond or bridge interface would be counted on both.
+fn warn_of_relatives(links: &[Link]) {
+    for link in links {
+        for other in links.iter().filter(|other| link.relatives.contains(&other.index)) {
+            log::warn!(
+                "{} and {} carry the same packets: they will be counted on both",
+                link.name,
+                other.name
+            );
+        }
+    }
+}
+
+impl Agent {
+    /// Meters and exports until told to stop.
+    async fn drive(&mut self, socket: &Socket, stop: &mut Stop) -> anyhow::Result<()> {
+        let ring = self.meter.ring_readiness()?;
+        let mut check_at = 0;
+        loop {
+            let now = clock::now();
+            if self.room() > 0 {
+                self.meter.drain_ring();
+            }
+            if now.monotonic >= check_at {
+                check_at = self.check(now, None)?;
+            }
+            let wake = self.export(now, false).min(check_at);
+            tokio::select! {
+                biased;
+                () = stop.asked() => return Ok(()),
+                ready = ring.readable() => ready?.clear_ready(),
+                () = until(wake) => {}
+                stream = socket.listener.accept() => self.answer(stream?.0)?,
+            }
+        }
+    }
+
+    /// Records that every collector's queue has room for.
+    fn room(&self) -> usize {
+        let queued = self.exporters.iter().map(|exporter| exporter.queued().records).max().unwrap_or(0);
+        QUEUE.saturating_sub(usize::try_from(queued).unwrap_or(QUEUE))
+    }
+
+    /// A look at the flow table; gives the time of the next one.
+    fn check(&mut self, now: Now, forced: Option<EndReason>) -> anyhow::Result<u64> {
+        let room = self.room();
+        let exporters = &mut self.exporters;
+        let retired = self.meter.check(now.monotonic, clock::wall_clock(), forced, room, |record| {
+            for exporter in &mut *exporters {
+                exporter.push(&record, now);
+            }
+        })?;
+        self.meter.warn_of_cpus();
+        // Out of room: what is due waits in the table, and is looked for as soon as the queue is shorter.
+        Ok(now.monotonic + if retired >= room { 10 * MILLISECOND } else { SECOND })
+    }
+
+    /// Lets every collector send; gives the time at which one wants to go on.
+    fn export(&mut self, now: Now, flush: bool) -> u64 {
+        let wakes = self.exporters.iter_mut().filter_map(|exporter| exporter.poll(now.monotonic, now, flush));
+        wakes.min().unwrap_or(u64::MAX)
+    }
+
+    fn books(&mut self) -> anyhow::Result<Books> {
+        let (mut books, bracket) = self.meter.books()?;
+        for exporter in &self.exporters {
+            books.collectors.insert(exporter.url().to_string(), exporter.books());
+        }
+        books.close(bracket);
+        Ok(books)
+    }
+
+    /// Answers a question for the books; one that does not read is left alone.
+    fn answer(&mut self, mut stream: UnixStream) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec(&self.books()?)?;
+        text.push(b'\n');
+        tokio::spawn(async move {
+            let written = tokio::time::timeout(Duration::from_secs(5), stream.write_all(&text)).await;
+            if !matches!(written, Ok(Ok(()))) {
+                log::debug!("a question for the books was not waited out");
+            }
+        });
+        Ok(())
+    }
+
+    /// Lets go of the interfaces, exports everything that is left, and tells the books.
+    async fn finish(&mut self) -> anyhow::Result<()> {
+        self.meter.stop()?;
+        self.meter.drain_ring();
+        loop {
+            self.flush().await?;
+            tokio::time::sleep(LAST_WORD).await;
+            let now = clock::monotonic();
+            self.exporters.iter_mut().for_each(|exporter| exporter.judge_last(now));
+            if self.exporters.iter().all(|exporter| exporter.is_given_up() || exporter.queued().records == 0)
+            {
+                break;
+            }
+        }
+        let books = serde_json::to_value(self.books()?)?;
+        log::info!("stopped; the books:\n{}", report::table(&books));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        let begun = clock::monotonic();
+        let mut left = true;
+        loop {
+            let now = clock::now();
+            if left && self.room() > 0 {
+                let room = self.room();
+                let before: u64 = self.pushed();
+                self.check(now, Some(EndReason::Forced))?;
+                left = self.pushed() - before >= room as u64;
+            }
+            let wake = self.export(now, true);
+            if !left && self.exporters.iter().all(|exporter| exporter.is_settled(now, true)) {
+                return Ok(());
+            }
+            for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, true)) {
+                if now.monotonic > exporter.progress().max(begun) + PATIENCE {
+                    exporter.give_up("collector_unreachable");
+                }
+            }
+            until(wake.min(now.monotonic + 100 * MILLISECOND)).await;
+        }
+    }
+
+    /// Records that any collector was ever given.
+    fn pushed(&self) -> u64 {
+        let given = |exporter: &Exporter| {
+            let books = exporter.books();
+            books.exported.records + books.queued.records + books.lost.records
+        };
+        self.exporters.iter().map(given).max().unwrap_or(0)
+    }
+}
+
+/// Sleeps until an instant of the monotonic clock.
+async fn until(instant: u64) {
+    let left = instant.saturating_sub(clock::monotonic());
+    tokio::time::sleep(Duration::from_nanos(left.min(3600 * SECOND))).await;
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => log::info!("SIGHUP: there is nothing to read again"),
+            }
+        }
+    }
+}

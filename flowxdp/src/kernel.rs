@@ -1,0 +1,15 @@
+//! The kernel's edge: loading, attaching, the mapped flow table, counters, grace periods and test runs.
+//!
+//! Architecture invariant: only this room knows aya, and only [`scan`] and [`map`] touch shared memory.
+
+pub mod attach;
+pub mod counters;
+pub mod cpus;
+pub mod grace;
+pub mod link;
+pub mod load;
+pub mod map;
+pub mod preflight;
+pub mod ring;
+pub mod scan;
+pub mod test_run;

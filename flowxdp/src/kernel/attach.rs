@@ -1,0 +1,123 @@
+//! Attaching the program to interfaces, and how many partitions their packets need.
+
+use anyhow::bail;
+use aya::programs::{ProgramError, XdpMode, loaded_programs};
+use flowxdp_common::names;
+
+use super::{cpus, link::Link, load::Loaded};
+
+/// How the operator wants the program attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// In the driver where it can, else in the kernel's stack, with a warning
+    Auto,
+    /// In the driver, or not at all
+    Native,
+    /// In the kernel's stack: slower, works everywhere
+    Generic,
+}
+
+/// What an attachment came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// In the driver.
+    Native,
+    /// In the kernel's stack.
+    Generic,
+}
+
+/// Above this MTU a packet may need several buffers, octets: a page, less what the kernel keeps of it.
+const ONE_BUFFER: u32 = 3000;
+
+/// Partitions for packets of `links`: CPUs that can receive, as far as it is known before attaching.
+///
+/// # Errors
+///
+/// The number of CPUs cannot be read.
+pub fn partitions(links: &[Link], mode: Mode) -> anyhow::Result<u32> {
+    let online = cpus::online()?;
+    let by_queue = |link: &Link| link.kind.is_none() && link.name != "lo" && !threaded(&link.name);
+    if mode == Mode::Generic || !links.iter().all(by_queue) {
+        return Ok(online);
+    }
+    let queues = links.iter().fold(0_u32, |sum, link| sum.saturating_add(link.rx_queues.max(1)));
+    Ok(online.min(queues))
+}
+
+/// Whether the interface's queues are served by threads, which run on any CPU.
+fn threaded(name: &str) -> bool {
+    std::fs::read_to_string(format!("/sys/class/net/{name}/threaded")).is_ok_and(|text| text.trim() != "0")
+}
+
+/// Attaches to one interface; the attachment ends with the process.
+///
+/// # Errors
+///
+/// One line that names the interface, what is in the way and the remedy.
+pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<Attached> {
+    if let Some(id) = link.xdp {
+        bail!("{}", occupied(link, id));
+    }
+    if mode != Mode::Generic {
+        let order = if link.mtu > ONE_BUFFER {
+            [names::PROGRAM_FRAGS, names::PROGRAM]
+        } else {
+            [names::PROGRAM, names::PROGRAM_FRAGS]
+        };
+        let mut refusal = None;
+        for program in order {
+            match loaded.attach(program, link.index, XdpMode::Driver)? {
+                Ok(()) => return Ok(Attached::Native),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        let refusal = explain(link, refusal.as_ref());
+        if mode == Mode::Native {
+            bail!(
+                "{}: the driver does not take an XDP program ({refusal}): use --mode generic or auto",
+                link.name
+            );
+        }
+        log::warn!(
+            "{}: the driver does not take an XDP program ({refusal}): metering in generic mode, which is slower",
+            link.name
+        );
+    }
+    loaded
+        .attach(names::PROGRAM, link.index, XdpMode::Skb)?
+        .map_err(|error| anyhow::anyhow!("{}: cannot attach: {}", link.name, explain(link, Some(&error))))?;
+    Ok(Attached::Generic)
+}
+
+/// What stands in the way when another program is there already.
+fn occupied(link: &Link, id: u32) -> String {
+    let name = loaded_programs()
+        .flatten()
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned))
+        .unwrap_or_else(|| "unnamed".to_owned());
+    format!(
+        "{0}: another XDP program, {name} (id {id}), is attached: stop what attached it, or take it away with \
+         `ip link set dev {0} xdp off`",
+        link.name
+    )
+}
+
+/// The kernel's refusal in words, without the names of system calls.
+fn explain(link: &Link, error: Option<&ProgramError>) -> String {
+    let Some(error) = error else { return "no reason given".to_owned() };
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let errno = match error {
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    };
+    match errno {
+        Some(libc::EOPNOTSUPP) => "it has no native XDP".to_owned(),
+        Some(libc::EBUSY | libc::EEXIST) => "another XDP program is attached".to_owned(),
+        Some(libc::ENODEV) => format!("{} is gone", link.name),
+        _ => cause.to_string(),
+    }
+}

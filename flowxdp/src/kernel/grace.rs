@@ -1,0 +1,128 @@
+//! A grace period: when it has passed, no XDP program that ran before is running still.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
+
+use anyhow::Context;
+use rustix::thread::{MembarrierCommand, membarrier, membarrier_query};
+
+use super::cpus;
+
+/// How this kernel is asked to wait.
+#[derive(Debug)]
+pub enum Grace {
+    /// `membarrier(MEMBARRIER_CMD_GLOBAL)`: the kernel runs `synchronize_rcu()`.
+    Membarrier,
+    /// The update of an ARRAY_OF_MAPS element does the same: for kernels booted with `nohz_full=`, which
+    /// refuse the call above, and for PREEMPT_RT, where it is nothing on one CPU while XDP can be preempted.
+    ArrayOfMaps(ArrayOfMaps),
+}
+
+impl Grace {
+    /// Picks the way that works here.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has neither.
+    pub fn new() -> anyhow::Result<Self> {
+        let has_membarrier = membarrier_query().contains_command(MembarrierCommand::Global);
+        if has_membarrier && !cpus::is_realtime() {
+            return Ok(Self::Membarrier);
+        }
+        ArrayOfMaps::new()
+            .map(Self::ArrayOfMaps)
+            .context("this kernel offers no grace period: neither membarrier(GLOBAL) nor ARRAY_OF_MAPS")
+    }
+
+    /// Waits, some milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused; nothing may then be read as final.
+    pub fn wait(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Membarrier => membarrier(MembarrierCommand::Global).context("membarrier(GLOBAL)"),
+            Self::ArrayOfMaps(map) => map.update().context("update of an ARRAY_OF_MAPS element"),
+        }
+    }
+}
+
+/// A map of maps that serves nothing but the wait in its update.
+#[derive(Debug)]
+pub struct ArrayOfMaps {
+    outer: OwnedFd,
+    inner: OwnedFd,
+}
+
+/// bpf(2) commands and map types, from the kernel's `uapi/linux/bpf.h`.
+const MAP_CREATE: libc::c_long = 0;
+const MAP_UPDATE_ELEM: libc::c_long = 2;
+const ARRAY: u32 = 2;
+const ARRAY_OF_MAPS: u32 = 12;
+
+#[repr(C)]
+#[derive(Default)]
+struct CreateAttr {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+}
+
+#[repr(C)]
+struct UpdateAttr {
+    map_fd: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+fn bpf<T>(command: libc::c_long, attr: &T) -> io::Result<libc::c_int> {
+    // SAFETY: `attr` is the attribute of that command and outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
+}
+
+fn create(attr: &CreateAttr) -> io::Result<OwnedFd> {
+    let fd = bpf(MAP_CREATE, attr)?;
+    // SAFETY: the kernel gave us this descriptor just now, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+impl ArrayOfMaps {
+    fn new() -> io::Result<Self> {
+        let entry = CreateAttr { key_size: 4, value_size: 4, max_entries: 1, ..CreateAttr::default() };
+        let inner = create(&CreateAttr { map_type: ARRAY, ..entry })?;
+        let inner_map_fd = inner.as_raw_fd().cast_unsigned();
+        let outer = create(&CreateAttr { map_type: ARRAY_OF_MAPS, inner_map_fd, ..entry })?;
+        Ok(Self { outer, inner })
+    }
+
+    fn update(&self) -> io::Result<()> {
+        let (key, value) = (0_u32, self.inner.as_raw_fd());
+        let attr = UpdateAttr {
+            map_fd: self.outer.as_raw_fd().cast_unsigned(),
+            pad: 0,
+            key: std::ptr::from_ref(&key).addr() as u64,
+            value: std::ptr::from_ref(&value).addr() as u64,
+            flags: 0,
+        };
+        bpf(MAP_UPDATE_ELEM, &attr).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CreateAttr;
+
+    #[test]
+    fn attributes_have_the_sizes_of_the_interface() {
+        assert_eq!(size_of::<CreateAttr>(), 24);
+        assert_eq!(size_of::<super::UpdateAttr>(), 32);
+    }
+}

@@ -1,0 +1,198 @@
+//! Loading the program with its tables: shape, seed and switches are set here.
+
+use std::os::fd::AsFd;
+
+use anyhow::{Context, ensure};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, Map, MapData, RingBuf},
+    programs::{ProgramError, Xdp, XdpMode, xdp::XdpLinkId},
+};
+use flowxdp_common::{
+    counter::{Counters, CpuState, ROWS},
+    names,
+    slot::{SlotV4, SlotV6, WINDOW},
+    switch::SEED_WORDS,
+};
+
+use super::{cpus, map::Mapped};
+
+/// The object that the build script compiled.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
+
+/// The shape of the flow tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// IPv4 flows that the whole table holds.
+    pub flows_v4: u64,
+    /// IPv6 flows that the whole table holds.
+    pub flows_v6: u64,
+    /// Partitions: CPUs that receive.
+    pub partitions: u32,
+    /// Octets of the ring buffer, a power of two and a multiple of the page size.
+    pub ring: u32,
+    /// Frames carry metadata in front of them.
+    pub replay: bool,
+}
+
+impl Shape {
+    /// Home slots of one partition that shares `flows` with the others.
+    ///
+    /// A quarter more than flows: at a load of 0.8 hardly any flow finds its window full.
+    fn homes(&self, flows: u64) -> anyhow::Result<u32> {
+        let homes = (flows + flows / 4).div_ceil(u64::from(self.partitions)).max(1);
+        u32::try_from(homes)
+            .ok()
+            .filter(|homes| u64::from(*homes + WINDOW) * u64::from(self.partitions) < u64::from(u32::MAX))
+            .with_context(|| {
+                format!(
+                    "a table of {flows} flows is more than the kernel can index: lower --flows or --flows6"
+                )
+            })
+    }
+
+    fn slots(&self, flows: u64) -> anyhow::Result<u64> {
+        Ok(u64::from(self.homes(flows)? + WINDOW - 1) * u64::from(self.partitions))
+    }
+
+    /// Slots of the IPv4 table.
+    ///
+    /// # Errors
+    ///
+    /// More than an array map can have.
+    pub fn slots_v4(&self) -> anyhow::Result<u64> {
+        self.slots(self.flows_v4)
+    }
+
+    /// Slots of the IPv6 table.
+    ///
+    /// # Errors
+    ///
+    /// More than an array map can have.
+    pub fn slots_v6(&self) -> anyhow::Result<u64> {
+        self.slots(self.flows_v6)
+    }
+}
+
+/// The loaded program with everything that it shares.
+pub struct Loaded {
+    ebpf: Ebpf,
+    links: Vec<(&'static str, XdpLinkId)>,
+    /// IPv4 flow table.
+    pub flows_v4: Mapped<SlotV4>,
+    /// IPv6 flow table.
+    pub flows_v6: Mapped<SlotV6>,
+    /// Counters of each CPU and interface.
+    pub counters: Mapped<Counters>,
+    /// What each CPU remembers.
+    pub cpus: Mapped<CpuState>,
+    /// ifIndex → row of the counters.
+    pub rows: HashMap<MapData, u32, u32>,
+    /// Packets that found no slot.
+    pub overflow: RingBuf<MapData>,
+}
+
+/// Creates the maps and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
+///
+/// # Errors
+///
+/// The kernel refused a map.
+pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
+    let possible = cpus::possible()?;
+    let (slots_v4, slots_v6) = (shape.slots_v4()?, shape.slots_v6()?);
+    let (homes_v4, homes_v6) = (shape.homes(shape.flows_v4)?, shape.homes(shape.flows_v6)?);
+    let (seed, replay) = (seed()?, u32::from(shape.replay));
+    let mut ebpf = EbpfLoader::new()
+        .map_max_entries(names::FLOWS_V4, u32::try_from(slots_v4)?)
+        .map_max_entries(names::FLOWS_V6, u32::try_from(slots_v6)?)
+        .map_max_entries(names::COUNTERS, possible * ROWS)
+        .map_max_entries(names::CPUS, possible)
+        .map_max_entries(names::OVERFLOW, shape.ring)
+        .override_global(names::SEED, &seed, true)
+        .override_global(names::PARTITIONS, &shape.partitions, true)
+        .override_global(names::HOMES_V4, &homes_v4, true)
+        .override_global(names::HOMES_V6, &homes_v6, true)
+        .override_global(names::REPLAY, &replay, true)
+        .load(OBJECT)
+        .context("cannot create the flow tables")?;
+    let (slots_v4, slots_v6) = (usize::try_from(slots_v4)?, usize::try_from(slots_v6)?);
+    Ok(Loaded {
+        flows_v4: mapped(&ebpf, names::FLOWS_V4, slots_v4)?,
+        flows_v6: mapped(&ebpf, names::FLOWS_V6, slots_v6)?,
+        counters: mapped(&ebpf, names::COUNTERS, (possible * ROWS) as usize)?,
+        cpus: mapped(&ebpf, names::CPUS, possible as usize)?,
+        rows: HashMap::try_from(take(&mut ebpf, names::ROWS)?)?,
+        overflow: RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?,
+        links: Vec::new(),
+        ebpf,
+    })
+}
+
+impl Loaded {
+    /// One of the programs, verified and loaded.
+    ///
+    /// # Errors
+    ///
+    /// The verifier's words.
+    pub fn program(&mut self, name: &str) -> anyhow::Result<&mut Xdp> {
+        let program =
+            self.ebpf.program_mut(name).with_context(|| format!("no program {name} in the object"))?;
+        let program: &mut Xdp = program.try_into()?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("the kernel does not take the program {name}"))?;
+            if let Some(count) = program.info()?.verified_instruction_count() {
+                log::debug!("program {name}: {count} instructions verified");
+            }
+        }
+        Ok(program)
+    }
+
+    /// Attaches a program; the kernel's refusal is the inner result.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be loaded.
+    pub fn attach(
+        &mut self,
+        name: &'static str,
+        index: u32,
+        mode: XdpMode,
+    ) -> anyhow::Result<Result<(), ProgramError>> {
+        let link = self.program(name)?.attach_to_if_index(index, mode);
+        Ok(link.map(|link| self.links.push((name, link))))
+    }
+
+    /// Lets go of every interface; after a grace period no program of ours runs any more.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's; an interface that is gone is none.
+    pub fn detach(&mut self) -> anyhow::Result<()> {
+        for (name, link) in std::mem::take(&mut self.links) {
+            self.program(name)?.detach(link).context("cannot detach the XDP program")?;
+        }
+        Ok(())
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<Map> {
+    ebpf.take_map(name).with_context(|| format!("no map {name} in the object"))
+}
+
+/// Maps an array, which stays where it is: the program, loaded later, refers to it.
+fn mapped<T: bytemuck::Pod>(ebpf: &Ebpf, name: &str, elements: usize) -> anyhow::Result<Mapped<T>> {
+    let Some(Map::Array(map)) = ebpf.map(name) else { anyhow::bail!("the object has no array map {name}") };
+    let size = map.info()?.value_size();
+    ensure!(size as usize == size_of::<T>(), "{name} has elements of {size} octets: another layout");
+    Mapped::new(map.fd().as_fd(), elements).with_context(|| format!("cannot map {name}"))
+}
+
+/// Random words for the hash, from the kernel.
+fn seed() -> anyhow::Result<[u64; SEED_WORDS]> {
+    let mut seed = [0_u64; SEED_WORDS];
+    let octets: &mut [u8] = bytemuck::cast_slice_mut(&mut seed);
+    let read =
+        rustix::rand::getrandom(&mut *octets, rustix::rand::GetRandomFlags::empty()).context("getrandom")?;
+    ensure!(read == octets.len(), "getrandom gave {read} octets");
+    Ok(seed)
+}

@@ -1,0 +1,78 @@
+//! A BPF_F_MMAPABLE array in the agent's own memory.
+
+use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull};
+
+use bytemuck::Pod;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// The elements of an array map, shared with the XDP program.
+///
+/// Nothing here hands out references: the other side writes at any time.
+#[derive(Debug)]
+pub struct Mapped<T> {
+    start: NonNull<T>,
+    elements: usize,
+    _elements: PhantomData<T>,
+}
+
+// SAFETY: the mapping belongs to this value alone and is only read and written by volatile accesses.
+unsafe impl<T: Pod> Send for Mapped<T> {}
+
+impl<T: Pod> Mapped<T> {
+    /// Maps `elements` elements of the array behind `fd`.
+    ///
+    /// # Errors
+    ///
+    /// What mmap(2) says.
+    pub fn new(fd: impl AsFd, elements: usize) -> io::Result<Self> {
+        const { assert!(size_of::<T>().is_multiple_of(8)) };
+        let octets = Self::octets(elements);
+        // SAFETY: a fresh shared mapping at an address of the kernel's choice.
+        let start = unsafe {
+            mmap(std::ptr::null_mut(), octets, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, fd, 0)
+        }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start, elements, _elements: PhantomData })
+    }
+
+    const fn octets(elements: usize) -> usize {
+        elements * size_of::<T>()
+    }
+
+    /// Number of elements.
+    pub const fn len(&self) -> usize {
+        self.elements
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.elements == 0
+    }
+
+    /// The address of an element, to be used for volatile accesses.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is out of bounds: the address would not be the map's.
+    pub fn element(&self, index: usize) -> *mut T {
+        assert!(index < self.elements, "element {index} of {}", self.elements);
+        // SAFETY: in bounds, as just compared.
+        unsafe { self.start.as_ptr().add(index) }
+    }
+
+    /// A copy of an element; torn where the other side writes it meanwhile.
+    pub fn read(&self, index: usize) -> T {
+        // SAFETY: a valid, aligned element of plain old data.
+        unsafe { self.element(index).read_volatile() }
+    }
+}
+
+impl<T> Drop for Mapped<T> {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `new` made, and nothing refers to it any more.
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.elements * size_of::<T>()) };
+        if let Err(error) = unmapped {
+            log::error!("cannot unmap {} elements of a map: {error}", self.elements);
+        }
+    }
+}

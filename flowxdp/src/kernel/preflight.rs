@@ -1,0 +1,99 @@
+//! What must be so before anything is loaded, with the remedy where it is not.
+
+use anyhow::{Context, bail, ensure};
+use flowxdp_common::slot::{SlotV4, SlotV6};
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::{cpus, load::Shape};
+
+/// The oldest kernel that this program was made for.
+const OLDEST: (u32, u32) = (6, 1);
+
+/// Checks kernel and privileges.
+///
+/// # Errors
+///
+/// One line that names what is missing and the remedy.
+pub fn kernel_and_privileges() -> anyhow::Result<()> {
+    let uname = rustix::system::uname();
+    kernel_version(&uname.release().to_string_lossy())?;
+    ensure!(
+        !cpus::may_preempt_xdp(),
+        "kernel {}: a real-time kernel on which one interface's XDP may interrupt another's on the same CPU \
+         cannot count exactly; boot a kernel without PREEMPT_RT, or a real-time one up to 6.12",
+        uname.release().to_string_lossy()
+    );
+    let effective = capabilities(None).context("cannot read this process's capabilities")?.effective;
+    let whole = CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN;
+    let parts = CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::NET_ADMIN;
+    ensure!(
+        effective.contains(whole) || effective.contains(parts),
+        "no privilege to load and attach XDP programs: run as root (sudo), or with CAP_BPF, CAP_PERFMON and \
+         CAP_NET_ADMIN"
+    );
+    Ok(())
+}
+
+fn kernel_version(release: &str) -> anyhow::Result<()> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        bail!("cannot read the kernel's version from {release:?}");
+    };
+    let (want_major, want_minor) = OLDEST;
+    ensure!(
+        (major, minor) >= OLDEST,
+        "kernel {release} is too old: FlowXDP needs Linux {want_major}.{want_minor} or newer"
+    );
+    Ok(())
+}
+
+/// Checks that the tables fit into the memory that is free now.
+///
+/// # Errors
+///
+/// One line with both sizes and the remedy.
+pub fn memory(shape: &Shape) -> anyhow::Result<()> {
+    let v4 = shape.slots_v4()?.saturating_mul(size_of::<SlotV4>() as u64);
+    let v6 = shape.slots_v6()?.saturating_mul(size_of::<SlotV6>() as u64);
+    let needed = v4.saturating_add(v6).saturating_add(u64::from(shape.ring));
+    let available = available()?;
+    // The agent and the rest of the machine want to live as well.
+    ensure!(
+        needed < available / 10 * 9,
+        "the flow tables need {} MiB ({} MiB for IPv4, {} MiB for IPv6), and {} MiB of memory are available: \
+         lower --flows or --flows6",
+        needed >> 20,
+        v4 >> 20,
+        v6 >> 20,
+        available >> 20
+    );
+    Ok(())
+}
+
+/// Octets that can be had without swapping, by the kernel's own estimate.
+fn available() -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB"))
+        .and_then(|number| number.trim().parse::<u64>().ok())
+        .context("/proc/meminfo has no MemAvailable")?;
+    Ok(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kernel_version;
+
+    #[test]
+    fn old_kernels_are_named() {
+        kernel_version("6.1.0-28-amd64").unwrap();
+        kernel_version("6.18.44-fc").unwrap();
+        kernel_version("10.0").unwrap();
+        let error = kernel_version("5.10.0-30-cloud-amd64").unwrap_err().to_string();
+        assert_eq!(error, "kernel 5.10.0-30-cloud-amd64 is too old: FlowXDP needs Linux 6.1 or newer");
+        assert!(kernel_version("6").is_err());
+        assert!(kernel_version("").is_err());
+    }
+}
