@@ -36,10 +36,10 @@ pub type Reasons = BTreeMap<String, Count>;
 pub struct Interface {
     /// All packets.
     pub seen: Count,
-    /// Not metered, by reason.
-    pub ignored: Reasons,
-    /// Lost, by reason.
-    pub lost: Reasons,
+    /// Not metered.
+    pub ignored: Count,
+    /// Lost.
+    pub lost: Count,
 }
 
 /// The books of one collector.
@@ -51,8 +51,8 @@ pub struct Collector {
     pub exported_records: u64,
     /// Not sent yet.
     pub queued: Count,
-    /// Lost, by reason.
-    pub lost: Reasons,
+    /// Lost there.
+    pub lost: Count,
 }
 
 /// All books at one moment.
@@ -87,8 +87,8 @@ impl Books {
         let interface = |value: &Value| {
             Ok(Interface {
                 seen: count(value, "seen")?,
-                ignored: reasons(value, "ignored")?,
-                lost: reasons(value, "lost")?,
+                ignored: total(value, "ignored")?,
+                lost: total(value, "lost")?,
             })
         };
         let collector = |value: &Value| {
@@ -97,7 +97,7 @@ impl Books {
                 exported: count(value, "exported")?,
                 exported_records: number(exported, "records")?,
                 queued: count(value, "queued")?,
-                lost: reasons(value, "lost")?,
+                lost: total(value, "lost")?,
             })
         };
         Ok(Self {
@@ -130,8 +130,7 @@ impl Books {
         ensure!(self.seen == accounted, "seen {:?} but accounted for {accounted:?}: {self:?}", self.seen);
         let seen: Count = self.interfaces.values().map(|interface| interface.seen).sum();
         ensure!(seen == self.seen, "the interfaces have seen {seen:?}, the whole {:?}: {self:?}", self.seen);
-        let ignored: Count =
-            self.interfaces.values().flat_map(|interface| interface.ignored.values()).copied().sum();
+        let ignored: Count = self.interfaces.values().map(|interface| interface.ignored).sum();
         ensure!(ignored == self.ignored_total(), "the interfaces have ignored {ignored:?}: {self:?}");
         Ok(())
     }
@@ -163,6 +162,14 @@ fn count(json: &Value, name: &str) -> Result<Count> {
 
 fn both(row: &Value) -> Result<Count> {
     Ok(Count { packets: number(row, "packets")?, octets: number(row, "octets")? })
+}
+
+/// A row, or the sum of the rows by reason that stand in its place.
+fn total(json: &Value, name: &str) -> Result<Count> {
+    match count(json, name) {
+        Ok(row) => Ok(row),
+        Err(_) => Ok(reasons(json, name)?.values().copied().sum()),
+    }
 }
 
 fn reasons(json: &Value, name: &str) -> Result<Reasons> {

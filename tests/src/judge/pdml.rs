@@ -88,7 +88,9 @@ impl Walk {
                 frame.number = attribute(element, "show")?.unwrap_or_default().parse()?;
             }
             ("field", "_ws.expert.message") => {
-                frame.findings.push(attribute(element, "show")?.unwrap_or_default());
+                // Said of some port numbers of UDP, whatever is in the datagram.
+                let message = attribute(element, "show")?.unwrap_or_default();
+                frame.findings.extend(Some(message).filter(|text| !text.starts_with("Possible traceroute")));
             }
             ("field", mark) if MARKS.contains(&mark) => {
                 frame

@@ -110,11 +110,13 @@ fn icmp_differs(fields: &Fields, tuple: Tuple) -> Result<Option<String>> {
 
 /// Absolute milliseconds, or the header's time minus the age of the event in v9.
 fn time(fields: &Fields, message: &Message, absolute: &str, relative: &str) -> Result<Option<u64>> {
-    if let Some(octets) = fields.get(absolute) {
+    // With a header that says 1970, tshark calls an uptime absolute.
+    let uptime = |octets: &&Vec<u8>| octets.len() == 4 && message.header.contains_key("sysuptime");
+    if let Some(octets) = fields.get(absolute).filter(|octets| !uptime(octets)) {
         ensure!(octets.len() == 8, "{absolute} is no time in milliseconds");
         return Ok(Some(number(octets)?));
     }
-    let Some(event) = fields.get(relative) else { return Ok(None) };
+    let Some(event) = fields.get(relative).or_else(|| fields.get(absolute)) else { return Ok(None) };
     let header =
         |name: &str| number(message.header.get(name).with_context(|| format!("no {name} in the header"))?);
     let uptime = u32::try_from(header("sysuptime")?)?;
