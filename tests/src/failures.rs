@@ -1,6 +1,9 @@
 //! Many checks in one test: each failure is kept with its name, and the rest still runs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
@@ -24,6 +27,12 @@ impl Failures {
         }
     }
 
+    /// Adds what another has kept.
+    pub fn merge(&mut self, other: Self) {
+        self.checks += other.checks;
+        self.lines.extend(other.lines);
+    }
+
     /// Fails when any check failed, or when there was none.
     pub fn end(self) -> Result<()> {
         if self.checks == 0 {
@@ -34,6 +43,36 @@ impl Failures {
         }
         Ok(())
     }
+}
+
+/// Does something with each item, some at a time, and gathers the failures in the order of the items.
+///
+/// Programs that a test starts wait more than they work, so there are more hands here than processors.
+pub fn in_parallel<T: Sync>(items: &[T], each: impl Fn(&T, &mut Failures) + Sync) -> Failures {
+    const HANDS: usize = 8;
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..HANDS {
+            scope.spawn(|| {
+                while let Some((number, item)) = next_of(items, &next) {
+                    let mut failures = Failures::default();
+                    each(item, &mut failures);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, failures);
+                }
+            });
+        }
+    });
+    let mut all = Failures::default();
+    for (_, failures) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        all.merge(failures);
+    }
+    all
+}
+
+fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
+    let number = next.fetch_add(1, Ordering::Relaxed);
+    items.get(number).map(|item| (number, item))
 }
 
 /// Tells whoever runs the tests something, even where the output of a passing test is not shown.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use flowxdp_tests::captures::{self, Capture, Directory};
 use flowxdp_tests::compare::{Columns, equal};
-use flowxdp_tests::failures::{Failures, tell};
+use flowxdp_tests::failures::{Failures, in_parallel, tell};
 use flowxdp_tests::flows::{Flows, Key, Record};
 use flowxdp_tests::judge::{collect, nfacctd, tshark, wire};
 use flowxdp_tests::replayed::{ONE_RECORD, Replayed, replay};
@@ -31,17 +31,17 @@ const TEMPLATES_AFTER: u32 = 601;
 fn each(
     protocol: &str,
     options: &[&str],
-    check: impl Fn(&Capture, &Replayed, &str, &mut Failures),
+    check: impl Fn(&Capture, &Replayed, &str, &mut Failures) + Sync,
 ) -> Result<()> {
     let mut failures = Failures::default();
     for Directory { path, captures } in captures::directories()? {
-        for capture in &captures {
+        failures.merge(in_parallel(&captures, |capture, failures| {
             let name = format!("{} {protocol}", capture.name);
             let replayed = failures.check(&name, || replay(&[&capture.path], protocol, options));
             if let Some(replayed) = replayed {
-                check(capture, &replayed, &name, &mut failures);
+                check(capture, &replayed, &name, failures);
             }
-        }
+        }));
         tell(&format!("{protocol} {}: {} captures of {}", options.join(" "), captures.len(), path.display()));
     }
     failures.end()
