@@ -9,14 +9,14 @@
 //! A message counts as sent, in the sequence and in the timing of templates, once it was polled. If
 //! the socket refuses it, the caller keeps it and sends the same octets later, before any other.
 
+mod group;
 mod layout;
 mod queue;
 mod resend;
 mod resume;
 
-use self::layout::Layout;
-use self::queue::Queue;
-use self::resend::{Due, Resend};
+use self::group::{Group, Times};
+use self::resend::Due;
 use crate::clock::{Now, SECOND};
 use crate::record::{FlowRecord, RecordTotal};
 pub use crate::wire::Protocol;
@@ -98,9 +98,8 @@ const SPARE_BUFFERS: usize = 64;
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
-    layout: Layout,
-    queue: Queue,
-    resend: Resend,
+    /// The usual group, and behind it v9's group with times of day once a record needed it.
+    groups: Vec<Group>,
     /// IPFIX: data records in messages polled so far, modulo 2^32 (RFC 7011 section 3.1).
     /// v9: messages polled so far, modulo 2^32 (RFC 3954 section 5.1).
     sequence: u32,
@@ -117,9 +116,7 @@ impl Session {
     /// [`SessionError`] if `max_message` cannot hold the templates or one record, or is above 65,535.
     pub fn new(config: SessionConfig) -> Result<Self, SessionError> {
         Ok(Self {
-            layout: Layout::new(config.protocol, config.max_message)?,
-            queue: Queue::default(),
-            resend: Resend::new(config.template_interval, config.template_messages),
+            groups: vec![Group::new(&config, Times::OfProtocol)?],
             sequence: 0,
             // A sysUptime below zero would read as one of 49 days.
             export_secs: match config.protocol {
@@ -133,7 +130,21 @@ impl Session {
 
     /// Queues one record. The queue has no bound of its own: see [`Session::queued`].
     pub fn push(&mut self, record: &FlowRecord, now: Now) {
-        self.queue.push(record, now.monotonic);
+        let group = match Times::of(record, now, &self.config) {
+            Times::OfProtocol => 0,
+            Times::OfDay => self.times_of_day(),
+        };
+        self.groups[group].queue.push(record, now.monotonic);
+    }
+
+    /// The place of the group with times of day, which is made now if this is its first record.
+    fn times_of_day(&mut self) -> usize {
+        if self.groups.len() == 1 {
+            // Its templates are as large as the usual ones but for eight octets a record. Where they do not
+            // fit into a message, its records go with the usual ones, times modulo 2^32.
+            self.groups.extend(Group::new(&self.config, Times::OfDay));
+        }
+        self.groups.len() - 1
     }
 
     /// The next message that is ready, if any: queued records fill one, the oldest of them has
@@ -141,34 +152,45 @@ impl Session {
     ///
     /// Call it until it gives `None`: templates may come first as a message of their own.
     pub fn poll_message(&mut self, now: Now, flush: bool) -> Option<Message> {
-        let deadline = self.poll_timeout()?;
+        let (deadline, group) = self.next()?;
         if !flush && now.monotonic < deadline {
             return None;
         }
-        Some(match self.resend.due(now.monotonic) {
-            Due::No => self.data_message(now, false),
-            Due::Again if self.layout.templates_leave_room() => self.data_message(now, true),
-            Due::First | Due::Again => self.template_message(now),
+        let layout = &self.groups[group].layout;
+        Some(match self.groups[group].resend.due(now.monotonic) {
+            Due::No => self.data_message(group, now, false),
+            Due::Again if layout.templates_leave_room() => self.data_message(group, now, true),
+            Due::First | Due::Again => self.template_message(group, now),
         })
     }
 
     /// When [`Session::poll_message`] will have a message without a further push: monotonic
     /// nanoseconds, not in the future if it has one already, `None` while nothing is queued.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let oldest = self.queue.oldest()?;
-        let full = self.layout.is_full(&self.queue.counts());
-        Some(if full { oldest } else { oldest.saturating_add(self.config.linger) })
+        self.next().map(|(deadline, _)| deadline)
+    }
+
+    /// The group that has the next message, and when.
+    fn next(&self) -> Option<(u64, usize)> {
+        let deadlines = self.groups.iter().enumerate();
+        deadlines.filter_map(|(group, it)| Some((it.deadline(self.config.linger)?, group))).min()
     }
 
     /// Records that were pushed and not polled.
-    pub const fn queued(&self) -> RecordTotal {
-        self.queue.total()
+    pub fn queued(&self) -> RecordTotal {
+        let mut queued = RecordTotal::default();
+        for group in &self.groups {
+            queued += group.queue.total();
+        }
+        queued
     }
 
     /// Starts anew towards the collector, after it was away or its address changed: templates go out
     /// again before any more data. The sequence goes on, and the queue stays.
     pub fn restart(&mut self) {
-        self.resend.restart();
+        for group in &mut self.groups {
+            group.resend.restart();
+        }
     }
 
     /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
@@ -178,36 +200,39 @@ impl Session {
         }
     }
 
-    fn template_message(&mut self, now: Now) -> Message {
+    fn template_message(&mut self, group: usize, now: Now) -> Message {
         let mut writer = self.writer();
-        self.write_templates(&mut writer);
-        self.resend.sent(now.monotonic, true);
+        self.write_templates(group, &mut writer);
+        self.groups[group].resend.sent(now.monotonic, true);
         self.finish(writer, now, 0, RecordTotal::default())
     }
 
-    fn data_message(&mut self, now: Now, templates: bool) -> Message {
-        let counts = self.queue.plan(&self.layout, templates);
+    fn data_message(&mut self, group: usize, now: Now, templates: bool) -> Message {
         let mut writer = self.writer();
         if templates {
-            self.write_templates(&mut writer);
-            self.resend.sent(now.monotonic, false);
-        } else {
-            self.resend.followed();
+            self.write_templates(group, &mut writer);
         }
+        let Group { layout, queue, resend, .. } = &mut self.groups[group];
+        if templates {
+            resend.sent(now.monotonic, false);
+        } else {
+            resend.followed();
+        }
+        let counts = queue.plan(layout, templates);
         let (mut total, mut latest_ms) = (RecordTotal::default(), 0);
-        for (kind, (&count, template)) in counts.iter().zip(self.layout.templates()).enumerate() {
+        for (kind, (&count, template)) in counts.iter().zip(layout.templates()).enumerate() {
             if count == 0 {
                 continue;
             }
             writer.set(template.id(), |set| {
-                for record in self.queue.take(kind, count) {
+                for record in queue.take(kind, count) {
                     template.encode(&record, self.config.system_start_ms, set.next());
                     total.count(&record);
                     latest_ms = latest_ms.max(record.end_ms);
                 }
             });
         }
-        self.queue.sent(total);
+        queue.sent(total);
         self.finish(writer, now, latest_ms, total)
     }
 
@@ -216,9 +241,9 @@ impl Session {
         Writer::new(self.config.protocol, buffer)
     }
 
-    fn write_templates(&self, writer: &mut Writer) {
+    fn write_templates(&self, group: usize, writer: &mut Writer) {
         writer.set(self.config.protocol.template_set(), |set| {
-            for template in self.layout.templates() {
+            for template in self.groups[group].layout.templates() {
                 template.describe(set.next());
             }
         });

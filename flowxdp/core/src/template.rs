@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::elements::ELEMENTS;
-use crate::facts::Image;
+use crate::elements::{ELEMENTS, Element};
+use crate::facts::{Fact, Image};
 use crate::record::{Addresses, FlowRecord};
-use crate::wire::Protocol;
+use crate::wire::{Protocol, low_16};
 
 /// A kind of flow record: each has a template of its own.
 ///
@@ -55,7 +55,7 @@ pub struct Field {
 /// The template of one kind of record in one protocol.
 #[derive(Clone, Debug)]
 pub struct Template {
-    kind: Kind,
+    id: u16,
     fields: Vec<Field>,
     /// Octets of one data record.
     length: usize,
@@ -66,9 +66,25 @@ pub struct Template {
 impl Template {
     /// The template that the element table gives.
     pub fn new(protocol: Protocol, kind: Kind) -> Self {
-        let mut template = Self { kind, fields: Vec::new(), length: 0, copies: Vec::new() };
+        Self::with(kind, kind.id(), |element| element.length.of(protocol))
+    }
+
+    /// The v9 template with times of day, for records that sysUptime's 32 bits cannot place.
+    ///
+    /// NetFlow v9 shares IANA's element numbers, and collectors read 152 and 153 there as in IPFIX.
+    pub fn v9_with_times_of_day(kind: Kind) -> Self {
+        let kinds = low_16(Kind::ALL.len());
+        Self::with(kind, kind.id() + kinds, |element| {
+            let is_time =
+                matches!(element.fact, Fact::StartMs | Fact::EndMs | Fact::StartUptime | Fact::EndUptime);
+            element.length.of(if is_time { Protocol::Ipfix } else { Protocol::V9 })
+        })
+    }
+
+    fn with(kind: Kind, id: u16, length: impl Fn(&Element) -> Option<u16>) -> Self {
+        let mut template = Self { id, fields: Vec::new(), length: 0, copies: Vec::new() };
         for element in ELEMENTS.iter().filter(|element| element.within.holds(kind)) {
-            let Some(length) = element.length.of(protocol) else { continue };
+            let Some(length) = length(element) else { continue };
             template.fields.push(Field { id: element.id, length });
             let octets = usize::from(length);
             template.length += octets;
@@ -88,7 +104,7 @@ impl Template {
 
     /// Template id.
     pub const fn id(&self) -> u16 {
-        self.kind.id()
+        self.id
     }
 
     /// The field specifiers, in order.
@@ -122,7 +138,7 @@ impl Template {
     /// RFC 7011 sections 3.4.1 and 3.2, RFC 3954 section 5.2.
     pub(crate) fn describe(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.id().to_be_bytes());
-        bytes.extend(crate::wire::low_16(self.fields.len()).to_be_bytes());
+        bytes.extend(low_16(self.fields.len()).to_be_bytes());
         for field in &self.fields {
             bytes.extend(field.id.to_be_bytes());
             bytes.extend(field.length.to_be_bytes());

@@ -21,11 +21,14 @@ impl Layout {
     /// # Errors
     ///
     /// `max_message` is too large, or too small for all templates or for one record of every kind.
-    pub(super) fn new(protocol: Protocol, max_message: usize) -> Result<Self, SessionError> {
+    pub(super) fn new(
+        protocol: Protocol,
+        max_message: usize,
+        templates: [Template; Kind::ALL.len()],
+    ) -> Result<Self, SessionError> {
         if max_message > usize::from(u16::MAX) {
             return Err(SessionError::MessageTooLarge { max: max_message });
         }
-        let templates = Kind::ALL.map(|kind| Template::new(protocol, kind));
         let template_set = protocol.set(templates.iter().map(Template::described_length).sum());
         let layout = Self { protocol, max_message, templates, template_set };
         let record = layout.templates.iter().map(|template| protocol.set(template.record_length())).max();

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{Layout, MS, Message, Queue, Session, SessionError, modulo_32};
+use super::queue::Queue;
+use super::{MS, Message, Session, SessionConfig, SessionError, modulo_32};
 use crate::clock::Now;
 use crate::facts::uptime;
 use crate::wire::{Header, Protocol};
@@ -14,8 +15,11 @@ impl Session {
     ///
     /// As for [`Session::new`]; nothing changes then.
     pub fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
-        self.layout = Layout::new(self.config.protocol, max)?;
-        self.config.max_message = max;
+        let config = SessionConfig { max_message: max, ..self.config.clone() };
+        for group in &mut self.groups {
+            group.resize(&config)?;
+        }
+        self.config = config;
         Ok(())
     }
 
@@ -33,9 +37,10 @@ impl Session {
         if data.is_empty() {
             return VecDeque::new();
         }
-        let mut messages = VecDeque::from([self.template_message(now)]);
+        let mut messages: VecDeque<Message> =
+            (0..self.groups.len()).map(|group| self.template_message(group, now)).collect();
         for mut message in data {
-            self.resend.followed();
+            self.groups.iter_mut().for_each(|group| group.resend.followed());
             self.export_secs = self.export_secs.max(now.wall_ms / MS);
             let header = self.header();
             self.config.protocol.stamp(&mut message.bytes, &header);
@@ -47,7 +52,9 @@ impl Session {
 
     /// Throws away what is queued.
     pub fn clear(&mut self) {
-        self.queue = Queue::default();
+        for group in &mut self.groups {
+            group.queue = Queue::default();
+        }
     }
 
     /// What a message adds to the sequence.
