@@ -18,11 +18,13 @@ pub(crate) struct Tally {
 }
 
 /// Tests by result. A step that is no test run counts as one.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Count {
     passed: u64,
     failed: u64,
     ignored: u64,
+    /// Names of the tests that failed.
+    names: Vec<String>,
 }
 
 impl Tally {
@@ -66,10 +68,11 @@ impl Tally {
             }
         };
         let seconds = start.elapsed().as_secs();
-        let Count { passed, failed, ignored } = count;
+        let Count { passed, failed, ignored, names } = count;
         self.lines.push(format!(
             "{name:<20} {verdict:<8} {seconds:>5} s  {passed} passed, {failed} failed, {ignored} ignored"
         ));
+        self.lines.extend(names.into_iter().map(|name| format!("    failed: {name}")));
         self.count.passed += passed;
         self.count.failed += failed;
         self.count.ignored += ignored;
@@ -91,7 +94,7 @@ impl Tally {
         for line in &self.lines {
             println!("  {line}");
         }
-        let Count { passed, failed, ignored } = self.count;
+        let Count { passed, failed, ignored, .. } = self.count;
         match ignored {
             0 => println!("\n{passed} passed, {failed} failed"),
             _ => println!("\n{passed} passed, {failed} failed, {ignored} skipped"),
@@ -113,7 +116,9 @@ impl Count {
         let text = child.stdout.take().map(pass_on).transpose().context("cannot read the test's output")?;
         let status = child.wait()?;
         let failed = self.failed;
-        text.unwrap_or_default().lines().for_each(|line| self.add(line));
+        let text = text.unwrap_or_default();
+        text.lines().for_each(|line| self.add(line));
+        self.names.extend(failures(&text));
         // A program may also fail before or after its tests.
         if !status.success() && self.failed == failed {
             self.failed += 1;
@@ -136,6 +141,13 @@ impl Count {
             }
         }
     }
+}
+
+/// The names that libtest lists before each line of results that says FAILED.
+fn failures(text: &str) -> impl Iterator<Item = String> {
+    let ends = text.match_indices("test result: FAILED").map(|(end, _)| end);
+    let lists = ends.filter_map(|end| text.get(..end)?.rsplit_once("\nfailures:\n"));
+    lists.flat_map(|(_, list)| list.split_whitespace()).map(str::to_owned)
 }
 
 /// Copies a pipe to stdout as it comes, half lines too, so that a slow test shows its name.
@@ -168,5 +180,16 @@ mod tests {
         count.add("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.00s");
         count.add("test names::of_a_test ... ok");
         assert_eq!((count.passed, count.failed, count.ignored), (15, 2, 1));
+    }
+
+    #[test]
+    fn names_the_tests_that_failed() {
+        let one = "failures:\n\n---- a::b stdout ----\nbroke\n\nfailures:\n    a::b\n    c\n\ntest result: FAILED. 0 passed; 2 failed;\n";
+        let good = "running 1 test\n\ntest result: ok. 1 passed; 0 failed;\n";
+        assert_eq!(
+            failures(&format!("\n{one}{good}\n{one}")).collect::<Vec<_>>(),
+            ["a::b", "c", "a::b", "c"]
+        );
+        assert_eq!(failures(good).count(), 0);
     }
 }
