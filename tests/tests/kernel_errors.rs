@@ -164,9 +164,15 @@ fn flags_that_are_wrong() -> Result<()> {
 #[test]
 fn a_table_larger_than_memory() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    // One and a half times what the machine has, at 64 octets a flow or more.
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let kilobytes = memory.split_whitespace().nth(1).map(str::parse::<u64>).transpose()?.unwrap_or(0);
+    let flows = (kilobytes * 1024 / 64 * 3 / 2).to_string();
     for flag in ["--flows", "--flows6"] {
-        let arguments = ["--interface", "lo", "--collector", NOWHERE, flag, "10000M"];
+        let arguments = ["--interface", "lo", "--collector", NOWHERE, flag, &flows];
         fails(run(&netns, directory.path(), &arguments)?, 1, &["flows", "memory"])?;
+        let arguments = ["--interface", "lo", "--collector", NOWHERE, flag, "10000M"];
+        fails(run(&netns, directory.path(), &arguments)?, 1, &["flows"])?;
     }
     netns.expect_clean("lo")
 }
@@ -195,8 +201,9 @@ fn files_that_cannot_be_replayed() -> Result<()> {
         let path = directory.path().join(name);
         fs::write(&path, bytes).map(|()| path)
     };
+    // A file header, and one packet of four octets.
     let link_type = |number: u32| {
-        let words = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, number];
+        let words = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, number, 1_700_000_000, 0, 4, 4, 0];
         words.iter().flat_map(|word| u32::to_ne_bytes(*word)).collect::<Vec<_>>()
     };
     let replay = |path: &Path| Ok(program()?.arg("replay").arg(path).args(["--collector", NOWHERE]));
