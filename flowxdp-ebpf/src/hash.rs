@@ -22,6 +22,7 @@ impl Seed for [u64; SEED_WORDS] {
 }
 
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the hash is of the low halves")]
 const fn pair(word: u64, seed: u64) -> u64 {
     let low = (word as u32).wrapping_add(seed as u32) as u64;
     let high = ((word >> 32) as u32).wrapping_add((seed >> 32) as u32) as u64;

@@ -41,7 +41,7 @@ pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
     } else {
         transport::transport(frame, packet, upper.at, upper.protocol)?
     };
-    let traffic_class = (header.be16(0) >> 4) as u8;
+    let traffic_class = header.octet(0) << 4 | header.octet(1) >> 4;
     let words = WordsV6 {
         addresses: [header.raw64(8), header.raw64(16), header.raw64(24), header.raw64(32)],
         rest: rest_word(transport.ports, upper.protocol, traffic_class, vlan),

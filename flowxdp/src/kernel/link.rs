@@ -49,16 +49,27 @@ pub fn all() -> anyhow::Result<Vec<Link>> {
     let mut links = Vec::new();
     while let Some((header, attributes)) = replies.recv().transpose()? {
         let Ok(name) = attributes.get_ifname() else { continue };
-        let kind = attributes.get_linkinfo().and_then(|info| info.get_kind());
+        let kind = attributes.get_linkinfo().and_then(|info| info.get_kind()).ok();
         links.push(Link {
             name: name.to_string_lossy().into_owned(),
             index: header.ifi_index.cast_unsigned(),
             mtu: attributes.get_mtu().unwrap_or(0),
             rx_queues: attributes.get_num_rx_queues().unwrap_or(1),
-            kind: kind.ok().map(|kind| kind.to_string_lossy().into_owned()),
+            kind: kind.map(|kind| kind.to_string_lossy().into_owned()),
             xdp: attributes.get_xdp().and_then(|xdp| xdp.get_prog_id()).ok().filter(|&id| id != 0),
-            relatives: [attributes.get_link(), attributes.get_master()].into_iter().flatten().collect(),
+            relatives: relatives(
+                attributes.get_link().ok().filter(|_| {
+                    // A link into another namespace, as a veth has it, is no interface of this one.
+                    attributes.get_link_netnsid().is_err() && kind != Some(c"veth")
+                }),
+                attributes.get_master().ok(),
+            ),
         });
     }
     Ok(links)
+}
+
+/// The interface below, and the bond or bridge above.
+fn relatives(below: Option<u32>, above: Option<u32>) -> Vec<u32> {
+    below.into_iter().chain(above).filter(|&index| index != 0).collect()
 }
