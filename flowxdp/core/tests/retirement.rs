@@ -1,0 +1,271 @@
+//! The life of flows from slot to record, with a table in memory and a clock that only the test moves.
+
+use bytemuck::Zeroable;
+use flowxdp_common::slot::{FREE, LIVE, RETIRED, SlotV4};
+use flowxdp_core::{
+    books::{Books, Bracket, Collector},
+    clock::{SECOND, WallClock},
+    merge::Merge,
+    overflow::Overflow,
+    record::{EndReason, FlowRecord, RecordTotal, Total},
+    retire::{Glance, Retirement, Table, Timeouts, in_table},
+    slots::{Part, Slot},
+};
+use proptest::prelude::*;
+
+const TIMEOUTS: Timeouts = Timeouts { idle: 15 * SECOND, active: 60 * SECOND };
+const FIN: u16 = 0x01;
+
+/// A table as the kernel and the agent share it, here without a kernel.
+struct Slots(Vec<SlotV4>);
+
+impl Slots {
+    fn empty(slots: usize) -> Self {
+        Self(vec![SlotV4::zeroed(); slots])
+    }
+
+    /// What the XDP program does: the whole window for the flow, then a free slot.
+    fn packet(&mut self, port: u16, time: u64, octets: u64, tcp_flags: u16) -> bool {
+        let mut key = SlotV4::zeroed().key;
+        key.rest.ports = [0, 0, port.to_be_bytes()[0], port.to_be_bytes()[1]];
+        key.rest.protocol = 6;
+        if let Some(slot) = self.0.iter_mut().find(|slot| slot.state == LIVE && slot.key == key) {
+            slot.packets += 1;
+            slot.octets += octets;
+            slot.last = time;
+            slot.tcp_flags |= tcp_flags;
+            return true;
+        }
+        let Some(slot) = self.0.iter_mut().find(|slot| slot.state == FREE) else { return false };
+        *slot = SlotV4 {
+            key,
+            tcp_flags,
+            packets: 1,
+            octets,
+            first: time,
+            last: time,
+            state: LIVE,
+            ..SlotV4::zeroed()
+        };
+        true
+    }
+}
+
+impl Table for Slots {
+    type Slot = SlotV4;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn state(&self, index: usize) -> u32 {
+        self.0[index].state
+    }
+
+    fn glance(&self, index: usize) -> Glance {
+        let slot = &self.0[index];
+        Glance { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
+    }
+
+    fn copy(&self, index: usize) -> SlotV4 {
+        self.0[index]
+    }
+
+    fn set_state(&mut self, index: usize, state: u32) {
+        let allowed = matches!((self.0[index].state, state), (LIVE, RETIRED) | (RETIRED, FREE));
+        assert!(allowed, "{} to {state}", self.0[index].state);
+        self.0[index].state = state;
+    }
+}
+
+fn look(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(Part, EndReason)> {
+    let mut out = Vec::new();
+    retirement.mark(table, now, TIMEOUTS, None, usize::MAX);
+    retirement.collect(table, |part, reason| out.push((part, reason)));
+    out
+}
+
+#[test]
+fn idle_and_active_timeouts_end_a_flow_when_they_have_passed() {
+    let (mut table, mut retirement) = (Slots::empty(8), Retirement::default());
+    table.packet(1, SECOND, 100, 0);
+    assert!(look(&mut table, &mut retirement, 16 * SECOND - 1).is_empty());
+    let idle = look(&mut table, &mut retirement, 16 * SECOND);
+    assert_eq!((idle[0].1, idle[0].0.packets, idle.len()), (EndReason::IdleTimeout, 1, 1));
+
+    for second in 0..=60 {
+        table.packet(2, (20 + second) * SECOND, 100, 0);
+        let out = look(&mut table, &mut retirement, (20 + second) * SECOND);
+        match second {
+            60 => assert_eq!((out[0].1, out[0].0.packets), (EndReason::ActiveTimeout, 61)),
+            _ => assert!(out.is_empty(), "second {second}"),
+        }
+    }
+    assert!(table.0.iter().all(|slot| slot.state == FREE));
+}
+
+#[test]
+fn a_look_after_a_leap_names_the_timeout_that_came_first() {
+    assert_eq!(TIMEOUTS.due(0, 10 * SECOND), (25 * SECOND, EndReason::IdleTimeout));
+    assert_eq!(TIMEOUTS.due(0, 50 * SECOND), (60 * SECOND, EndReason::ActiveTimeout));
+    let (mut table, mut retirement) = (Slots::empty(2), Retirement::default());
+    table.packet(1, 0, 100, 0);
+    assert_eq!(look(&mut table, &mut retirement, 10_000 * SECOND)[0].1, EndReason::IdleTimeout);
+}
+
+#[test]
+fn a_closed_connection_is_due_at_the_second_look() {
+    let (mut table, mut retirement) = (Slots::empty(4), Retirement::default());
+    table.packet(1, SECOND, 100, 0);
+    table.packet(1, SECOND, 100, FIN);
+    assert!(look(&mut table, &mut retirement, 2 * SECOND).is_empty());
+    assert!(retirement.is_due(2 * SECOND + 1, false), "a flow that closes keeps the looks going");
+    table.packet(1, 2 * SECOND + 1, 40, 0x10);
+    let out = look(&mut table, &mut retirement, 3 * SECOND);
+    assert_eq!((out[0].1, out[0].0.packets, out[0].0.octets), (EndReason::EndOfFlow, 3, 240));
+    // The mark does not stick to the slot: its next flow lives on.
+    table.packet(2, 4 * SECOND, 100, 0);
+    assert!(look(&mut table, &mut retirement, 5 * SECOND).is_empty());
+    assert!(!retirement.is_due(5 * SECOND + 1, false));
+}
+
+#[test]
+fn nothing_is_looked_for_before_it_can_be_due() {
+    let (mut table, mut retirement) = (Slots::empty(4), Retirement::default());
+    assert!(retirement.is_due(0, false));
+    table.packet(1, SECOND, 100, 0);
+    look(&mut table, &mut retirement, 2 * SECOND);
+    assert!(!retirement.is_due(16 * SECOND - 1, false));
+    assert!(retirement.is_due(16 * SECOND, false));
+    assert!(retirement.is_due(3 * SECOND, true), "a FIN came");
+}
+
+#[test]
+fn what_finds_no_room_stays_and_comes_next() {
+    let (mut table, mut retirement) = (Slots::empty(10), Retirement::default());
+    for port in 0..10 {
+        table.packet(port, 0, 100, 0);
+    }
+    let mut ports = Vec::new();
+    for expected in [4, 4, 2, 0] {
+        assert_eq!(retirement.mark(&mut table, 20 * SECOND, TIMEOUTS, None, 4), expected);
+        retirement.collect(&mut table, |part, _| ports.push(part.key.destination_port));
+        assert_eq!(retirement.is_due(20 * SECOND, false), ports.len() < 10, "{ports:?}");
+    }
+    ports.sort_unstable();
+    assert!(ports.into_iter().eq(0..10));
+}
+
+#[test]
+fn a_packet_between_the_steps_opens_a_new_slot() {
+    let (mut table, mut retirement) = (Slots::empty(4), Retirement::default());
+    table.packet(1, 0, 100, 0);
+    retirement.mark(&mut table, 15 * SECOND, TIMEOUTS, None, 9);
+    table.packet(1, 15 * SECOND, 60, 0);
+    assert_eq!(in_table(&table), Total { packets: 2, octets: 160 });
+    let mut out = Vec::new();
+    retirement.collect(&mut table, |part, _| out.push(part.octets));
+    assert_eq!(out, [100]);
+    assert_eq!(in_table(&table), Total { packets: 1, octets: 60 });
+}
+
+fn part(port: u16, packets: u64, first: u64, last: u64) -> Part {
+    let mut slot = SlotV4::zeroed();
+    slot.key.rest.ports = [0, 0, port.to_be_bytes()[0], port.to_be_bytes()[1]];
+    Part { packets, octets: packets * 100, first, last, ttl_min: 9, ttl_max: 9, ..slot.part() }
+}
+
+#[test]
+fn parts_of_one_flow_that_retire_together_are_one_record() {
+    let mut merge = Merge::default();
+    merge.push(part(1, 2, 10, 20), EndReason::IdleTimeout, false);
+    merge.push(part(2, 5, 10, 20), EndReason::IdleTimeout, false);
+    merge.push(Part { ttl_min: 3, ..part(1, 3, 5, 15) }, EndReason::ActiveTimeout, false);
+    assert_eq!(merge.total(), Total { packets: 10, octets: 1000 });
+    let records: Vec<FlowRecord> = merge.records(WallClock::default()).collect();
+    assert_eq!(records.iter().map(|record| record.packets).collect::<Vec<_>>(), [5, 5]);
+    assert_eq!((records[0].ttl_min, records[0].ttl_max), (3, 9));
+    assert!(merge.is_empty());
+}
+
+#[test]
+fn one_offset_converts_both_ends() {
+    let clock = WallClock::new(5 * SECOND, 1_000_000 * SECOND);
+    assert_eq!(clock.wall_ms(5 * SECOND), 1_000_000_000);
+    assert_eq!(clock.wall_ms(6 * SECOND + 1_999_999), 1_000_001_001);
+    // A clock that stands before 1970 in its first seconds gives no wrapped time.
+    assert_eq!(WallClock::new(10 * SECOND, SECOND).wall_ms(0), 0);
+    let mut merge = Merge::default();
+    merge.push(part(1, 1, 7, 7), EndReason::Forced, true);
+    let record = merge.records(clock).next().unwrap();
+    assert!(record.start_ms <= record.end_ms);
+}
+
+#[test]
+fn the_agents_own_table_has_the_same_rules_and_a_bound() {
+    let mut overflow = Overflow::new(2);
+    assert_eq!(overflow.push(part(1, 1, SECOND, SECOND), TIMEOUTS), Ok(()));
+    assert_eq!(overflow.push(part(2, 1, SECOND, SECOND), TIMEOUTS), Ok(()));
+    let third = part(3, 1, SECOND, SECOND);
+    assert_eq!(overflow.push(third, TIMEOUTS), Err(third));
+    assert_eq!(overflow.push(part(1, 1, 9 * SECOND, 9 * SECOND), TIMEOUTS), Ok(()));
+    assert_eq!((overflow.len(), overflow.total().packets), (2, 3));
+    let mut out = Vec::new();
+    overflow.retire(16 * SECOND, TIMEOUTS, None, 9, |part, reason| out.push((part.packets, reason)));
+    assert_eq!(out, [(1, EndReason::IdleTimeout)]);
+    overflow.retire(17 * SECOND, TIMEOUTS, Some(EndReason::Forced), 9, |part, reason| {
+        out.push((part.packets, reason));
+    });
+    assert_eq!(out[1], (2, EndReason::Forced));
+    assert!(overflow.is_empty());
+    assert_eq!(overflow.total(), Total::default());
+}
+
+#[test]
+fn the_books_fail_visibly_when_a_term_is_missing() {
+    let total = |packets| Total { packets, octets: packets * 100 };
+    let collector = |exported, queued| Collector {
+        exported: RecordTotal { records: 1, packets: exported, octets: exported * 100 },
+        queued: RecordTotal { records: 1, packets: queued, octets: queued * 100 },
+        ..Collector::default()
+    };
+    let mut books = Books { in_table: total(5), ..Books::default() };
+    books.collectors.insert("fast".into(), collector(10, 0));
+    books.collectors.insert("slow".into(), collector(3, 7));
+    let open = books.clone();
+    books.close(Bracket { before: total(14), after: total(17) });
+    assert_eq!((books.exported, books.queued, books.seen), (total(3), total(7), total(15)));
+    assert!(books.balance());
+    let mut books = open;
+    books.close(Bracket { before: total(16), after: total(17) });
+    assert_eq!(books.seen, total(16));
+    assert!(!books.balance());
+}
+
+proptest! {
+    /// Whatever comes and whenever it is looked for: every packet is in a record or in the table, once.
+    #[test]
+    fn no_packet_is_lost_or_doubled(
+        steps in prop::collection::vec((0_u16..12, 0_u64..20, 40_u64..1500, any::<bool>(), 0_usize..6), 1..200)
+    ) {
+        let (mut table, mut retirement) = (Slots::empty(8), Retirement::default());
+        let (mut overflow, mut now) = (Overflow::new(64), 0);
+        let (mut sent, mut retired) = (Total::default(), Total::default());
+        for (port, seconds, octets, fin, room) in steps {
+            now += seconds * SECOND;
+            sent += Total { packets: 1, octets };
+            if !table.packet(port, now, octets, if fin { FIN } else { 0 }) {
+                let straight = Part { octets, ..part(port, 1, now, now) };
+                prop_assert_eq!(overflow.push(straight, TIMEOUTS), Ok(()));
+            }
+            let mut sink = |part: Part| retired += Total { packets: part.packets, octets: part.octets };
+            retirement.mark(&mut table, now, TIMEOUTS, None, room);
+            retirement.collect(&mut table, |part, _| sink(part));
+            overflow.retire(now, TIMEOUTS, None, room, |part, _| sink(part));
+            let mut sum = retired;
+            sum += in_table(&table);
+            sum += overflow.total();
+            prop_assert_eq!(sum, sent);
+        }
+    }
+}
