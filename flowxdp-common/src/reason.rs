@@ -52,3 +52,12 @@ pub const LOST: [Reason; 1] = [Reason {
     name: "ring_buffer_full",
     sentence: "The flow's window of the table was full, and so was the ring buffer to the agent.",
 }];
+
+/// The flush at the end of a run or a replay gave a collector up; counted by the agent per collector.
+pub const COLLECTOR_UNREACHABLE: Reason = Reason {
+    name: "collector_unreachable",
+    sentence: "At the end of a run or a replay the collector was waited for, and took no message.",
+};
+
+/// Reasons for losing a record on its way to a collector, counted per collector.
+pub const UNDELIVERED: [Reason; 1] = [COLLECTOR_UNREACHABLE];

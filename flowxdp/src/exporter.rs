@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
+use flowxdp_common::reason::Reason;
 use flowxdp_core::{
     backoff::Backoff,
     books::Collector,
@@ -164,15 +165,15 @@ impl Exporter {
     }
 
     /// Counts what is queued, and what comes, as lost: nobody waits for this collector any more.
-    pub fn give_up(&mut self, reason: &str) {
+    pub fn give_up(&mut self, reason: &Reason) {
         if self.given_up.is_some() {
             return;
         }
         let queued = self.queued();
-        *self.lost.entry(reason.to_owned()).or_default() += queued;
+        *self.lost.entry(reason.name.to_owned()).or_default() += queued;
         self.pending.clear();
         self.session.clear();
-        self.given_up = Some(reason.to_owned());
+        self.given_up = Some(reason.name.to_owned());
         log::error!(
             "collector {}: given up with {} records not delivered ({} packets)",
             self.url,

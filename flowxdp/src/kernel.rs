@@ -9,6 +9,7 @@ pub mod grace;
 pub mod link;
 pub mod load;
 pub mod map;
+pub mod offload;
 pub mod preflight;
 pub mod ring;
 pub mod scan;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use flowxdp_common::reason;
+
 use crate::elements::{ELEMENTS, Element, Within};
 use crate::template::{Kind, Template};
 use crate::wire::Protocol;
@@ -18,6 +20,48 @@ pub fn elements() -> String {
     }
     page
 }
+
+/// `books.md`: the terms of the books, and every reason for which a packet is in no record.
+pub fn books() -> String {
+    let mut page = String::from(BOOKS);
+    let tables = [
+        ("ignored", reason::IGNORED.as_slice()),
+        ("lost", reason::LOST.as_slice()),
+        ("lost", reason::UNDELIVERED.as_slice()),
+    ];
+    for (term, reasons) in tables {
+        for reason in reasons {
+            line(&mut page, &format!("| {term} | `{}` | {} |", reason.name, reason.sentence));
+        }
+    }
+    page
+}
+
+const BOOKS: &str = "\
+# The books
+
+`seen = exported + queued + in_table + ignored (by reason) + lost (by reason)`, for packets and for octets,
+whenever `flowxdp status` is asked. A metered packet counts its IP octets, an ignored one its whole frame,
+and \"seen\" counts each packet by the same rule.
+
+- `seen` is counted by the XDP program before anything else is counted of the packet.
+- `in_table` is the sum over the slots of the flow tables, and over the agent's own table of flows that
+  found no slot.
+- `queued` is in flow records that wait to be sent; `exported` in those that were handed to the kernel.
+  With several collectors the books of each are under `collectors`, with records, and the terms at the top
+  are those of the collector that is furthest behind.
+
+While packets arrive, the terms cannot be read at one instant. A snapshot reads the counters of `seen`
+twice: before all else, and then waits for one grace period, so that no packet that was counted is on its
+way still; and after all else, behind another grace period. The sum of the terms lies between the two
+readings, and `seen` is what it was at that instant in between. Both readings are in `bracket`; they are as
+far apart as the packets that came in the meantime, some tens of milliseconds and the scan of the table.
+Without traffic they are equal. If the sum lay outside, `seen` would be the nearer reading, and the
+equation would visibly fail.
+
+| term | reason | meaning |
+|---|---|---|
+";
 
 const INTRODUCTION: &str = "\
 # Information elements

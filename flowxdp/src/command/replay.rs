@@ -6,7 +6,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use flowxdp_common::names;
+use flowxdp_common::{names, reason::COLLECTOR_UNREACHABLE};
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND, WallClock},
@@ -229,7 +229,7 @@ impl Replay<'_> {
                 if !exporter.is_settled(now, flush) {
                     settled = false;
                     if real > exporter.progress().max(begun) + PATIENCE {
-                        exporter.give_up("collector_unreachable");
+                        exporter.give_up(&COLLECTOR_UNREACHABLE);
                     }
                 }
             }

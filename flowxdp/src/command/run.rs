@@ -6,6 +6,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use flowxdp_common::reason::COLLECTOR_UNREACHABLE;
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND},
@@ -29,7 +30,7 @@ use crate::{
         cpus,
         link::{self, Link},
         load::{Shape, load},
-        preflight,
+        offload, preflight,
     },
     meter::Meter,
     report,
@@ -123,6 +124,7 @@ fn meter(options: &Options, links: &[Link]) -> anyhow::Result<Meter> {
             continue;
         }
         for (link, attached) in links.iter().zip(attached) {
+            offload::warn_of_vlan_offload(link);
             log::info!(
                 "{}: metering in {} mode",
                 link.name,
@@ -254,7 +256,7 @@ impl Agent {
             }
             for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, true)) {
                 if now.monotonic > exporter.progress().max(begun) + PATIENCE {
-                    exporter.give_up("collector_unreachable");
+                    exporter.give_up(&COLLECTOR_UNREACHABLE);
                 }
             }
             until(wake.min(now.monotonic + 100 * MILLISECOND)).await;
