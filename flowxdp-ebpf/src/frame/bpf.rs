@@ -66,7 +66,14 @@ impl Frame for Linear {
         if at > FARTHEST {
             return None;
         }
-        let start = self.start + at as usize;
+        let mut offset = at as usize;
+        // The bound once more, on the very register that is added: Linux 6.1 does not carry it over from
+        // the copy that was compared.
+        // SAFETY: one instruction on one register, which changes nothing, as just compared.
+        unsafe {
+            core::arch::asm!("{0} &= {1}", inout(reg) offset, const FARTHEST, options(pure, nomem, nostack))
+        };
+        let start = self.start + offset;
         let mut stop = start;
         // As an instruction of its own: the compiler would make "at or behind the end" of one octet behind
         // it, and the verifier learns nothing from that.
