@@ -10,7 +10,7 @@ use flowxdp_common::{
     slot::{SlotV4, SlotV6},
     switch::SEED_WORDS,
 };
-use flowxdp_ebpf::hash::Seed;
+use flowxdp_ebpf::{constant::Constant, hash::Seed};
 
 /// The IPv4 flow table; the loader sets its size.
 #[map]
@@ -40,29 +40,16 @@ pub static TAKEN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
-/// A constant that the loader sets before the verifier sees it.
-#[repr(transparent)]
-struct Switch(u32);
-
-impl Switch {
-    /// Volatile, or the compiler would take the value that stands here.
-    #[inline(always)]
-    fn get(&'static self) -> u32 {
-        // SAFETY: a static.
-        unsafe { (&raw const self.0).read_volatile() }
-    }
-}
-
 #[unsafe(no_mangle)]
 static SEED: [u64; SEED_WORDS] = [0; SEED_WORDS];
 #[unsafe(no_mangle)]
-static PARTITIONS: Switch = Switch(1);
+static PARTITIONS: Constant = Constant::new(1);
 #[unsafe(no_mangle)]
-static HOMES_V4: Switch = Switch(1);
+static HOMES_V4: Constant = Constant::new(1);
 #[unsafe(no_mangle)]
-static HOMES_V6: Switch = Switch(1);
+static HOMES_V6: Constant = Constant::new(1);
 #[unsafe(no_mangle)]
-static REPLAY: Switch = Switch(0);
+static REPLAY: Constant = Constant::new(0);
 
 /// The hash's seed, read word by word as it is needed.
 #[derive(Clone, Copy)]

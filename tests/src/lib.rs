@@ -10,7 +10,8 @@
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
 //! - [`handmade`]: export messages to test the judges with.
-//! - [`traffic`], [`foreign`]: packets of an exactly known number, and another's XDP program.
+//! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
+//!   kernel itself (feature `lab`), and another's XDP program.
 //!
 //! Tests named `core_*` need no root and no built agent. Those named `kernel_*` need both, and are built
 //! only with the feature `kernel`: `cargo test -p flowxdp-tests --features kernel -- --test-threads=1`.
@@ -24,6 +25,8 @@ pub mod craft;
 pub mod failures;
 pub mod flows;
 pub mod foreign;
+#[cfg(feature = "lab")]
+pub mod generator;
 pub mod handmade;
 pub mod judge;
 pub mod netns;

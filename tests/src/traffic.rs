@@ -112,9 +112,13 @@ pub trait Generator {
     fn send(&self, traffic: &Traffic, netns: &Netns, interface: &str) -> Result<()>;
 }
 
-/// The generator that tests on live interfaces use.
+/// The generator that tests on live interfaces use: at full speed, where it was built.
 pub fn generator() -> Box<dyn Generator + Sync> {
-    Box::new(Tcpreplay { rate: 100_000 })
+    #[cfg(feature = "lab")]
+    let generator = crate::generator::InKernel;
+    #[cfg(not(feature = "lab"))]
+    let generator = Tcpreplay { rate: 100_000 };
+    Box::new(generator)
 }
 
 /// Frames of a capture file, sent by tcpreplay through a packet socket.

@@ -1,0 +1,62 @@
+//! A generator: each run makes its frame the next packet of the next flow, and sends it.
+//!
+//! For BPF_PROG_TEST_RUN with live frames. The kernel uses frames again as they were left, so the number
+//! that tells the flows apart is written each time; nothing else of the frame changes, checksums neither.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod program {
+    use aya_ebpf::{
+        bindings::xdp_action::XDP_ABORTED,
+        helpers::generated::bpf_redirect,
+        macros::{map, xdp},
+        maps::Array,
+        programs::XdpContext,
+    };
+    use flowxdp_ebpf::constant::Constant;
+
+    /// Different flows.
+    #[unsafe(no_mangle)]
+    static FLOWS: Constant = Constant::new(1);
+    /// What the first flow has in the four octets, as a number.
+    #[unsafe(no_mangle)]
+    static FIRST: Constant = Constant::new(0);
+    /// Where in the frame these octets are.
+    #[unsafe(no_mangle)]
+    static PLACE: Constant = Constant::new(0);
+    /// ifIndex of the interface to send from.
+    #[unsafe(no_mangle)]
+    static INTERFACE: Constant = Constant::new(0);
+
+    /// The flow of the next packet.
+    #[map]
+    static NEXT: Array<u32> = Array::with_max_entries(1, 0);
+
+    #[xdp]
+    pub fn lab_send(ctx: XdpContext) -> u32 {
+        let Some(next) = NEXT.get_ptr_mut(0) else { return XDP_ABORTED };
+        // SAFETY: a map element that one test run at a time uses.
+        let flow = unsafe { next.read() };
+        // SAFETY: as above.
+        unsafe { next.write(if flow + 1 < FLOWS.get() { flow + 1 } else { 0 }) };
+        // The mask is for the verifier, which wants a bound.
+        let place = ctx.data() + (PLACE.get() & 0xff) as usize;
+        if place + 4 > ctx.data_end() {
+            return XDP_ABORTED;
+        }
+        // SAFETY: four octets of the frame, as just compared; BPF stores where it is told to.
+        unsafe { (place as *mut u32).write((FIRST.get() + flow).to_be()) };
+        // SAFETY: the helper has no preconditions.
+        (unsafe { bpf_redirect(INTERFACE.get(), 0) }) as u32
+    }
+}
+
+/// Programs for BPF have no `main`.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

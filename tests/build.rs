@@ -1,0 +1,12 @@
+//! Compiles the programs for tests and benchmarks, when the feature `lab` asks for them.
+
+#[path = "../flowxdp-ebpf/object.rs"]
+mod object;
+
+fn main() -> anyhow::Result<()> {
+    if std::env::var_os("CARGO_FEATURE_LAB").is_none() {
+        println!("cargo::rerun-if-changed=build.rs");
+        return Ok(());
+    }
+    object::build(&["lab"], &["lab_send"])
+}

@@ -1,0 +1,172 @@
+//! A generator in the kernel: BPF_PROG_TEST_RUN with live frames, at the speed of the receiving end.
+//!
+//! An XDP program redirects each frame to one end of a veth pair; on the other end there must be an XDP
+//! program too, or veth takes none. A veth's queue holds 256 frames and drops what does not fit. So the
+//! sending thread stays on one CPU: there the other end empties the queue after every batch of frames.
+//! Since nothing promises that, the interface's counters must agree in the end.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_getcpu, sched_setaffinity};
+
+use crate::netns::Netns;
+use crate::traffic::{Generator, Traffic};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_send"));
+
+const PROGRAM: &str = "lab_send";
+/// Frames that the kernel makes at once.
+const BATCH: u32 = 64;
+/// Frames of one system call, which waits for a grace period when it has sent them.
+const RUN: u64 = 1 << 20;
+/// How long the other end may take for the last ones.
+const PATIENCE: Duration = Duration::from_secs(5);
+const ETHERNET: u64 = 14;
+
+/// What the interface itself says that went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Packets that reached the other end.
+    pub packets: u64,
+    /// Their IP octets.
+    pub octets: u64,
+}
+
+/// The generator as tests on live interfaces use it.
+pub struct InKernel;
+
+impl Generator for InKernel {
+    fn send(&self, traffic: &Traffic, netns: &Netns, interface: &str) -> Result<()> {
+        let namespace = File::open(Path::new("/run/netns").join(netns.name()))?;
+        // A thread of its own moves into the namespace, and ends there.
+        let sent = std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                stay_on_this_cpu()?;
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+                send(interface, traffic)
+            });
+            sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))?
+        })?;
+        let wanted = Sent { packets: traffic.packets, octets: traffic.octets() };
+        ensure!(sent == wanted, "{interface} sent {sent:?} instead of {wanted:?}");
+        Ok(())
+    }
+}
+
+/// Sends out of an interface of this thread's network namespace; returns when all has been received.
+pub fn send(interface: &str, traffic: &Traffic) -> Result<Sent> {
+    let mut ebpf = load(interface, traffic)?;
+    let program = ebpf.program_mut(PROGRAM).context("no program in the generator's object")?;
+    let program: &mut Xdp = program.try_into()?;
+    program.load()?;
+    let frame = traffic.frame(0);
+    let counters = Counters::open(interface)?;
+    let before = counters.read()?;
+    let mut asked = 0;
+    while asked < traffic.packets {
+        let run = RUN.min(traffic.packets - asked);
+        test_run(program, &frame, u32::try_from(run)?)?;
+        asked += run;
+        counters.until(before.packets + asked, before.dropped)?;
+    }
+    let after = counters.read()?;
+    let packets = after.packets - before.packets;
+    Ok(Sent { packets, octets: after.octets - before.octets - packets * ETHERNET })
+}
+
+fn load(interface: &str, traffic: &Traffic) -> Result<Ebpf> {
+    let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let index = name_to_index(any, interface).with_context(|| format!("no interface {interface}"))?;
+    // The flow's number is added to the last four octets of the first flow's source address.
+    let place: u32 = if traffic.ipv6 { 14 + 8 + 12 } else { 14 + 12 };
+    let frame = traffic.frame(0);
+    let first = frame.get(place as usize..).and_then(|rest| rest.first_chunk()).context("a short frame")?;
+    let first = u32::from_be_bytes(*first);
+    EbpfLoader::new()
+        .override_global("FLOWS", &traffic.flows, true)
+        .override_global("FIRST", &first, true)
+        .override_global("PLACE", &place, true)
+        .override_global("INTERFACE", &index, true)
+        .load(OBJECT)
+        .context("cannot load the generator")
+}
+
+fn test_run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<()> {
+    let attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
+    let options = TestRunOptions { data_in: Some(frame), repeat, attrs, ..TestRunOptions::new() };
+    program.test_run(options).context("the kernel takes no live frames")?;
+    Ok(())
+}
+
+fn stay_on_this_cpu() -> Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(sched_getcpu());
+    sched_setaffinity(None, &cpus).context("staying on one CPU")
+}
+
+/// An interface's line in the kernel's list.
+struct Counters {
+    list: File,
+    interface: String,
+}
+
+/// What an interface has sent so far. A veth counts a redirected frame when its other end takes it.
+#[derive(Clone, Copy)]
+struct Count {
+    packets: u64,
+    octets: u64,
+    dropped: u64,
+}
+
+impl Counters {
+    fn open(interface: &str) -> Result<Self> {
+        let list = File::open("/proc/thread-self/net/dev").context("the list of interfaces")?;
+        Ok(Self { list, interface: interface.to_owned() })
+    }
+
+    fn read(&self) -> Result<Count> {
+        let mut octets = [0; 4096];
+        let length = self.list.read_at(&mut octets, 0)?;
+        let text = String::from_utf8_lossy(octets.get(..length).unwrap_or_default());
+        let line =
+            text.lines().find_map(|line| line.trim_start().strip_prefix(&self.interface)?.strip_prefix(':'));
+        let columns = line.with_context(|| format!("{} is gone", self.interface))?.split_whitespace();
+        // Eight columns of what was received come first.
+        let mut sent = columns.skip(8).map(str::parse);
+        let mut next = || anyhow::Ok(sent.next().context("too few columns")??);
+        let (octets, packets, _errors, dropped) = (next()?, next()?, next()?, next()?);
+        Ok(Count { packets, octets, dropped })
+    }
+
+    /// Waits for the other end to take everything up to a packet.
+    fn until(&self, packets: u64, dropped: u64) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let count = self.read()?;
+            let lost = count.dropped - dropped;
+            ensure!(
+                lost == 0,
+                "{} dropped {lost} packets: has its other end an XDP program?",
+                self.interface
+            );
+            if count.packets >= packets {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{}: the other end took {} of {packets} packets in {PATIENCE:?}",
+                self.interface,
+                count.packets
+            );
+            std::thread::yield_now();
+        }
+    }
+}
