@@ -74,6 +74,8 @@ pub struct Books {
     pub interfaces: BTreeMap<String, Interface>,
     /// By URL.
     pub collectors: BTreeMap<String, Collector>,
+    /// All packets as the counters said before and after the rest was read. Without traffic they are equal.
+    pub bracket: (Count, Count),
 }
 
 impl Books {
@@ -100,7 +102,9 @@ impl Books {
                 lost: total(value, "lost")?,
             })
         };
+        let bracket = json.get("bracket").context("no bracket")?;
         Ok(Self {
+            bracket: (count(bracket, "before")?, count(bracket, "after")?),
             seen: count(json, "seen")?,
             exported: count(json, "exported")?,
             queued: count(json, "queued")?,
@@ -122,14 +126,26 @@ impl Books {
         self.lost.values().copied().sum()
     }
 
-    /// Fails unless `seen = exported + queued + in table + ignored + lost`, for packets and for octets, and
-    /// unless the interfaces add up to the whole.
+    /// Fails unless `seen = exported + queued + in table + ignored + lost`, for packets and for octets, with
+    /// "seen" between two readings of the counters, and the interfaces in the same bracket.
     pub fn balance(&self) -> Result<()> {
         let accounted =
             self.exported + self.queued + self.in_table + self.ignored_total() + self.lost_total();
         ensure!(self.seen == accounted, "seen {:?} but accounted for {accounted:?}: {self:?}", self.seen);
         let seen: Count = self.interfaces.values().map(|interface| interface.seen).sum();
-        ensure!(seen == self.seen, "the interfaces have seen {seen:?}, the whole {:?}: {self:?}", self.seen);
+        for count in [self.seen, seen] {
+            let (before, after) = self.bracket;
+            let packets = (before.packets..=after.packets).contains(&count.packets);
+            let octets = (before.octets..=after.octets).contains(&count.octets);
+            ensure!(packets && octets, "{count:?} is not between {before:?} and {after:?}: {self:?}");
+        }
+        Ok(())
+    }
+
+    /// Fails unless the books of a moment without traffic balance, and the interfaces add up to the whole.
+    pub fn at_rest(&self) -> Result<()> {
+        self.balance()?;
+        ensure!(self.bracket.0 == self.bracket.1, "the counters moved: {self:?}");
         let ignored: Count = self.interfaces.values().map(|interface| interface.ignored).sum();
         ensure!(ignored == self.ignored_total(), "the interfaces have ignored {ignored:?}: {self:?}");
         Ok(())
@@ -137,7 +153,7 @@ impl Books {
 
     /// Fails unless everything that was metered has been sent: nothing queued, in the table or lost.
     pub fn all_exported(&self) -> Result<()> {
-        self.balance()?;
+        self.at_rest()?;
         let rest = self.queued + self.in_table + self.lost_total();
         ensure!(rest == Count::default(), "not everything was exported: {self:?}");
         for (url, collector) in &self.collectors {

@@ -111,7 +111,7 @@ fn books(exported: u64) -> Result<Books> {
     let collector =
         format!(r#"{{"exported":{},"queued":{none},"lost":{{}},"perhaps_twice":{none}}}"#, row(exported));
     Books::parse(&format!(
-        r#"{{"seen":{seen},"exported":{},"queued":{none},"in_table":{none},"ignored":{ignored},"lost":{{"full":{none}}},"interfaces":{{"i":{interface}}},"collectors":{{"c":{collector}}}}}"#,
+        r#"{{"seen":{seen},"exported":{},"queued":{none},"in_table":{none},"ignored":{ignored},"lost":{{"full":{none}}},"interfaces":{{"i":{interface}}},"collectors":{{"c":{collector}}},"bracket":{{"before":{seen},"after":{seen}}}}}"#,
         row(exported)
     ))
 }

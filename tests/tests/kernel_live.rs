@@ -59,6 +59,7 @@ fn send_and_watch(traffic: &Traffic, netns: &Netns, live: &mut Live) -> Result<u
         anyhow::Ok(asked)
     })?;
     let metered = live.status()?;
+    metered.at_rest()?;
     ensure!(metered.seen == sent, "seen {:?}, sent {sent:?}", metered.seen);
     let received = netns.counter(METERED, "rx_packets")?;
     ensure!(received >= sent.packets, "the interface itself received {received} of {} packets", sent.packets);
