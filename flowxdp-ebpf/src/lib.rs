@@ -13,6 +13,10 @@
 pub mod constant;
 pub mod frame;
 pub mod hash;
+#[cfg(all(target_arch = "bpf", feature = "lab"))]
+pub mod lab;
+#[cfg(target_arch = "bpf")]
+mod panic;
 pub mod parse;
 pub mod verdict;
 pub mod walk;

@@ -33,9 +33,3 @@ mod tick;
 /// Programs for BPF have no `main`; the host's build of this crate is for its parser.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}

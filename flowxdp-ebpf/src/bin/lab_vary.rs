@@ -1,0 +1,65 @@
+//! Makes the one frame of a test run a packet of another flow each time, and hands it to a program.
+//!
+//! BPF_PROG_TEST_RUN repeats one frame. This program comes before every program that is measured, that
+//! which only passes included, so its own cost is in all of them.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod program {
+    use aya_ebpf::{
+        bindings::xdp_action::XDP_ABORTED,
+        macros::{map, xdp},
+        maps::{Array, ProgramArray},
+        programs::XdpContext,
+    };
+    use flowxdp_ebpf::constant::Constant;
+
+    /// Different flows.
+    #[unsafe(no_mangle)]
+    static FLOWS: Constant = Constant::new(1);
+    /// Where in the frame the eight octets are that tell flows apart.
+    #[unsafe(no_mangle)]
+    static PLACE: Constant = Constant::new(0);
+
+    /// Packets so far.
+    #[map]
+    static COUNT: Array<u64> = Array::with_max_entries(1, 0);
+
+    /// The program that is measured.
+    #[map]
+    static NEXT: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+    /// One number for each number, without order (the finalizer of MurmurHash3 of 64 bits).
+    #[inline(always)]
+    const fn mix(number: u64) -> u64 {
+        let number = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let number = (number ^ number >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        number ^ number >> 33
+    }
+
+    #[xdp]
+    pub fn lab_vary(ctx: XdpContext) -> u32 {
+        let Some(count) = COUNT.get_ptr_mut(0) else { return XDP_ABORTED };
+        // SAFETY: a map element that one test run at a time uses.
+        let number = unsafe { count.read() };
+        // SAFETY: as above.
+        unsafe { count.write(number + 1) };
+        let flows = u64::from(FLOWS.get());
+        // Each flow once, in order, so that there are as many as wanted; then at random.
+        let flow = if number < flows { number } else { ((mix(number) >> 32) * flows) >> 32 };
+        // The mask is for the verifier, which wants a bound.
+        let place = ctx.data() + (PLACE.get() & 0xff) as usize;
+        if place + 8 > ctx.data_end() {
+            return XDP_ABORTED;
+        }
+        // SAFETY: eight octets of the frame, as just compared; BPF stores where it is told to.
+        unsafe { (place as *mut u64).write(mix(flow + 1)) };
+        // SAFETY: the context is the kernel's; nothing here waits to be dropped.
+        unsafe { NEXT.tail_call(&ctx, 0) };
+        XDP_ABORTED
+    }
+}
+
+/// Programs for BPF have no `main`.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}
