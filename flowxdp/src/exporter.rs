@@ -277,7 +277,7 @@ impl Exporter {
     /// Begins (again): templates before data, in messages that fit the path.
     fn start(&mut self, now: Now) {
         if let Some(socket) = &self.socket {
-            let max = socket.max_message(self.url.mtu());
+            let max = self.url.mtu().map_or_else(|| socket.max_message(), usize::from);
             if let Err(error) = self.session.set_max_message(max) {
                 self.say(&format!("{error}; messages keep their size"));
             }
@@ -377,7 +377,7 @@ fn session(url: &CollectorUrl, settings: &Settings) -> Result<Session, SessionEr
     let mut config = SessionConfig::new(url.protocol(settings.protocol), settings.system_start_ms);
     config.observation_domain = settings.observation_domain;
     if let Some(mtu) = url.mtu() {
-        config.max_message = usize::from(mtu).saturating_sub(28);
+        config.max_message = usize::from(mtu);
     }
     Session::new(config)
 }

@@ -63,11 +63,17 @@ pub struct Exporting {
     #[arg(long, value_enum, default_value = "ipfix")]
     pub protocol: Protocol,
     /// Observation domain id of the flow records (0 is for process-wide options)
-    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = observation_domain)]
     pub observation_domain: NonZeroU32,
     /// Messages a second to each collector at most, in bursts of 32; 0 for no limit
     #[arg(long, value_name = "COUNT", default_value = "16K", value_parser = pace)]
     pub pace: u32,
+}
+
+fn observation_domain(text: &str) -> Result<NonZeroU32, String> {
+    let number =
+        text.parse::<u32>().map_err(|_| format!("\"{text}\" is not a number from 1 to {}", u32::MAX))?;
+    NonZeroU32::new(number).ok_or_else(|| "0 is for process-wide options: take a number from 1 on".to_owned())
 }
 
 fn pace(text: &str) -> Result<u32, String> {

@@ -61,17 +61,14 @@ impl Udp {
         self.address
     }
 
-    /// The largest message that goes out unfragmented, octets: by `mtu` if given, else by the path MTU
-    /// that the kernel knows, and then at most what Ethernet carries.
-    pub fn max_message(&self, mtu: Option<u16>) -> usize {
+    /// The largest message that goes out unfragmented, octets, by the path MTU that the kernel knows, and at
+    /// most what Ethernet carries.
+    pub fn max_message(&self) -> usize {
         let (headers, ethernet) = match self.address {
             SocketAddr::V4(_) => (HEADERS_V4, 1500 - HEADERS_V4),
             SocketAddr::V6(_) => (HEADERS_V6, 1500 - HEADERS_V6),
         };
-        match mtu {
-            Some(mtu) => usize::from(mtu).saturating_sub(headers),
-            None => self.path_mtu().map_or(UNKNOWN, |mtu| mtu.saturating_sub(headers).min(ethernet)),
-        }
+        self.path_mtu().map_or(UNKNOWN, |mtu| mtu.saturating_sub(headers).min(ethernet))
     }
 
     /// The kernel's path MTU for this destination.
