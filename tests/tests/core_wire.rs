@@ -29,7 +29,7 @@ fn right_messages_pass_and_are_counted() -> Result<()> {
         assert_eq!(seen.data_records, 9);
         assert_eq!(seen.templates, 1);
         assert_eq!(seen.messages, if version == 9 { (2, 0) } else { (0, 2) });
-        assert_eq!(seen.longest_without_templates, 1);
+        assert_eq!(seen.messages_after_template, 1);
     }
     Ok(())
 }
@@ -242,7 +242,7 @@ fn old_templates_are_told() -> Result<()> {
     for version in VERSIONS {
         let [one, two] = right(version);
         let seen = wire::judge(&recording(&[one, Message { time: two.time + 700, ..two }], 4739))?;
-        assert_eq!(seen.oldest_templates, 700);
+        assert_eq!(seen.seconds_after_template, 700);
     }
     Ok(())
 }

@@ -56,10 +56,10 @@ fn rules(truth: &Truth, replayed: &Replayed, name: &str, failures: &mut Failures
         let records: u64 =
             replayed.books.collectors.values().map(|collector| collector.exported_records).sum();
         ensure!(seen.data_records == records, "{} records sent, the books say {records}", seen.data_records);
-        let run = seen.longest_without_templates;
-        ensure!(run <= TEMPLATES_EVERY, "{run} messages in a row without templates");
-        let age = seen.oldest_templates;
-        ensure!(age <= TEMPLATES_AFTER, "data {age} s after its templates");
+        let run = seen.messages_after_template;
+        ensure!(run <= TEMPLATES_EVERY, "data {run} messages after its template");
+        let age = seen.seconds_after_template;
+        ensure!(age <= TEMPLATES_AFTER, "data {age} s after its template");
         Ok(())
     });
     let tshark = failures.check(&format!("{name}: tshark"), || {

@@ -37,9 +37,9 @@ fn templates_come_again_by_the_clock_of_the_capture() -> Result<()> {
         equal(&traffic.truth(), &Flows::by_tuple(&replayed.nfcapd.clean()?), Columns::WITHOUT_TTL)?;
         let seen = wire::judge(&replayed.sniffed.recording)?;
         ensure!(
-            seen.oldest_templates <= 601,
+            seen.seconds_after_template <= 601,
             "{protocol}: data {} s after its templates",
-            seen.oldest_templates
+            seen.seconds_after_template
         );
         // The records themselves leave when they are due, not all of them at the end.
         let records = tshark::judge(replayed.sniffed.file(), replayed.sniffed.port)?.clean()?;
@@ -62,7 +62,11 @@ fn a_burst_of_flows_is_paced() -> Result<()> {
         replayed.books.all_exported()?;
         equal(&traffic.truth(), &Flows::by_tuple(&replayed.nfcapd.clean()?), Columns::WITHOUT_TTL)?;
         let seen = wire::judge(&replayed.sniffed.recording)?;
-        ensure!(seen.longest_without_templates <= 20, "{} without templates", seen.longest_without_templates);
+        ensure!(
+            seen.messages_after_template <= 20,
+            "data {} messages after its template",
+            seen.messages_after_template
+        );
         ensure!(seen.longest_message > 1_300, "messages are filled to {} octets only", seen.longest_message);
     }
     Ok(())

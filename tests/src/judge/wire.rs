@@ -41,10 +41,10 @@ pub struct Seen {
     pub data_records: u64,
     /// Data records that are described by an options template.
     pub options_records: u64,
-    /// The longest run of messages with data and without their templates.
-    pub longest_without_templates: u64,
-    /// The longest time, in seconds, between templates and a message with data that they describe.
-    pub oldest_templates: u32,
+    /// The most messages of a domain from a template to data that it describes.
+    pub messages_after_template: u64,
+    /// The most seconds from a template to data that it describes.
+    pub seconds_after_template: u32,
     /// The length of the longest message.
     pub longest_message: usize,
 }
@@ -54,9 +54,15 @@ pub struct Seen {
 struct Domain {
     next_sequence: Option<u32>,
     export_time: u32,
-    templates: HashMap<u16, Template>,
-    since_templates: u64,
-    templates_at: u32,
+    templates: HashMap<u16, Known>,
+    messages: u64,
+}
+
+/// A template, and which message of its domain brought it last.
+struct Known {
+    template: Template,
+    message: u64,
+    time: u32,
 }
 
 /// The reader, with what it has found so far.
@@ -146,6 +152,7 @@ impl Wire {
             self.find(&format!("export time goes back {} s", domain.export_time - header.export_time));
         }
         domain.export_time = header.export_time;
+        domain.messages += 1;
     }
 
     fn sets(&mut self, header: &Header, message: &[u8], domain: &mut Domain) -> Counted {
@@ -186,16 +193,22 @@ impl Wire {
             let templates =
                 template::read(protocol, options, body, |template| counted.templates += template)?;
             for (template_id, template) in templates {
-                let old = domain.templates.insert(template_id, template.clone());
-                ensure!(old.is_none_or(|old| old == template), "template {template_id} changed in place");
+                let (message, time) = (domain.messages, domain.export_time);
+                let same = domain.templates.get(&template_id).is_none_or(|old| old.template == template);
+                domain.templates.insert(template_id, Known { template, message, time });
+                ensure!(same, "template {template_id} changed in place");
             }
             return Ok(());
         }
         ensure!(id >= 256, "the set id is reserved");
-        let Some(template) = domain.templates.get(&id) else {
+        let Some(Known { template, message, time }) = domain.templates.get(&id) else {
             counted.unknown = true;
             bail!("data before its template");
         };
+        let seen = &mut self.seen;
+        seen.messages_after_template = seen.messages_after_template.max(domain.messages - message);
+        let seconds = domain.export_time.saturating_sub(*time);
+        seen.seconds_after_template = seen.seconds_after_template.max(seconds);
         let records = data::read(protocol, template, body)?;
         *(if template.options { &mut counted.options } else { &mut counted.data }) += records;
         Ok(())
@@ -206,15 +219,6 @@ impl Wire {
         self.seen.templates += templates;
         self.seen.data_records += data;
         self.seen.options_records += options;
-        if templates > 0 {
-            domain.since_templates = 0;
-            domain.templates_at = header.export_time;
-        } else if data + options > 0 {
-            domain.since_templates += 1;
-            let age = header.export_time.saturating_sub(domain.templates_at);
-            self.seen.oldest_templates = self.seen.oldest_templates.max(age);
-        }
-        self.seen.longest_without_templates = self.seen.longest_without_templates.max(domain.since_templates);
         let records = templates + data + options;
         if header.protocol == Protocol::V9 && !unknown && u64::from(header.length_or_count) != records {
             self.find(&format!(
