@@ -103,12 +103,6 @@ impl Netns {
             .with_context(|| format!("{interface} has no counter {counter}"))
     }
 
-    /// Whether any XDP program is attached to an interface in it.
-    pub fn has_xdp(&self, interface: &str) -> Result<bool> {
-        let shown = self.ip(&format!("link show {interface}"))?;
-        Ok(shown.contains("xdp"))
-    }
-
     /// Fails when anything is left attached to an interface in it.
     pub fn expect_clean(&self, interface: &str) -> Result<()> {
         let shown = self.ip(&format!("-d link show {interface}"))?;
