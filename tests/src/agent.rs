@@ -73,11 +73,6 @@ impl Live {
         status(&self.socket)
     }
 
-    /// Its process, for a test that waits for something else.
-    pub fn running(&mut self) -> &mut Running {
-        &mut self.running
-    }
-
     /// Waits until its books say something.
     pub fn until(&mut self, limit: Duration, what: &str, ready: impl Fn(&Books) -> bool) -> Result<()> {
         let socket = self.socket.clone();
