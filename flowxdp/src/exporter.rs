@@ -154,6 +154,11 @@ impl Exporter {
             || (self.pending.is_empty() && !ready && !matches!(self.state, State::Probing(_)))
     }
 
+    /// When a message is ready, on the session's clock.
+    pub fn deadline(&self) -> Option<u64> {
+        if self.given_up.is_some() { None } else { self.session.poll_timeout() }
+    }
+
     /// The instant of the last message that went out.
     pub const fn progress(&self) -> u64 {
         self.progress

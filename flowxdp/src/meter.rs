@@ -136,6 +136,21 @@ impl Meter {
         Ok(records)
     }
 
+    /// When a flow can be due at the earliest, on the table's clock; 0: at the next look.
+    pub fn next_due(&self) -> u64 {
+        if counters::closings(&self.loaded.cpus) != self.closings {
+            return 0;
+        }
+        self.retired_v4.next_due().min(self.retired_v6.next_due()).min(self.overflow.next_due())
+    }
+
+    /// Tells of a packet with a time before others: its flow may be due before the last look could know.
+    pub fn expect(&mut self, time: u64) {
+        let due = time.saturating_add(self.timeouts.idle.min(self.timeouts.active));
+        self.retired_v4.expect(due);
+        self.retired_v6.expect(due);
+    }
+
     /// Lets go of every interface, and waits until no packet is being metered any more.
     ///
     /// # Errors

@@ -47,6 +47,15 @@ impl Overflow {
         self.total
     }
 
+    /// When a flow can be due at the earliest; 0 while one closes.
+    pub fn next_due(&self) -> u64 {
+        match self.flows.is_empty() {
+            true => u64::MAX,
+            false if self.closing => 0,
+            false => self.earliest,
+        }
+    }
+
     /// Adds a packet. Gives it back when the table is full of other flows: it is to be exported as it is.
     pub fn push(&mut self, part: Part, timeouts: Timeouts) -> Result<(), Part> {
         let full = self.flows.len() >= self.most;

@@ -82,6 +82,16 @@ impl Retirement {
         now >= self.earliest || closings || self.closing_count > 0
     }
 
+    /// When a slot can be due at the earliest, as far as the last look can tell; 0 while a flow closes.
+    pub fn next_due(&self) -> u64 {
+        if self.closing_count > 0 { 0 } else { self.earliest }
+    }
+
+    /// Tells of a flow that is due earlier than the last look could know: its packet came late.
+    pub fn expect(&mut self, due: u64) {
+        self.earliest = self.earliest.min(due);
+    }
+
     /// Step 1: retires what is due at `now`, at most `room` slots. Gives the number of slots retired.
     ///
     /// With `forced`, everything that lives is due. A flow that saw FIN or RST is due at the second look.

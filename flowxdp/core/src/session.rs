@@ -212,11 +212,13 @@ impl Session {
         if templates {
             self.write_templates(group, &mut writer);
         }
+        // Messages that follow count for every template, whatever is in them.
+        for other in &mut self.groups {
+            other.resend.followed();
+        }
         let Group { layout, queue, resend, .. } = &mut self.groups[group];
         if templates {
             resend.sent(now.monotonic, false);
-        } else {
-            resend.followed();
         }
         let counts = queue.plan(layout, templates);
         let (mut total, mut latest_ms) = (RecordTotal::default(), 0);

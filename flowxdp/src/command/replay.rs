@@ -60,23 +60,20 @@ pub struct Options {
     pub json: bool,
 }
 
-/// The capture's clock: the largest time so far.
+/// The capture's clock: the largest time so far, and the whole seconds at which something is looked for.
 #[derive(Clone, Copy)]
 struct CaptureClock {
     first: u64,
     latest: u64,
+    /// Seconds since the first packet at the last look.
+    looked: u64,
 }
 
 impl CaptureClock {
-    /// Advances to `time` and gives the instants at which the table is to be looked at before: the first
-    /// two whole seconds that were passed, since a flow's end is seen at one and acted on at the next,
-    /// and the last one.
-    fn advance(&mut self, time: u64) -> impl Iterator<Item = u64> + use<> {
-        let (first, before) = (self.first, self.latest);
-        self.latest = before.max(time);
-        let (next, last) = ((before - first) / SECOND + 1, (self.latest - first) / SECOND);
-        let both = (next..=last).take(2);
-        both.chain((last > next + 1).then_some(last)).map(move |second| first + second * SECOND)
+    /// The first whole second at or after `event` that is still to come.
+    fn second(&self, event: u64) -> u64 {
+        let seconds = event.saturating_sub(self.first).div_ceil(SECOND).max(self.looked + 1);
+        self.first.saturating_add(seconds.saturating_mul(SECOND))
     }
 }
 
@@ -178,20 +175,37 @@ impl Replay<'_> {
         }
     }
 
-    /// Everything that is due before a packet of this time.
+    /// Everything that is due before a packet of this time, each at its own second.
     fn reach(&mut self, time: u64) -> anyhow::Result<()> {
-        let Some(clock) = &mut self.clock else {
+        let Some(mut clock) = self.clock else {
             return self.start(time);
         };
-        for second in clock.advance(time) {
+        if time < clock.latest {
+            self.meter.expect(time);
+            return Ok(());
+        }
+        if time >= clock.second(0) {
+            // So that the flows of packets without a slot are known, and when they are due.
+            self.meter.drain_ring();
+        }
+        loop {
+            let deadlines = self.exporters.iter().filter_map(Exporter::deadline);
+            let second = clock.second(deadlines.fold(self.meter.next_due(), u64::min));
+            if second > time {
+                break;
+            }
+            clock.latest = second;
+            clock.looked = (second - clock.first) / SECOND;
             self.check(second, None)?;
         }
+        clock.latest = time;
+        self.clock = Some(clock);
         Ok(())
     }
 
     /// The system started an hour before the first packet.
     fn start(&mut self, time: u64) -> anyhow::Result<()> {
-        self.clock = Some(CaptureClock { first: time, latest: time });
+        self.clock = Some(CaptureClock { first: time, latest: time, looked: 0 });
         let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
         self.exporters = self.options.exporting.exporters(system_start_ms, clock::monotonic())?;
         Ok(())
@@ -289,23 +303,19 @@ impl Replay<'_> {
 mod tests {
     use super::{CaptureClock, SECOND};
 
-    fn passed(first: u64, latest: u64, time: u64) -> Vec<u64> {
-        let mut clock = CaptureClock { first, latest };
-        let seconds: Vec<u64> = clock.advance(time).map(|at| (at - first) / SECOND).collect();
-        assert_eq!(clock.latest, latest.max(time));
-        seconds
-    }
-
     #[test]
-    fn every_second_is_passed_and_a_jump_passes_three() {
+    fn looks_are_at_whole_seconds_behind_the_last_one() {
         let first = 7_500_000_000;
-        assert!(passed(first, first, first).is_empty());
-        assert!(passed(first, first, first + SECOND - 1).is_empty());
-        assert_eq!(passed(first, first, first + SECOND), [1]);
-        assert!(passed(first, first + SECOND, first + 2 * SECOND - 1).is_empty());
-        assert_eq!(passed(first, first + SECOND / 2, first + 2 * SECOND + 1), [1, 2]);
-        assert_eq!(passed(first, first, first + 3 * SECOND), [1, 2, 3]);
-        assert_eq!(passed(first, first, first + 1000 * SECOND), [1, 2, 1000]);
-        assert!(passed(first, first + 5 * SECOND, first).is_empty());
+        let clock = CaptureClock { first, latest: first, looked: 0 };
+        let second = |clock: CaptureClock, event| (clock.second(event) - first) / SECOND;
+        assert_eq!(second(clock, 0), 1);
+        assert_eq!(second(clock, first), 1);
+        assert_eq!(second(clock, first + SECOND), 1);
+        assert_eq!(second(clock, first + SECOND + 1), 2);
+        assert_eq!(second(clock, first + 15 * SECOND), 15);
+        let later = CaptureClock { looked: 15, ..clock };
+        assert_eq!(second(later, first + 15 * SECOND), 16);
+        assert_eq!(second(later, first + 1000 * SECOND), 1000);
+        assert_eq!(later.second(u64::MAX), u64::MAX);
     }
 }
