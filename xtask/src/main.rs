@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod netns;
 mod process;
 mod registry;
@@ -52,6 +53,8 @@ enum Job {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run the coverage-guided fuzzers of the parser and the capture reader
+    Fuzz(fuzz::Options),
     /// Write the core's table of information elements from IANA's registry
     Registry {
         /// IANA's iana_ipfix_information_elements.xml
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Job::Demo { inside: Some(agent) } => demo::inside(&agent),
         Job::Test(options) => test::run(&options),
         Job::Bench { arguments } => bench::run(&arguments),
+        Job::Fuzz(options) => fuzz::run(&options),
         Job::Registry { xml } => registry::run(&xml),
     };
     match result {

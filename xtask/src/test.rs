@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let captures = options.captures.iter().map(|folder| absolute(folder)).collect::<Result<Vec<_>>>()?;
     setup::toolchain()?;
     let mut tally = Tally::new(if options.no_root { 4 } else { 7 });
-    without_root(&mut tally);
+    without_root(&mut tally, &captures);
     if options.no_root {
         AS_ROOT.iter().for_each(|step| tally.leave_out(step, "--no-root"));
         if !captures.is_empty() {
@@ -49,7 +49,7 @@ fn absolute(folder: &Path) -> Result<PathBuf> {
     Ok(full)
 }
 
-fn without_root(tally: &mut Tally) {
+fn without_root(tally: &mut Tally, captures: &[PathBuf]) {
     tally.check("formats", || {
         let mut fmt = shell::cargo(&["fmt", "--all", "--check"]);
         shell::check(&mut fmt).context("run `cargo fmt --all`")
@@ -61,7 +61,8 @@ fn without_root(tally: &mut Tally) {
     });
     tally.check("core by itself", core_by_itself);
     tally.tests("tests without root", |count| {
-        count.run(&mut shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))
+        let mut cargo = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+        count.run(cargo.env("FLOWXDP_CAPTURES", join(captures, ":")))
     });
 }
 

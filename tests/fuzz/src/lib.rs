@@ -1,0 +1,27 @@
+//! What must hold for any input: the fuzz targets, without the fuzzer.
+//!
+//! [`parser`] and [`capture`] take the octets of one input and panic where something does not hold. The
+//! fuzzers in `bin/` call them (`cargo xtask fuzz`), and so do the tests, with every input of [`corpus`].
+//!
+//! - [`outcome`]: the parser's answer as names and numbers, to be compared with others.
+//! - [`reference`]: the same answer, found by other code.
+//! - [`input`]: how the octets of an input become a frame.
+//! - [`mutate`]: random frames that are nearly right, for tests that cannot wait for a fuzzer.
+//!
+//! Nothing here is unsafe, and neither is the parser on the host nor the capture reader: a read out of
+//! bounds is a panic.
+#![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod corpus;
+pub mod input;
+pub mod mutate;
+pub mod outcome;
+pub mod parser;
+pub mod reference;
+
+/// What is called with the octets of an input.
+pub type Target = fn(&[u8]);
+
+/// The fuzz targets by name.
+pub const TARGETS: [(&str, Target); 2] = [("parser", parser::target), ("capture", capture::target)];

@@ -1,0 +1,54 @@
+//! The parser's answer as names and numbers instead of words of a slot.
+
+use flowxdp_common::{
+    key::{KeyV4, KeyV6, Rest},
+    reason::Ignored,
+};
+use flowxdp_core::{
+    record::FlowKey,
+    slots::{key_v4, key_v6},
+};
+use flowxdp_ebpf::{
+    frame::Slice,
+    verdict::{Facts, Verdict},
+    walk,
+};
+
+/// What a metered packet is and adds to its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metered {
+    /// Its flow.
+    pub key: FlowKey,
+    /// IP octets.
+    pub octets: u32,
+    /// TCP flags, 12 bits.
+    pub tcp_flags: u16,
+    /// TTL or hop limit.
+    pub ttl: u8,
+}
+
+/// What is said of a frame.
+pub type Outcome = Result<Metered, Ignored>;
+
+/// What the parser says of a frame of which `octets` were captured, `wire` octets long on the wire.
+pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
+    let (key, facts) = match walk::verdict(&Slice::new(octets, wire)) {
+        Verdict::V4(words, facts) => {
+            let addresses = words.addresses.to_ne_bytes();
+            (key_v4(&KeyV4 { addresses, rest: rest(words.rest, ingress) }), facts)
+        }
+        Verdict::V6(words, facts) => {
+            let addresses = bytemuck::cast(words.addresses);
+            (key_v6(&KeyV6 { addresses, rest: rest(words.rest, ingress) }), facts)
+        }
+        Verdict::Ignored(why) => return Err(why),
+    };
+    let Facts { octets, tcp_flags, ttl } = facts;
+    Ok(Metered { key, octets, tcp_flags, ttl })
+}
+
+/// The words of a slot behind its addresses.
+fn rest(word: u64, ingress: u32) -> Rest {
+    let [low, high]: [u32; 2] = bytemuck::cast(word);
+    bytemuck::cast([low, high, ingress])
+}

@@ -1,0 +1,58 @@
+//! The target `parser`: any octets as a frame.
+
+use flowxdp_common::reason::Ignored;
+
+use crate::{
+    input::Input,
+    outcome::{Metered, Outcome, outcome},
+    reference,
+};
+
+/// Octets of an Ethernet header.
+const ETHERNET: u32 = 14;
+
+/// An ifIndex.
+const INGRESS: u32 = 7;
+
+/// One input of the fuzzer.
+pub fn target(data: &[u8]) {
+    if let Some(Input { octets, wire, cut }) = Input::decode(data) {
+        check(octets, wire, cut);
+    }
+}
+
+/// What must hold for any frame; `cut` is at most its length.
+///
+/// # Panics
+///
+/// If it does not hold.
+pub fn check(octets: &[u8], wire: u32, cut: usize) {
+    let whole = outcome(octets, wire, INGRESS);
+    assert_eq!(whole, reference::outcome(octets, wire, INGRESS), "the reference says otherwise");
+    if let Ok(metered) = whole {
+        assert!(metered.octets <= wire - ETHERNET, "more IP octets than the frame has");
+        assert!(metered.octets >= 20, "fewer IP octets than a header has");
+        assert!(metered.key.vlan < 4096, "a VLAN identifier has 12 bits");
+        assert!(metered.tcp_flags < 4096, "TCP flags are 12 bits");
+        assert!(metered.tcp_flags == 0 || metered.key.protocol == 6, "only TCP has TCP flags");
+        padding_changes_nothing(octets, wire, whole);
+    }
+    let fewer = outcome(&octets[..cut], wire, INGRESS);
+    assert!(may_become(whole, fewer), "cut to {cut} octets, {whole:?} became {fewer:?}");
+}
+
+/// Octets behind a frame that was captured whole belong to no packet.
+fn padding_changes_nothing(octets: &[u8], wire: u32, whole: Outcome) {
+    if octets.len() == wire as usize {
+        for padding in [[0; 9], [0xff; 9]] {
+            let padded = [octets, &padding].concat();
+            assert_eq!(outcome(&padded, wire + 9, INGRESS), whole, "padding changed the answer");
+        }
+    }
+}
+
+/// What may be said of a frame when fewer of its octets were captured: the same, or that they are too few.
+fn may_become(whole: Outcome, fewer: Outcome) -> bool {
+    let without_flags = whole.map(|metered| Metered { tcp_flags: 0, ..metered });
+    fewer == whole || fewer == Err(Ignored::Truncated) || (fewer.is_ok() && fewer == without_flags)
+}

@@ -1,0 +1,165 @@
+//! What must be said of a frame, by the shortest code that says it: no speed, no verifier, whole slices.
+//!
+//! Shares no line with the parser, and is written from what the README and the table of reasons promise.
+
+use flowxdp_common::reason::Ignored::{self, Malformed, NotIp, Truncated};
+use flowxdp_core::record::{Addresses, FlowKey};
+
+use crate::outcome::{Metered, Outcome};
+
+/// What is left of a frame.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    captured: &'a [u8],
+    wire: usize,
+}
+
+impl<'a> Left<'a> {
+    fn header<const N: usize>(&mut self) -> Result<&'a [u8; N], Ignored> {
+        let (header, rest) = self.captured.split_first_chunk().ok_or(Truncated)?;
+        self.captured = rest;
+        self.wire -= N;
+        Ok(header)
+    }
+}
+
+/// What an IP header says beside its addresses.
+struct Ip {
+    addresses: Addresses,
+    octets: usize,
+    protocol: u8,
+    tos: u8,
+    ttl: u8,
+}
+
+fn be16(octets: &[u8]) -> u16 {
+    octets.iter().take(2).fold(0, |number, octet| number << 8 | u16::from(*octet))
+}
+
+fn part<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
+    octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_else(|| unreachable!())
+}
+
+/// What must be said of a frame of which `octets` were captured, `wire` octets long on the wire.
+pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
+    let mut left = Left { captured: octets, wire: octets.len().max(wire as usize) };
+    let mut kind = be16(&left.header::<14>()?[12..]);
+    let mut vlans = Vec::new();
+    while let 0x8100 | 0x88a8 = kind {
+        if vlans.len() == 2 {
+            return Err(NotIp);
+        }
+        let tag = left.header::<4>()?;
+        vlans.push(be16(tag) & 0xfff);
+        kind = be16(&tag[2..]);
+    }
+    kind = match kind {
+        0x8864 => pppoe(left.header()?)?,
+        0x8847 | 0x8848 => labels(&mut left)?,
+        other => other,
+    };
+    let (ip, upper) = match kind {
+        0x0800 => ipv4(left)?,
+        0x86dd => ipv6(left)?,
+        _ => return Err(NotIp),
+    };
+    let (source_port, destination_port, tcp_flags) = match upper {
+        Some(upper) => transport(ip.protocol, upper)?,
+        None => (0, 0, 0),
+    };
+    let key = FlowKey {
+        addresses: ip.addresses,
+        source_port,
+        destination_port,
+        protocol: ip.protocol,
+        tos: ip.tos,
+        vlan: vlans.first().copied().unwrap_or(0),
+        ingress,
+    };
+    Ok(Metered { key, octets: u32::try_from(ip.octets).map_err(|_| Malformed)?, tcp_flags, ttl: ip.ttl })
+}
+
+fn pppoe(header: &[u8; 8]) -> Result<u16, Ignored> {
+    match (be16(header), be16(&header[6..])) {
+        (0x1100, 0x0021) => Ok(0x0800),
+        (0x1100, 0x0057) => Ok(0x86dd),
+        (0x1100, _) => Err(NotIp),
+        _ => Err(Malformed),
+    }
+}
+
+fn labels(left: &mut Left<'_>) -> Result<u16, Ignored> {
+    for _ in 0..8 {
+        if left.header::<4>()?[2] & 1 == 1 {
+            return match left.captured.first().ok_or(Truncated)? >> 4 {
+                4 => Ok(0x0800),
+                6 => Ok(0x86dd),
+                _ => Err(NotIp),
+            };
+        }
+    }
+    Err(NotIp)
+}
+
+/// The header, and what of its payload was captured; no payload behind the header of a later fragment.
+fn ipv4(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
+    let header: [u8; 20] = *left.captured.first_chunk().ok_or(Truncated)?;
+    let (length, octets) = (usize::from(header[0] & 15) * 4, usize::from(be16(&header[2..])));
+    if header[0] >> 4 != 4 || length < 20 || octets < length || octets > left.wire {
+        return Err(Malformed);
+    }
+    let packet = left.captured.get(..octets).unwrap_or(left.captured);
+    let payload = packet.get(length..).ok_or(Truncated)?;
+    let addresses = Addresses::V4 { source: part(&header, 12), destination: part(&header, 16) };
+    let ip = Ip { addresses, octets, protocol: header[9], tos: header[1], ttl: header[8] };
+    let first = be16(&header[6..]) << 3 == 0;
+    Ok((ip, first.then_some(payload)))
+}
+
+/// As [`ipv4`].
+fn ipv6(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
+    let header: [u8; 40] = *left.captured.first_chunk().ok_or(Truncated)?;
+    let octets = 40 + usize::from(be16(&header[4..]));
+    if header[0] >> 4 != 6 || octets > left.wire {
+        return Err(Malformed);
+    }
+    let addresses = Addresses::V6 { source: part(&header, 8), destination: part(&header, 24) };
+    let tos = header[0] << 4 | header[1] >> 4;
+    let mut ip = Ip { addresses, octets, protocol: header[6], tos, ttl: header[7] };
+    let packet = left.captured.get(..octets).unwrap_or(left.captured);
+    let mut payload = packet.get(40..).ok_or(Truncated)?;
+    let mut walked = 0;
+    while let kind @ (0 | 43 | 44 | 51 | 60) = ip.protocol {
+        if walked == 8 {
+            return Err(Malformed);
+        }
+        walked += 1;
+        let start: [u8; 8] = *payload.first_chunk().ok_or(Truncated)?;
+        let units = usize::from(start[1]);
+        payload = payload
+            .get(
+                match kind {
+                    44 => 8,
+                    51 => (units + 2) * 4,
+                    _ => (units + 1) * 8,
+                }..,
+            )
+            .ok_or(Truncated)?;
+        ip.protocol = start[0];
+        if kind == 44 && be16(&start[2..]) >> 3 != 0 {
+            return Ok((ip, None));
+        }
+    }
+    Ok((ip, Some(payload)))
+}
+
+/// Ports, or 0 and the ICMP type and code; and the TCP flags.
+fn transport(protocol: u8, header: &[u8]) -> Result<(u16, u16, u16), Ignored> {
+    let flags = if protocol == 6 { header.get(12..14).map_or(0, be16) & 0xfff } else { 0 };
+    match (protocol, header) {
+        (6 | 17 | 33 | 132 | 136, [a, b, c, d, ..]) => Ok((be16(&[*a, *b]), be16(&[*c, *d]), flags)),
+        (1 | 58, [kind, code, ..]) => Ok((0, be16(&[*kind, *code]), 0)),
+        (1 | 6 | 17 | 33 | 58 | 132 | 136, _) => Err(Truncated),
+        _ => Ok((0, 0, 0)),
+    }
+}
