@@ -1,5 +1,5 @@
 //! What every program pays: an XDP program that does nothing, and one that parses the packet and passes.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod program {
@@ -18,10 +18,6 @@ mod program {
     /// The parser's scratch words; the loader sets its size.
     #[map]
     static CPUS: Array<CpuState> = Array::with_max_entries(1, 0);
-
-    /// Where the parser's answer goes, so that the compiler cannot leave out what leads to it.
-    #[map]
-    static ANSWER: Array<u64> = Array::with_max_entries(1, 0);
 
     #[xdp]
     pub fn lab_empty(_: XdpContext) -> u32 {
@@ -42,9 +38,9 @@ mod program {
         fn keep(&self, words: u64, facts: Facts) {
             let facts =
                 u64::from(facts.octets) << 32 | u64::from(facts.tcp_flags) << 8 | u64::from(facts.ttl);
-            let Some(answer) = ANSWER.get_ptr_mut(0) else { return };
-            // SAFETY: a map element that nobody reads.
-            unsafe { answer.write_volatile(words ^ facts) };
+            // One instruction that the compiler knows nothing of, so that it cannot leave out what leads to it.
+            // SAFETY: it changes nothing.
+            unsafe { core::arch::asm!("{0} += 0", inout(reg) words ^ facts => _, options(nomem, nostack)) };
         }
     }
 

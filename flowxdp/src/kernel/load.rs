@@ -18,7 +18,7 @@ use flowxdp_common::{
 use super::{cpus, map::Mapped};
 
 /// The object that the build script compiled.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
 
 /// The shape of the flow tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

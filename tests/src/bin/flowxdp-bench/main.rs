@@ -1,0 +1,65 @@
+//! `cargo xtask bench`: nanoseconds per packet of the XDP program that is shipped, beside others.
+//!
+//! Every program runs by BPF_PROG_TEST_RUN on one CPU, behind a program that makes each packet one of a
+//! random flow. The programs take turns, round after round, so that whatever else the machine does meets
+//! all of them; the medians are shown. What parsing and passing costs is subtracted: the rest is metering.
+//!
+//! - [`subject`]: the programs, and what they must have counted in the end.
+//! - [`measure`]: the rounds.
+//! - [`cost`]: what the verifier and the compiler say of the shipped program.
+//! - [`report`]: the table, or JSON.
+#![deny(unsafe_code)]
+
+use anyhow::Result;
+use clap::Parser;
+
+mod cost;
+mod measure;
+mod report;
+mod subject;
+
+/// Nanoseconds per packet of the XDP program that is shipped, beside others.
+#[derive(Parser)]
+struct Options {
+    /// Numbers of flows to measure with
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 1_000, 100_000, 500_000])]
+    flows: Vec<u32>,
+    /// Flows that the tables have room for
+    #[arg(long, default_value_t = 1_000_000)]
+    table: u32,
+    /// Times that each program has its turn
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Packets of a turn
+    #[arg(long, default_value_t = 1_000_000)]
+    packets: u32,
+    /// Measure the kernel's other hash maps too
+    #[arg(long)]
+    all: bool,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    measure::stay_on_this_cpu()?;
+    let cost = cost::of_shipped()?;
+    let mut groups = Vec::new();
+    for ipv6 in [false, true] {
+        for &flows in &options.flows {
+            let load = subject::Load { flows, table: options.table.max(flows), ipv6 };
+            let group = measure::group(load, options.all, options.rounds, options.packets)?;
+            if !options.json {
+                println!("{}", report::table(&group));
+            }
+            groups.push(group);
+        }
+    }
+    if options.json {
+        println!("{:#}", report::json(&cost, &groups));
+    } else {
+        println!("{}", report::cost(&cost));
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Rounds in which each program has its turn, and what they come to.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::subject::{Kind, Load, Subject};
+
+/// Nanoseconds per packet of one program.
+pub(crate) struct Measured {
+    pub(crate) name: &'static str,
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    /// Packets that went through the ring buffer, of all that ran.
+    pub(crate) without_slot: u64,
+}
+
+/// Programs that were measured together.
+pub(crate) struct Group {
+    pub(crate) load: Load,
+    pub(crate) rounds: usize,
+    pub(crate) packets: u32,
+    pub(crate) measured: Vec<Measured>,
+}
+
+impl Group {
+    /// Nanoseconds that a program costs over parsing and passing.
+    pub(crate) fn over_parse(&self, one: &Measured) -> f64 {
+        one.median - self.median("parse and pass")
+    }
+
+    /// That, as a part of what the reference costs.
+    pub(crate) fn ratio(&self, one: &Measured) -> f64 {
+        self.over_parse(one) / (self.median(Kind::REFERENCE) - self.median("parse and pass"))
+    }
+
+    fn median(&self, name: &str) -> f64 {
+        self.measured.iter().find(|one| one.name == name).map_or(f64::NAN, |one| one.median)
+    }
+}
+
+/// The flow table has a partition for one CPU, and caches do not follow to another.
+pub(crate) fn stay_on_this_cpu() -> Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(sched_getcpu());
+    sched_setaffinity(None, &cpus).context("staying on one CPU")
+}
+
+/// Measures every program with a number of flows.
+pub(crate) fn group(load: Load, all: bool, rounds: usize, packets: u32) -> Result<Group> {
+    let mut subjects = Vec::new();
+    for (name, kind) in Kind::list(all) {
+        let mut subject = Subject::new(kind, load).with_context(|| name)?;
+        // Every flow once, in order; then as they are measured.
+        subject.run(load.flows).with_context(|| name)?;
+        subject.run(packets).with_context(|| name)?;
+        subjects.push((name, subject, Vec::with_capacity(rounds)));
+    }
+    for _ in 0..rounds {
+        for (name, subject, times) in &mut subjects {
+            let start = cpu_time();
+            subject.run(packets).with_context(|| *name)?;
+            times.push((cpu_time() - start).as_secs_f64() * 1e9 / f64::from(packets));
+        }
+    }
+    let measured = subjects.into_iter().map(|(name, subject, mut times)| {
+        times.sort_by(f64::total_cmp);
+        let at = |index: usize| times.get(index).copied().unwrap_or(f64::NAN);
+        let without_slot = subject.check().with_context(|| name)?;
+        Ok(Measured { name, median: at(rounds / 2), least: at(0), most: at(rounds - 1), without_slot })
+    });
+    let measured = measured.collect::<Result<_>>()?;
+    Ok(Group { load, rounds, packets, measured })
+}
+
+/// Time that this thread had a CPU for: another program's turn is no part of it.
+fn cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default()
+}

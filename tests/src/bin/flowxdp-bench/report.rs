@@ -1,0 +1,96 @@
+//! Figures as tables for people, or as JSON.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+
+use crate::cost::Cost;
+use crate::measure::{Group, Measured};
+use crate::subject::Kind;
+
+/// One group as a table with a title.
+pub(crate) fn table(group: &Group) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let ratio = format!("of {}", Kind::REFERENCE);
+    table.set_header(["program", "ns/packet", "from", "to", "over parse", &ratio]);
+    for one in &group.measured {
+        let over = group.over_parse(one);
+        let (over, ratio) = match one.name {
+            "pass only" | "parse and pass" => (String::new(), String::new()),
+            _ => (format!("{over:.1}"), format!("{:.2}", group.ratio(one))),
+        };
+        let [median, least, most] = [one.median, one.least, one.most].map(|time| format!("{time:.1}"));
+        table.add_row([one.name.to_owned(), median, least, most, over, ratio]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let load = group.load;
+    let mut text = format!(
+        "IPv{}, {} random flows, tables for {}; medians of {} rounds of {} packets\n{table}\n",
+        if load.ipv6 { 6 } else { 4 },
+        load.flows,
+        load.table,
+        group.rounds,
+        group.packets,
+    );
+    for one in group.measured.iter().filter(|one| one.without_slot > 0) {
+        text.push_str(&format!("{}: {} packets found no slot\n", one.name, one.without_slot));
+    }
+    text
+}
+
+/// What the shipped programs are to the verifier.
+pub(crate) fn cost(costs: &[Cost]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["program", "instructions verified", "stack, octets", "translated", "machine code"]);
+    for cost in costs {
+        let numbers =
+            [cost.verified, cost.stack, cost.translated, cost.jitted].map(|number| number.to_string());
+        table.add_row(std::iter::once(cost.name.to_owned()).chain(numbers));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("The programs that are shipped\n{table}")
+}
+
+/// Everything, for programs.
+pub(crate) fn json(costs: &[Cost], groups: &[Group]) -> Value {
+    let one = |group: &Group, one: &Measured| {
+        json!({
+            "program": one.name,
+            "ns": one.median,
+            "ns_least": one.least,
+            "ns_most": one.most,
+            "ns_over_parse": group.over_parse(one),
+            "of_lru_percpu_hash": group.ratio(one),
+            "without_slot": one.without_slot,
+        })
+    };
+    let group = |group: &Group| {
+        let programs: Vec<Value> = group.measured.iter().map(|measured| one(group, measured)).collect();
+        json!({
+            "ip_version": if group.load.ipv6 { 6 } else { 4 },
+            "flows": group.load.flows,
+            "table": group.load.table,
+            "rounds": group.rounds,
+            "packets": group.packets,
+            "programs": programs,
+        })
+    };
+    let shipped = |cost: &Cost| {
+        json!({
+            "program": cost.name,
+            "instructions_verified": cost.verified,
+            "stack": cost.stack,
+            "translated": cost.translated,
+            "machine_code": cost.jitted,
+        })
+    };
+    json!({
+        "shipped": costs.iter().map(shipped).collect::<Vec<_>>(),
+        "measured": groups.iter().map(group).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,207 @@
+//! The programs that are measured, each behind a program of its own that varies the flow.
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::{HashMap, MapData, PerCpuHashMap, ProgramArray};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use flowxdp::kernel::{counters, cpus, load};
+use flowxdp_common::names;
+use flowxdp_core::{record::Total, retire};
+use flowxdp_tests::traffic::{TCP, Traffic};
+
+static PARSE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_parse"));
+static FLOOR: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_floor"));
+static PEERS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_peers"));
+static VARY: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_vary"));
+
+const XDP_PASS: u32 = 2;
+/// IP octets of every packet.
+const LENGTH: u16 = 64;
+
+/// What is measured with.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) flows: u32,
+    /// Flows that tables have room for.
+    pub(crate) table: u32,
+    pub(crate) ipv6: bool,
+}
+
+/// A kernel's hash map in the peers' object.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer {
+    program: &'static str,
+    maps: [&'static str; 2],
+    per_cpu: bool,
+}
+
+const LRU_PERCPU: Peer =
+    Peer { program: "lab_lru_percpu_hash", maps: ["LRU_PERCPU_V4", "LRU_PERCPU_V6"], per_cpu: true };
+const PERCPU: Peer = Peer { program: "lab_percpu_hash", maps: ["PERCPU_V4", "PERCPU_V6"], per_cpu: true };
+const LRU: Peer = Peer { program: "lab_lru_hash", maps: ["LRU_V4", "LRU_V6"], per_cpu: false };
+const HASH: Peer = Peer { program: "lab_hash", maps: ["HASH_V4", "HASH_V6"], per_cpu: false };
+
+/// The programs, in the order of the table.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Empty,
+    Parse,
+    Floor,
+    Shipped,
+    Peer(Peer),
+}
+
+impl Kind {
+    /// What everybody is compared with.
+    pub(crate) const REFERENCE: &'static str = "LRU_PERCPU_HASH";
+
+    pub(crate) fn list(all: bool) -> Vec<(&'static str, Self)> {
+        let mut list = vec![
+            ("pass only", Self::Empty),
+            ("parse and pass", Self::Parse),
+            ("one line of memory", Self::Floor),
+            ("flowxdp", Self::Shipped),
+            (Self::REFERENCE, Self::Peer(LRU_PERCPU)),
+        ];
+        if all {
+            list.extend(
+                [("PERCPU_HASH", PERCPU), ("LRU_HASH", LRU), ("HASH", HASH)]
+                    .map(|(name, peer)| (name, Self::Peer(peer))),
+            );
+        }
+        list
+    }
+}
+
+enum Program {
+    Lab(Ebpf),
+    Shipped(Box<load::Loaded>),
+}
+
+/// A loaded program, behind one that varies the flow.
+pub(crate) struct Subject {
+    kind: Kind,
+    program: Program,
+    vary: Ebpf,
+    load: Load,
+    frame: Vec<u8>,
+    packets: u64,
+}
+
+/// The shape that the agent would give its tables, for the one CPU that runs here.
+pub(crate) fn shape(load: Load) -> load::Shape {
+    let flows = u64::from(load.table);
+    load::Shape { flows_v4: flows, flows_v6: flows, partitions: 1, ring: 1 << 24, replay: false }
+}
+
+impl Subject {
+    /// Loads a program, its tables empty.
+    pub(crate) fn new(kind: Kind, load: Load) -> Result<Self> {
+        let traffic = Traffic { flows: 1, packets: 1, ipv6: load.ipv6, protocol: TCP, length: LENGTH };
+        let (program, fd) = program(kind, load)?;
+        Ok(Self { kind, program, vary: vary(load, &fd)?, load, frame: traffic.frame(0), packets: 0 })
+    }
+
+    /// Runs it on this many packets.
+    pub(crate) fn run(&mut self, packets: u32) -> Result<()> {
+        let program: &mut Xdp = self.vary.program_mut("lab_vary").context("no lab_vary")?.try_into()?;
+        let options = TestRunOptions { data_in: Some(&self.frame), repeat: packets, ..TestRunOptions::new() };
+        let result = program.test_run(options).context("the kernel refuses a test run")?;
+        ensure!(result.return_value == XDP_PASS, "the program returned {}", result.return_value);
+        self.packets += u64::from(packets);
+        Ok(())
+    }
+
+    /// What it counted must be what it was given. Tells the packets that found no slot.
+    pub(crate) fn check(&self) -> Result<u64> {
+        match (&self.program, self.kind) {
+            (Program::Shipped(loaded), _) => self.check_shipped(loaded),
+            (Program::Lab(ebpf), Kind::Peer(peer)) => {
+                let name = peer.maps[usize::from(self.load.ipv6)];
+                let flows = if self.load.ipv6 {
+                    entries::<[u32; 11]>(ebpf, name, peer.per_cpu)?
+                } else {
+                    entries::<[u32; 5]>(ebpf, name, peer.per_cpu)?
+                };
+                let wanted = self.load.flows as usize;
+                ensure!(
+                    flows == wanted,
+                    "{name} holds {flows} of {wanted} flows: its cost is not comparable"
+                );
+                Ok(0)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// seen = in table + ring buffer + lost, and seen is what ran.
+    fn check_shipped(&self, loaded: &load::Loaded) -> Result<u64> {
+        let octets = self.packets * u64::from(LENGTH);
+        let given = Total { packets: self.packets, octets };
+        let row = counters::row(&loaded.counters, 0);
+        let mut booked = retire::in_table(&loaded.flows_v4);
+        booked += retire::in_table(&loaded.flows_v6);
+        booked += row.overflow;
+        for total in row.lost.into_iter().chain(row.ignored) {
+            booked += total;
+        }
+        ensure!(row.seen == given, "the meter has seen {:?} of {given:?}", row.seen);
+        ensure!(booked == given, "the meter's books say {booked:?} of {given:?}");
+        Ok(row.overflow.packets + row.lost.iter().map(|total| total.packets).sum::<u64>())
+    }
+}
+
+fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
+    let cpus = cpus::possible()?;
+    let mut loader = EbpfLoader::new();
+    loader.map_max_entries(names::CPUS, cpus);
+    let lines = u32::try_from(shape(load).slots_v4()?)?;
+    let (object, name) = match kind {
+        Kind::Empty => (PARSE, "lab_empty"),
+        Kind::Parse => (PARSE, "lab_parse"),
+        Kind::Floor => {
+            loader.map_max_entries("LINES", lines).override_global("COUNT", &lines, true);
+            (FLOOR, "lab_floor")
+        }
+        Kind::Peer(peer) => {
+            loader.map_max_entries(peer.maps[usize::from(load.ipv6)], load.table);
+            (PEERS, peer.program)
+        }
+        Kind::Shipped => {
+            let mut loaded = load::load(&shape(load))?;
+            let fd = loaded.program(names::PROGRAM)?.fd()?.try_clone()?;
+            return Ok((Program::Shipped(Box::new(loaded)), fd));
+        }
+    };
+    let mut ebpf = loader.load(object).with_context(|| format!("cannot create the maps of {name}"))?;
+    let program: &mut Xdp = ebpf.program_mut(name).with_context(|| format!("no {name}"))?.try_into()?;
+    program.load()?;
+    let fd = program.fd()?.try_clone()?;
+    Ok((Program::Lab(ebpf), fd))
+}
+
+/// The program that comes first, on its way to `next`.
+fn vary(load: Load, next: &ProgramFd) -> Result<Ebpf> {
+    // IPv4: both addresses. IPv6: the source's last eight octets.
+    let place: u32 = if load.ipv6 { 14 + 16 } else { 14 + 12 };
+    let mut ebpf = EbpfLoader::new()
+        .override_global("FLOWS", &load.flows, true)
+        .override_global("PLACE", &place, true)
+        .load(VARY)?;
+    let program: &mut Xdp = ebpf.program_mut("lab_vary").context("no lab_vary")?.try_into()?;
+    program.load()?;
+    let mut slot = ProgramArray::try_from(ebpf.map_mut("NEXT").context("no NEXT")?)?;
+    slot.set(0, next, 0).context("the kernel refuses the tail call")?;
+    Ok(ebpf)
+}
+
+/// Entries of a hash map.
+fn entries<K: aya::Pod>(ebpf: &Ebpf, name: &str, per_cpu: bool) -> Result<usize> {
+    let map = ebpf.map(name).with_context(|| format!("no map {name}"))?;
+    let count = if per_cpu {
+        PerCpuHashMap::<&MapData, K, [u64; 5]>::try_from(map)?.keys().filter_map(Result::ok).count()
+    } else {
+        HashMap::<&MapData, K, [u64; 5]>::try_from(map)?.keys().filter_map(Result::ok).count()
+    };
+    Ok(count)
+}
