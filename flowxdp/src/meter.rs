@@ -136,7 +136,7 @@ impl Meter {
         Ok(records)
     }
 
-    /// When a flow can be due at the earliest, on the table's clock; 0: at the next look.
+    /// When a flow that is known of is due at the earliest, on the table's clock; 0: at the next look.
     pub fn next_due(&self) -> u64 {
         if counters::closings(&self.loaded.cpus) != self.closings {
             return 0;
@@ -144,7 +144,7 @@ impl Meter {
         self.retired_v4.next_due().min(self.retired_v6.next_due()).min(self.overflow.next_due())
     }
 
-    /// Tells of a packet with a time before others: its flow may be due before the last look could know.
+    /// Tells of a packet of this time, for [`Meter::next_due`].
     pub fn expect(&mut self, time: u64) {
         let due = time.saturating_add(self.timeouts.idle.min(self.timeouts.active));
         self.retired_v4.expect(due);

@@ -63,17 +63,32 @@ pub trait Table {
 }
 
 /// The retirement of one table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Retirement {
     /// One bit a slot: FIN or RST was seen at an earlier look.
     closing: Vec<u64>,
     closing_count: usize,
     /// Slots between steps 1 and 3.
     retired: Vec<(usize, EndReason)>,
-    /// No live slot is due before this.
+    /// No slot is due before this, whatever opened since the last look.
     earliest: u64,
+    /// None of the slots that are known of is due before this.
+    known: u64,
     /// Where the next look starts, after one that ran out of room.
     cursor: usize,
+}
+
+impl Default for Retirement {
+    fn default() -> Self {
+        Self {
+            closing: Vec::new(),
+            closing_count: 0,
+            retired: Vec::new(),
+            earliest: 0,
+            known: u64::MAX,
+            cursor: 0,
+        }
+    }
 }
 
 impl Retirement {
@@ -82,13 +97,16 @@ impl Retirement {
         now >= self.earliest || closings || self.closing_count > 0
     }
 
-    /// When a slot can be due at the earliest, as far as the last look can tell; 0 while a flow closes.
+    /// When a slot that is known of is due at the earliest; 0 while a flow closes.
+    ///
+    /// Known are those of the last look, and what [`Retirement::expect`] was told of.
     pub fn next_due(&self) -> u64 {
-        if self.closing_count > 0 { 0 } else { self.earliest }
+        if self.closing_count > 0 { 0 } else { self.known }
     }
 
-    /// Tells of a flow that is due earlier than the last look could know: its packet came late.
+    /// Tells of a packet whose flow is due at `due` at the earliest.
     pub fn expect(&mut self, due: u64) {
+        self.known = self.known.min(due);
         self.earliest = self.earliest.min(due);
     }
 
@@ -105,8 +123,7 @@ impl Retirement {
     ) -> usize {
         let slots = table.len();
         self.closing.resize(slots.div_ceil(64), 0);
-        // A flow that opens after this look is not due before its shorter timeout.
-        let mut earliest = now.saturating_add(timeouts.idle.min(timeouts.active));
+        let mut known = u64::MAX;
         let mut left = room;
         let start = std::mem::take(&mut self.cursor).min(slots);
         for index in (start..slots).chain(0..start) {
@@ -122,7 +139,7 @@ impl Retirement {
                 None => None,
             };
             let Some(end) = end else {
-                earliest = earliest.min(due);
+                known = known.min(due);
                 if glance.tcp_flags & FIN_OR_RST != 0 {
                     self.set_closing(index);
                 }
@@ -130,14 +147,16 @@ impl Retirement {
             };
             if left == 0 {
                 self.cursor = index;
-                earliest = now;
+                known = now;
                 break;
             }
             left -= 1;
             table.set_state(index, RETIRED);
             self.retired.push((index, end));
         }
-        self.earliest = earliest;
+        self.known = known;
+        // A flow that opens after this look is not due before its shorter timeout.
+        self.earliest = known.min(now.saturating_add(timeouts.idle.min(timeouts.active)));
         room - left
     }
 

@@ -138,6 +138,11 @@ fn nothing_is_looked_for_before_it_can_be_due() {
     assert!(!retirement.is_due(16 * SECOND - 1, false));
     assert!(retirement.is_due(16 * SECOND, false));
     assert!(retirement.is_due(3 * SECOND, true), "a FIN came");
+    assert_eq!(retirement.next_due(), 16 * SECOND);
+    look(&mut table, &mut retirement, 16 * SECOND);
+    assert_eq!(retirement.next_due(), u64::MAX, "an empty table has nothing to wait for");
+    retirement.expect(40 * SECOND);
+    assert_eq!(retirement.next_due(), 40 * SECOND);
 }
 
 #[test]

@@ -65,14 +65,13 @@ pub struct Options {
 struct CaptureClock {
     first: u64,
     latest: u64,
-    /// Seconds since the first packet at the last look.
-    looked: u64,
 }
 
 impl CaptureClock {
-    /// The first whole second at or after `event` that is still to come.
+    /// The first whole second at or after `event` that is still to come: nothing was due at those before.
     fn second(&self, event: u64) -> u64 {
-        let seconds = event.saturating_sub(self.first).div_ceil(SECOND).max(self.looked + 1);
+        let to_come = (self.latest - self.first) / SECOND + 1;
+        let seconds = event.saturating_sub(self.first).div_ceil(SECOND).max(to_come);
         self.first.saturating_add(seconds.saturating_mul(SECOND))
     }
 }
@@ -178,12 +177,10 @@ impl Replay<'_> {
     /// Everything that is due before a packet of this time, each at its own second.
     fn reach(&mut self, time: u64) -> anyhow::Result<()> {
         let Some(mut clock) = self.clock else {
-            return self.start(time);
-        };
-        if time < clock.latest {
+            self.start(time)?;
             self.meter.expect(time);
             return Ok(());
-        }
+        };
         if time >= clock.second(0) {
             // So that the flows of packets without a slot are known, and when they are due.
             self.meter.drain_ring();
@@ -195,17 +192,17 @@ impl Replay<'_> {
                 break;
             }
             clock.latest = second;
-            clock.looked = (second - clock.first) / SECOND;
             self.check(second, None)?;
         }
-        clock.latest = time;
+        clock.latest = clock.latest.max(time);
         self.clock = Some(clock);
+        self.meter.expect(time);
         Ok(())
     }
 
     /// The system started an hour before the first packet.
     fn start(&mut self, time: u64) -> anyhow::Result<()> {
-        self.clock = Some(CaptureClock { first: time, latest: time, looked: 0 });
+        self.clock = Some(CaptureClock { first: time, latest: time });
         let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
         self.exporters = self.options.exporting.exporters(system_start_ms, clock::monotonic())?;
         Ok(())
@@ -306,14 +303,17 @@ mod tests {
     #[test]
     fn looks_are_at_whole_seconds_behind_the_last_one() {
         let first = 7_500_000_000;
-        let clock = CaptureClock { first, latest: first, looked: 0 };
+        let clock = CaptureClock { first, latest: first };
         let second = |clock: CaptureClock, event| (clock.second(event) - first) / SECOND;
         assert_eq!(second(clock, 0), 1);
         assert_eq!(second(clock, first), 1);
         assert_eq!(second(clock, first + SECOND), 1);
         assert_eq!(second(clock, first + SECOND + 1), 2);
         assert_eq!(second(clock, first + 15 * SECOND), 15);
-        let later = CaptureClock { looked: 15, ..clock };
+        let later = CaptureClock { latest: first + 15 * SECOND, ..clock };
+        assert_eq!(second(later, 0), 16);
+        let between = CaptureClock { latest: first + 15 * SECOND - 1, ..clock };
+        assert_eq!(second(between, 0), 15);
         assert_eq!(second(later, first + 15 * SECOND), 16);
         assert_eq!(second(later, first + 1000 * SECOND), 1000);
         assert_eq!(later.second(u64::MAX), u64::MAX);
