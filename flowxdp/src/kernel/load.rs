@@ -38,7 +38,8 @@ pub struct Shape {
 impl Shape {
     /// Home slots of one partition that shares `flows` with the others.
     ///
-    /// A quarter more than flows: at a load of 0.8 hardly any flow finds its window full.
+    /// A quarter more than flows: in a full table, at a load of 0.8, one flow in twenty finds its window
+    /// full and goes the slower way over the ring buffer; at half of it one in five hundred does.
     fn homes(&self, flows: u64) -> anyhow::Result<u32> {
         let homes = (flows + flows / 4).div_ceil(u64::from(self.partitions)).max(1);
         u32::try_from(homes)
