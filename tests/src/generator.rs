@@ -152,17 +152,13 @@ impl Counters {
         loop {
             let count = self.read()?;
             let lost = count.dropped - dropped;
-            ensure!(
-                lost == 0,
-                "{} dropped {lost} packets: has its other end an XDP program?",
-                self.interface
-            );
+            ensure!(lost == 0, "{} dropped {lost} packets: its other end does not keep up", self.interface);
             if count.packets >= packets {
                 return Ok(());
             }
             ensure!(
                 Instant::now() < deadline,
-                "{}: the other end took {} of {packets} packets in {PATIENCE:?}",
+                "{}: the other end took {} of {packets} packets in {PATIENCE:?}: has it an XDP program?",
                 self.interface,
                 count.packets
             );

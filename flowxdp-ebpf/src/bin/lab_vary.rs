@@ -8,6 +8,7 @@
 mod program {
     use aya_ebpf::{
         bindings::xdp_action::XDP_ABORTED,
+        helpers::generated::bpf_ktime_get_ns,
         macros::{map, xdp},
         maps::{Array, ProgramArray},
         programs::XdpContext,
@@ -20,6 +21,10 @@ mod program {
     /// Where in the frame the eight octets are that tell flows apart.
     #[unsafe(no_mangle)]
     static PLACE: Constant = Constant::new(0);
+
+    /// 1 to let no packet's work begin before the one before is done, as a driver's work between them would.
+    #[unsafe(no_mangle)]
+    static APART: Constant = Constant::new(0);
 
     /// Packets so far.
     #[map]
@@ -54,6 +59,11 @@ mod program {
         }
         // SAFETY: eight octets of the frame, as just compared; BPF stores where it is told to.
         unsafe { (place as *mut u64).write(mix(flow + 1)) };
+        if APART.get() != 0 {
+            // Reading the clock waits for every read of memory that came before.
+            // SAFETY: the helper has no preconditions.
+            unsafe { bpf_ktime_get_ns() };
+        }
         // SAFETY: the context is the kernel's; nothing here waits to be dropped.
         unsafe { NEXT.tail_call(&ctx, 0) };
         XDP_ABORTED

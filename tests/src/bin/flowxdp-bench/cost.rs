@@ -25,7 +25,7 @@ pub(crate) struct Cost {
 /// Both programs of the object that the agent embeds.
 pub(crate) fn of_shipped() -> Result<Vec<Cost>> {
     let object = Object::parse(load::OBJECT)?;
-    let mut loaded = load::load(&shape(Load { flows: 1, table: 1_000, ipv6: false }))?;
+    let mut loaded = load::load(&shape(Load { flows: 1, table: 1_000, ipv6: false, apart: false }))?;
     [names::PROGRAM, names::PROGRAM_FRAGS]
         .into_iter()
         .map(|name| {

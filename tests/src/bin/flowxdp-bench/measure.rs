@@ -21,7 +21,7 @@ pub(crate) struct Measured {
 /// Programs that were measured together.
 pub(crate) struct Group {
     pub(crate) load: Load,
-    pub(crate) rounds: usize,
+    pub(crate) rounds: u32,
     pub(crate) packets: u32,
     pub(crate) measured: Vec<Measured>,
 }
@@ -50,14 +50,14 @@ pub(crate) fn stay_on_this_cpu() -> Result<()> {
 }
 
 /// Measures every program with a number of flows.
-pub(crate) fn group(load: Load, all: bool, rounds: usize, packets: u32) -> Result<Group> {
+pub(crate) fn group(load: Load, all: bool, rounds: u32, packets: u32) -> Result<Group> {
     let mut subjects = Vec::new();
     for (name, kind) in Kind::list(all) {
         let mut subject = Subject::new(kind, load).with_context(|| name)?;
         // Every flow once, in order; then as they are measured.
         subject.run(load.flows).with_context(|| name)?;
         subject.run(packets).with_context(|| name)?;
-        subjects.push((name, subject, Vec::with_capacity(rounds)));
+        subjects.push((name, subject, Vec::new()));
     }
     for _ in 0..rounds {
         for (name, subject, times) in &mut subjects {
@@ -70,7 +70,13 @@ pub(crate) fn group(load: Load, all: bool, rounds: usize, packets: u32) -> Resul
         times.sort_by(f64::total_cmp);
         let at = |index: usize| times.get(index).copied().unwrap_or(f64::NAN);
         let without_slot = subject.check().with_context(|| name)?;
-        Ok(Measured { name, median: at(rounds / 2), least: at(0), most: at(rounds - 1), without_slot })
+        Ok(Measured {
+            name,
+            median: at(times.len() / 2),
+            least: at(0),
+            most: at(times.len() - 1),
+            without_slot,
+        })
     });
     let measured = measured.collect::<Result<_>>()?;
     Ok(Group { load, rounds, packets, measured })

@@ -27,9 +27,10 @@ pub(crate) fn table(group: &Group) -> String {
     }
     let load = group.load;
     let mut text = format!(
-        "IPv{}, {} random flows, tables for {}; medians of {} rounds of {} packets\n{table}\n",
+        "IPv{}, {} random flows{}, tables for {}; medians of {} rounds of {} packets\n{table}\n",
         if load.ipv6 { 6 } else { 4 },
         load.flows,
+        if load.apart { " of packets apart" } else { "" },
         load.table,
         group.rounds,
         group.packets,
@@ -75,6 +76,7 @@ pub(crate) fn json(costs: &[Cost], groups: &[Group]) -> Value {
             "ip_version": if group.load.ipv6 { 6 } else { 4 },
             "flows": group.load.flows,
             "table": group.load.table,
+            "apart": group.load.apart,
             "rounds": group.rounds,
             "packets": group.packets,
             "programs": programs,

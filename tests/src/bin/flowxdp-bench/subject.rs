@@ -25,6 +25,8 @@ pub(crate) struct Load {
     /// Flows that tables have room for.
     pub(crate) table: u32,
     pub(crate) ipv6: bool,
+    /// No packet's work overlaps with the next one's.
+    pub(crate) apart: bool,
 }
 
 /// A kernel's hash map in the peers' object.
@@ -187,6 +189,7 @@ fn vary(load: Load, next: &ProgramFd) -> Result<Ebpf> {
     let mut ebpf = EbpfLoader::new()
         .override_global("FLOWS", &load.flows, true)
         .override_global("PLACE", &place, true)
+        .override_global("APART", &u32::from(load.apart), true)
         .load(VARY)?;
     let program: &mut Xdp = ebpf.program_mut("lab_vary").context("no lab_vary")?.try_into()?;
     program.load()?;
