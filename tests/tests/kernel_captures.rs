@@ -73,14 +73,6 @@ fn rules(truth: &Truth, replayed: &Replayed, name: &str, failures: &mut Failures
     tshark.unwrap_or_default()
 }
 
-/// Whether a protocol can say all times of a capture that is exported at its end: an uptime of 32 bits
-/// cannot go back further than 49.7 days.
-fn says_times(protocol: &str, truth: &Truth) -> bool {
-    let first = truth.flows.rows().filter_map(|(_, sums)| sums.first_ms).min();
-    let last = truth.flows.rows().filter_map(|(_, sums)| sums.last_ms).max();
-    protocol != "v9" || first.zip(last).is_none_or(|(first, last)| last - first < u64::from(u32::MAX))
-}
-
 /// Each key is one record, but for those that the end of a TCP connection or a leap of the clock closed.
 fn one_for_each(keys: &Flows, records: &[Record]) -> Result<()> {
     let of = |reason| records.iter().filter(|record| record.end_reason == Some(reason)).count();
@@ -98,7 +90,7 @@ fn one_record_for_each_flow(protocol: &str) -> Result<()> {
         let truth = &capture.truth;
         let dissected = rules(truth, replayed, name, failures);
         let stored = &replayed.nfcapd.records;
-        let columns = Columns { times: says_times(protocol, truth), ..Columns::ALL };
+        let columns = Columns::ALL;
         failures.check(&format!("{name}: nfcapd's rows"), || {
             equal(&truth.flows, &Flows::by_tuple(stored), Columns { ttl: false, ..columns })?;
             ensure!(stored.len() == dissected.len(), "{} of {} records", stored.len(), dissected.len());
@@ -186,13 +178,13 @@ fn default_timeouts_give_the_same_sums_in_v9() -> Result<()> {
 }
 
 /// All captures in one call are one table, one clock and one session.
-fn several_files(protocol: &str, columns: Columns) -> Result<()> {
+fn several_files(protocol: &str) -> Result<()> {
     let captures = captures::all()?;
     let files: Vec<_> = captures.iter().map(|capture| &capture.path).collect();
     let truths = captures.iter().map(|capture| &capture.truth);
     let Some(truth) = Truth::joined(truths) else { anyhow::bail!("there is no capture") };
     let replayed = replay(&files, protocol, &[])?;
-    let mut failures = Failures::default();
+    let (mut failures, columns) = (Failures::default(), Columns::ALL);
     let dissected = rules(&truth, &replayed, protocol, &mut failures);
     failures.check("nfcapd's rows", || {
         equal(&truth.flows, &Flows::by_tuple(&replayed.nfcapd.records), Columns { ttl: false, ..columns })
@@ -203,11 +195,10 @@ fn several_files(protocol: &str, columns: Columns) -> Result<()> {
 
 #[test]
 fn several_files_in_one_call_in_ipfix() -> Result<()> {
-    several_files("ipfix", Columns::ALL)
+    several_files("ipfix")
 }
 
 #[test]
 fn several_files_in_one_call_in_v9() -> Result<()> {
-    // The captures lie years apart; an uptime of 32 bits cannot say times that are 50 days old.
-    several_files("v9", Columns { times: false, ..Columns::ALL })
+    several_files("v9")
 }
