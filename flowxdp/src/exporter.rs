@@ -74,7 +74,6 @@ pub struct Exporter {
     last: Option<Message>,
     exported: RecordTotal,
     lost: BTreeMap<String, RecordTotal>,
-    refusals: u64,
     said: Option<String>,
     /// Instant of the last message that went out.
     progress: u64,
@@ -103,7 +102,6 @@ impl Exporter {
             last: None,
             exported: RecordTotal::default(),
             lost: BTreeMap::new(),
-            refusals: 0,
             said: None,
             progress: real,
             given_up: None,
@@ -162,11 +160,6 @@ impl Exporter {
     /// The instant of the last message that went out.
     pub const fn progress(&self) -> u64 {
         self.progress
-    }
-
-    /// What the collector is waited for, if it is.
-    pub fn trouble(&self) -> Option<&str> {
-        self.said.as_deref()
     }
 
     /// Counts what is queued, and what comes, as lost: nobody waits for this collector any more.
@@ -346,7 +339,6 @@ impl Exporter {
 
     /// The message before was refused: it goes back to the front, and all wait.
     fn refused(&mut self, real: u64, error: &io::Error) {
-        self.refusals += 1;
         if error.kind() == io::ErrorKind::ConnectionRefused
             && let Some(last) = self.last.take()
         {

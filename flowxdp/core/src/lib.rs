@@ -3,6 +3,12 @@
 //! Architecture invariant: the core reads no clock and knows no socket, no async runtime and no
 //! kernel. Time and bytes come in, actions go out.
 //!
+//! From a slot to a flow record:
+//!
+//! - [`slots`]: the bytes of a slot as a part of a flow; [`retire`]: which are due, and why.
+//! - [`overflow`]: flows that found no slot; [`merge`]: parts that retire together become one record.
+//! - [`books`]: where every packet is.
+//!
 //! The exporting process, from a flow record to a message:
 //!
 //! - [`record`]: a flow record, and [`clock`]: the time that the caller gives.
