@@ -16,10 +16,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn judge(recording: &Path) -> Result<Verdict> {
     let directory = tempfile::tempdir()?;
     let configuration = directory.path().join("nfacctd.conf");
+    // It writes on every refresh and at its end, the same rows twice where the two fall together: one a day.
     let settings = format!(
         "daemonize: false\npcap_savefile: {}\nplugins: print\n\
          aggregate: src_host, dst_host, src_port, dst_port, proto\nprint_output: json\nprint_num_protos: true\n\
-         plugin_buffer_size: 10240\nplugin_pipe_size: 102400000\n",
+         plugin_buffer_size: 10240\nplugin_pipe_size: 102400000\nprint_refresh_time: 86400\n",
         recording.display()
     );
     std::fs::write(&configuration, settings)?;
