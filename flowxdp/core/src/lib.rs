@@ -34,6 +34,7 @@ pub mod manual;
 pub mod merge;
 pub mod overflow;
 pub mod pace;
+pub mod protocol;
 pub mod record;
 pub mod registry;
 pub mod retire;

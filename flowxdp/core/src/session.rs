@@ -86,6 +86,10 @@ pub struct Message {
     pub total: RecordTotal,
     /// It holds templates and no data.
     pub templates_only: bool,
+    /// The observation domain, source id or engine that it speaks of.
+    pub domain: u32,
+    /// What it adds to the sequence of that domain.
+    pub counted: u32,
 }
 
 /// Milliseconds in one second.
@@ -260,9 +264,13 @@ impl Session {
             self.export_secs = self.export_secs.max(latest_ms.div_ceil(MS));
         }
         let bytes = writer.finish(&self.header());
-        let message = Message { bytes, total, templates_only: total.records == 0 };
-        self.sequence = self.sequence.wrapping_add(self.counted(&message));
-        message
+        let counted = match self.config.protocol {
+            Protocol::Ipfix => modulo_32(total.records),
+            Protocol::V9 => 1,
+        };
+        self.sequence = self.sequence.wrapping_add(counted);
+        let domain = self.config.observation_domain;
+        Message { bytes, total, templates_only: total.records == 0, domain, counted }
     }
 }
 

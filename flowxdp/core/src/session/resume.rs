@@ -6,7 +6,7 @@ use super::queue::Queue;
 use super::{MS, Message, Session, SessionConfig, SessionError, modulo_32};
 use crate::clock::Now;
 use crate::facts::uptime;
-use crate::wire::{Header, Protocol};
+use crate::wire::Header;
 
 impl Session {
     /// From now on messages have at most `max` octets.
@@ -30,7 +30,7 @@ impl Session {
     /// Without data in `unsent` it gives nothing: templates come with the next data.
     pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
         for message in &unsent {
-            self.sequence = self.sequence.wrapping_sub(self.counted(message));
+            self.sequence = self.sequence.wrapping_sub(message.counted);
         }
         self.restart();
         let data = unsent.into_iter().filter(|message| !message.templates_only).collect::<Vec<_>>();
@@ -44,7 +44,7 @@ impl Session {
             self.export_secs = self.export_secs.max(now.wall_ms / MS);
             let header = self.header();
             self.config.protocol.stamp(&mut message.bytes, &header);
-            self.sequence = self.sequence.wrapping_add(self.counted(&message));
+            self.sequence = self.sequence.wrapping_add(message.counted);
             messages.push_back(message);
         }
         messages
@@ -54,14 +54,6 @@ impl Session {
     pub fn clear(&mut self) {
         for group in &mut self.groups {
             group.queue = Queue::default();
-        }
-    }
-
-    /// What a message adds to the sequence.
-    pub(super) const fn counted(&self, message: &Message) -> u32 {
-        match self.config.protocol {
-            Protocol::Ipfix => modulo_32(message.total.records),
-            Protocol::V9 => 1,
         }
     }
 
