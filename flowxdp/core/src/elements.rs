@@ -4,7 +4,9 @@
 //! The order of the rows is the order of the fields in every template.
 //!
 //! Architecture invariant: only this table (and the registry that it is tested against) knows element
-//! numbers, and no length of a field or record is typed anywhere else.
+//! numbers, and no length of a field or record is typed anywhere else. [`options`] is its second part.
+
+pub mod options;
 
 use crate::data_type::DataType::{
     self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
@@ -154,6 +156,11 @@ const fn row(
     manual: &'static str,
 ) -> Element {
     Element { id, name, data_type, fact, within, length, manual }
+}
+
+/// Whether the element with this number is part of the flow key.
+pub(crate) fn is_key(id: u16) -> bool {
+    ELEMENTS.iter().any(|element| element.id == id && element.fact.is_key())
 }
 
 #[cfg(test)]

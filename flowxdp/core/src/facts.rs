@@ -66,6 +66,25 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Whether it is part of the flow key.
+    pub(crate) const fn is_key(self) -> bool {
+        matches!(
+            self,
+            Self::SourceIpv6
+                | Self::DestinationIpv6
+                | Self::SourceIpv4
+                | Self::DestinationIpv4
+                | Self::SourcePort
+                | Self::DestinationPort
+                | Self::IcmpType
+                | Self::IcmpCode
+                | Self::Protocol
+                | Self::Tos
+                | Self::Vlan
+                | Self::Ingress
+        )
+    }
+
     /// Where the fact lies in an [`Image`].
     ///
     /// The IPv4 addresses share the last octets of the IPv6 ones, since a record has one or the other.

@@ -15,6 +15,7 @@
 //! - [`elements`]: the table of information elements that everything here follows from, tested against
 //!   IANA's [`registry`]; [`manual`] writes its page.
 //! - [`facts`]: a record laid out in network byte order; [`template`]: which of it is copied, and how.
+//! - [`options`]: what the exporter tells about itself.
 //! - [`wire`]: the octets of IPFIX and NetFlow v9.
 //! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
 //!
@@ -32,6 +33,7 @@ pub mod elements;
 pub mod facts;
 pub mod manual;
 pub mod merge;
+pub mod options;
 pub mod overflow;
 pub mod pace;
 pub mod protocol;

@@ -9,27 +9,35 @@
 //! A message counts as sent, in the sequence and in the timing of templates, once it was polled. If
 //! the socket refuses it, the caller keeps it and sends the same octets later, before any other.
 
+mod again;
+mod domains;
 mod group;
 mod layout;
+mod process;
 mod queue;
 mod resend;
 mod resume;
+mod templated;
 
-use self::group::{Group, Times};
-use self::resend::Due;
+pub use self::domains::Definition;
+use self::templated::Templated;
 use crate::clock::{Now, SECOND};
+use crate::options::Snapshot;
+pub use crate::protocol::Protocol;
 use crate::record::{FlowRecord, RecordTotal};
-pub use crate::wire::Protocol;
-use crate::wire::Writer;
+use crate::wire;
 
 /// What a session needs to know before the first record.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
-    /// IPFIX or NetFlow v9.
+    /// The collector's protocol.
     pub protocol: Protocol,
-    /// Observation domain id (IPFIX) or source id (v9).
+    /// The transport delivers everything in order or breaks (TCP, TLS), so that templates go out once and
+    /// are withdrawn before they are defined anew (RFC 7011 section 8). IPFIX alone has that.
+    pub reliable: bool,
+    /// Observation domain id (IPFIX), source id (v9) or engine (v5).
     pub observation_domain: u32,
-    /// The largest message, octets of UDP payload, at most 65,535.
+    /// The largest message, octets, at most 65,535.
     pub max_message: usize,
     /// Templates go out again after so many nanoseconds of the monotonic clock…
     pub template_interval: u64,
@@ -37,22 +45,37 @@ pub struct SessionConfig {
     pub template_messages: u32,
     /// A part-filled message leaves so many nanoseconds after its oldest record was pushed.
     pub linger: u64,
-    /// System start, milliseconds since 1970: the zero of v9's sysUptime. Not used by IPFIX.
+    /// Options data of the whole process go out again after so many nanoseconds.
+    pub options_interval: u64,
+    /// Tells which fields are the flow key, in the flows' own domain. Some collectors count those records
+    /// wrongly, so over UDP only on request.
+    pub flow_keys: bool,
+    /// System start, milliseconds since 1970: the zero of sysUptime. Not used by IPFIX.
     pub system_start_ms: u64,
 }
 
 impl SessionConfig {
-    /// The defaults: domain 1, 1,472 octets, templates every 600 s and every 20 messages, linger 1 s.
-    pub const fn new(protocol: Protocol, system_start_ms: u64) -> Self {
+    /// The defaults over UDP: domain 1, 1,472 octets, templates every 600 s and every 20 messages, linger
+    /// 1 s, options every 60 s.
+    pub fn new(protocol: impl Into<Protocol>, system_start_ms: u64) -> Self {
         Self {
-            protocol,
+            protocol: protocol.into(),
+            reliable: false,
             observation_domain: 1,
             max_message: 1472,
             template_interval: 600 * SECOND,
             template_messages: 20,
             linger: SECOND,
+            options_interval: 60 * SECOND,
+            flow_keys: false,
             system_start_ms,
         }
+    }
+
+    /// The defaults over TCP and TLS, for IPFIX: messages of 8,192 octets, and flow keys.
+    pub fn reliable(system_start_ms: u64) -> Self {
+        let config = Self::new(Protocol::Ipfix, system_start_ms);
+        Self { reliable: true, max_message: 8192, flow_keys: true, ..config }
     }
 }
 
@@ -95,21 +118,10 @@ pub struct Message {
 /// Milliseconds in one second.
 const MS: u64 = 1000;
 
-/// Buffers kept for reuse: more than a caller has on the way at once.
-const SPARE_BUFFERS: usize = 64;
-
-/// The state of one collector's session.
+/// One collector's session.
 #[derive(Debug)]
 pub struct Session {
-    config: SessionConfig,
-    /// The usual group, and behind it v9's group with times of day once a record needed it.
-    groups: Vec<Group>,
-    /// IPFIX: data records in messages polled so far, modulo 2^32 (RFC 7011 section 3.1).
-    /// v9: messages polled so far, modulo 2^32 (RFC 3954 section 5.1).
-    sequence: u32,
-    /// Export time of the last message, seconds since 1970.
-    export_secs: u64,
-    spare: Vec<Vec<u8>>,
+    form: Templated,
 }
 
 impl Session {
@@ -119,36 +131,16 @@ impl Session {
     ///
     /// [`SessionError`] if `max_message` cannot hold the templates or one record, or is above 65,535.
     pub fn new(config: SessionConfig) -> Result<Self, SessionError> {
-        Ok(Self {
-            groups: vec![Group::new(&config, Times::OfProtocol)?],
-            sequence: 0,
-            // A sysUptime below zero would read as one of 49 days.
-            export_secs: match config.protocol {
-                Protocol::Ipfix => 0,
-                Protocol::V9 => config.system_start_ms.div_ceil(MS),
-            },
-            spare: Vec::new(),
-            config,
-        })
+        let protocol = match config.protocol {
+            Protocol::V9 => wire::Protocol::V9,
+            _ => wire::Protocol::Ipfix,
+        };
+        Ok(Self { form: Templated::new(protocol, config)? })
     }
 
     /// Queues one record. The queue has no bound of its own: see [`Session::queued`].
     pub fn push(&mut self, record: &FlowRecord, now: Now) {
-        let group = match Times::of(record, now, &self.config) {
-            Times::OfProtocol => 0,
-            Times::OfDay => self.times_of_day(),
-        };
-        self.groups[group].queue.push(record, now.monotonic);
-    }
-
-    /// The place of the group with times of day, which is made now if this is its first record.
-    fn times_of_day(&mut self) -> usize {
-        if self.groups.len() == 1 {
-            // Its templates are as large as the usual ones but for eight octets a record. Where they do not
-            // fit into a message, its records go with the usual ones, times modulo 2^32.
-            self.groups.extend(Group::new(&self.config, Times::OfDay));
-        }
-        self.groups.len() - 1
+        self.form.push(record, now);
     }
 
     /// The next message that is ready, if any: queued records fill one, the oldest of them has
@@ -156,121 +148,86 @@ impl Session {
     ///
     /// Call it until it gives `None`: templates may come first as a message of their own.
     pub fn poll_message(&mut self, now: Now, flush: bool) -> Option<Message> {
-        let (deadline, group) = self.next()?;
-        if !flush && now.monotonic < deadline {
-            return None;
-        }
-        let layout = &self.groups[group].layout;
-        Some(match self.groups[group].resend.due(now.monotonic) {
-            Due::No => self.data_message(group, now, false),
-            Due::Again if layout.templates_leave_room() => self.data_message(group, now, true),
-            Due::First | Due::Again => self.template_message(group, now),
-        })
+        self.form.poll_message(now, flush)
     }
 
     /// When [`Session::poll_message`] will have a message without a further push: monotonic
     /// nanoseconds, not in the future if it has one already, `None` while nothing is queued.
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.next().map(|(deadline, _)| deadline)
-    }
-
-    /// The group that has the next message, and when.
-    fn next(&self) -> Option<(u64, usize)> {
-        let deadlines = self.groups.iter().enumerate();
-        deadlines.filter_map(|(group, it)| Some((it.deadline(self.config.linger)?, group))).min()
+        self.form.poll_timeout()
     }
 
     /// Records that were pushed and not polled.
     pub fn queued(&self) -> RecordTotal {
-        let mut queued = RecordTotal::default();
-        for group in &self.groups {
-            queued += group.queue.total();
-        }
-        queued
+        self.form.queued()
     }
 
-    /// Starts anew towards the collector, after it was away or its address changed: templates go out
-    /// again before any more data. The sequence goes on, and the queue stays.
+    /// Takes everything out that was pushed and not polled.
+    pub fn drain(&mut self) -> Vec<FlowRecord> {
+        self.form.drain()
+    }
+
+    /// Offers options data of the whole process: they are sent if none were in this session, if the last
+    /// are older than the interval, if an interface changed, or if `force` says so.
+    pub fn offer(&mut self, snapshot: &Snapshot, now: Now, force: bool) {
+        self.form.offer(snapshot, now, force);
+    }
+
+    /// Over UDP: starts anew towards the collector, after it was away or its address changed. Templates
+    /// go out again before any more data. The sequence goes on, and the queue stays.
     pub fn restart(&mut self) {
-        for group in &mut self.groups {
-            group.resend.restart();
-        }
+        self.form.restart();
+    }
+
+    /// Over UDP: takes messages that were polled, in order, and that nobody received, and gives what to
+    /// send instead: all templates, then the same data.
+    ///
+    /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
+    /// Without data in `unsent` it gives nothing: templates come with the next data.
+    pub fn resume(
+        &mut self,
+        unsent: std::collections::VecDeque<Message>,
+        now: Now,
+    ) -> std::collections::VecDeque<Message> {
+        self.form.resume(unsent, now)
+    }
+
+    /// Over TCP and TLS: a new transport session has begun, with sequences from 0 and without templates
+    /// (RFC 7011 sections 3.1 and 8).
+    pub fn begin(&mut self) {
+        self.form.begin();
+    }
+
+    /// Over TCP and TLS: what to send for a message of an earlier session or of a spool: the templates
+    /// that it needs and this session lacks, then the message with this session's sequence and export time.
+    ///
+    /// `templates` are those that the message was written with, where they may not be ours.
+    pub fn again(&mut self, message: Message, templates: Option<&[Definition]>, now: Now) -> Vec<Message> {
+        self.form.again(message, templates, now)
+    }
+
+    /// All templates of flow records, as a message that a file can begin with (RFC 5655 section 8).
+    pub fn templates(&self) -> Vec<Definition> {
+        self.form.definitions()
+    }
+
+    /// From now on messages have at most `max` octets.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::new`]; nothing changes then.
+    pub fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
+        self.form.set_max_message(max)
+    }
+
+    /// Throws away what is queued.
+    pub fn clear(&mut self) {
+        self.form.clear();
     }
 
     /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
     pub fn recycle(&mut self, message: Message) {
-        if self.spare.len() < SPARE_BUFFERS {
-            self.spare.push(message.bytes);
-        }
-    }
-
-    fn template_message(&mut self, group: usize, now: Now) -> Message {
-        let mut writer = self.writer();
-        self.write_templates(group, &mut writer);
-        self.groups[group].resend.sent(now.monotonic, true);
-        self.finish(writer, now, 0, RecordTotal::default())
-    }
-
-    fn data_message(&mut self, group: usize, now: Now, templates: bool) -> Message {
-        let mut writer = self.writer();
-        if templates {
-            self.write_templates(group, &mut writer);
-        }
-        // Messages that follow count for every template, whatever is in them.
-        for other in &mut self.groups {
-            other.resend.followed();
-        }
-        let Group { layout, queue, resend, .. } = &mut self.groups[group];
-        if templates {
-            resend.sent(now.monotonic, false);
-        }
-        let counts = queue.plan(layout, templates);
-        let (mut total, mut latest_ms) = (RecordTotal::default(), 0);
-        for (kind, (&count, template)) in counts.iter().zip(layout.templates()).enumerate() {
-            if count == 0 {
-                continue;
-            }
-            writer.set(template.id(), |set| {
-                for record in queue.take(kind, count) {
-                    template.encode(&record, self.config.system_start_ms, set.next());
-                    total.count(&record);
-                    latest_ms = latest_ms.max(record.end_ms);
-                }
-            });
-        }
-        queue.sent(total);
-        self.finish(writer, now, latest_ms, total)
-    }
-
-    fn writer(&mut self) -> Writer {
-        let buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.config.max_message));
-        Writer::new(self.config.protocol, buffer)
-    }
-
-    fn write_templates(&self, group: usize, writer: &mut Writer) {
-        writer.set(self.config.protocol.template_set(), |set| {
-            for template in self.groups[group].layout.templates() {
-                template.describe(set.next());
-            }
-        });
-    }
-
-    /// Completes a message that holds `total` and whose latest record ends at `latest_ms`.
-    fn finish(&mut self, writer: Writer, now: Now, latest_ms: u64, total: RecordTotal) -> Message {
-        self.export_secs = self.export_secs.max(now.wall_ms / MS);
-        if self.config.protocol == Protocol::V9 {
-            // v9 says seconds where its records say milliseconds: collectors take UNIX Secs and
-            // sysUptime for one instant, and records that end after it for future ones.
-            self.export_secs = self.export_secs.max(latest_ms.div_ceil(MS));
-        }
-        let bytes = writer.finish(&self.header());
-        let counted = match self.config.protocol {
-            Protocol::Ipfix => modulo_32(total.records),
-            Protocol::V9 => 1,
-        };
-        self.sequence = self.sequence.wrapping_add(counted);
-        let domain = self.config.observation_domain;
-        Message { bytes, total, templates_only: total.records == 0, domain, counted }
+        self.form.recycle(message);
     }
 }
 
@@ -310,7 +267,7 @@ mod tests {
     /// Sequence numbers of the messages that two times two records make, from `first` on.
     fn sequences(protocol: Protocol, first: u32, place: usize) -> Vec<u32> {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
-        session.sequence = first;
+        session.form.set_sequence(1, first);
         let mut sequences = Vec::new();
         for _ in 0..2 {
             session.push(&RECORD, Now::default());

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::elements::{ELEMENTS, Element};
+use crate::elements::{self, ELEMENTS, Element};
 use crate::facts::{Fact, Image};
 use crate::record::{Addresses, FlowRecord};
 use crate::wire::{Protocol, low_16};
@@ -115,6 +115,14 @@ impl Template {
     /// Octets of one data record.
     pub const fn record_length(&self) -> usize {
         self.length
+    }
+
+    /// The template id, and the bits of the fields that make the flow key: the first field is the lowest
+    /// (flowKeyIndicator, RFC 7011 section 4.4).
+    pub(crate) fn flow_keys(&self) -> (u16, u64) {
+        let fields = self.fields.iter().enumerate();
+        let keys = fields.filter(|(_, field)| elements::is_key(field.id)).map(|(place, _)| 1 << place);
+        (self.id, keys.fold(0, |all, bit: u64| all | bit))
     }
 
     /// Octets of the template record: id and field count, then each specifier.

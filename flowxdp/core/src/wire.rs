@@ -12,7 +12,7 @@ use std::fmt;
 /// Octets of a set's header: set id and length (RFC 7011 section 3.3.2, RFC 3954 section 5.2).
 const SET_HEADER: usize = 4;
 
-/// An export protocol.
+/// A protocol of messages that describe their records by templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// IPFIX, version 10 (RFC 7011).
@@ -21,12 +21,18 @@ pub enum Protocol {
     V9,
 }
 
+impl From<Protocol> for crate::protocol::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Ipfix => Self::Ipfix,
+            Protocol::V9 => Self::V9,
+        }
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ipfix => "IPFIX",
-            Self::V9 => "NetFlow v9",
-        })
+        crate::protocol::Protocol::from(*self).fmt(f)
     }
 }
 
@@ -44,6 +50,22 @@ impl Protocol {
         match self {
             Self::Ipfix => ipfix::TEMPLATE_SET,
             Self::V9 => v9::TEMPLATE_FLOWSET,
+        }
+    }
+
+    /// The id of an options template set.
+    pub(crate) const fn options_template_set(self) -> u16 {
+        match self {
+            Self::Ipfix => ipfix::OPTIONS_TEMPLATE_SET,
+            Self::V9 => v9::OPTIONS_TEMPLATE_FLOWSET,
+        }
+    }
+
+    /// The version number in the message header.
+    pub(crate) const fn version(self) -> u8 {
+        match self {
+            Self::Ipfix => 10,
+            Self::V9 => 9,
         }
     }
 
@@ -107,6 +129,11 @@ impl Writer {
         self.bytes[start + 2..body].copy_from_slice(&low_16(length).to_be_bytes());
     }
 
+    /// Octets so far.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Finishes the message: patches the header.
     pub(crate) fn finish(mut self, header: &Header) -> Vec<u8> {
         match self.protocol {
@@ -129,6 +156,11 @@ impl Records<'_> {
     pub(crate) fn next(&mut self) -> &mut Vec<u8> {
         *self.count += 1;
         self.bytes
+    }
+
+    /// Appends octets of records that were counted.
+    pub(crate) fn extend(&mut self, octets: &[u8]) {
+        self.bytes.extend_from_slice(octets);
     }
 }
 

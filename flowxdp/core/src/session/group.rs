@@ -24,11 +24,11 @@ pub(super) enum Times {
 
 impl Times {
     /// What `record` needs if it is exported at `now`.
-    pub(super) fn of(record: &FlowRecord, now: Now, config: &SessionConfig) -> Self {
-        let wrap = |ms: u64| ms.checked_sub(config.system_start_ms).map(|uptime| uptime >> 32);
+    pub(super) fn of(record: &FlowRecord, now: Now, protocol: Protocol, system_start_ms: u64) -> Self {
+        let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
         let at_export = wrap(now.wall_ms.max(record.end_ms));
         let within = wrap(record.start_ms) == at_export && wrap(record.end_ms) == at_export;
-        match config.protocol {
+        match protocol {
             Protocol::V9 if !within || at_export.is_none() => Self::OfDay,
             Protocol::V9 | Protocol::Ipfix => Self::OfProtocol,
         }
@@ -47,21 +47,25 @@ impl Group {
     /// # Errors
     ///
     /// As for [`Layout::new`].
-    pub(super) fn new(config: &SessionConfig, times: Times) -> Result<Self, SessionError> {
+    pub(super) fn new(
+        protocol: Protocol,
+        config: &SessionConfig,
+        times: Times,
+    ) -> Result<Self, SessionError> {
         Ok(Self {
             times,
-            layout: Self::layout(config, times)?,
+            layout: Self::layout(protocol, config, times)?,
             queue: Queue::default(),
-            resend: Resend::new(config.template_interval, config.template_messages),
+            resend: Resend::of(config),
         })
     }
 
-    fn layout(config: &SessionConfig, times: Times) -> Result<Layout, SessionError> {
+    fn layout(protocol: Protocol, config: &SessionConfig, times: Times) -> Result<Layout, SessionError> {
         let template = |kind| match times {
-            Times::OfProtocol => Template::new(config.protocol, kind),
+            Times::OfProtocol => Template::new(protocol, kind),
             Times::OfDay => Template::v9_with_times_of_day(kind),
         };
-        Layout::new(config.protocol, config.max_message, Kind::ALL.map(template))
+        Layout::new(protocol, config.max_message, Kind::ALL.map(template))
     }
 
     /// Takes over a new size of messages.
@@ -69,8 +73,8 @@ impl Group {
     /// # Errors
     ///
     /// As for [`Layout::new`]; nothing changes then.
-    pub(super) fn resize(&mut self, config: &SessionConfig) -> Result<(), SessionError> {
-        self.layout = Self::layout(config, self.times)?;
+    pub(super) fn resize(&mut self, protocol: Protocol, config: &SessionConfig) -> Result<(), SessionError> {
+        self.layout = Self::layout(protocol, config, self.times)?;
         Ok(())
     }
 
@@ -118,8 +122,7 @@ mod tests {
     }
 
     fn times(protocol: Protocol, start: u64, end: u64, now: u64) -> Times {
-        let config = SessionConfig::new(protocol, START);
-        Times::of(&record(start, end), Now { monotonic: 0, wall_ms: now }, &config)
+        Times::of(&record(start, end), Now { monotonic: 0, wall_ms: now }, protocol, START)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Sizes of messages: what fits into one.
 
-use super::SessionError;
+use super::{Definition, SessionError};
 use crate::template::{Kind, Template};
 use crate::wire::Protocol;
 
@@ -34,13 +34,27 @@ impl Layout {
         let record = layout.templates.iter().map(|template| protocol.set(template.record_length())).max();
         let needed = protocol.header() + template_set.max(record.unwrap_or_default());
         if max_message < needed {
-            return Err(SessionError::MessageTooSmall { max: max_message, needed, protocol });
+            return Err(SessionError::MessageTooSmall {
+                max: max_message,
+                needed,
+                protocol: protocol.into(),
+            });
         }
         Ok(layout)
     }
 
     pub(super) const fn templates(&self) -> &[Template; Kind::ALL.len()] {
         &self.templates
+    }
+
+    /// The templates as the collector is told them.
+    pub(super) fn definitions(&self) -> Vec<Definition> {
+        let definitions = self.templates.iter().map(|template| {
+            let mut octets = Vec::new();
+            template.describe(&mut octets);
+            Definition { id: template.id(), is_options: false, octets }
+        });
+        definitions.collect()
     }
 
     /// Octets of a message with these records, and with all templates in front of them or without.

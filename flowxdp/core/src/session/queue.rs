@@ -75,4 +75,10 @@ impl Queue {
     pub(super) fn sent(&mut self, total: RecordTotal) {
         self.total -= total;
     }
+
+    /// Takes everything out, in the order of its kinds.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = FlowRecord> {
+        let queue = std::mem::take(self);
+        queue.kinds.into_iter().flatten().map(|entry| entry.record)
+    }
 }

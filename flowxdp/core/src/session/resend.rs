@@ -4,6 +4,8 @@
 //! (RFC 7011 section 8.4, RFC 3954 section 9): after an interval and after a number of messages,
 //! whichever is first. A clock that jumps over many intervals makes them due once.
 
+use super::SessionConfig;
+
 /// Whether the next message has templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -34,6 +36,15 @@ struct Sent {
 }
 
 impl Resend {
+    /// As the transport wants it: over TCP and TLS once for each session.
+    pub(super) fn of(config: &SessionConfig) -> Self {
+        if config.reliable {
+            Self::new(u64::MAX, u32::MAX)
+        } else {
+            Self::new(config.template_interval, config.template_messages)
+        }
+    }
+
     /// Templates every `interval` nanoseconds and in every `messages`-th message.
     pub(super) const fn new(interval: u64, messages: u32) -> Self {
         Self { interval, messages, sent: None }
@@ -45,7 +56,7 @@ impl Resend {
             // Whatever the intervals are, templates that went alone are followed by data.
             Some(Sent { alone: true, following: 0, .. }) => Due::No,
             Some(sent) => {
-                let counted = sent.following.saturating_add(1) >= self.messages;
+                let counted = self.messages < u32::MAX && sent.following.saturating_add(1) >= self.messages;
                 let timed = now.saturating_sub(sent.at) >= self.interval;
                 if counted || timed { Due::Again } else { Due::No }
             }

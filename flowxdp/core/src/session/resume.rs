@@ -2,69 +2,43 @@
 
 use std::collections::VecDeque;
 
-use super::queue::Queue;
-use super::{MS, Message, Session, SessionConfig, SessionError, modulo_32};
+use super::templated::Templated;
+use super::{MS, Message, SessionConfig, SessionError};
 use crate::clock::Now;
-use crate::facts::uptime;
-use crate::wire::Header;
 
-impl Session {
-    /// From now on messages have at most `max` octets.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::new`]; nothing changes then.
-    pub fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
+impl Templated {
+    pub(super) fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
         let config = SessionConfig { max_message: max, ..self.config.clone() };
         for group in &mut self.groups {
-            group.resize(&config)?;
+            group.resize(self.protocol, &config)?;
         }
         self.config = config;
         Ok(())
     }
 
-    /// Takes messages that were polled, in order, and that nobody received, and gives what to send
-    /// instead: all templates, then the same data.
-    ///
-    /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
-    /// Without data in `unsent` it gives nothing: templates come with the next data.
-    pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
-        for message in &unsent {
-            self.sequence = self.sequence.wrapping_sub(message.counted);
+    pub(super) fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
+        for message in unsent.iter().chain(&self.ready) {
+            self.domains.roll_back(message.domain, message.counted);
         }
+        self.ready.clear();
         self.restart();
         let data = unsent.into_iter().filter(|message| !message.templates_only).collect::<Vec<_>>();
         if data.is_empty() {
             return VecDeque::new();
         }
-        let mut messages: VecDeque<Message> =
-            (0..self.groups.len()).map(|group| self.template_message(group, now)).collect();
+        for group in 0..self.groups.len() {
+            self.tell_templates(group, now);
+        }
+        let mut messages = std::mem::take(&mut self.ready);
         for mut message in data {
             self.groups.iter_mut().for_each(|group| group.resend.followed());
             self.export_secs = self.export_secs.max(now.wall_ms / MS);
-            let header = self.header();
-            self.config.protocol.stamp(&mut message.bytes, &header);
-            self.sequence = self.sequence.wrapping_add(message.counted);
+            let header = self.header(message.domain);
+            self.protocol.stamp(&mut message.bytes, &header);
+            self.domains.advance(message.domain, message.counted);
             messages.push_back(message);
         }
         messages
-    }
-
-    /// Throws away what is queued.
-    pub fn clear(&mut self) {
-        for group in &mut self.groups {
-            group.queue = Queue::default();
-        }
-    }
-
-    /// The header of a message that is sent now.
-    pub(super) fn header(&self) -> Header {
-        Header {
-            export_secs: modulo_32(self.export_secs),
-            uptime_ms: uptime(self.export_secs.saturating_mul(MS), self.config.system_start_ms),
-            sequence: self.sequence,
-            domain: self.config.observation_domain,
-        }
     }
 }
 

@@ -6,6 +6,8 @@ use super::{Header, low_16};
 pub(super) const HEADER: usize = 16;
 /// Set id of template sets (RFC 7011 section 3.3.2).
 pub(super) const TEMPLATE_SET: u16 = 2;
+/// Set id of options template sets (RFC 7011 section 3.3.2).
+pub(super) const OPTIONS_TEMPLATE_SET: u16 = 3;
 /// Sets need no alignment (RFC 7011 section 3.3.1: padding is optional).
 pub(super) const ALIGNMENT: usize = 1;
 /// The version of IPFIX.

@@ -6,6 +6,8 @@ use super::Header;
 pub(super) const HEADER: usize = 20;
 /// FlowSet id of template FlowSets (RFC 3954 section 5.2).
 pub(super) const TEMPLATE_FLOWSET: u16 = 0;
+/// FlowSet id of options template FlowSets (RFC 3954 section 6.1).
+pub(super) const OPTIONS_TEMPLATE_FLOWSET: u16 = 1;
 /// A FlowSet is padded so that the next one starts at a 4-octet boundary (RFC 3954 sections 5.2, 5.3).
 pub(super) const ALIGNMENT: usize = 4;
 /// The version of NetFlow.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use flowxdp_core::clock::Now;
 use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
+use flowxdp_core::wire;
 use flowxdp_core::template::{Kind, Template};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -64,13 +65,12 @@ fn config() -> impl Strategy<Value = SessionConfig> {
     let size = prop_oneof![380usize..600, Just(1232), Just(1472), 600usize..9000];
     (select(BOTH.to_vec()), any::<u32>(), size, 0..700u64, 0..30u32, 0..3000u64).prop_map(
         |(protocol, observation_domain, max_message, seconds, template_messages, linger_ms)| SessionConfig {
-            protocol,
             observation_domain,
             max_message,
             template_interval: seconds * 1_000_000_000,
             template_messages,
             linger: linger_ms * 1_000_000,
-            system_start_ms: SYSTEM_START,
+            ..SessionConfig::new(protocol, SYSTEM_START)
         },
     )
 }
@@ -228,7 +228,8 @@ proptest! {
             }
         }
         prop_assert!(sizes.len() >= 5);
-        let largest = Kind::ALL.map(|kind| Template::new(protocol, kind).record_length()).into_iter().max();
+        let wire = if protocol == Protocol::V9 { wire::Protocol::V9 } else { wire::Protocol::Ipfix };
+        let largest = Kind::ALL.map(|kind| Template::new(wire, kind).record_length()).into_iter().max();
         let room = 4 + largest.unwrap() + 3;
         prop_assert!(sizes.iter().all(|size| *size + room > 1472), "{:?}", sizes);
     }

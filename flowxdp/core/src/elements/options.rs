@@ -1,0 +1,231 @@
+//! The information elements of options data: what the exporter tells about itself, and in which template.
+//!
+//! The order of the rows of a template is the order of its fields, scopes first.
+
+use super::Length;
+use crate::data_type::DataType::{
+    self, DateTimeMilliseconds, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
+};
+use crate::options::Item;
+use crate::wire::Protocol;
+
+/// The length that stands for "in front of the value" (RFC 7011 section 7); IPFIX alone has it.
+pub const VARIABLE: u16 = 65_535;
+
+/// Scope field type "System" of NetFlow v9 (RFC 3954 section 6.1).
+const V9_SYSTEM: u16 = 1;
+
+/// An options template.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionsTemplate {
+    /// Template id.
+    pub id: u16,
+    /// What its records tell.
+    pub kind: Kind,
+    /// A line for the manual.
+    pub manual: &'static str,
+    /// Its fields, scopes first.
+    pub fields: &'static [OptionsField],
+}
+
+/// A kind of options record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// What was exported so far.
+    Statistics,
+    /// What the metering process did not meter.
+    MeteringReliability,
+    /// What the exporting process did not send.
+    ExportingReliability,
+    /// Which fields of a template make the flow key.
+    FlowKeys,
+    /// An interface.
+    Interface,
+    /// The exporter.
+    Exporter,
+    /// How packets are selected.
+    Sampler,
+}
+
+/// A field of an options template.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionsField {
+    /// Number in IANA's registry, or v9's scope field type.
+    pub id: u16,
+    /// Name in IANA's registry, or of v9's scope.
+    pub name: &'static str,
+    /// Abstract data type in IANA's registry.
+    pub data_type: DataType,
+    /// What it says.
+    pub item: Item,
+    /// The protocols that carry it, and its length there.
+    pub length: Length,
+    /// The protocols where it is a scope.
+    scope: Scope,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    None,
+    /// In IPFIX; in v9, where it is there, it is a plain field.
+    Ipfix,
+    /// In v9, by its own scope field types.
+    V9,
+}
+
+impl OptionsField {
+    /// Whether it is a scope field.
+    pub const fn is_scope(&self, protocol: Protocol) -> bool {
+        matches!((self.scope, protocol), (Scope::Ipfix, Protocol::Ipfix) | (Scope::V9, Protocol::V9))
+    }
+
+    /// Whether its number is one of IANA's, and not a v9 scope field type.
+    pub const fn is_element(&self) -> bool {
+        !matches!(self.scope, Scope::V9)
+    }
+}
+
+impl OptionsTemplate {
+    /// The fields in a protocol; none where it has no form for these records.
+    pub fn fields(&self, protocol: Protocol) -> impl Iterator<Item = (&'static OptionsField, u16)> + Clone {
+        self.fields.iter().filter_map(move |field| Some((field, field.length.of(protocol)?)))
+    }
+
+    /// Whether the protocol has these records.
+    pub fn is_in(&self, protocol: Protocol) -> bool {
+        self.fields(protocol).next().is_some()
+    }
+
+    /// Whether they belong to the flows' observation domain; all others are process-wide.
+    pub const fn is_of_flows(&self) -> bool {
+        matches!(self.kind, Kind::FlowKeys)
+    }
+}
+
+/// All options templates.
+#[rustfmt::skip]
+pub const OPTIONS: [OptionsTemplate; 7] = [
+    template(272, Kind::Statistics,
+        "Metering process statistics (RFC 7011 section 4.1): what went to this collector so far.", &[
+        scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
+        v9_scope(Item::Process),
+        row(41, "exportedMessageTotalCount", Unsigned64, Item::ExportedMessages, Length::Both(8)),
+        row(42, "exportedFlowRecordTotalCount", Unsigned64, Item::ExportedFlowRecords, Length::Both(8)),
+        row(40, "exportedOctetTotalCount", Unsigned64, Item::ExportedOctets, Length::Both(8)),
+    ]),
+    template(273, Kind::MeteringReliability,
+        "Metering process reliability (section 4.2): packets that were ignored, and when first and last.", &[
+        scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
+        v9_scope(Item::Process),
+        row(164, "ignoredPacketTotalCount", Unsigned64, Item::IgnoredPackets, Length::Both(8)),
+        row(165, "ignoredOctetTotalCount", Unsigned64, Item::IgnoredOctets, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstIgnored, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::LastIgnored, Length::Both(8)),
+    ]),
+    template(274, Kind::ExportingReliability,
+        "Exporting process reliability (section 4.3): records that were not sent, and when first and last.", &[
+        scope(144, "exportingProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
+        v9_scope(Item::Process),
+        row(166, "notSentFlowTotalCount", Unsigned64, Item::NotSentFlows, Length::Both(8)),
+        row(167, "notSentPacketTotalCount", Unsigned64, Item::NotSentPackets, Length::Both(8)),
+        row(168, "notSentOctetTotalCount", Unsigned64, Item::NotSentOctets, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstNotSent, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::LastNotSent, Length::Both(8)),
+    ]),
+    template(275, Kind::FlowKeys,
+        "Flow keys (section 4.4), in the flows' own observation domain: bit n for field n of the template.", &[
+        scope(145, "templateId", Unsigned16, Item::TemplateId, Length::Ipfix(2)),
+        row(173, "flowKeyIndicator", Unsigned64, Item::FlowKeyIndicator, Length::Ipfix(8)),
+    ]),
+    template(276, Kind::Interface,
+        "Interfaces, again when one changes.", &[
+        v9_scope(Item::Process),
+        scope(10, "ingressInterface", Unsigned32, Item::InterfaceIndex, Length::Both(4)),
+        row(82, "interfaceName", String, Item::InterfaceName, Length::Each(VARIABLE, 16)),
+        row(83, "interfaceDescription", String, Item::InterfaceDescription, Length::Each(VARIABLE, 64)),
+    ]),
+    template(277, Kind::Exporter,
+        "The exporter: its name, when its clock of the system began, and how it speaks to this collector.", &[
+        scope(144, "exportingProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
+        row(300, "observationDomainName", String, Item::ExporterName, Length::Ipfix(VARIABLE)),
+        row(160, "systemInitTimeMilliseconds", DateTimeMilliseconds, Item::SystemInitTime, Length::Ipfix(8)),
+        row(214, "exportProtocolVersion", Unsigned8, Item::ProtocolVersion, Length::Ipfix(1)),
+        row(215, "exportTransportProtocol", Unsigned8, Item::TransportProtocol, Length::Ipfix(1)),
+        row(217, "exporterTransportPort", Unsigned16, Item::ExporterPort, Length::Ipfix(2)),
+    ]),
+    template(278, Kind::Sampler,
+        "The selector of packets: systematic, one of one, which is every packet.", &[
+        v9_scope(Item::Process),
+        scope(302, "selectorId", Unsigned64, Item::SelectorId, Length::Ipfix(4)),
+        row(304, "selectorAlgorithm", Unsigned16, Item::SelectorAlgorithm, Length::Ipfix(2)),
+        row(305, "samplingPacketInterval", Unsigned32, Item::SamplingInterval, Length::Ipfix(4)),
+        row(306, "samplingPacketSpace", Unsigned32, Item::SamplingSpace, Length::Ipfix(4)),
+        row(48, "samplerId", Unsigned8, Item::SelectorId, Length::V9(1)),
+        row(49, "samplerMode", Unsigned8, Item::SelectorAlgorithm, Length::V9(1)),
+        row(50, "samplerRandomInterval", Unsigned32, Item::SamplingInterval, Length::V9(4)),
+    ]),
+];
+
+const fn template(
+    id: u16,
+    kind: Kind,
+    manual: &'static str,
+    fields: &'static [OptionsField],
+) -> OptionsTemplate {
+    OptionsTemplate { id, kind, manual, fields }
+}
+
+const fn row(id: u16, name: &'static str, data_type: DataType, item: Item, length: Length) -> OptionsField {
+    OptionsField { id, name, data_type, item, length, scope: Scope::None }
+}
+
+const fn scope(id: u16, name: &'static str, data_type: DataType, item: Item, length: Length) -> OptionsField {
+    OptionsField { id, name, data_type, item, length, scope: Scope::Ipfix }
+}
+
+const fn v9_scope(item: Item) -> OptionsField {
+    let (name, length) = ("System", Length::V9(4));
+    OptionsField { id: V9_SYSTEM, name, data_type: Unsigned32, item, length, scope: Scope::V9 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry;
+
+    #[test]
+    fn every_row_agrees_with_the_registry() {
+        for field in OPTIONS.iter().flat_map(|template| template.fields).filter(|field| field.is_element()) {
+            let entry = registry::get(field.id).unwrap();
+            assert_eq!((field.name, field.data_type), (entry.name, entry.data_type), "{}", field.id);
+        }
+    }
+
+    #[test]
+    fn scopes_come_first_and_there_is_one() {
+        for protocol in [Protocol::Ipfix, Protocol::V9] {
+            for template in OPTIONS.iter().filter(|template| template.is_in(protocol)) {
+                let scopes: Vec<bool> =
+                    template.fields(protocol).map(|(field, _)| field.is_scope(protocol)).collect();
+                assert!(scopes[0] && !scopes[1..].contains(&true), "{protocol} {:?}", template.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn only_ipfix_has_variable_lengths() {
+        for template in &OPTIONS {
+            assert!(template.fields(Protocol::V9).all(|(_, length)| length < VARIABLE));
+            for (field, length) in template.fields(Protocol::Ipfix) {
+                assert_eq!(length == VARIABLE, field.data_type == String, "{}", field.name);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_apart_from_those_of_flow_records() {
+        let ids: std::collections::BTreeSet<u16> = OPTIONS.iter().map(|template| template.id).collect();
+        assert_eq!(ids.len(), OPTIONS.len());
+        assert!(ids.iter().all(|id| *id >= 272));
+    }
+}

@@ -1,0 +1,231 @@
+//! Options data: what the exporter tells about itself (RFC 7011 section 4, RFC 3954 section 6).
+//!
+//! The caller gives a [`Snapshot`] now and then; a session adds what it exported itself, and writes the
+//! records that [`OPTIONS`](crate::elements::options::OPTIONS) lists.
+
+use crate::elements::options::{Kind, OptionsField, OptionsTemplate, VARIABLE};
+use crate::record::RecordTotal;
+use crate::wire::{Protocol, low_16};
+
+/// What a field of an options record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is named as the element that carries it")]
+pub enum Item {
+    Process,
+    ExportedMessages,
+    ExportedFlowRecords,
+    ExportedOctets,
+    IgnoredPackets,
+    IgnoredOctets,
+    FirstIgnored,
+    LastIgnored,
+    NotSentFlows,
+    NotSentPackets,
+    NotSentOctets,
+    FirstNotSent,
+    LastNotSent,
+    TemplateId,
+    FlowKeyIndicator,
+    InterfaceIndex,
+    InterfaceName,
+    InterfaceDescription,
+    ExporterName,
+    SystemInitTime,
+    ProtocolVersion,
+    TransportProtocol,
+    ExporterPort,
+    SelectorId,
+    SelectorAlgorithm,
+    SamplingInterval,
+    SamplingSpace,
+}
+
+/// What the agent knows about itself at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Number of the metering and the exporting process: the observation domain that they serve.
+    pub process: u32,
+    /// Packets that were not metered; `records` is not used.
+    pub ignored: Reliability,
+    /// Records that were retired and given up.
+    pub not_sent: Reliability,
+    /// Every interface that is metered.
+    pub interfaces: Vec<Interface>,
+    /// Name of this exporter, never empty.
+    pub name: String,
+    /// System start, milliseconds since 1970.
+    pub system_start_ms: u64,
+    /// IANA number of the transport protocol to this collector.
+    pub transport: u8,
+    /// Local port, 0 if there is none yet.
+    pub port: u16,
+}
+
+/// What did not get through, and when the first and the last did not: milliseconds since 1970, 0 for never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reliability {
+    /// Records, packets and octets.
+    pub total: RecordTotal,
+    /// When it was first noticed.
+    pub first_ms: u64,
+    /// When it was noticed last.
+    pub last_ms: u64,
+}
+
+impl Reliability {
+    /// Takes over a newer total, as seen at `wall_ms`.
+    pub fn update(&mut self, total: RecordTotal, wall_ms: u64) {
+        if total != self.total {
+            self.total = total;
+            self.last_ms = wall_ms;
+            if self.first_ms == 0 {
+                self.first_ms = wall_ms;
+            }
+        }
+    }
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// ifIndex.
+    pub index: u32,
+    /// Its name, never empty.
+    pub name: String,
+    /// Its alias, or its name where it has none: never empty.
+    pub description: String,
+}
+
+/// What went to a collector so far: messages, flow records, octets of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Messages.
+    pub messages: u64,
+    /// Flow records.
+    pub records: u64,
+    /// Octets of messages.
+    pub octets: u64,
+}
+
+/// What the fields of one record are taken from.
+pub(crate) struct Source<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) statistics: Statistics,
+    pub(crate) protocol: Protocol,
+    pub(crate) interface: Option<&'a Interface>,
+    /// Template id and its flow key indicator.
+    pub(crate) flow_keys: (u16, u64),
+}
+
+enum Value<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+/// Deterministic one of one: systematic count-based sampling (RFC 5477 section 8.2.1) of every packet.
+const SYSTEMATIC: u64 = 1;
+
+impl Source<'_> {
+    fn value(&self, item: Item) -> Value<'_> {
+        let of = self.snapshot;
+        let text = |of: fn(&Interface) -> &String| Value::Text(self.interface.map_or("", |it| of(it)));
+        Value::Number(match item {
+            Item::Process => of.process.into(),
+            Item::ExportedMessages => self.statistics.messages,
+            Item::ExportedFlowRecords => self.statistics.records,
+            Item::ExportedOctets => self.statistics.octets,
+            Item::IgnoredPackets => of.ignored.total.packets,
+            Item::IgnoredOctets => of.ignored.total.octets,
+            Item::FirstIgnored => of.ignored.first_ms,
+            Item::LastIgnored => of.ignored.last_ms,
+            Item::NotSentFlows => of.not_sent.total.records,
+            Item::NotSentPackets => of.not_sent.total.packets,
+            Item::NotSentOctets => of.not_sent.total.octets,
+            Item::FirstNotSent => of.not_sent.first_ms,
+            Item::LastNotSent => of.not_sent.last_ms,
+            Item::TemplateId => self.flow_keys.0.into(),
+            Item::FlowKeyIndicator => self.flow_keys.1,
+            Item::InterfaceIndex => self.interface.map_or(0, |interface| interface.index.into()),
+            Item::InterfaceName => return text(|interface| &interface.name),
+            Item::InterfaceDescription => return text(|interface| &interface.description),
+            Item::ExporterName => return Value::Text(&of.name),
+            Item::SystemInitTime => of.system_start_ms,
+            Item::ProtocolVersion => self.protocol.version().into(),
+            Item::TransportProtocol => of.transport.into(),
+            Item::ExporterPort => of.port.into(),
+            Item::SelectorId | Item::SamplingInterval => 1,
+            Item::SelectorAlgorithm => SYSTEMATIC,
+            Item::SamplingSpace => 0,
+        })
+    }
+
+    /// Writes one data record of `template`.
+    pub(crate) fn encode(&self, template: &OptionsTemplate, bytes: &mut Vec<u8>) {
+        for (field, length) in template.fields(self.protocol) {
+            match self.value(field.item) {
+                Value::Number(number) => {
+                    let octets = number.to_be_bytes();
+                    bytes.extend_from_slice(&octets[octets.len() - usize::from(length)..]);
+                }
+                Value::Text(text) => encode_text(text, length, bytes),
+            }
+        }
+    }
+}
+
+/// Text of a fixed length is cut between two characters and filled up with zeros; of a variable one it has
+/// its length in front of it (RFC 7011 section 7).
+fn encode_text(text: &str, length: u16, bytes: &mut Vec<u8>) {
+    let most = if length == VARIABLE { usize::from(u8::MAX) - 1 } else { usize::from(length) };
+    let cut = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).last();
+    let text = &text.as_bytes()[..cut.unwrap_or(0)];
+    if length == VARIABLE {
+        // At most 254 octets: the short form always does.
+        bytes.extend(low_16(text.len()).to_be_bytes().last());
+        bytes.extend_from_slice(text);
+    } else {
+        bytes.extend_from_slice(text);
+        bytes.resize(bytes.len() + most - text.len(), 0);
+    }
+}
+
+/// Writes the options template record.
+///
+/// ```text
+///  0                   1                   2                   3
+///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// |         Template ID           |  IPFIX: fields; v9: octets of |
+/// |                               |  the scope specifiers         |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// | IPFIX: scope fields; v9:      |  Field specifiers,            |
+/// | octets of the other specifiers|  scopes first ...             |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// ```
+///
+/// RFC 7011 section 3.4.2.2, RFC 3954 section 6.1.
+pub(crate) fn describe(template: &OptionsTemplate, protocol: Protocol, bytes: &mut Vec<u8>) {
+    let fields = template.fields(protocol);
+    let is_scope = |(field, _): &(&OptionsField, u16)| field.is_scope(protocol);
+    let (all, scopes) = (fields.clone().count(), fields.clone().filter(is_scope).count());
+    bytes.extend(template.id.to_be_bytes());
+    let (first, second) = match protocol {
+        Protocol::Ipfix => (all, scopes),
+        Protocol::V9 => (4 * scopes, 4 * (all - scopes)),
+    };
+    bytes.extend(low_16(first).to_be_bytes());
+    bytes.extend(low_16(second).to_be_bytes());
+    for (field, length) in fields {
+        bytes.extend(field.id.to_be_bytes());
+        bytes.extend(length.to_be_bytes());
+    }
+}
+
+/// How many records of a kind a snapshot makes: one, or one for each interface.
+pub(crate) fn records(kind: Kind, snapshot: &Snapshot) -> usize {
+    match kind {
+        Kind::Interface => snapshot.interfaces.len(),
+        Kind::FlowKeys => 0,
+        _ => 1,
+    }
+}

@@ -1,0 +1,128 @@
+//! Going on in a new transport session: messages of an earlier one, or of a spool (RFC 7011 section 8).
+
+use super::domains::Definition;
+use super::templated::Templated;
+use super::{MS, Message};
+use crate::clock::Now;
+
+impl Templated {
+    pub(super) fn begin(&mut self) {
+        self.domains.forget();
+        self.ready.clear();
+        self.restart();
+    }
+
+    pub(super) fn definitions(&self) -> Vec<Definition> {
+        self.groups.iter().flat_map(|group| group.layout.definitions()).collect()
+    }
+
+    pub(super) fn again(
+        &mut self,
+        mut message: Message,
+        templates: Option<&[Definition]>,
+        now: Now,
+    ) -> Vec<Message> {
+        let made = self.ready.len();
+        let definitions = templates.map_or_else(|| self.definitions(), <[Definition]>::to_vec);
+        self.define(message.domain, definitions, now);
+        if self.ready.len() > made {
+            // Whatever was told now, our own templates are looked at again before our own data.
+            self.groups.iter_mut().for_each(|group| group.resend.restart());
+        }
+        let mut messages: Vec<Message> = self.ready.drain(made..).collect();
+        self.export_secs = self.export_secs.max(now.wall_ms / MS);
+        let header = self.header(message.domain);
+        self.protocol.stamp(&mut message.bytes, &header);
+        self.domains.advance(message.domain, message.counted);
+        self.statistics.messages += 1;
+        self.statistics.records += message.total.records;
+        self.statistics.octets += message.bytes.len() as u64;
+        messages.push(message);
+        messages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Definition, Message, Session, SessionConfig};
+    use crate::clock::Now;
+    use crate::record::{Addresses, EndReason, FlowKey, FlowRecord};
+
+    const NOW: Now = Now { monotonic: 0, wall_ms: 5_000 };
+
+    fn record(port: u16) -> FlowRecord {
+        FlowRecord {
+            key: FlowKey {
+                addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
+                source_port: port,
+                destination_port: 53,
+                protocol: 17,
+                tos: 0,
+                vlan: 0,
+                ingress: 2,
+            },
+            packets: 1,
+            octets: 60,
+            start_ms: 1,
+            end_ms: 2,
+            tcp_flags: 0,
+            ttl_min: 64,
+            ttl_max: 64,
+            length_min: 60,
+            length_max: 60,
+            end_reason: EndReason::IdleTimeout,
+        }
+    }
+
+    fn session() -> Session {
+        Session::new(SessionConfig::reliable(0)).unwrap()
+    }
+
+    fn sent(session: &mut Session, ports: std::ops::Range<u16>) -> Vec<Message> {
+        ports.for_each(|port| session.push(&record(port), NOW));
+        std::iter::from_fn(|| session.poll_message(NOW, true)).collect()
+    }
+
+    /// Sequence and first set id.
+    fn head(message: &Message) -> (u32, u16) {
+        let bytes = &message.bytes;
+        (u32::from_be_bytes(bytes[8..12].try_into().unwrap()), u16::from_be_bytes([bytes[16], bytes[17]]))
+    }
+
+    #[test]
+    fn templates_go_out_once_in_a_session() {
+        let mut session = session();
+        let first = sent(&mut session, 0..3);
+        // Templates, flow keys (four records), data.
+        assert_eq!(first.iter().map(head).collect::<Vec<_>>(), [(0, 2), (0, 3), (4, 256)]);
+        let many = sent(&mut session, 0..10_000);
+        assert!(many.len() > 60 && many.iter().all(|message| head(message).1 == 256));
+    }
+
+    #[test]
+    fn a_new_session_begins_with_sequence_0_and_templates_and_old_messages_take_its_numbers() {
+        let mut session = session();
+        let first = sent(&mut session, 0..3);
+        session.begin();
+        let again = session.again(first[2].clone(), None, NOW);
+        assert_eq!(again.iter().map(head).collect::<Vec<_>>(), [(0, 2), (0, 256)]);
+        assert_eq!(again[1].bytes[16..], first[2].bytes[16..]);
+        let next = sent(&mut session, 3..4);
+        assert_eq!(next.iter().map(head).collect::<Vec<_>>(), [(3, 3), (7, 256)]);
+    }
+
+    #[test]
+    fn foreign_templates_are_withdrawn_before_ours_come_back() {
+        let mut session = session();
+        let ours = sent(&mut session, 0..1);
+        let foreign = vec![Definition { id: 256, is_options: false, octets: vec![1, 0, 0, 1, 0, 8, 0, 4] }];
+        let again = session.again(ours[2].clone(), Some(&foreign), NOW);
+        // The withdrawal of 256, then its new definition, in one message; then the data.
+        assert_eq!(again.len(), 2);
+        assert_eq!(again[0].bytes[16..32], [0, 2, 0, 8, 1, 0, 0, 0, 0, 2, 0, 12, 1, 0, 0, 1]);
+        let back = sent(&mut session, 1..2);
+        assert_eq!(back.len(), 2);
+        assert_eq!(back[0].bytes[16..24], [0, 2, 0, 8, 1, 0, 0, 0]);
+        assert_eq!(head(&back[1]).1, 256);
+    }
+}
