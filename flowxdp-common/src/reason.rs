@@ -59,5 +59,42 @@ pub const COLLECTOR_UNREACHABLE: Reason = Reason {
     sentence: "At the end of a run or a replay the collector was waited for, and took no message.",
 };
 
+/// The protocol of a collector has no way to say the record.
+pub const NOT_REPRESENTABLE: Reason = Reason {
+    name: "not_representable",
+    sentence: "The collector's protocol cannot say the record: IPv6 in NetFlow v5, v7 and v1, or times that its 32 bits of sysUptime do not reach.",
+};
+
+/// A collector does not keep up while others do.
+pub const QUEUE_FULL: Reason = Reason {
+    name: "queue_full",
+    sentence: "The collector did not keep up, its queue in memory was full, and others were not to wait for it.",
+};
+
+/// The oldest part of a spool made room.
+pub const SPOOL_FULL: Reason = Reason {
+    name: "spool_full",
+    sentence: "The collector's spool on disk had reached its limit, and this was its oldest part.",
+};
+
+/// A part of a spool was too old.
+pub const SPOOL_EXPIRED: Reason = Reason {
+    name: "spool_expired",
+    sentence: "The record was in the collector's spool on disk for longer than `--spool-age`.",
+};
+
+/// A part of a spool could not be read back.
+pub const SPOOL_UNREADABLE: Reason = Reason {
+    name: "spool_unreadable",
+    sentence: "The record was in a part of the collector's spool on disk that could not be read back.",
+};
+
 /// Reasons for losing a record on its way to a collector, counted per collector.
-pub const UNDELIVERED: [Reason; 1] = [COLLECTOR_UNREACHABLE];
+pub const UNDELIVERED: [Reason; 6] = [
+    COLLECTOR_UNREACHABLE,
+    NOT_REPRESENTABLE,
+    QUEUE_FULL,
+    SPOOL_FULL,
+    SPOOL_EXPIRED,
+    SPOOL_UNREADABLE,
+];

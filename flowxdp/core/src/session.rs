@@ -225,6 +225,11 @@ impl Session {
         self.form.clear();
     }
 
+    /// A message was handed to the socket: the statistics that options data tell count it from now on.
+    pub fn handed(&mut self, message: &Message) {
+        self.form.handed(message);
+    }
+
     /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
     pub fn recycle(&mut self, message: Message) {
         self.form.recycle(message);

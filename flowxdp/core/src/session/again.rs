@@ -29,14 +29,12 @@ impl Templated {
             // Whatever was told now, our own templates are looked at again before our own data.
             self.groups.iter_mut().for_each(|group| group.resend.restart());
         }
-        let mut messages: Vec<Message> = self.ready.drain(made..).collect();
+        // What was made before has earlier numbers, and goes first.
+        let mut messages: Vec<Message> = self.ready.drain(..).collect();
         self.export_secs = self.export_secs.max(now.wall_ms / MS);
         let header = self.header(message.domain);
         self.protocol.stamp(&mut message.bytes, &header);
         self.domains.advance(message.domain, message.counted);
-        self.statistics.messages += 1;
-        self.statistics.records += message.total.records;
-        self.statistics.octets += message.bytes.len() as u64;
         messages.push(message);
         messages
     }

@@ -140,6 +140,12 @@ impl Templated {
         self.process.restart();
     }
 
+    pub(super) const fn handed(&mut self, message: &Message) {
+        self.statistics.messages += 1;
+        self.statistics.records += message.total.records;
+        self.statistics.octets += message.bytes.len() as u64;
+    }
+
     pub(super) fn recycle(&mut self, message: Message) {
         if self.spare.len() < SPARE_BUFFERS {
             self.spare.push(message.bytes);
@@ -272,9 +278,6 @@ impl Templated {
             Protocol::V9 => 1,
         };
         self.domains.advance(content.domain, counted);
-        self.statistics.messages += 1;
-        self.statistics.records += content.total.records;
-        self.statistics.octets += bytes.len() as u64;
         let templates_only = content.total.records == 0;
         Message { bytes, total: content.total, templates_only, domain: content.domain, counted }
     }
