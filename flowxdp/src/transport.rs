@@ -2,12 +2,18 @@
 //!
 //! Architecture invariant: only this room and the small collector know sockets that carry flow records.
 
+mod broken;
+pub mod readiness;
+pub mod stream;
+pub mod tls;
 pub mod udp;
 
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
 };
+
+pub use broken::Broken;
 
 use crate::collector_url::Host;
 

@@ -1,0 +1,49 @@
+//! Why a connection to a collector ended, in words for the log.
+
+use std::io;
+
+/// Why a connection cannot go on.
+///
+/// Its `Display` is what comes behind "collector URL: " in the log: one clause, without times or ports, so
+/// that the same trouble gives the same words at each try.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(String);
+
+impl Broken {
+    /// A reason in words.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+
+    /// What the system said while there was no connection yet.
+    pub(super) fn unreachable(error: &io::Error) -> Self {
+        Self(match error.kind() {
+            io::ErrorKind::ConnectionRefused => "refuses connections".to_owned(),
+            io::ErrorKind::TimedOut => "does not answer".to_owned(),
+            io::ErrorKind::ConnectionReset => "reset the connection at once".to_owned(),
+            io::ErrorKind::HostUnreachable => "cannot be reached: there is no way to its host".to_owned(),
+            io::ErrorKind::NetworkUnreachable => {
+                "cannot be reached: there is no route to its network".to_owned()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "cannot be reached: a rule of this machine forbids the connection".to_owned()
+            }
+            _ => format!("cannot be reached: {error}"),
+        })
+    }
+
+    /// What the system said of a connection that stood; `during` is empty or says when, like
+    /// " during the handshake".
+    pub(super) fn ended(error: &io::Error, during: &str) -> Self {
+        Self(match error.kind() {
+            io::ErrorKind::ConnectionReset => format!("reset the connection{during}"),
+            io::ErrorKind::BrokenPipe => format!("closed the connection{during}"),
+            io::ErrorKind::TimedOut => format!("stopped answering{during}"),
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                format!("cannot be reached any more{during}")
+            }
+            _ => format!("failed{during}: {error}"),
+        })
+    }
+}
