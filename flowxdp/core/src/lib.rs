@@ -18,6 +18,7 @@
 //! - [`options`]: what the exporter tells about itself.
 //! - [`wire`]: the octets of IPFIX and NetFlow v9.
 //! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
+//! - [`fixed`]: the same for NetFlow v5, v7 and v1, which have no templates.
 //!
 //! ```text
 //! push(record, now) ──► Session ──► poll_message(now, flush) ──► octets of one datagram
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod data_type;
 pub mod elements;
 pub mod facts;
+pub mod fixed;
 pub mod manual;
 pub mod merge;
 pub mod options;

@@ -89,7 +89,7 @@ pub enum SessionError {
         max: usize,
         /// The smallest size that does.
         needed: usize,
-        /// IPFIX or v9.
+        /// The protocol.
         protocol: Protocol,
     },
     /// The length of a message is a field of 16 bits.

@@ -1,0 +1,201 @@
+//! One collector's session in a fixed layout: NetFlow v5, v7 and v1, which have no templates.
+//!
+//! It is driven like a [`Session`](crate::session::Session): [`Fixed::push`] takes a record,
+//! [`Fixed::poll_message`] gives messages, [`Fixed::poll_timeout`] says when to call again.
+//!
+//! # Counters
+//!
+//! They have 32 bits. A record with more becomes several: the same key, times and flags in each, packets
+//! and octets in even shares whose sums are exact.
+//!
+//! # Times
+//!
+//! A record's times are milliseconds since system start in 32 bits, which wrap after 49.7 days. The
+//! header tells the export time twice, by the calendar and as such an uptime, to the millisecond, and a
+//! collector counts back from it: to (uptime − time) modulo 2^32 before the export time.
+//!
+//! - A message's export time is now, but never before that of an earlier message or the end of one of
+//!   its records, and held back where some record that waits started more than 2^32 − 1 ms ago: then it
+//!   is 2^32 − 1 ms after that start. So a record that waits does not lose its place in time.
+//! - A record cannot be told if it starts before system start, or more than 2^32 − 1 ms before what no
+//!   export time can be earlier than: that of the last message, and the latest end of all records that
+//!   wait and this one.
+
+mod fields;
+mod header;
+mod queue;
+mod resume;
+mod version;
+
+use self::fields::Layout;
+pub use self::fields::{Content, FIELDS, Field};
+use self::queue::Queue;
+pub use self::version::Version;
+use crate::clock::{Now, SECOND};
+use crate::record::{Addresses, FlowRecord, RecordTotal};
+use crate::session::{Message, SessionError};
+use crate::wire::low_16;
+
+/// Milliseconds in one second.
+const MS: u64 = 1000;
+
+/// How far back from its header a message can tell times, milliseconds.
+const SPAN: u64 = 0xffff_ffff;
+
+/// Buffers kept for reuse: more than a caller has on the way at once.
+const SPARE_BUFFERS: usize = 64;
+
+/// What a session needs to know before the first record.
+#[derive(Clone, Debug)]
+pub struct FixedConfig {
+    /// The protocol.
+    pub version: Version,
+    /// Observation domain id. v5 says its low 16 bits as engine type (the high octet) and engine id.
+    pub observation_domain: u32,
+    /// The largest message, octets of UDP payload, at most 65,535.
+    pub max_message: usize,
+    /// A part-filled message leaves so many nanoseconds after its oldest record was pushed.
+    pub linger: u64,
+    /// System start, milliseconds since 1970: the zero of SysUptime.
+    pub system_start_ms: u64,
+}
+
+impl FixedConfig {
+    /// The defaults: domain 1, 1,472 octets, linger 1 s.
+    pub const fn new(version: Version, system_start_ms: u64) -> Self {
+        Self { version, observation_domain: 1, max_message: 1472, linger: SECOND, system_start_ms }
+    }
+
+    /// The most records of one message.
+    fn per_message(&self) -> Result<usize, SessionError> {
+        let (version, max) = (self.version, self.max_message);
+        if max > usize::from(u16::MAX) {
+            return Err(SessionError::MessageTooLarge { max });
+        }
+        let needed = version.header() + version.record();
+        if max < needed {
+            return Err(SessionError::MessageTooSmall { max, needed, protocol: version.protocol() });
+        }
+        Ok(((max - version.header()) / version.record()).min(version.most_records()))
+    }
+}
+
+/// Why a record cannot be told in a fixed layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum NotRepresentable {
+    /// There is room for IPv4 addresses only.
+    #[error("it has IPv6 addresses")]
+    Ipv6,
+    /// 32 bits of milliseconds do not reach back so far: see the [module](self).
+    #[error("it starts before system start, or 49.7 days before the export")]
+    Times,
+}
+
+/// The state of one collector's session.
+#[derive(Debug)]
+pub struct Fixed {
+    config: FixedConfig,
+    layout: Layout,
+    per_message: usize,
+    queue: Queue,
+    /// Records in messages polled so far, modulo 2^32.
+    sequence: u32,
+    /// Export time of the last message, milliseconds since 1970.
+    export_ms: u64,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Fixed {
+    /// A session in which nothing was sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`] if `max_message` cannot hold one record, or is above 65,535.
+    pub fn new(config: FixedConfig) -> Result<Self, SessionError> {
+        Ok(Self {
+            layout: Layout::new(config.version),
+            per_message: config.per_message()?,
+            queue: Queue::default(),
+            sequence: 0,
+            // A SysUptime below zero would read as one of 49 days.
+            export_ms: config.system_start_ms,
+            spare: Vec::new(),
+            config,
+        })
+    }
+
+    /// Queues one record. The queue has no bound of its own: see [`Fixed::queued`].
+    ///
+    /// # Errors
+    ///
+    /// The protocol cannot tell this record, which is not queued.
+    pub fn push(&mut self, record: &FlowRecord, now: Now) -> Result<(), NotRepresentable> {
+        if matches!(record.key.addresses, Addresses::V6 { .. }) {
+            return Err(NotRepresentable::Ipv6);
+        }
+        let export_ms = self.export_ms.max(self.queue.latest_ms()).max(record.end_ms);
+        let before = export_ms.saturating_sub(record.start_ms);
+        if record.start_ms < self.config.system_start_ms || before > SPAN {
+            return Err(NotRepresentable::Times);
+        }
+        self.queue.push(record, now.monotonic);
+        Ok(())
+    }
+
+    /// The next message that is ready, if any: queued records fill one, the oldest of them has
+    /// lingered, or `flush` asks for whatever is there. Call it until it gives `None`.
+    pub fn poll_message(&mut self, now: Now, flush: bool) -> Option<Message> {
+        let deadline = self.poll_timeout()?;
+        if !flush && now.monotonic < deadline {
+            return None;
+        }
+        let version = self.config.version;
+        let reach = self.queue.reach(now.wall_ms);
+        let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.config.max_message));
+        bytes.clear();
+        bytes.resize(version.header(), 0);
+        let (mut total, mut earliest_ms, mut latest_ms) = (RecordTotal::default(), u64::MAX, 0);
+        for _ in 0..self.per_message {
+            let next = self.queue.next_if(|start_ms, end_ms| {
+                // One header places them all.
+                earliest_ms = start_ms.min(earliest_ms);
+                end_ms.max(latest_ms).saturating_sub(earliest_ms) <= SPAN
+            });
+            let Some(record) = next else { break };
+            latest_ms = latest_ms.max(record.end_ms);
+            self.layout.encode(&record, self.config.system_start_ms, &mut bytes);
+            total.count(&record);
+        }
+        self.export_ms = self.export_ms.max(latest_ms).max(reach);
+        let count = low_16((bytes.len() - version.header()) / version.record());
+        header::write(version, &mut bytes, count, &self.header());
+        let counted = if version == Version::V1 { 0 } else { count.into() };
+        self.sequence = self.sequence.wrapping_add(counted);
+        let domain = self.config.observation_domain;
+        Some(Message { bytes, total, templates_only: false, domain, counted })
+    }
+
+    /// When [`Fixed::poll_message`] will have a message without a further push: monotonic nanoseconds,
+    /// not in the future if it has one already, `None` while nothing is queued.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let oldest = self.queue.oldest()?;
+        let part =
+            usize::try_from(self.queue.total().records).is_ok_and(|records| records < self.per_message);
+        Some(if part { oldest.saturating_add(self.config.linger) } else { oldest })
+    }
+
+    /// Records that were pushed and not polled, counted as they will be sent.
+    pub const fn queued(&self) -> RecordTotal {
+        self.queue.total()
+    }
+
+    /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
+    pub fn recycle(&mut self, message: Message) {
+        if self.spare.len() < SPARE_BUFFERS {
+            self.spare.push(message.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
