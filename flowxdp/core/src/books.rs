@@ -22,7 +22,7 @@ use crate::record::{RecordTotal, Total};
 pub struct Books {
     /// Packets that reached the program.
     pub seen: Total,
-    /// Handed to the collector that is furthest behind.
+    /// Handed to the collector that is furthest behind or, where each record goes to one, to any.
     pub exported: Total,
     /// Retired, and on the way to that collector.
     pub queued: Total,
@@ -38,6 +38,9 @@ pub struct Books {
     pub collectors: BTreeMap<String, Collector>,
     /// The two readings of "seen".
     pub bracket: Bracket,
+    /// Each record went to one collector, not to all: the terms at the top are sums.
+    #[serde(skip)]
+    pub divided: bool,
 }
 
 /// The readings of "seen" before and after the rest of a snapshot.
@@ -75,16 +78,25 @@ pub struct Collector {
     pub perhaps_twice: RecordTotal,
     /// Given up, by reason.
     pub lost_by_reason: BTreeMap<String, RecordTotal>,
+    /// Found in the spool that an earlier run left: seen then, and in no term of this run's equation.
+    pub inherited: RecordTotal,
+    /// Of those, handed to the kernel.
+    pub inherited_exported: RecordTotal,
+    /// Of those, given up.
+    pub inherited_lost: RecordTotal,
 }
 
 impl Books {
     /// Closes the snapshot: takes the terms of the collector that is furthest behind, and "seen" from the bracket.
     pub fn close(&mut self, bracket: Bracket) {
         self.bracket = bracket;
-        if let Some(slowest) = self.collectors.values().min_by_key(|collector| collector.exported.packets) {
-            self.exported = slowest.exported.total();
-            self.queued = slowest.queued.total();
-            for (reason, lost) in &slowest.lost_by_reason {
+        let slowest = self.collectors.values().min_by_key(|collector| collector.exported.packets);
+        let counted: Vec<&Collector> =
+            if self.divided { self.collectors.values().collect() } else { slowest.into_iter().collect() };
+        for collector in counted {
+            self.exported += collector.exported.total();
+            self.queued += collector.queued.total();
+            for (reason, lost) in &collector.lost_by_reason {
                 *self.lost.entry(reason.clone()).or_default() += lost.total();
             }
         }

@@ -101,7 +101,7 @@ pub enum SessionError {
 }
 
 /// One message, to be sent as one datagram.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The octets.
     pub bytes: Vec<u8>,
@@ -206,9 +206,15 @@ impl Session {
         self.form.again(message, templates, now)
     }
 
-    /// All templates of flow records, as a message that a file can begin with (RFC 5655 section 8).
-    pub fn templates(&self) -> Vec<Definition> {
-        self.form.definitions()
+    /// Over TCP and TLS: as [`Session::poll_message`], for a file: flow records alone, and without a part in
+    /// the sequence, which [`Session::again`] gives it later.
+    pub fn poll_stored(&mut self, now: Now, flush: bool) -> Option<Message> {
+        self.form.poll_stored(now, flush)
+    }
+
+    /// The octets of a message with all templates of flow records, for a file to begin with.
+    pub fn file_head(&mut self, now: Now) -> Vec<u8> {
+        self.form.file_head(now)
     }
 
     /// From now on messages have at most `max` octets.

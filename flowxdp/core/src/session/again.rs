@@ -1,7 +1,7 @@
 //! Going on in a new transport session: messages of an earlier one, or of a spool (RFC 7011 section 8).
 
 use super::domains::Definition;
-use super::templated::Templated;
+use super::templated::{Content, Templated};
 use super::{MS, Message};
 use crate::clock::Now;
 
@@ -12,7 +12,26 @@ impl Templated {
         self.restart();
     }
 
-    pub(super) fn definitions(&self) -> Vec<Definition> {
+    pub(super) fn poll_stored(&mut self, now: Now, flush: bool) -> Option<Message> {
+        let (deadline, group) = self.next()?;
+        if !flush && now.monotonic < deadline {
+            return None;
+        }
+        let message = self.data_message(group, now, false);
+        self.domains.roll_back(message.domain, message.counted);
+        Some(message)
+    }
+
+    pub(super) fn file_head(&mut self, now: Now) -> Vec<u8> {
+        let mut writer = self.writer();
+        for group in 0..self.groups.len() {
+            self.write_templates(group, &mut writer);
+        }
+        let content = Content { domain: self.config.observation_domain, ..Content::default() };
+        self.finish(writer, now, content).bytes
+    }
+
+    fn definitions(&self) -> Vec<Definition> {
         self.groups.iter().flat_map(|group| group.layout.definitions()).collect()
     }
 

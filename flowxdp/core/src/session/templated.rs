@@ -111,7 +111,7 @@ impl Templated {
     }
 
     /// The group that has the next message, and when.
-    fn next(&self) -> Option<(u64, usize)> {
+    pub(super) fn next(&self) -> Option<(u64, usize)> {
         let deadlines = self.groups.iter().enumerate();
         deadlines.filter_map(|(group, it)| Some((it.deadline(self.config.linger)?, group))).min()
     }
@@ -220,7 +220,7 @@ impl Templated {
         rest
     }
 
-    fn data_message(&mut self, group: usize, now: Now, templates: bool) -> Message {
+    pub(super) fn data_message(&mut self, group: usize, now: Now, templates: bool) -> Message {
         let mut writer = self.writer();
         if templates {
             self.write_templates(group, &mut writer);
@@ -256,7 +256,7 @@ impl Templated {
         Writer::new(self.protocol, buffer)
     }
 
-    fn write_templates(&self, group: usize, writer: &mut Writer) {
+    pub(super) fn write_templates(&self, group: usize, writer: &mut Writer) {
         writer.set(self.protocol.template_set(), |set| {
             for template in self.groups[group].layout.templates() {
                 template.describe(set.next());
