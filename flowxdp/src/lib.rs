@@ -5,7 +5,7 @@
 //! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
 //! - [`meter`]: slots that are due retire and become flow records; the rules are [`flowxdp_core::retire`]'s.
 //! - [`exporter`]: one collector's session turns records into messages and paces them.
-//! - [`transport`]: messages leave.
+//! - [`transport`]: messages leave; [`spool`]: or wait on disk.
 //! - [`capture`]: packets of a file, for the same way.
 //! - [`command`]: one file a command; [`report`] shows books to people.
 //!
@@ -20,5 +20,6 @@ pub mod exporter;
 pub mod kernel;
 pub mod meter;
 pub mod report;
+pub mod spool;
 pub mod transport;
 pub mod units;

@@ -19,6 +19,7 @@
 //! - [`wire`]: the octets of IPFIX and NetFlow v9.
 //! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
 //! - [`fixed`]: the same for NetFlow v5, v7 and v1, which have no templates.
+//! - [`spool`]: messages that wait in a file, read back.
 //!
 //! ```text
 //! push(record, now) ──► Session ──► poll_message(now, flush) ──► octets of one datagram
@@ -44,5 +45,6 @@ pub mod registry;
 pub mod retire;
 pub mod session;
 pub mod slots;
+pub mod spool;
 pub mod template;
 pub mod wire;
