@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use flowxdp_core::session::Protocol;
+use flowxdp_core::protocol::Protocol;
 
 pub use authority::Host;
 pub use listen::ListenUrl;
@@ -91,10 +91,7 @@ impl CollectorUrl {
 
     /// The port: the one typed, or the usual one of the protocol in effect.
     pub fn port(&self, default_protocol: Protocol) -> u16 {
-        self.port.unwrap_or_else(|| match self.protocol(default_protocol) {
-            Protocol::Ipfix => 4739,
-            Protocol::V9 => 2055,
-        })
+        self.port.unwrap_or_else(|| self.protocol(default_protocol).port())
     }
 
     /// The protocol: the one typed here, or the given one.

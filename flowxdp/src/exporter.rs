@@ -18,9 +18,9 @@ use flowxdp_core::{
     books::Collector,
     clock::{MILLISECOND, Now},
     pace::Pace,
+    protocol::Protocol,
     record::{FlowRecord, RecordTotal},
     session::{Message, Session, SessionConfig, SessionError},
-    wire::Protocol,
 };
 
 use crate::{
@@ -89,6 +89,8 @@ impl Exporter {
     /// The message size that the URL asks for is too small or too large.
     pub fn new(url: CollectorUrl, settings: Settings, real: u64) -> anyhow::Result<Self> {
         let protocol = url.protocol(settings.protocol);
+        let built = matches!(protocol, Protocol::Ipfix | Protocol::V9);
+        anyhow::ensure!(built, "collector {url}: {protocol} is not built yet");
         let session = session(&url, &settings).with_context(|| format!("collector {url}"))?;
         Ok(Self {
             port: url.port(protocol),
@@ -140,8 +142,8 @@ impl Exporter {
             exported: self.exported,
             queued: self.queued(),
             lost,
-            perhaps_twice: RecordTotal::default(),
             lost_by_reason: self.lost.clone(),
+            ..Collector::default()
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use flowxdp_core::{retire::Timeouts, wire};
+use flowxdp_core::{protocol, retire::Timeouts};
 
 use crate::{
     collector_url::CollectorUrl,
@@ -44,7 +44,7 @@ pub enum Protocol {
     V9,
 }
 
-impl From<Protocol> for wire::Protocol {
+impl From<Protocol> for protocol::Protocol {
     fn from(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Ipfix => Self::Ipfix,
