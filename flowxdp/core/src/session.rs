@@ -20,8 +20,12 @@ mod resume;
 mod templated;
 
 pub use self::domains::Definition;
+use std::collections::VecDeque;
+
 use self::templated::Templated;
 use crate::clock::{Now, SECOND};
+pub use crate::fixed::NotRepresentable;
+use crate::fixed::{Fixed, FixedConfig, Version};
 use crate::options::Snapshot;
 pub use crate::protocol::Protocol;
 use crate::record::{FlowRecord, RecordTotal};
@@ -121,7 +125,24 @@ const MS: u64 = 1000;
 /// One collector's session.
 #[derive(Debug)]
 pub struct Session {
-    form: Templated,
+    form: Form,
+}
+
+/// How the collector's protocol describes records.
+#[derive(Debug)]
+enum Form {
+    Templated(Box<Templated>),
+    Fixed(Box<Fixed>),
+}
+
+/// Calls a method that both forms have.
+macro_rules! either {
+    ($session:expr, $form:ident => $call:expr) => {
+        match &mut $session.form {
+            Form::Templated($form) => $call,
+            Form::Fixed($form) => $call,
+        }
+    };
 }
 
 impl Session {
@@ -131,16 +152,27 @@ impl Session {
     ///
     /// [`SessionError`] if `max_message` cannot hold the templates or one record, or is above 65,535.
     pub fn new(config: SessionConfig) -> Result<Self, SessionError> {
-        let protocol = match config.protocol {
-            Protocol::V9 => wire::Protocol::V9,
-            _ => wire::Protocol::Ipfix,
+        let form = match config.protocol {
+            Protocol::Ipfix => templated(wire::Protocol::Ipfix, config)?,
+            Protocol::V9 => templated(wire::Protocol::V9, config)?,
+            Protocol::V7 => fixed(Version::V7, &config)?,
+            Protocol::V5 => fixed(Version::V5, &config)?,
+            Protocol::V1 => fixed(Version::V1, &config)?,
         };
-        Ok(Self { form: Templated::new(protocol, config)? })
+        Ok(Self { form })
     }
 
     /// Queues one record. The queue has no bound of its own: see [`Session::queued`].
-    pub fn push(&mut self, record: &FlowRecord, now: Now) {
-        self.form.push(record, now);
+    ///
+    /// # Errors
+    ///
+    /// The protocol has no way to say it: it is not queued.
+    pub fn push(&mut self, record: &FlowRecord, now: Now) -> Result<(), NotRepresentable> {
+        match &mut self.form {
+            Form::Templated(form) => form.push(record, now),
+            Form::Fixed(form) => form.push(record, now)?,
+        }
+        Ok(())
     }
 
     /// The next message that is ready, if any: queued records fill one, the oldest of them has
@@ -148,35 +180,46 @@ impl Session {
     ///
     /// Call it until it gives `None`: templates may come first as a message of their own.
     pub fn poll_message(&mut self, now: Now, flush: bool) -> Option<Message> {
-        self.form.poll_message(now, flush)
+        either!(self, form => form.poll_message(now, flush))
     }
 
     /// When [`Session::poll_message`] will have a message without a further push: monotonic
     /// nanoseconds, not in the future if it has one already, `None` while nothing is queued.
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.form.poll_timeout()
+        match &self.form {
+            Form::Templated(form) => form.poll_timeout(),
+            Form::Fixed(form) => form.poll_timeout(),
+        }
     }
 
     /// Records that were pushed and not polled.
     pub fn queued(&self) -> RecordTotal {
-        self.form.queued()
+        match &self.form {
+            Form::Templated(form) => form.queued(),
+            Form::Fixed(form) => form.queued(),
+        }
     }
 
     /// Takes everything out that was pushed and not polled.
     pub fn drain(&mut self) -> Vec<FlowRecord> {
-        self.form.drain()
+        either!(self, form => form.drain())
     }
 
     /// Offers options data of the whole process: they are sent if none were in this session, if the last
-    /// are older than the interval, if an interface changed, or if `force` says so.
+    /// are older than the interval, if an interface changed, or if `force` says so. Protocols without
+    /// templates have none.
     pub fn offer(&mut self, snapshot: &Snapshot, now: Now, force: bool) {
-        self.form.offer(snapshot, now, force);
+        if let Form::Templated(form) = &mut self.form {
+            form.offer(snapshot, now, force);
+        }
     }
 
     /// Over UDP: starts anew towards the collector, after it was away or its address changed. Templates
     /// go out again before any more data. The sequence goes on, and the queue stays.
     pub fn restart(&mut self) {
-        self.form.restart();
+        if let Form::Templated(form) = &mut self.form {
+            form.restart();
+        }
     }
 
     /// Over UDP: takes messages that were polled, in order, and that nobody received, and gives what to
@@ -184,18 +227,16 @@ impl Session {
     ///
     /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
     /// Without data in `unsent` it gives nothing: templates come with the next data.
-    pub fn resume(
-        &mut self,
-        unsent: std::collections::VecDeque<Message>,
-        now: Now,
-    ) -> std::collections::VecDeque<Message> {
-        self.form.resume(unsent, now)
+    pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
+        either!(self, form => form.resume(unsent, now))
     }
 
     /// Over TCP and TLS: a new transport session has begun, with sequences from 0 and without templates
     /// (RFC 7011 sections 3.1 and 8).
     pub fn begin(&mut self) {
-        self.form.begin();
+        if let Form::Templated(form) = &mut self.form {
+            form.begin();
+        }
     }
 
     /// Over TCP and TLS: what to send for a message of an earlier session or of a spool: the templates
@@ -203,18 +244,27 @@ impl Session {
     ///
     /// `templates` are those that the message was written with, where they may not be ours.
     pub fn again(&mut self, message: Message, templates: Option<&[Definition]>, now: Now) -> Vec<Message> {
-        self.form.again(message, templates, now)
+        match &mut self.form {
+            Form::Templated(form) => form.again(message, templates, now),
+            Form::Fixed(_) => vec![message],
+        }
     }
 
     /// Over TCP and TLS: as [`Session::poll_message`], for a file: flow records alone, and without a part in
     /// the sequence, which [`Session::again`] gives it later.
     pub fn poll_stored(&mut self, now: Now, flush: bool) -> Option<Message> {
-        self.form.poll_stored(now, flush)
+        match &mut self.form {
+            Form::Templated(form) => form.poll_stored(now, flush),
+            Form::Fixed(_) => None,
+        }
     }
 
-    /// The octets of a message with all templates of flow records, for a file to begin with.
-    pub fn file_head(&mut self, now: Now) -> Vec<u8> {
-        self.form.file_head(now)
+    /// All templates of flow records, for a file to begin with (RFC 5655 section 8).
+    pub fn templates(&self) -> Vec<Definition> {
+        match &self.form {
+            Form::Templated(form) => form.definitions(),
+            Form::Fixed(_) => Vec::new(),
+        }
     }
 
     /// From now on messages have at most `max` octets.
@@ -223,23 +273,39 @@ impl Session {
     ///
     /// As for [`Session::new`]; nothing changes then.
     pub fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
-        self.form.set_max_message(max)
+        either!(self, form => form.set_max_message(max))
     }
 
     /// Throws away what is queued.
     pub fn clear(&mut self) {
-        self.form.clear();
+        either!(self, form => form.clear());
     }
 
     /// A message was handed to the socket: the statistics that options data tell count it from now on.
     pub fn handed(&mut self, message: &Message) {
-        self.form.handed(message);
+        if let Form::Templated(form) = &mut self.form {
+            form.handed(message);
+        }
     }
 
     /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
     pub fn recycle(&mut self, message: Message) {
-        self.form.recycle(message);
+        either!(self, form => form.recycle(message));
     }
+}
+
+fn templated(protocol: wire::Protocol, config: SessionConfig) -> Result<Form, SessionError> {
+    Ok(Form::Templated(Box::new(Templated::new(protocol, config)?)))
+}
+
+fn fixed(version: Version, config: &SessionConfig) -> Result<Form, SessionError> {
+    let config = FixedConfig {
+        observation_domain: config.observation_domain,
+        max_message: config.max_message,
+        linger: config.linger,
+        ..FixedConfig::new(version, config.system_start_ms)
+    };
+    Ok(Form::Fixed(Box::new(Fixed::new(config)?)))
 }
 
 /// Sequence numbers and export times wrap at 2^32 (RFC 7011 section 3.1; that of time is in 2106).
@@ -278,11 +344,12 @@ mod tests {
     /// Sequence numbers of the messages that two times two records make, from `first` on.
     fn sequences(protocol: Protocol, first: u32, place: usize) -> Vec<u32> {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
-        session.form.set_sequence(1, first);
+        let Form::Templated(form) = &mut session.form else { unreachable!() };
+        form.set_sequence(1, first);
         let mut sequences = Vec::new();
         for _ in 0..2 {
-            session.push(&RECORD, Now::default());
-            session.push(&RECORD, Now::default());
+            session.push(&RECORD, Now::default()).unwrap();
+            session.push(&RECORD, Now::default()).unwrap();
             while let Some(message) = session.poll_message(Now::default(), true) {
                 let octets = message.bytes[place..place + 4].try_into().unwrap();
                 sequences.push(u32::from_be_bytes(octets));

@@ -1,7 +1,7 @@
 //! Going on in a new transport session: messages of an earlier one, or of a spool (RFC 7011 section 8).
 
 use super::domains::Definition;
-use super::templated::{Content, Templated};
+use super::templated::Templated;
 use super::{MS, Message};
 use crate::clock::Now;
 
@@ -22,16 +22,7 @@ impl Templated {
         Some(message)
     }
 
-    pub(super) fn file_head(&mut self, now: Now) -> Vec<u8> {
-        let mut writer = self.writer();
-        for group in 0..self.groups.len() {
-            self.write_templates(group, &mut writer);
-        }
-        let content = Content { domain: self.config.observation_domain, ..Content::default() };
-        self.finish(writer, now, content).bytes
-    }
-
-    fn definitions(&self) -> Vec<Definition> {
+    pub(super) fn definitions(&self) -> Vec<Definition> {
         self.groups.iter().flat_map(|group| group.layout.definitions()).collect()
     }
 
@@ -96,7 +87,7 @@ mod tests {
     }
 
     fn sent(session: &mut Session, ports: std::ops::Range<u16>) -> Vec<Message> {
-        ports.for_each(|port| session.push(&record(port), NOW));
+        ports.for_each(|port| session.push(&record(port), NOW).unwrap());
         std::iter::from_fn(|| session.poll_message(NOW, true)).collect()
     }
 

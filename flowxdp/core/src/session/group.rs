@@ -144,8 +144,8 @@ mod tests {
     fn times_of_day_have_templates_of_their_own_before_their_data() {
         let mut session = Session::new(SessionConfig::new(Protocol::V9, START)).unwrap();
         let now = Now { monotonic: 0, wall_ms: START + 3 * WRAP };
-        session.push(&record(START + 3 * WRAP, START + 3 * WRAP), now);
-        session.push(&record(START + 1, START + 2), now);
+        session.push(&record(START + 3 * WRAP, START + 3 * WRAP), now).unwrap();
+        session.push(&record(START + 1, START + 2), now).unwrap();
         assert_eq!(session.queued().records, 2);
         let messages: Vec<_> = std::iter::from_fn(|| session.poll_message(now, true)).collect();
         assert_eq!(session.queued().records, 0);

@@ -88,7 +88,7 @@ mod tests {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
         let now = Now { monotonic: 0, wall_ms: 1_000_000 };
         for port in 0..100 {
-            session.push(&record(port), now);
+            session.push(&record(port), now).unwrap();
         }
         let refused = poll_all(&mut session, now);
         assert!(refused.len() > 3 && refused[0].templates_only);
@@ -96,7 +96,7 @@ mod tests {
         let mut sent = session.resume(refused.clone(), later);
         assert!(sent[0].templates_only);
         assert_eq!(sent.len(), refused.len());
-        session.push(&record(100), later);
+        session.push(&record(100), later).unwrap();
         sent.extend(poll_all(&mut session, later));
         let times: Vec<u32> = sent.iter().map(|message| word(message, export_time)).collect();
         assert!(times.iter().all(|time| *time == 1005), "{times:?}");
@@ -118,7 +118,7 @@ mod tests {
     fn refused_templates_alone_come_again_with_the_next_data() {
         let mut session = Session::new(SessionConfig::new(Protocol::V9, 0)).unwrap();
         let now = Now { monotonic: 0, wall_ms: 1_000_000 };
-        session.push(&record(1), now);
+        session.push(&record(1), now).unwrap();
         let templates = session.poll_message(now, true).unwrap();
         assert!(session.resume(VecDeque::from([templates]), now).is_empty());
         let sent = poll_all(&mut session, now);

@@ -50,10 +50,10 @@ fn messages(protocol: Protocol) -> Vec<Vec<u8>> {
     config.template_messages = 2;
     let mut session = flowxdp_core::session::Session::new(config).unwrap();
     for record in [ipv4(6, 443), ipv6(17, 53), ipv4(1, 8 << 8), ipv6(58, 128 << 8 | 1), ipv4(132, 36412)] {
-        session.push(&record, at(0));
+        session.push(&record, at(0)).unwrap();
     }
     let mut messages = drain(&mut session, at(1250), true);
-    session.push(&ipv4(47, 0), at(1251));
+    session.push(&ipv4(47, 0), at(1251)).unwrap();
     messages.extend(drain(&mut session, at(2251), false));
     assert_eq!(messages.len(), 3);
     messages.into_iter().map(|message| message.bytes).collect()
@@ -76,8 +76,8 @@ fn a_recycled_buffer_gives_the_same_octets() {
         let mut all = [Vec::new(), Vec::new()];
         for round in 0..50 {
             for (reuse, session) in sessions.iter_mut().enumerate() {
-                session.push(&ipv4(6, round), at(u64::from(round)));
-                session.push(&ipv6(6, round), at(u64::from(round)));
+                session.push(&ipv4(6, round), at(u64::from(round))).unwrap();
+                session.push(&ipv6(6, round), at(u64::from(round))).unwrap();
                 for message in drain(session, at(u64::from(round)), round % 3 == 0) {
                     all[reuse].push(message.bytes.clone());
                     if reuse == 1 {

@@ -77,7 +77,7 @@ fn as_the_crate_says(mut data: DataRecord) -> DataRecord {
 
 fn both_read_the_same(protocol: Protocol, records: &[FlowRecord]) {
     let mut session = Session::new(SessionConfig::new(protocol, SYSTEM_START)).unwrap();
-    records.iter().for_each(|record| session.push(record, at(0)));
+    records.iter().for_each(|record| session.push(record, at(0)).unwrap());
     let (mut parser, mut collector) = (NetflowParser::default(), Collector::default());
     for message in drain(&mut session, at(0), true) {
         let read = collector.read(&message.bytes);

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use flowxdp_core::clock::Now;
 use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
-use flowxdp_core::wire;
 use flowxdp_core::template::{Kind, Template};
+use flowxdp_core::wire;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -127,7 +127,7 @@ impl Pair {
         match step {
             Step::Push(records) => {
                 for record in records {
-                    self.session.push(&record, self.now);
+                    self.session.push(&record, self.now).unwrap();
                     self.pushed.push(record);
                 }
                 self.poll(false);
@@ -220,7 +220,7 @@ proptest! {
         let now = Now { monotonic: 0, wall_ms: T0 };
         let mut sizes = Vec::new();
         for record in &records {
-            session.push(record, now);
+            session.push(record, now).unwrap();
             while let Some(message) = session.poll_message(now, false) {
                 if !message.templates_only {
                     sizes.push(message.bytes.len());

@@ -18,7 +18,7 @@ fn shape(messages: &[Message]) -> Vec<(usize, usize)> {
 fn messages(session: &mut Session, from: u64, count: u64) -> Vec<Message> {
     let mut messages = Vec::new();
     for second in from..from + count {
-        session.push(&ipv4(6, 443), at(1000 * second));
+        session.push(&ipv4(6, 443), at(1000 * second)).unwrap();
         messages.extend(drain(session, at(1000 * second), true));
     }
     messages
@@ -38,7 +38,7 @@ fn nothing_leaves_while_there_is_no_record() {
 fn templates_come_alone_before_the_first_record() {
     for protocol in BOTH {
         let mut session = session(protocol);
-        session.push(&ipv4(6, 443), at(0));
+        session.push(&ipv4(6, 443), at(0)).unwrap();
         let first = session.poll_message(at(0), true).unwrap();
         assert!(first.templates_only);
         assert_eq!(first.total, RecordTotal::default());
@@ -53,8 +53,8 @@ fn templates_come_alone_before_the_first_record() {
 fn a_part_filled_message_leaves_when_its_oldest_record_has_lingered() {
     for protocol in BOTH {
         let mut session = session(protocol);
-        session.push(&ipv4(6, 443), at(0));
-        session.push(&ipv6(6, 443), at(700));
+        session.push(&ipv4(6, 443), at(0)).unwrap();
+        session.push(&ipv6(6, 443), at(700)).unwrap();
         assert_eq!(session.poll_timeout(), Some(at(1000).monotonic));
         assert_eq!(session.poll_message(at(999), false), None);
         assert_eq!(shape(&drain(&mut session, at(1000), false)), [(4, 0), (0, 2)]);
@@ -68,7 +68,7 @@ fn a_full_message_leaves_at_once_and_is_filled() {
     for (protocol, record) in [(Protocol::Ipfix, 61), (Protocol::V9, 52)] {
         let mut session = session(protocol);
         for port in 0..100 {
-            session.push(&ipv4(6, port), at(0));
+            session.push(&ipv4(6, port), at(0)).unwrap();
             assert_eq!(session.queued().records, u64::from(port) + 1);
         }
         assert!(session.poll_timeout().unwrap() <= at(0).monotonic);
@@ -88,7 +88,7 @@ fn records_go_oldest_first_one_set_for_each_kind() {
         let mut session = session(protocol);
         for port in 0..60 {
             let record = if port % 3 == 0 { ipv6(6, port) } else { ipv4(6, port) };
-            session.push(&record, at(0));
+            session.push(&record, at(0)).unwrap();
         }
         let mut collector = Collector::default();
         let mut ports = Vec::new();
@@ -143,7 +143,7 @@ fn a_restart_sends_them_alone_and_goes_on_counting() {
     for protocol in BOTH {
         let mut session = session(protocol);
         let mut sent = messages(&mut session, 0, 3);
-        session.push(&ipv4(6, 1), at(3000));
+        session.push(&ipv4(6, 1), at(3000)).unwrap();
         session.restart();
         sent.extend(messages(&mut session, 4, 1));
         // The collector of `shape` has judged the sequence.
@@ -185,7 +185,7 @@ fn a_message_of_the_largest_size_is_written() {
         let config = SessionConfig { max_message: 65_535, ..SessionConfig::new(protocol, SYSTEM_START) };
         let mut session = Session::new(config).unwrap();
         for port in 0..2000 {
-            session.push(&ipv4(6, port), at(0));
+            session.push(&ipv4(6, port), at(0)).unwrap();
         }
         let sent = drain(&mut session, at(0), true);
         assert!(sent[1].bytes.len() > 65_000);
@@ -200,7 +200,7 @@ fn export_time_is_whole_seconds_and_never_goes_back() {
     let mut times = Vec::new();
     for (step, wall_ms) in [5_999, 6_000, 1_000, 7_001].into_iter().enumerate() {
         let now = Now { monotonic: SECOND + step as u64 * MILLISECOND, wall_ms };
-        session.push(&ipv4(6, 1), now);
+        session.push(&ipv4(6, 1), now).unwrap();
         for message in drain(&mut session, now, true) {
             times.push(collector.read(&message.bytes).export_secs);
         }

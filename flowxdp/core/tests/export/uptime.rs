@@ -16,7 +16,7 @@ fn through(start: u64, end: u64, now: u64) -> (u64, u64, FlowRecord) {
     let mut record = ipv4(6, 443);
     (record.start_ms, record.end_ms) = (SYSTEM_START + start, SYSTEM_START + end);
     let now = Now { monotonic: now * 1_000_000, wall_ms: SYSTEM_START + now };
-    session.push(&record, now);
+    session.push(&record, now).unwrap();
     let mut collector = Collector::default();
     let messages = drain(&mut session, now, true);
     let read = messages.iter().map(|message| collector.read(&message.bytes)).last().unwrap();
@@ -58,7 +58,7 @@ fn uptime_is_not_negative_in_the_first_second() {
     let system_start_ms = SYSTEM_START + 400;
     let mut session = Session::new(SessionConfig::new(Protocol::V9, system_start_ms)).unwrap();
     let now = Now { monotonic: 0, wall_ms: system_start_ms + 200 };
-    session.push(&ipv4(6, 1), now);
+    session.push(&ipv4(6, 1), now).unwrap();
     let message = session.poll_message(now, true).unwrap();
     assert_eq!(Collector::default().read(&message.bytes).uptime, 600);
 }
