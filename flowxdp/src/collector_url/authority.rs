@@ -5,8 +5,53 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::UrlError;
 
-/// Schemes by name, and whether they can be used.
-const SCHEMES: [(&str, bool); 3] = [("udp", true), ("tcp", false), ("tls", false)];
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// `udp://`: a datagram each.
+    Udp,
+    /// `tcp://`: one stream.
+    Tcp,
+    /// `tls://`: one stream, encrypted, both ends known.
+    Tls,
+}
+
+impl Scheme {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+
+    /// What stands before the `://`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// Largest message, octets: what one UDP datagram over IPv4 can carry, or IPFIX's field of 16 bits say.
+    pub const fn largest_message(self) -> u16 {
+        match self {
+            Self::Udp => 65_507,
+            Self::Tcp | Self::Tls => u16::MAX,
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name))
+    }
+
+    /// All of them, for people.
+    pub(super) fn known() -> String {
+        Self::ALL.map(|scheme| format!("{scheme}://")).join(", ")
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// A host: a name to resolve, or an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +93,7 @@ impl fmt::Display for Host {
 
 /// A URL taken apart as far as collectors and listeners agree.
 pub(crate) struct Parts<'a> {
+    pub(crate) scheme: Scheme,
     pub(crate) host: Host,
     pub(crate) port: Option<u16>,
     /// What stands behind the `?`.
@@ -57,12 +103,7 @@ pub(crate) struct Parts<'a> {
 /// Takes `SCHEME://HOST[:PORT][?QUERY]` apart.
 pub(crate) fn split(text: &str) -> Result<Parts<'_>, UrlError> {
     let (scheme, rest) = text.split_once("://").ok_or_else(|| UrlError::NoScheme(text.to_owned()))?;
-    let lower = scheme.to_ascii_lowercase();
-    match SCHEMES.iter().find(|(name, _)| *name == lower) {
-        Some((_, true)) => {}
-        Some((name, false)) => return Err(UrlError::SchemeNotBuilt(name)),
-        None => return Err(UrlError::UnknownScheme(scheme.to_owned(), known_schemes())),
-    }
+    let scheme = Scheme::named(scheme).ok_or_else(|| UrlError::UnknownScheme(scheme.to_owned()))?;
     if rest.contains('#') {
         return Err(UrlError::Fragment);
     }
@@ -77,11 +118,7 @@ pub(crate) fn split(text: &str) -> Result<Parts<'_>, UrlError> {
         return Err(UrlError::UserInfo);
     }
     let (host, port) = host_and_port(before)?;
-    Ok(Parts { host, port, query })
-}
-
-fn known_schemes() -> String {
-    SCHEMES.map(|(name, _)| format!("{name}://")).join(", ")
+    Ok(Parts { scheme, host, port, query })
 }
 
 fn host_and_port(text: &str) -> Result<(Host, Option<u16>), UrlError> {

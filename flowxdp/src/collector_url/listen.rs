@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::UrlError;
-use super::authority::{self, Host};
+use super::authority::{self, Host, Scheme};
 
 /// The port where none is typed: IPFIX over UDP.
 const DEFAULT_PORT: u16 = 4739;
@@ -34,6 +34,9 @@ impl FromStr for ListenUrl {
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let parts = authority::split(text)?;
+        if parts.scheme != Scheme::Udp {
+            return Err(UrlError::Listen);
+        }
         if parts.query.is_some() {
             return Err(UrlError::NoParameters);
         }

@@ -66,8 +66,6 @@ fn refusals_name_the_thing_and_the_remedy() {
         "",
         "192.0.2.1:4739",
         "http://192.0.2.1",
-        "tcp://192.0.2.1",
-        "tls://192.0.2.1",
         "udp://",
         "udp://:4739",
         "udp://192.0.2.256",
@@ -93,10 +91,22 @@ fn refusals_name_the_thing_and_the_remedy() {
         "udp://h?mtu",
         "udp://h?mtu=1400&mtu=1400",
         "udp://h?colour=red",
-        "udp://h?protocol=v5",
-        "udp://h?protocol=v7",
-        "udp://h?protocol=v1",
+        "udp://h?protocol=v8",
         "udp://h?protocol=sflow",
+        "tcp://h?protocol=v9",
+        "tls://h?name=c.example&protocol=v5",
+        "tcp://h?mtu=65536",
+        "udp://h?ca=ca.pem",
+        "tcp://h?peer=sha256:00",
+        "tls://h?ca=",
+        "tls://h?cert",
+        "tls://h?key=a&key=b",
+        "tls://h?ca=100%",
+        "tls://h?ca=%4",
+        "tls://h?ca=%zz",
+        "tls://h?name=%ff",
+        "tls://h?name=two%20words",
+        "tls://h?peer=sha256:00",
         "udp://h?source=eth0",
         "udp://h?source=0.0.0.0",
         "udp://192.0.2.1?source=::1",
@@ -108,12 +118,95 @@ fn refusals_name_the_thing_and_the_remedy() {
 }
 
 #[test]
+fn streams_have_ports_and_sizes_of_their_own() {
+    let tcp = parsed("TCP://h?mtu=65535");
+    assert_eq!((tcp.scheme(), tcp.mtu(), tcp.port(Protocol::Ipfix)), (Scheme::Tcp, Some(65_535), 4739));
+    let tls = parsed("tls://h?protocol=ipfix&source=192.0.2.7");
+    assert_eq!((tls.scheme(), tls.port(Protocol::V9), parsed("tls://h:1").port(Protocol::Ipfix)), {
+        (Scheme::Tls, 4740, 1)
+    });
+    assert_eq!(parsed("udp://h").scheme(), Scheme::Udp);
+}
+
+#[test]
+fn every_protocol_goes_over_udp_and_ipfix_alone_over_streams() {
+    for protocol in Protocol::ALL {
+        let url = parsed(&format!("udp://h?protocol={protocol}", protocol = protocol.name()));
+        assert_eq!((url.protocol(Protocol::Ipfix), url.port(Protocol::Ipfix)), (protocol, protocol.port()));
+        let flags = TlsFlags::default();
+        assert_eq!(parsed("udp://h").check(protocol, &flags), Ok(()));
+        for (text, scheme) in [("tcp://h", Scheme::Tcp), ("tls://h", Scheme::Tls)] {
+            let expected =
+                if protocol == Protocol::Ipfix { Ok(()) } else { Err(UrlError::UdpAlone(protocol, scheme)) };
+            assert_eq!(parsed(text).check(protocol, &flags), expected);
+        }
+    }
+}
+
+#[test]
+fn tls_parameters_are_taken_and_go_before_the_flags() {
+    let (one, two) = ([0xab; 32], [0x01; 32]);
+    let hex = |peer: [u8; 32], separator: &str| peer.map(|octet| format!("{octet:02x}")).join(separator);
+    let url = parsed(&format!(
+        "tls://h?ca=/etc/a%20b%2Cc.pem&cert=%e4.pem&key=k%25.pem&name=192.0.2.9&peer=sha256:{}&peer=SHA256:{}",
+        hex(one, ""),
+        hex(two, ":"),
+    ));
+    let flags = TlsFlags {
+        tls_ca: Some("flag-ca".into()),
+        tls_cert: Some("flag-cert".into()),
+        tls_key: Some("flag-key".into()),
+        tls_name: Some("flag.example".to_owned()),
+        tls_peer: vec![[0; 32]],
+        tls_peers: Some("flag-peers".into()),
+    };
+    let cert = std::os::unix::ffi::OsStringExt::from_vec(b"\xe4.pem".to_vec());
+    let expected = TlsSettings {
+        ca: Some("/etc/a b,c.pem".into()),
+        cert: Some(std::ffi::OsString::into(cert)),
+        key: Some("k%.pem".into()),
+        name: Some("192.0.2.9".to_owned()),
+        peers: vec![one, two],
+        peers_file: None,
+    };
+    assert_eq!(url.tls(&flags), expected);
+    // What the URL leaves open is as the flags say, and its list of peers is one thing.
+    let url = parsed("tls://h?peers=list&name=h.example");
+    let expected = TlsSettings {
+        ca: flags.tls_ca.clone(),
+        cert: flags.tls_cert.clone(),
+        key: flags.tls_key.clone(),
+        name: Some("h.example".to_owned()),
+        peers: Vec::new(),
+        peers_file: Some("list".into()),
+    };
+    assert_eq!(url.tls(&flags), expected);
+    let settings = parsed("tls://h").tls(&flags);
+    assert_eq!((settings.peers, settings.peers_file), (vec![[0; 32]], Some("flag-peers".into())));
+}
+
+#[test]
+fn a_certificate_goes_with_a_key() {
+    let check = |text: &str, flags: &TlsFlags| parsed(text).check(Protocol::Ipfix, flags);
+    let none = TlsFlags::default();
+    assert_eq!(check("tls://h?cert=c", &none), Err(UrlError::NoKey));
+    assert_eq!(check("tls://h?key=k", &none), Err(UrlError::NoCertificate));
+    assert_eq!(check("tls://h?cert=c&key=k", &none), Ok(()));
+    let key = TlsFlags { tls_key: Some("k".into()), ..none };
+    assert_eq!(check("tls://h?cert=c", &key), Ok(()));
+    assert_eq!(check("tls://h", &key), Err(UrlError::NoCertificate));
+    assert_eq!(check("tcp://h", &key), Ok(()));
+}
+
+#[test]
 fn listening_takes_port_0_and_no_parameters() {
     let listen = |text: &str| text.parse::<ListenUrl>();
     assert_eq!(listen("udp://127.0.0.1:0").unwrap().port(), 0);
     assert_eq!(listen("udp://[::]").unwrap().port(), 4739);
     assert_eq!(listen("udp://localhost:9995").unwrap().host(), &Host::Name("localhost".to_owned()));
     assert_eq!(listen("udp://h?mtu=1400"), Err(UrlError::NoParameters));
+    assert_eq!(listen("tcp://h"), Err(UrlError::Listen));
+    assert_eq!(listen("tls://h"), Err(UrlError::Listen));
     assert_eq!(listen("udp://h:9995").unwrap().to_string(), "udp://h:9995");
 }
 
@@ -125,7 +218,7 @@ proptest! {
 
     #[test]
     fn no_nearly_right_text_panics(
-        text in "(udp|tcp|tls|x)?(://)?[\\[\\]@:/%#?&=0-9a-f.é]{0,24}(\\?(mtu|source|protocol)=[0-9a-z:.&]{0,8})?"
+        text in "(udp|tcp|tls|x)?(://)?[\\[\\]@:/%#?&=0-9a-f.é]{0,24}(\\?(mtu|source|protocol|ca|name|peer)=[0-9a-z:.&%é]{0,8})?"
     ) {
         if let Ok(url) = text.parse::<CollectorUrl>() {
             prop_assert_eq!(&url.to_string(), &text);

@@ -1,0 +1,119 @@
+//! The values of a URL's parameters.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use flowxdp_core::protocol::Protocol;
+use rustls::pki_types::ServerName;
+
+use super::{Scheme, UrlError};
+use crate::transport::tls::fingerprint;
+
+/// Smallest message size that `mtu=` takes, octets: what RFC 7011, 10.3.3 falls back to.
+const SMALLEST_MESSAGE: u16 = 512;
+
+/// The parameters that a tls:// URL alone takes.
+const TLS: [&str; 6] = ["ca", "cert", "key", "name", "peer", "peers"];
+
+/// A parameter's value, with its escapes resolved (RFC 3986 section 2.1).
+pub(super) struct Value<'a> {
+    name: &'a str,
+    /// As typed.
+    typed: &'a str,
+    octets: Vec<u8>,
+}
+
+impl<'a> Value<'a> {
+    /// Takes `NAME=VALUE` apart, for a URL of this scheme.
+    pub(super) fn new(parameter: &'a str, scheme: Scheme) -> Result<Self, UrlError> {
+        let (name, typed) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if TLS.contains(&name) && scheme != Scheme::Tls {
+            return Err(UrlError::NoTls(name.to_owned(), scheme));
+        }
+        let octets = decode(typed).ok_or_else(|| UrlError::Percent(typed.to_owned()))?;
+        Ok(Self { name, typed, octets })
+    }
+
+    pub(super) const fn name(&self) -> &'a str {
+        self.name
+    }
+
+    fn text(&self) -> Result<&str, UrlError> {
+        std::str::from_utf8(&self.octets).map_err(|_| UrlError::Percent(self.typed.to_owned()))
+    }
+
+    pub(super) fn protocol(&self) -> Result<Protocol, UrlError> {
+        let text = self.text()?;
+        Protocol::named(text).ok_or_else(|| UrlError::UnknownProtocol(text.to_owned()))
+    }
+
+    /// Octets of UDP payload, or of a message in a stream.
+    pub(super) fn mtu(&self, scheme: Scheme) -> Result<u16, UrlError> {
+        let (text, largest) = (self.text()?, scheme.largest_message());
+        match text.parse() {
+            Ok(mtu) if (SMALLEST_MESSAGE..=largest).contains(&mtu) => Ok(mtu),
+            _ => Err(UrlError::Mtu(text.to_owned(), largest)),
+        }
+    }
+
+    pub(super) fn source(&self) -> Result<IpAddr, UrlError> {
+        let text = self.text()?;
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        match bare.parse::<IpAddr>() {
+            Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
+            _ => Err(UrlError::Source(text.to_owned())),
+        }
+    }
+
+    pub(super) fn path(&self) -> Result<PathBuf, UrlError> {
+        if self.octets.is_empty() {
+            return Err(UrlError::Empty(self.name.to_owned()));
+        }
+        Ok(PathBuf::from(OsString::from_vec(self.octets.clone())))
+    }
+
+    pub(super) fn server_name(&self) -> Result<String, UrlError> {
+        server_name(self.text()?)
+    }
+
+    pub(super) fn peer(&self) -> Result<[u8; 32], UrlError> {
+        peer(self.text()?)
+    }
+}
+
+/// A name or address that a certificate can be for.
+pub(super) fn server_name(text: &str) -> Result<String, UrlError> {
+    match ServerName::try_from(text.strip_suffix('.').unwrap_or(text)) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(UrlError::Name(text.to_owned())),
+    }
+}
+
+/// SHA-256 of a certificate, as its digits.
+pub(super) fn peer(text: &str) -> Result<[u8; 32], UrlError> {
+    fingerprint(text).ok_or_else(|| UrlError::Peer(text.to_owned()))
+}
+
+/// The names of all protocols, for people.
+pub(super) fn known_protocols() -> String {
+    let [rest @ .., last] = Protocol::ALL.map(Protocol::name);
+    format!("{} or {last}", rest.join(", "))
+}
+
+/// `None` for a `%` that two hexadecimal digits do not follow.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                u8::try_from(digit()? << 4 | digit()?).ok()?
+            }
+            octet => octet,
+        });
+    }
+    Some(octets)
+}

@@ -1,0 +1,164 @@
+//! Options that say where flow records go, and how.
+
+use std::{collections::BTreeSet, num::NonZeroU32, ops::Deref, path::PathBuf, time::Duration};
+
+use clap::{
+    ArgMatches, Args, Command, Error, FromArgMatches,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
+use flowxdp_core::protocol::Protocol;
+
+use crate::{
+    collector_url::{CollectorUrl, Scheme, TlsFlags},
+    exporter::{Exporter, Settings},
+    units,
+};
+
+/// What each of several collectors is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Strategy {
+    /// Every record, to each collector
+    Replicate,
+    /// Every flow, to one of them
+    Balance,
+    /// Everything, to the first that is there
+    Failover,
+}
+
+/// Where flow records go, and how: as typed, each flag by itself.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExportFlags {
+    /// Collector, like udp://192.0.2.10:4739, 'udp://[2001:db8::10]?protocol=v9' or tls://collector.example;
+    /// repeat for several
+    #[arg(long, value_name = "URL", required = true, value_delimiter = ',')]
+    pub collector: Vec<CollectorUrl>,
+    /// Protocol for collectors whose URL does not say; NetFlow goes over UDP alone
+    #[arg(long, value_name = "PROTOCOL", default_value = "ipfix", ignore_case = true, value_parser = protocols())]
+    pub protocol: Protocol,
+    /// Observation domain id of the flow records (0 is for process-wide options)
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = observation_domain)]
+    pub observation_domain: NonZeroU32,
+    /// Messages a second to each collector at most, in bursts of 32; 0 for no limit
+    #[arg(long, value_name = "COUNT", default_value = "16K", value_parser = pace)]
+    pub pace: u32,
+    /// What each of several collectors is sent
+    #[arg(long, value_enum, default_value = "replicate")]
+    pub strategy: Strategy,
+    /// With failover: how long a better collector must be back before it gets records again
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
+    pub failover_hold: Duration,
+    /// Directory for what a collector over TCP or TLS does not take at the moment
+    #[arg(long, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// Octets that the spool may take
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::size)]
+    pub spool_limit: u64,
+    /// What has waited in the spool for longer is given up
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = units::positive_duration)]
+    pub spool_age: Duration,
+    /// Octets that are sent again after a connection broke, as nobody knows whether they arrived
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = units::size)]
+    pub resend_window: u64,
+    /// Say which fields are the flow key over UDP too, where some collectors count that wrongly
+    #[arg(long)]
+    pub flow_keys: bool,
+    /// How often options data (interfaces, statistics) are sent again
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
+    pub options_interval: Duration,
+    /// TLS towards collectors whose URL does not say.
+    #[command(flatten)]
+    pub tls: TlsFlags,
+}
+
+impl ExportFlags {
+    /// What is wrong with the flags together, if anything is.
+    fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for url in &self.collector {
+            if !names.insert(url.to_string()) {
+                return Err(format!("collector {url} is named twice: name it once"));
+            }
+            url.check(self.protocol, &self.tls).map_err(|error| format!("collector {url}: {error}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where flow records go, and how: flags that agree with each other.
+#[derive(Clone, Debug)]
+pub struct Exporting(ExportFlags);
+
+impl Deref for Exporting {
+    type Target = ExportFlags;
+
+    fn deref(&self) -> &ExportFlags {
+        &self.0
+    }
+}
+
+impl Args for Exporting {
+    fn augment_args(command: Command) -> Command {
+        ExportFlags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        ExportFlags::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Exporting {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let flags = ExportFlags::from_arg_matches(matches)?;
+        // Here, so that it is a usage error like that of any single flag.
+        flags.check().map_err(|text| Error::raw(ErrorKind::ValueValidation, text))?;
+        Ok(Self(flags))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Exporting {
+    /// An exporter for each collector.
+    ///
+    /// # Errors
+    ///
+    /// A message size that a URL asks for cannot be.
+    pub fn exporters(&self, system_start_ms: u64, real: u64) -> anyhow::Result<Vec<Exporter>> {
+        let settings = Settings {
+            protocol: self.protocol,
+            observation_domain: self.observation_domain.get(),
+            pace: self.pace,
+            system_start_ms,
+        };
+        let exporter = |url: &CollectorUrl| {
+            let scheme = url.scheme();
+            anyhow::ensure!(scheme == Scheme::Udp, "collector {url}: {scheme}:// is not built yet");
+            Exporter::new(url.clone(), settings, real)
+        };
+        self.collector.iter().map(exporter).collect()
+    }
+}
+
+/// A protocol by its name.
+fn protocols() -> impl TypedValueParser<Value = Protocol> {
+    PossibleValuesParser::new(Protocol::ALL.map(Protocol::name))
+        .try_map(|name| Protocol::named(&name).ok_or("it is not a protocol"))
+}
+
+fn observation_domain(text: &str) -> Result<NonZeroU32, String> {
+    let number =
+        text.parse::<u32>().map_err(|_| format!("\"{text}\" is not a number from 1 to {}", u32::MAX))?;
+    NonZeroU32::new(number).ok_or_else(|| "0 is for process-wide options: take a number from 1 on".to_owned())
+}
+
+fn pace(text: &str) -> Result<u32, String> {
+    let count = units::count(text).map_err(|error| error.to_string())?;
+    u32::try_from(count).map_err(|_| format!("\"{text}\" is too large: at most {}", u32::MAX))
+}
+
+#[cfg(test)]
+mod tests;
