@@ -8,11 +8,36 @@
 //! append ──► 0000000000000001.ipfix, 0000000000000002.ipfix, … ──► take ──► sent ──► delivered
 //!            at most `limit` octets: the oldest file gives way     what was not taken is `waiting`
 //! ```
+//!
+//! - `folder`: names, modes and the lock; `position`: how far sending went, for the next run.
+//! - `writer`: appends to the newest file; `reader`: takes whole messages out of one.
+//! - `stock`: which files there are and what waits in them; `losses`: what will not come back.
+//! - `open`, `append`, `take`: the three things that need most of these.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+mod append;
+mod folder;
+mod losses;
+mod open;
+mod position;
+mod reader;
+mod stock;
+mod take;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use flowxdp_common::reason::Reason;
 use flowxdp_core::{record::RecordTotal, session::Message, spool::Definition};
+
+use self::{
+    folder::Folder, losses::Losses, position::Position, reader::Reader, stock::Stock, writer::Writer,
+};
 
 /// Where spools are, and how much they hold.
 #[derive(Clone, Debug)]
@@ -43,7 +68,7 @@ pub struct Spooled {
     pub place: Place,
     /// It was there when the spool was opened: an earlier run wrote it.
     pub inherited: bool,
-    /// An earlier run had handed it to a socket already.
+    /// An earlier run had handed it to a socket already, or it is not known that none had.
     pub perhaps_twice: bool,
     /// The templates of its domain that it was written with, by ascending id.
     pub templates: Arc<[Definition]>,
@@ -62,90 +87,88 @@ pub struct Lost {
     pub inherited: bool,
     /// The records, as far as they can be counted.
     pub total: RecordTotal,
-    /// The messages that they were in, where these are known one by one; else 0.
+    /// The messages that they were in.
     pub messages: u64,
 }
 
 /// The spool of one collector.
+///
+/// Of what was there when it was opened, `inherited` is always what was taken, what waits and what was
+/// lost; of what was appended, the same. Sums stop at the largest number, as files may say anything.
 #[derive(Debug)]
 pub struct Spool {
     settings: SpoolSettings,
+    folder: Folder,
+    position: Position,
+    /// An earlier run had sent everything up to here.
+    sent_before: Place,
+    /// Everything up to here is not to be read: an earlier run saw it delivered.
+    delivered_before: Place,
+    stock: Stock,
+    losses: Losses,
+    inherited: RecordTotal,
+    /// The number of the next file.
+    next: u64,
+    writer: Option<Writer>,
+    reader: Option<Reader>,
+    /// Read and not taken.
+    peeked: Option<take::Peeked>,
 }
 
 impl Spool {
-    /// Opens the spool of `collector`, whose folder is made if there is none, and takes stock of what an
-    /// earlier run left in it: whole messages stay, and the torn end of a file is cut off.
-    ///
-    /// `wall_ms` is the time in milliseconds since 1970, here and in what follows.
-    ///
-    /// # Errors
-    ///
-    /// The folder cannot be made, read or written, or another agent has it open.
-    pub fn open(settings: SpoolSettings, collector: &str, wall_ms: u64) -> anyhow::Result<Self> {
-        let _ = (collector, wall_ms);
-        Ok(Self { settings })
-    }
-
-    /// Appends a message with flow records; one without is left out. `templates` gives the templates of
-    /// its domain, for the beginning of a file.
-    ///
-    /// # Errors
-    ///
-    /// The disk is full, or whatever else keeps a file from being written: then nothing of the message is in
-    /// the spool. A message that is longer than the limit.
-    pub fn append(
-        &mut self,
-        message: &Message,
-        templates: impl FnOnce() -> Vec<Definition>,
-        wall_ms: u64,
-    ) -> io::Result<()> {
-        let _ = (message, templates, wall_ms);
-        Ok(())
-    }
-
-    /// Takes the oldest message that was not taken yet; `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// A file cannot be read now; the next call tries again.
-    pub fn take(&mut self) -> io::Result<Option<Spooled>> {
-        Ok(None)
-    }
-
     /// Everything up to `place` was handed to a socket. This is kept on disk, so that a later run can
     /// name what may go out twice.
     pub fn sent(&mut self, place: Place) {
-        let _ = place;
+        self.position.sent(place);
     }
 
     /// Everything up to `place` left the window of what may have to be sent again: a later run does not
-    /// read it. Files that end before it are removed.
+    /// read it. Files of which nothing else is needed are removed.
     pub fn delivered(&mut self, place: Place) {
-        let _ = place;
+        self.position.delivered(place);
+        self.remove_finished();
     }
 
     /// What was not taken yet.
-    pub fn waiting(&self) -> RecordTotal {
-        RecordTotal::default()
+    pub const fn waiting(&self) -> RecordTotal {
+        self.stock.waiting()
     }
 
     /// Of [`Spool::waiting`], what was there when the spool was opened.
-    pub fn waiting_inherited(&self) -> RecordTotal {
-        RecordTotal::default()
+    pub const fn waiting_inherited(&self) -> RecordTotal {
+        self.stock.waiting_inherited()
     }
 
     /// What was there, and not delivered, when the spool was opened.
     pub const fn inherited(&self) -> RecordTotal {
-        RecordTotal { records: 0, packets: 0, octets: 0 }
+        self.inherited
     }
 
-    /// What was lost since the last call.
+    /// The folder that it is in.
+    pub fn directory(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Octets on disk: never more than the limit.
+    pub const fn octets(&self) -> u64 {
+        self.stock.octets() + position::SIZE
+    }
+
+    /// What was lost since the last call, a row for each reason and origin that there is.
     pub fn take_lost(&mut self) -> Vec<Lost> {
-        Vec::new()
+        self.losses.take()
     }
 
-    /// Gives up what was appended longer ago than the settings' age.
-    pub fn expire(&mut self, wall_ms: u64) {
-        let _ = (wall_ms, &self.settings);
+    /// Removes the oldest files as long as nothing in them is needed any more.
+    fn remove_finished(&mut self) {
+        while let Some(oldest) = self.stock.oldest()
+            && oldest.is_finished(self.position.places().delivered)
+        {
+            if let Err(error) = self.remove_oldest() {
+                // It is tried again when the next message was delivered.
+                log::warn!("spool {}: a file that is not needed stays: {error}", self.folder);
+                break;
+            }
+        }
     }
 }

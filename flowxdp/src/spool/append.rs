@@ -1,0 +1,127 @@
+//! Into the spool: room is made, a file is begun where none takes the message, and it is written.
+
+use std::io;
+
+use flowxdp_common::reason::SPOOL_FULL;
+use flowxdp_core::{
+    session::Message,
+    spool::{Start, start},
+};
+
+use super::losses::Tally;
+use super::stock::Segment;
+use super::writer::Writer;
+use super::{Spool, position};
+
+/// A file has a sixteenth of the limit, as that much goes at once, within these octets.
+const PARTS: u64 = 16;
+const SMALLEST: u64 = 64 << 10;
+const LARGEST: u64 = 8 << 20;
+
+impl Spool {
+    /// Appends a message with flow records; one without is left out, as the spool keeps records. `templates`
+    /// gives the messages that a file begins with, which tell the templates of its domain
+    /// ([`begin`](flowxdp_core::spool::begin)). The message has no templates itself.
+    ///
+    /// `wall_ms` becomes its export time, from which its age is counted.
+    ///
+    /// # Errors
+    ///
+    /// The disk is full, or whatever else keeps a file from being written: then nothing of the message is in
+    /// the spool, and the next call tries again. `StorageFull` also for a message that is longer than the
+    /// limit, and `InvalidInput` for one that is not IPFIX.
+    pub fn append(
+        &mut self,
+        message: &Message,
+        templates: impl FnOnce() -> Vec<u8>,
+        wall_ms: u64,
+    ) -> io::Result<()> {
+        let length = message.bytes.len();
+        if start(&message.bytes, length as u64) != Start::Message(length) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no whole IPFIX message"));
+        }
+        if message.total.records == 0 {
+            return Ok(());
+        }
+        let secs = seconds(wall_ms);
+        let mut templates = Some(templates);
+        let mut beginning = None;
+        while !self.takes(message) || !self.has_room(length) {
+            let beginning: &Vec<u8> = beginning
+                .get_or_insert_with(|| templates.take().map_or_else(Vec::new, |templates| templates()));
+            let whole = beginning.len() + length;
+            if position::SIZE + whole as u64 > self.settings.limit {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            if !self.takes(message) && self.has_room(whole) {
+                return self.begin(beginning, message, secs);
+            }
+            self.lose_oldest()?;
+        }
+        let Some(writer) = &mut self.writer else { return Err(io::ErrorKind::NotFound.into()) };
+        writer.append(message, secs)?;
+        self.stock.grow(writer.number(), length as u64, &Tally::of(message.total), writer.secs());
+        Ok(())
+    }
+
+    /// Whether the file that is appended to takes the message.
+    fn takes(&self, message: &Message) -> bool {
+        let most = (self.settings.limit / PARTS).clamp(SMALLEST, LARGEST);
+        self.writer.as_ref().is_some_and(|writer| writer.takes(message, most))
+    }
+
+    fn has_room(&self, octets: usize) -> bool {
+        self.octets() + octets as u64 <= self.settings.limit
+    }
+
+    /// Begins a file with a message.
+    fn begin(&mut self, beginning: &[u8], message: &Message, secs: u32) -> io::Result<()> {
+        let number = self.next;
+        // Whatever is left of a file that could not be made, the next one has another name.
+        self.next = self.next.saturating_add(1);
+        let writer = Writer::create(&self.folder, number, beginning, message, secs)?;
+        self.stock.push(Segment {
+            number,
+            length: writer.length(),
+            inherited: false,
+            read: 0,
+            taken: 0,
+            waiting: Tally::of(message.total),
+            newest: secs,
+        });
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// Gives the oldest file up to make room.
+    pub(super) fn lose_oldest(&mut self) -> io::Result<()> {
+        let segment = self.remove_oldest()?.ok_or(io::ErrorKind::StorageFull)?;
+        self.losses.add(SPOOL_FULL, segment.inherited, &segment.waiting);
+        Ok(())
+    }
+
+    /// Removes the oldest file, and gives what it was.
+    ///
+    /// # Errors
+    ///
+    /// That of the file system; then it is still there.
+    pub(super) fn remove_oldest(&mut self) -> io::Result<Option<Segment>> {
+        let Some(number) = self.stock.oldest().map(|segment| segment.number) else { return Ok(None) };
+        self.folder.remove(number)?;
+        if self.writer.as_ref().is_some_and(|writer| writer.number() == number) {
+            self.writer = None;
+        }
+        if self.reader.as_ref().is_some_and(|reader| reader.place().segment == number) {
+            self.reader = None;
+        }
+        if self.peeked.as_ref().is_some_and(|peeked| peeked.place().segment == number) {
+            self.peeked = None;
+        }
+        Ok(self.stock.pop())
+    }
+}
+
+/// An export time: seconds since 1970, which has 32 bits.
+pub(super) fn seconds(wall_ms: u64) -> u32 {
+    u32::try_from(wall_ms / 1000).unwrap_or(u32::MAX)
+}

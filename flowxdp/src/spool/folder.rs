@@ -1,0 +1,158 @@
+//! The folder of one collector's spool: its name, its modes, its lock and the names in it.
+
+use std::{
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+/// The file that an agent holds a lock on.
+const LOCK: &str = "lock";
+/// The file of the position.
+const POSITION: &str = "position";
+/// What the names of segments end with.
+const SUFFIX: &str = ".ipfix";
+/// Digits of a segment's number in its name.
+const DIGITS: usize = 16;
+/// The longest readable part of a folder's name: with the rest it is far below 255 octets.
+const LONGEST_NAME: usize = 100;
+/// Nobody else may read what flows there are.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// A folder that is ours.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder of `collector` where there is none, and locks it.
+    pub(super) fn open(directory: &Path, collector: &str) -> anyhow::Result<Self> {
+        let path = directory.join(name(collector));
+        let what = || format!("the spool in {}", path.display());
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&path).with_context(what)?;
+        fs::set_permissions(&path, Permissions::from_mode(FOLDER_MODE)).with_context(what)?;
+        let lock = options().create(true).truncate(false).open(path.join(LOCK)).with_context(what)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => bail!("{} is in use by another agent", what()),
+            Err(TryLockError::Error(error)) => Err(error).with_context(what),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file of the position, which is made if there is none.
+    pub(super) fn position(&self) -> io::Result<File> {
+        options().create(true).truncate(false).open(self.path.join(POSITION))
+    }
+
+    /// Makes the file of a new segment.
+    pub(super) fn create(&self, number: u64) -> io::Result<File> {
+        options().create_new(true).open(self.segment(number))
+    }
+
+    /// Opens a segment to be read.
+    pub(super) fn read(&self, number: u64) -> io::Result<File> {
+        let path = self.segment(number);
+        if !fs::symlink_metadata(&path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        options().write(false).open(path)
+    }
+
+    /// Cuts a segment to its first `length` octets.
+    pub(super) fn cut(&self, number: u64, length: u64) -> io::Result<()> {
+        options().open(self.segment(number))?.set_len(length)
+    }
+
+    /// Removes a segment; none is as good.
+    pub(super) fn remove(&self, number: u64) -> io::Result<()> {
+        match fs::remove_file(self.segment(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The numbers of the segments, in order. What else is in the folder is left alone and named.
+    pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let file = entry?.file_name();
+            match file.to_str().map(|file| (number(file), file)) {
+                Some((Some(number), _)) => numbers.push(number),
+                Some((None, LOCK | POSITION)) => {}
+                _ => log::warn!("spool {self}: {} is no part of it and is left alone", file.display()),
+            }
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The path of a segment.
+    pub(super) fn segment(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:0DIGITS$}{SUFFIX}"))
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(FILE_MODE).custom_flags(libc::O_NOFOLLOW);
+    options
+}
+
+/// The number in the name of a segment.
+fn number(file: &str) -> Option<u64> {
+    let digits = file.strip_suffix(SUFFIX)?;
+    let is_ours = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if is_ours { digits.parse().ok() } else { None }
+}
+
+/// The name of a collector's folder: readable, and another one for another collector.
+///
+/// Characters that mean something to a shell or a file system become underscores, so what makes the name
+/// unique is a hash behind them: FNV-1a of 64 bits, which stays the same from version to version.
+fn name(collector: &str) -> String {
+    let safe = |it: char| if it.is_ascii_alphanumeric() || matches!(it, '.' | '-') { it } else { '_' };
+    let readable: String = collector.chars().take(LONGEST_NAME).map(safe).collect();
+    let hash = collector.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{readable}-{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{name, number};
+
+    #[test]
+    fn names_are_safe_short_and_unique() {
+        assert_eq!(name("tcp://[::1]:4739"), "tcp______1__4739-3107829fec1b1b92");
+        assert_ne!(name("tcp://a:1?b"), name("tcp://a:1/b"));
+        assert!(name(&"ä/".repeat(500)).len() < 200);
+        assert!(name("../..").starts_with(".._..-"));
+    }
+
+    #[test]
+    fn numbers_are_those_of_whole_names() {
+        assert_eq!(number("0000000000000012.ipfix"), Some(12));
+        for other in ["12.ipfix", "0000000000000012.ipfix~", "+000000000000012.ipfix", "position"] {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Out of the spool: message by message, in order, or given up for its age.
+
+use std::io;
+
+use flowxdp_common::reason::{SPOOL_EXPIRED, SPOOL_UNREADABLE};
+use flowxdp_core::session::Message;
+use flowxdp_core::spool::Content;
+
+use super::append::seconds;
+use super::losses::Tally;
+use super::reader::{Next, Reader};
+use super::{Place, Spool, Spooled};
+
+/// A message that was read and not taken.
+#[derive(Debug)]
+pub(super) struct Peeked {
+    spooled: Spooled,
+    /// Export time, seconds since 1970.
+    secs: u32,
+}
+
+impl Peeked {
+    pub(super) const fn place(&self) -> Place {
+        self.spooled.place
+    }
+}
+
+impl Spool {
+    /// Takes the oldest message that was not taken yet; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read now; the next call tries again. A file that is gone or damaged is no error,
+    /// but a loss.
+    pub fn take(&mut self) -> io::Result<Option<Spooled>> {
+        self.peek()?;
+        let Some(Peeked { spooled, .. }) = self.peeked.take() else { return Ok(None) };
+        self.stock.leave(spooled.place, &Tally::of(spooled.message.total));
+        self.stock.taken(spooled.place);
+        Ok(Some(spooled))
+    }
+
+    /// Gives up what was appended longer ago than the settings' age.
+    pub fn expire(&mut self, wall_ms: u64) {
+        let now = u64::from(seconds(wall_ms));
+        let age = self.settings.age.as_secs();
+        let is_old = |secs: u32| now.saturating_sub(secs.into()) > age;
+        loop {
+            // A file of which nothing was read need not be read for that.
+            if self.stock.oldest().is_some_and(|oldest| oldest.read == 0 && is_old(oldest.newest)) {
+                match self.remove_oldest() {
+                    Ok(Some(segment)) => {
+                        self.losses.add(SPOOL_EXPIRED, segment.inherited, &segment.waiting);
+                        continue;
+                    }
+                    Ok(None) => break,
+                    Err(error) => log::warn!("spool {}: a file that is too old stays: {error}", self.folder),
+                }
+            }
+            if let Err(error) = self.peek() {
+                log::warn!("spool {}: cannot be read now: {error}", self.folder);
+                break;
+            }
+            match self.peeked.take_if(|peeked| is_old(peeked.secs)) {
+                Some(Peeked { spooled, .. }) => {
+                    let tally = self.stock.leave(spooled.place, &Tally::of(spooled.message.total));
+                    self.losses.add(SPOOL_EXPIRED, spooled.inherited, &tally);
+                }
+                None => break,
+            }
+        }
+        self.remove_finished();
+    }
+
+    /// Reads the next message, if none was read already.
+    fn peek(&mut self) -> io::Result<()> {
+        while self.peeked.is_none() {
+            let Some(segment) = self.stock.unread() else { break };
+            let (number, length, inherited) = (segment.number, segment.length, segment.inherited);
+            if segment.is_read() {
+                // What was counted and is not there any more. What else is appended goes to another file.
+                self.writer.take_if(|writer| writer.number() == number);
+                let tally = self.stock.leave_rest(number);
+                log::warn!(
+                    "spool {}: {} records in {} cannot be read back",
+                    self.folder,
+                    tally.total.records,
+                    self.folder.segment(number).display()
+                );
+                self.losses.add(SPOOL_UNREADABLE, inherited, &tally);
+                continue;
+            }
+            match self.read(number, length) {
+                Ok(Some((content, place))) => {
+                    self.stock.read(place);
+                    self.keep(&content, place, inherited);
+                }
+                // The rest is not there.
+                Ok(None) => self.stock.read(Place { segment: number, end: length }),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) =>
+                {
+                    self.stock.read(Place { segment: number, end: length });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message of a segment, and where it ends; `None` if there is none.
+    fn read(&mut self, number: u64, length: u64) -> io::Result<Option<(Content, Place)>> {
+        let reader = match &mut self.reader {
+            Some(reader) if reader.place().segment == number => reader,
+            _ => self.reader.insert(Reader::new(self.folder.read(number)?, number)),
+        };
+        Ok(match reader.next(length)? {
+            Next::Message(content) => Some((content, reader.place())),
+            Next::End | Next::Torn | Next::Foreign => None,
+        })
+    }
+
+    /// Keeps what was read for the one who takes it, unless it has no records or is not to be read again.
+    ///
+    /// A message with a fault is left out: it was lost at the opening, or counts as such at the file's end.
+    fn keep(&mut self, content: &Content, place: Place, inherited: bool) {
+        let is_wanted = content.fault.is_none() && content.total.records > 0 && place > self.delivered_before;
+        let Some(reader) = self.reader.as_mut().filter(|_| is_wanted) else { return };
+        let message = Message {
+            bytes: reader.bytes().to_vec(),
+            total: content.total,
+            templates_only: false,
+            domain: content.domain,
+            counted: content.counted,
+        };
+        let perhaps_twice = inherited && place <= self.sent_before;
+        let templates = reader.definitions(content.domain);
+        let spooled = Spooled { message, place, inherited, perhaps_twice, templates };
+        self.peeked = Some(Peeked { spooled, secs: content.export_secs });
+    }
+}
