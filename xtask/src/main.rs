@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod demo;
 mod fuzz;
+mod ledger;
 mod netns;
 mod process;
 mod registry;
@@ -55,6 +56,8 @@ enum Job {
     },
     /// Run the coverage-guided fuzzers of the parser and the capture reader
     Fuzz(fuzz::Options),
+    /// Show each rule of the RFCs beside the tests that prove it; fails when one has neither test nor reason
+    Ledger,
     /// Write the core's table of information elements from IANA's registry
     Registry {
         /// IANA's iana_ipfix_information_elements.xml
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Job::Test(options) => test::run(&options),
         Job::Bench { arguments } => bench::run(&arguments),
         Job::Fuzz(options) => fuzz::run(&options),
+        Job::Ledger => ledger::run(),
         Job::Registry { xml } => registry::run(&xml),
     };
     match result {

@@ -1,0 +1,167 @@
+//! Finds a test in the sources by the path that `cargo test` gives it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The folders of the workspace's packages.
+const PACKAGES: [&str; 7] =
+    ["flowxdp-common", "flowxdp-ebpf", "flowxdp", "flowxdp/core", "tests", "tests/fuzz", "xtask"];
+
+/// Looks for a test by `CRATE::MODULE::NAME`: a package's own crate or one of its folder tests, then the
+/// path that `cargo test` shows.
+///
+/// # Errors
+///
+/// There is no such file, no such function in it, or it is no test that runs.
+pub(super) fn find(root: &Path, test: &str) -> Result<()> {
+    let parts: Vec<&str> = test.split("::").collect();
+    let ([crate_name, modules @ ..], name) =
+        parts.split_last().map(|(name, rest)| (rest, name)).with_context(|| format!("no test {test}"))?
+    else {
+        bail!("{test} is not CRATE::MODULE::NAME");
+    };
+    let files = roots(root, crate_name);
+    // A module that is not a file of its own stands in that of the modules around it.
+    for depth in (0..=modules.len()).rev() {
+        let (of_files, inline) = modules.split_at(depth);
+        for file in files.iter().flat_map(|crate_root| module(crate_root, of_files)) {
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            if inline.iter().all(|module| has_module(&text, module)) {
+                match state(&text, name) {
+                    State::Runs => return Ok(()),
+                    State::Ignored => bail!("the test {test} is ignored"),
+                    State::NoTest => bail!("{test} is a function and no test"),
+                    State::Absent => {}
+                }
+            }
+        }
+    }
+    bail!("there is no test {test}")
+}
+
+/// The files that a crate of this name may begin with.
+fn roots(root: &Path, crate_name: &str) -> Vec<PathBuf> {
+    let package = |name: &str| match name {
+        "flowxdp/core" => "flowxdp_core".to_owned(),
+        "tests" => "flowxdp_tests".to_owned(),
+        "tests/fuzz" => "flowxdp_fuzz".to_owned(),
+        name => name.replace('-', "_"),
+    };
+    let mut files = Vec::new();
+    for folder in PACKAGES {
+        let folder_name = folder;
+        let folder = root.join(folder);
+        if package(folder_name) == crate_name {
+            files.extend(["src/lib.rs", "src/main.rs"].map(|file| folder.join(file)));
+        }
+        files.extend(
+            [format!("tests/{crate_name}.rs"), format!("tests/{crate_name}/main.rs")]
+                .map(|file| folder.join(file)),
+        );
+    }
+    files.retain(|file| file.is_file());
+    files
+}
+
+/// The files that a module may be, from the crate's first file.
+fn module(crate_root: &Path, modules: &[&str]) -> Vec<PathBuf> {
+    let Some(folder) = crate_root.parent() else { return Vec::new() };
+    if modules.is_empty() {
+        return vec![crate_root.to_owned()];
+    }
+    let path = folder.join(modules.join("/"));
+    let files = [path.with_extension("rs"), path.join("mod.rs")];
+    files.into_iter().filter(|file| file.is_file()).collect()
+}
+
+fn has_module(text: &str, module: &str) -> bool {
+    text.lines().any(|line| line.trim().trim_start_matches("pub ").starts_with(&format!("mod {module} {{")))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Runs,
+    Ignored,
+    NoTest,
+    Absent,
+}
+
+/// What a function of this name is in a source text.
+fn state(text: &str, name: &str) -> State {
+    let (mut is_test, mut ignored, mut found) = (false, false, State::Absent);
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("//") || line.is_empty() {
+            continue;
+        }
+        if line.starts_with("#[") {
+            is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            ignored |= line.starts_with("#[ignore");
+            continue;
+        }
+        if let Some(rest) = line.trim_start_matches("async ").strip_prefix("fn ")
+            && rest.strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '<']))
+        {
+            match (is_test, ignored) {
+                (true, false) => return State::Runs,
+                (true, true) => found = State::Ignored,
+                (false, _) if found == State::Absent => found = State::NoTest,
+                (false, _) => {}
+            }
+        }
+        (is_test, ignored) = (false, false);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell;
+
+    #[test]
+    fn a_function_is_a_test_when_it_says_so() {
+        let text = "
+            #[test]
+            fn runs() {}
+            fn helper() {}
+            #[test]
+            #[ignore = \"slow\"]
+            fn asleep() {}
+            // #[test]
+            // fn gone() {}
+            proptest! {
+                #[test]
+                fn of_a_property(n: u8) {}
+            }
+        ";
+        for (name, expected) in [
+            ("runs", State::Runs),
+            ("run", State::Absent),
+            ("helper", State::NoTest),
+            ("asleep", State::Ignored),
+            ("gone", State::Absent),
+            ("of_a_property", State::Runs),
+        ] {
+            assert_eq!(state(text, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn tests_are_found_by_the_path_that_cargo_shows() {
+        let found = |test| find(shell::root(), test);
+        found("xtask::ledger::source::tests::tests_are_found_by_the_path_that_cargo_shows").unwrap();
+        found("export::timing::templates_come_alone_before_the_first_record").unwrap();
+        found("core_wire::a_gap_in_the_sequence").unwrap();
+        for test in [
+            "xtask::ledger::source::tests::no_such_test",
+            "xtask::ledger::source::tests::find",
+            "xtask::ledger::no_such_module::a_function_is_a_test_when_it_says_so",
+            "no_such_crate::a",
+            "a",
+        ] {
+            assert!(found(test).is_err(), "{test}");
+        }
+    }
+}
