@@ -38,7 +38,9 @@ impl Broken {
     pub(super) fn ended(error: &io::Error, during: &str) -> Self {
         Self(match error.kind() {
             io::ErrorKind::ConnectionReset => format!("reset the connection{during}"),
-            io::ErrorKind::BrokenPipe => format!("closed the connection{during}"),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => {
+                format!("closed the connection{during}")
+            }
             io::ErrorKind::TimedOut => format!("stopped answering{during}"),
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 format!("cannot be reached any more{during}")

@@ -4,41 +4,23 @@
 //! It reads all the time, though no collector has anything to say: an end, a reset, an alert are found by a
 //! read only, and what is written before that is found is what goes out twice.
 
+mod closing;
+mod reading;
 mod secure;
+mod settings;
 mod socket;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use flowxdp_core::clock::{MILLISECOND, SECOND};
+use flowxdp_core::clock::MILLISECOND;
 use socket2::Socket;
-use std::io::{self, Read};
 
-use self::secure::{Read1, ReadError, Secure};
+pub use self::settings::StreamSettings;
+use self::{closing::Closing, secure::Secure, settings::seconds};
 use super::{broken::Broken, readiness::Readiness, tls::TlsClient};
 
 /// How long at least a server is given to refuse our certificate under TLS 1.3, nanoseconds.
 const PROBE: u64 = 200 * MILLISECOND;
-
-/// How long a collector that has everything is given to end its side too, nanoseconds.
-const LINGER: u64 = 200 * MILLISECOND;
-
-/// Reads in one poll, so that a collector that talks without end stops nobody.
-const READS: usize = 64;
-
-/// What a connection is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamSettings {
-    /// The local address to send from, or one of the kernel's choice.
-    pub source: Option<IpAddr>,
-    /// How long connect and handshake may take together, nanoseconds.
-    pub handshake: u64,
-}
-
-impl Default for StreamSettings {
-    fn default() -> Self {
-        Self { source: None, handshake: 10 * SECOND }
-    }
-}
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +51,6 @@ pub struct Stream {
     closing: Closing,
     /// The last poll left something to be read.
     unread: Option<u64>,
-}
-
-enum Closing {
-    /// Nobody asked for it.
-    No,
-    /// What was accepted goes out first.
-    Flushing,
-    /// The FIN is behind it.
-    Shut,
-    /// All is acknowledged; until this instant the collector's own end is waited for.
-    Acknowledged(u64),
 }
 
 impl Stream {
@@ -149,8 +120,8 @@ impl Stream {
     pub fn deadline(&self) -> Option<u64> {
         let phase = match (&self.closing, self.phase) {
             (Closing::Acknowledged(until), _) => Some(*until),
-            (_, Phase::Ready) => None,
-            _ => Some(self.until),
+            (Closing::No, Phase::Connecting | Phase::Handshaking | Phase::Probing) => Some(self.until),
+            _ => None,
         };
         self.unread.or(phase)
     }
@@ -180,35 +151,6 @@ impl Stream {
         unsent + socket::unacknowledged(&self.socket)
     }
 
-    /// Ends in order: what was accepted goes out, then `close_notify` and FIN. Polled like [`Stream::poll`],
-    /// until it gives true: everything is acknowledged, and the collector ended its side too or was given
-    /// the time to. Before [`Phase::Probing`] there is nothing to deliver and nothing to wait for.
-    ///
-    /// # Errors
-    ///
-    /// The connection broke first, and with it the certainty.
-    pub fn close(&mut self, real: u64) -> Result<bool, Broken> {
-        if matches!(self.phase, Phase::Connecting | Phase::Handshaking) {
-            return Ok(true);
-        }
-        if matches!(self.closing, Closing::No) {
-            self.closing = Closing::Flushing;
-            if let Some(secure) = &mut self.secure {
-                secure.send_close_notify();
-            }
-        }
-        self.flush()?;
-        self.read(real)?;
-        if matches!(self.closing, Closing::Flushing) && self.secure.as_ref().is_none_or(|s| s.unsent() == 0) {
-            self.socket.shutdown(std::net::Shutdown::Write).map_err(|error| self.reason(&error))?;
-            self.closing = Closing::Shut;
-        }
-        if matches!(self.closing, Closing::Shut) && self.outstanding() == 0 {
-            self.closing = Closing::Acknowledged(real.saturating_add(LINGER));
-        }
-        Ok(matches!(self.closing, Closing::Acknowledged(until) if self.ended || real >= until))
-    }
-
     /// Judges the collector's certificate again, by what `tls` holds now. A handshake that is under way is
     /// judged by that anyway.
     ///
@@ -219,44 +161,6 @@ impl Stream {
         match self.secure.as_ref().and_then(Secure::peer_certificates) {
             Some(chain) => tls.judge(chain),
             None => Ok(()),
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), Broken> {
-        let result = self.secure.as_mut().map_or(Ok(()), |secure| secure.flush(&self.socket));
-        result.map_err(|error| self.reason(&error))
-    }
-
-    /// Reads until there is nothing, or enough for once.
-    fn read(&mut self, real: u64) -> Result<(), Broken> {
-        self.unread = None;
-        for _ in 0..READS {
-            if self.ended {
-                return Ok(());
-            }
-            match self.read_once() {
-                Ok(Read1::Some) => self.flush()?,
-                Ok(Read1::Nothing) => return Ok(()),
-                Ok(Read1::End) if matches!(self.closing, Closing::No) => return Err(self.end()),
-                Ok(Read1::End) => self.ended = true,
-                Err(ReadError::Socket(error)) => return Err(Broken::ended(&error, self.during())),
-                Err(ReadError::Session(broken)) => return Err(broken),
-            }
-        }
-        self.unread = Some(real);
-        Ok(())
-    }
-
-    fn read_once(&mut self) -> Result<Read1, ReadError> {
-        if let Some(secure) = &mut self.secure {
-            return secure.read(&self.socket);
-        }
-        let mut scratch = [0; 4096];
-        match socket::Reader(&self.socket).read(&mut scratch) {
-            Ok(0) => Ok(Read1::End),
-            Ok(_) => Ok(Read1::Some),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read1::Nothing),
-            Err(error) => Err(ReadError::Socket(error)),
         }
     }
 
@@ -272,41 +176,7 @@ impl Stream {
             self.phase = Phase::Ready;
         }
     }
-
-    /// Why a write failed: an alert that came first says it better than the system does.
-    fn reason(&mut self, error: &io::Error) -> Broken {
-        for _ in 0..READS {
-            match self.read_once() {
-                Ok(Read1::Some) => {}
-                Err(ReadError::Session(broken)) => return broken,
-                _ => break,
-            }
-        }
-        Broken::ended(error, self.during())
-    }
-
-    /// The collector ended its side without a reason.
-    fn end(&self) -> Broken {
-        let moment = self.secure.as_ref().map(Secure::moment).unwrap_or_default();
-        let remedy = if self.phase != Phase::Ready && moment.asked && !moment.given {
-            "; it asks for a certificate of ours: give cert= and key="
-        } else {
-            ""
-        };
-        Broken::new(format!("closed the connection{}{remedy}", self.during()))
-    }
-
-    const fn during(&self) -> &'static str {
-        match self.phase {
-            Phase::Connecting | Phase::Ready => "",
-            Phase::Handshaking => " during the handshake",
-            Phase::Probing => " right after the handshake",
-        }
-    }
 }
 
-/// A time limit as text, like "10 s".
-#[expect(clippy::cast_precision_loss, reason = "for people to read")]
-fn seconds(nanoseconds: u64) -> String {
-    format!("{} s", nanoseconds as f64 / SECOND as f64)
-}
+#[cfg(test)]
+mod tests;

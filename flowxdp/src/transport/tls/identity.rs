@@ -13,6 +13,9 @@ use rustls::{
 
 use super::{TlsSettings, files};
 
+/// The kinds of keys that the provider signs with.
+const KINDS: &str = "RSA of 2048 bits and more, P-256, P-384 and Ed25519";
+
 /// Our side of mutual authentication, in one session.
 #[derive(Debug)]
 pub(crate) struct Identity {
@@ -23,26 +26,28 @@ pub(crate) struct Identity {
 impl Identity {
     /// Reads certificate and key, where both are named.
     pub(super) fn read(settings: &TlsSettings, provider: &CryptoProvider) -> anyhow::Result<Self> {
-        let key =
-            match (&settings.cert, &settings.key) {
-                (None, None) => None,
-                (Some(cert), Some(key)) => {
-                    let certified =
-                        CertifiedKey::from_der(files::certificates(cert)?, files::key(key)?, provider);
-                    let certified = certified.map_err(|error| match error {
+        let key = match (&settings.cert, &settings.key) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => {
+                let certified =
+                    CertifiedKey::from_der(files::certificates(cert)?, files::key(key)?, provider);
+                let certified = certified.map_err(|error| match error {
                     Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => anyhow::anyhow!(
                         "the key in {} does not belong to the first certificate in {}: give the two that do",
                         key.display(),
                         cert.display()
                     ),
-                    error => anyhow::Error::new(error)
-                        .context(format!("cannot use {} with {}", key.display(), cert.display())),
+                    error => anyhow::Error::new(error).context(format!(
+                        "cannot use {} with {}: {KINDS} can be used",
+                        key.display(),
+                        cert.display()
+                    )),
                 });
-                    Some(Arc::new(certified?))
-                }
-                (Some(cert), None) => bail!("cert={} needs its private key: give key= too", cert.display()),
-                (None, Some(key)) => bail!("key={} needs its certificate: give cert= too", key.display()),
-            };
+                Some(Arc::new(certified?))
+            }
+            (Some(cert), None) => bail!("cert={} needs its private key: give key= too", cert.display()),
+            (None, Some(key)) => bail!("key={} needs its certificate: give cert= too", key.display()),
+        };
         Ok(Self { key, asked: AtomicBool::new(false) })
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rustls::{
-    AlertDescription, CertificateError, Error, OtherError, PeerIncompatible,
+    AlertDescription, CertificateError, Error, OtherError, PeerIncompatible, PeerMisbehaved,
     pki_types::{ServerName, UnixTime},
 };
 
@@ -36,6 +36,10 @@ pub(crate) fn words(error: &Error, moment: Moment) -> String {
             | PeerIncompatible::SupportedVersionsExtensionRequired,
         ) => VERSION.to_owned(),
         Error::PeerIncompatible(error) => format!("has a TLS that does not fit ours: {error:?}"),
+        Error::PeerMisbehaved(
+            PeerMisbehaved::SelectedUnofferedCipherSuite
+            | PeerMisbehaved::SelectedUnusableCipherSuiteForVersion,
+        ) => "chose a cipher suite that we do not offer".to_owned(),
         Error::PeerMisbehaved(error) => format!("breaks the rules of TLS: {error:?}"),
         Error::NoCertificatesPresented => "has no certificate".to_owned(),
         Error::DecryptError => "sent a record that cannot be decrypted".to_owned(),

@@ -1,0 +1,65 @@
+//! The orderly end of a connection.
+
+use std::net::Shutdown;
+
+use flowxdp_core::clock::MILLISECOND;
+
+use super::{Broken, Phase, Stream};
+
+/// How long a collector that has everything is given to end its side too, nanoseconds.
+const LINGER: u64 = 200 * MILLISECOND;
+
+/// How far an orderly end is.
+pub(super) enum Closing {
+    /// Nobody asked for it.
+    No,
+    /// What was accepted goes out first.
+    Flushing,
+    /// The FIN is behind it.
+    Shut,
+    /// All is acknowledged; until this instant the collector's own end is waited for.
+    Acknowledged(u64),
+}
+
+impl Stream {
+    /// Ends in order: what was accepted goes out, then `close_notify` and FIN. Polled like [`Stream::poll`],
+    /// until it gives true: everything is acknowledged, and the collector ended its side too or was given
+    /// the time to. Before [`Phase::Probing`] there is nothing to deliver and nothing to wait for.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke first, and with it the certainty.
+    pub fn close(&mut self, real: u64) -> Result<bool, Broken> {
+        if matches!(self.phase, Phase::Connecting | Phase::Handshaking) {
+            return Ok(true);
+        }
+        if matches!(self.closing, Closing::No) {
+            self.closing = Closing::Flushing;
+            if let Some(secure) = &mut self.secure {
+                secure.send_close_notify();
+            }
+        }
+        self.flush()?;
+        self.read(real)?;
+        if self.ended {
+            self.fail_if_reset()?;
+        }
+        if matches!(self.closing, Closing::Flushing) && self.secure.as_ref().is_none_or(|s| s.unsent() == 0) {
+            self.socket.shutdown(Shutdown::Write).map_err(|error| self.reason(&error))?;
+            self.closing = Closing::Shut;
+        }
+        if matches!(self.closing, Closing::Shut) && self.outstanding() == 0 {
+            self.closing = Closing::Acknowledged(real.saturating_add(LINGER));
+        }
+        Ok(matches!(self.closing, Closing::Acknowledged(until) if self.ended || real >= until))
+    }
+
+    /// Behind the collector's own end no read tells that it answers our octets with a reset, because nobody
+    /// is there to read them.
+    fn fail_if_reset(&mut self) -> Result<(), Broken> {
+        match self.socket.take_error() {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) | Err(error) => Err(self.reason(&error)),
+        }
+    }
+}
