@@ -1,185 +1,357 @@
 //! The exporting process towards one collector: session, pace and socket together.
 //!
-//! UDP tells nothing of a delivery, but a closed port answers with an ICMP message. So the first message
-//! after every start holds templates alone, and data follows only when nothing was refused meanwhile;
-//! after a refusal the messages wait, in order, until the collector is back.
+//! - [`datagrams`] sends over UDP, [`connection`] over TCP and TLS; [`store`] is the part of a queue that
+//!   is on disk. [`account`] keeps the collector's part of the books.
+//! - [`dispatch`](crate::dispatch) decides which collector a record goes to.
+//!
+//! Nothing here blocks or reads a clock: an exporter is polled with the time, and says when it wants to be
+//! polled again. One that stalls costs the others nothing.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    io,
-    net::SocketAddr,
-    sync::mpsc::{Receiver, TryRecvError, channel},
-};
+mod account;
+mod connection;
+mod datagrams;
+mod resolver;
+mod store;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use flowxdp_common::reason::Reason;
+use flowxdp_common::reason::{NOT_REPRESENTABLE, QUEUE_FULL, Reason};
 use flowxdp_core::{
-    backoff::Backoff,
     books::Collector,
-    clock::{MILLISECOND, Now},
+    clock::{Now, SECOND},
+    options::{Reliability, Snapshot},
     pace::Pace,
     protocol::Protocol,
     record::{FlowRecord, RecordTotal},
-    session::{Message, Session, SessionConfig, SessionError},
+    session::{Session, SessionConfig},
 };
 
+use self::{
+    account::Account,
+    connection::{Connection, Making},
+    datagrams::Datagrams,
+    store::Store,
+};
 use crate::{
-    collector_url::CollectorUrl,
-    transport::{resolve, udp::Udp},
+    collector_url::{CollectorUrl, Scheme},
+    spool::{Spool, SpoolSettings},
+    transport::{
+        readiness::Readiness,
+        stream::StreamSettings,
+        tls::{TlsClient, TlsSettings},
+    },
 };
 
-/// How long the first message after a start is given to be refused, nanoseconds.
-const PROBE: u64 = 50 * MILLISECOND;
+/// Records that may wait for a collector in memory.
+pub const QUEUE: usize = 1 << 18;
 
-/// How long to wait for room in the send buffer, nanoseconds.
-const SOON: u64 = MILLISECOND;
+/// Files of TLS are looked at for changes so often, nanoseconds.
+const LOOK: u64 = SECOND;
+
+/// IANA numbers of transport protocols.
+const UDP: u8 = 17;
+const TCP: u8 = 6;
 
 /// What all collectors of one agent have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Protocol of collectors that do not say.
     pub protocol: Protocol,
     /// Observation domain id.
     pub observation_domain: u32,
-    /// Messages a second, 0 for no limit.
+    /// Messages a second, 0 for no limit: over UDP all, over TCP and TLS those that come from disk.
     pub pace: u32,
     /// Milliseconds since 1970 of system start.
     pub system_start_ms: u64,
+    /// Flow keys over UDP too.
+    pub flow_keys: bool,
+    /// Nanoseconds between two times that options data are sent.
+    pub options_interval: u64,
+    /// Octets that go out again when a TCP or TLS connection breaks.
+    pub resend_window: usize,
+    /// Where records wait on disk for collectors over TCP and TLS.
+    pub spool: Option<SpoolPlace>,
+    /// What wakes the agent's loop.
+    pub readiness: Arc<Readiness>,
 }
 
-enum State {
-    /// The name is being resolved.
-    Resolving(Receiver<io::Result<Vec<SocketAddr>>>),
-    /// Until this instant nothing is tried.
-    Waiting(u64),
-    /// The templates are out; until this instant they can be refused.
-    Probing(u64),
-    /// Data goes out.
-    Up,
+/// Where records wait on disk, for each collector.
+#[derive(Clone, Debug)]
+pub struct SpoolPlace {
+    /// The folder of all.
+    pub directory: PathBuf,
+    /// Octets for one collector.
+    pub limit: u64,
+    /// How long a record may wait.
+    pub age: Duration,
+}
+
+/// What both kinds of transport work with.
+#[derive(Debug)]
+struct Outgoing {
+    url: CollectorUrl,
+    session: Session,
+    pace: Pace,
+    account: Account,
+    /// What was said of trouble, until it is over.
+    said: Option<String>,
+    /// It does not take messages now; before the first try nobody knows.
+    failing: bool,
+    /// Since when it takes messages again, on the real clock; 0 if it always did.
+    since: u64,
+    /// Instant of the last message that went out.
+    progress: u64,
+    /// What options data tell, and whether they must go out whatever the time.
+    snapshot: Option<Snapshot>,
+    forced: bool,
+    not_sent: Reliability,
+}
+
+impl Outgoing {
+    /// Once for each kind of trouble, not once for each try.
+    fn say(&mut self, what: &str) {
+        if self.said.as_deref() != Some(what) {
+            log::warn!("collector {}: {what}; records are kept, and it is tried again", self.url);
+            self.said = Some(what.to_owned());
+        }
+    }
+
+    fn failed(&mut self, what: &str) {
+        self.say(what);
+        self.failing = true;
+    }
+
+    fn reached(&mut self, real: u64) {
+        if self.failing {
+            self.failing = false;
+            self.since = real;
+        }
+        if self.said.take().is_some() {
+            log::info!("collector {}: reached", self.url);
+        }
+    }
+
+    /// Lets the session make its options data, if they are due. `port` is the local one.
+    fn offer(&mut self, now: Now, port: u16) {
+        let Some(snapshot) = &mut self.snapshot else { return };
+        snapshot.port = port;
+        self.not_sent.update(self.account.all_lost(), now.wall_ms);
+        snapshot.not_sent = self.not_sent;
+        self.session.offer(snapshot, now, std::mem::take(&mut self.forced));
+    }
+
+    /// The session's own deadline, on the real clock: the two advance alike.
+    fn timeout(&self, real: u64, now: Now) -> Option<u64> {
+        self.session.poll_timeout().map(|at| real.saturating_add(at.saturating_sub(now.monotonic)))
+    }
+}
+
+enum Path {
+    Datagrams(Datagrams),
+    Connection(Box<Connection>),
 }
 
 /// One collector.
 pub struct Exporter {
-    url: CollectorUrl,
-    /// The port that the URL names or the protocol has.
-    port: u16,
-    session: Session,
-    pace: Pace,
-    backoff: Backoff,
-    state: State,
-    socket: Option<Udp>,
-    /// Polled and not handed to the kernel, in order.
-    pending: VecDeque<Message>,
-    /// Handed to the kernel last: what a refusal speaks of.
-    last: Option<Message>,
-    exported: RecordTotal,
-    lost: BTreeMap<String, RecordTotal>,
-    said: Option<String>,
-    /// Instant of the last message that went out.
-    progress: u64,
+    out: Outgoing,
+    path: Path,
+    /// When the files of TLS are looked at again.
+    look_at: u64,
     /// Why nobody waits for this collector any more.
-    given_up: Option<String>,
+    given_up: Option<Reason>,
 }
 
 impl Exporter {
-    /// A session that has not started: the first [`Exporter::poll`] resolves the name.
+    /// A session that has not started: the first [`Exporter::poll`] resolves the name. `real` is the
+    /// monotonic clock in nanoseconds, `wall_ms` the time of day in milliseconds since 1970.
     ///
     /// # Errors
     ///
-    /// The message size that the URL asks for is too small or too large.
-    pub fn new(url: CollectorUrl, settings: Settings, real: u64) -> anyhow::Result<Self> {
+    /// The message size that the URL asks for is too small or too large; a file for TLS or a folder for
+    /// the spool cannot be used.
+    pub fn new(
+        url: CollectorUrl,
+        tls: TlsSettings,
+        settings: &Settings,
+        real: u64,
+        wall_ms: u64,
+    ) -> anyhow::Result<Self> {
+        let name = url.to_string();
+        Self::make(url, tls, settings, real, wall_ms).with_context(|| format!("collector {name}"))
+    }
+
+    fn make(
+        url: CollectorUrl,
+        tls: TlsSettings,
+        settings: &Settings,
+        real: u64,
+        wall_ms: u64,
+    ) -> anyhow::Result<Self> {
         let protocol = url.protocol(settings.protocol);
-        let built = matches!(protocol, Protocol::Ipfix | Protocol::V9);
-        anyhow::ensure!(built, "collector {url}: {protocol} is not built yet");
-        let session = session(&url, &settings).with_context(|| format!("collector {url}"))?;
-        Ok(Self {
-            port: url.port(protocol),
-            state: State::Waiting(0),
-            backoff: Backoff::new(real ^ u64::from(std::process::id())),
-            pace: Pace::new(settings.pace, 32),
+        let seed = real ^ u64::from(std::process::id());
+        let port = url.port(protocol);
+        let mut account = Account::default();
+        let path = if url.scheme() == Scheme::Udp {
+            Path::Datagrams(Datagrams::new(port, seed))
+        } else {
+            let tls = (url.scheme() == Scheme::Tls).then(|| TlsClient::new(tls, url.host())).transpose()?;
+            let making = Making {
+                port,
+                settings: StreamSettings { source: url.source(), ..StreamSettings::default() },
+                tls,
+                readiness: Arc::clone(&settings.readiness),
+                window: settings.resend_window,
+            };
+            let spool = settings.spool.as_ref().map(|place| spool(place, &url, wall_ms)).transpose()?;
+            account.inherit(spool.as_ref().map(Spool::inherited).unwrap_or_default());
+            Path::Connection(Box::new(Connection::new(making, Store::new(spool), seed)))
+        };
+        let out = Outgoing {
+            session: session(&url, protocol, settings)?,
             url,
-            session,
-            socket: None,
-            pending: VecDeque::new(),
-            last: None,
-            exported: RecordTotal::default(),
-            lost: BTreeMap::new(),
+            pace: Pace::new(settings.pace, 32),
+            account,
             said: None,
+            failing: false,
+            since: 0,
             progress: real,
-            given_up: None,
-        })
+            snapshot: None,
+            forced: false,
+            not_sent: Reliability::default(),
+        };
+        Ok(Self { out, path, look_at: real, given_up: None })
     }
 
     /// The URL as it was given.
     pub const fn url(&self) -> &CollectorUrl {
-        &self.url
+        &self.out.url
     }
 
-    /// Queues a record.
-    pub fn push(&mut self, record: &FlowRecord, now: Now) {
-        match &self.given_up {
-            Some(reason) => self.lost.entry(reason.clone()).or_default().count(record),
-            None => self.session.push(record, now),
+    /// Queues a record, or counts it as lost here. `patient` says that nobody else waits for room.
+    pub fn push(&mut self, record: &FlowRecord, now: Now, patient: bool) {
+        if let Some(reason) = &self.given_up {
+            return self.out.account.lost_record(reason, record);
         }
+        if !patient && self.room() == 0 {
+            return self.out.account.lost_record(&QUEUE_FULL, record);
+        }
+        if self.out.session.push(record, now).is_err() {
+            self.out.account.lost_record(&NOT_REPRESENTABLE, record);
+        }
+    }
+
+    /// Records that memory has room for.
+    pub fn room(&self) -> usize {
+        let in_memory = match &self.path {
+            // What is on disk takes no memory, and more goes there.
+            Path::Connection(connection) if connection.has_store() => self.out.session.queued(),
+            _ => self.queued(),
+        };
+        QUEUE.saturating_sub(usize::try_from(in_memory.records).unwrap_or(QUEUE))
     }
 
     /// Retired records that are not handed to the kernel.
     pub fn queued(&self) -> RecordTotal {
-        let mut queued = self.session.queued();
-        for message in &self.pending {
-            queued += message.total;
-        }
+        let mut queued = self.out.session.queued();
+        queued += match &self.path {
+            Path::Datagrams(datagrams) => datagrams.queued(),
+            Path::Connection(connection) => connection.queued(),
+        };
         queued
+    }
+
+    /// Takes out the records that no message has yet, for another collector.
+    pub fn drain(&mut self) -> Vec<FlowRecord> {
+        self.out.session.drain()
     }
 
     /// This collector's part of the books.
     pub fn books(&self) -> Collector {
-        let mut lost = RecordTotal::default();
-        for total in self.lost.values() {
-            lost += *total;
-        }
-        Collector {
-            exported: self.exported,
-            queued: self.queued(),
-            lost,
-            lost_by_reason: self.lost.clone(),
-            ..Collector::default()
-        }
+        self.out.account.books(self.queued())
+    }
+
+    /// Records that were handed to the kernel, those of an earlier run included.
+    pub fn exported_records(&self) -> u64 {
+        self.out.account.exported_records()
+    }
+
+    /// Whether it takes messages, or nobody knows yet, and since when it does again (0: it always did).
+    pub fn availability(&self) -> Option<u64> {
+        (!self.out.failing && self.given_up.is_none()).then_some(self.out.since)
+    }
+
+    /// Takes what options data tell of the agent; `force` sends them at the next poll.
+    pub fn tell(&mut self, snapshot: &Snapshot, force: bool) {
+        let transport = if self.out.url.scheme() == Scheme::Udp { UDP } else { TCP };
+        self.out.snapshot = Some(Snapshot { transport, ..snapshot.clone() });
+        self.out.forced |= force;
     }
 
     /// Whether nothing is ready to be sent at `now`; with `flush`, whether nothing is left at all.
     pub fn is_settled(&self, now: Now, flush: bool) -> bool {
-        let ready = self.session.poll_timeout().is_some_and(|at| flush || at <= now.monotonic);
-        self.given_up.is_some()
-            || (self.pending.is_empty() && !ready && !matches!(self.state, State::Probing(_)))
+        let ready = self.out.session.poll_timeout().is_some_and(|at| flush || at <= now.monotonic);
+        let unsent = self.out.forced && self.is_up();
+        let path = match &self.path {
+            Path::Datagrams(datagrams) => datagrams.is_settled(),
+            Path::Connection(connection) => connection.is_settled(!flush),
+        };
+        self.given_up.is_some() || (path && !ready && !unsent)
+    }
+
+    const fn is_up(&self) -> bool {
+        match &self.path {
+            Path::Datagrams(datagrams) => datagrams.is_up(),
+            Path::Connection(connection) => connection.is_up(),
+        }
     }
 
     /// When a message is ready, on the session's clock.
     pub fn deadline(&self) -> Option<u64> {
-        if self.given_up.is_some() { None } else { self.session.poll_timeout() }
+        if self.given_up.is_some() { None } else { self.out.session.poll_timeout() }
     }
 
     /// The instant of the last message that went out.
     pub const fn progress(&self) -> u64 {
-        self.progress
+        self.out.progress
     }
 
-    /// Counts what is queued, and what comes, as lost: nobody waits for this collector any more.
-    pub fn give_up(&mut self, reason: &Reason) {
+    /// Stops waiting for this collector: what is queued goes to disk where there is a spool, and is counted
+    /// as lost otherwise, as is what comes from now on.
+    pub fn give_up(&mut self, reason: &Reason, real: u64, now: Now) {
         if self.given_up.is_some() {
             return;
         }
-        let queued = self.queued();
-        *self.lost.entry(reason.name.to_owned()).or_default() += queued;
-        self.pending.clear();
-        self.session.clear();
-        self.given_up = Some(reason.name.to_owned());
-        log::error!(
-            "collector {}: given up with {} records not delivered ({} packets)",
-            self.url,
-            queued.records,
-            queued.packets
-        );
+        let left = match &mut self.path {
+            Path::Datagrams(datagrams) => {
+                let mut left = datagrams.queued();
+                left += self.out.session.queued();
+                datagrams.clear();
+                left
+            }
+            Path::Connection(connection) => {
+                let mut left = connection.give_up(&mut self.out, real, now);
+                left += self.out.session.queued();
+                left
+            }
+        };
+        self.out.session.clear();
+        self.out.account.lost(reason, left, false);
+        self.given_up = Some(*reason);
+        if left.records > 0 {
+            log::error!(
+                "collector {}: given up with {} records not delivered ({} packets)",
+                self.out.url,
+                left.records,
+                left.packets
+            );
+        }
+        if let Path::Connection(connection) = &self.path
+            && let Some((folder, stored)) = connection.stored()
+        {
+            let url = &self.out.url;
+            log::warn!("collector {url}: {} records wait in {folder} for the next start", stored.records);
+        }
     }
 
     /// Whether [`Exporter::give_up`] was called.
@@ -194,189 +366,78 @@ impl Exporter {
         if self.given_up.is_some() {
             return None;
         }
-        loop {
-            let wait = match &self.state {
-                State::Waiting(until) if real < *until => Some(*until),
-                State::Waiting(_) => {
-                    self.resolve();
-                    None
-                }
-                State::Resolving(_) => self.resolved(real, now),
-                State::Probing(until) if real < *until => Some(*until),
-                State::Probing(_) => {
-                    self.judge_probe(real);
-                    None
-                }
-                State::Up => {
-                    return self.send_ready(real, now, flush).or_else(|| self.session_timeout(real, now));
-                }
-            };
-            if wait.is_some() {
-                return wait;
-            }
+        if real >= self.look_at {
+            self.look_at = real + LOOK;
+            self.look(real, false);
+        }
+        match &mut self.path {
+            Path::Datagrams(datagrams) => datagrams.poll(&mut self.out, real, now, flush),
+            Path::Connection(connection) => connection.poll(&mut self.out, real, now, flush),
         }
     }
 
-    /// The session's own deadline, on the real clock: the two advance alike.
-    fn session_timeout(&self, real: u64, now: Now) -> Option<u64> {
-        self.session.poll_timeout().map(|at| real.saturating_add(at.saturating_sub(now.monotonic)))
-    }
-
-    /// Asks for the address in a thread of its own: resolvers block.
-    fn resolve(&mut self) {
-        let (sender, receiver) = channel();
-        let (host, port) = (self.url.host().clone(), self.port);
-        std::thread::spawn(move || {
-            // The exporter may be gone by now, and then nobody wants to know.
-            drop(sender.send(resolve(&host, port)));
-        });
-        self.state = State::Resolving(receiver);
-    }
-
-    /// Looks for the resolver's answer and opens the socket.
-    fn resolved(&mut self, real: u64, now: Now) -> Option<u64> {
-        let State::Resolving(receiver) = &self.state else { return None };
-        let addresses = match receiver.try_recv() {
-            Ok(addresses) => addresses,
-            Err(TryRecvError::Empty) => return Some(real + SOON),
-            Err(TryRecvError::Disconnected) => Err(io::Error::other("the resolver ended without an answer")),
-        };
-        let connected = addresses.and_then(|addresses| self.connect(&addresses));
-        match connected {
-            Ok(()) => {
-                self.state = State::Up;
-                self.start(now);
-            }
-            Err(error) => self.wait(real, &format!("cannot be reached: {error}")),
-        }
-        None
-    }
-
-    /// Takes the first address that a socket can be made for; an open socket keeps its port.
-    fn connect(&mut self, addresses: &[SocketAddr]) -> io::Result<()> {
-        if let Some(socket) = &mut self.socket {
-            let same = addresses.iter().find(|address| address.is_ipv4() == socket.address().is_ipv4());
-            if let Some(address) = same {
-                return socket.reconnect(*address);
-            }
-        }
-        let source = self.url.source();
-        let mut result = Err(io::Error::other("the name has no address"));
-        for address in
-            addresses.iter().filter(|address| source.is_none_or(|s| s.is_ipv4() == address.is_ipv4()))
-        {
-            result = Udp::connect(*address, source);
-            if result.is_ok() {
-                break;
-            }
-        }
-        self.socket = Some(result?);
-        Ok(())
-    }
-
-    /// Begins (again): templates before data, in messages that fit the path.
-    fn start(&mut self, now: Now) {
-        if let Some(socket) = &self.socket {
-            let max = self.url.mtu().map_or_else(|| socket.max_message(), usize::from);
-            if let Err(error) = self.session.set_max_message(max) {
-                self.say(&format!("{error}; messages keep their size"));
-            }
-        }
-        self.session.restart();
-        let unsent = std::mem::take(&mut self.pending);
-        self.pending = self.session.resume(unsent, now);
-    }
-
-    /// Sends until the pace, the socket or the session has no more; gives the instant to go on.
-    fn send_ready(&mut self, real: u64, now: Now, flush: bool) -> Option<u64> {
-        loop {
-            if self.pending.is_empty() {
-                let message = self.session.poll_message(now, flush)?;
-                self.pending.push_back(message);
-            }
-            if let Err(when) = self.pace.take(real) {
-                return Some(when);
-            }
-            let (Some(message), Some(socket)) = (self.pending.front(), &self.socket) else { return None };
-            match socket.send(&message.bytes) {
-                Ok(()) => self.sent(real),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(real + SOON),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+    /// Reads the files of TLS again: all of them (SIGHUP), or those that changed.
+    pub fn look(&mut self, real: u64, all: bool) {
+        let Path::Connection(connection) = &mut self.path else { return };
+        let Some(tls) = connection.tls() else { return };
+        let changed = if all {
+            match tls.reload() {
+                Ok(()) => true,
                 Err(error) => {
-                    self.refused(real, &error);
-                    return Some(real + SOON);
+                    let url = &self.out.url;
+                    log::error!("collector {url}: {error:#}; what was read before stays in force");
+                    false
                 }
             }
-            if matches!(self.state, State::Probing(_)) {
-                return Some(real + PROBE);
-            }
-        }
-    }
-
-    fn sent(&mut self, real: u64) {
-        let Some(message) = self.pending.pop_front() else { return };
-        self.exported += message.total;
-        // Templates are no progress: each try against a closed port begins with them.
-        if message.templates_only {
-            self.state = State::Probing(real + PROBE);
         } else {
-            self.progress = real;
-        }
-        if let Some(before) = self.last.replace(message) {
-            self.session.recycle(before);
-        }
-    }
-
-    /// Nothing refused the templates: the collector listens, as far as UDP can tell.
-    fn judge_probe(&mut self, real: u64) {
-        if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
-            return self.refused(real, &error);
-        }
-        self.state = State::Up;
-        self.backoff.reset();
-        if self.said.take().is_some() {
-            log::info!("collector {}: reached", self.url);
+            tls.refresh_if_changed()
+        };
+        if changed {
+            connection.judge_again(&mut self.out, real);
         }
     }
 
-    /// The message before was refused: it goes back to the front, and all wait.
-    fn refused(&mut self, real: u64, error: &io::Error) {
-        if error.kind() == io::ErrorKind::ConnectionRefused
-            && let Some(last) = self.last.take()
-        {
-            self.exported -= last.total;
-            self.pending.push_front(last);
-        }
-        self.wait(real, &format!("does not take messages: {error}"));
-    }
-
-    /// Looks, at the end, whether the last message was refused.
+    /// Looks, at the end over UDP, whether the last message was refused.
     pub fn judge_last(&mut self, real: u64) {
-        if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
-            self.refused(real, &error);
+        if let Path::Datagrams(datagrams) = &mut self.path {
+            datagrams.judge_last(&mut self.out, real);
         }
     }
 
-    fn wait(&mut self, real: u64, what: &str) {
-        self.say(what);
-        self.state = State::Waiting(real + self.backoff.next());
+    /// Whether no connection is left to be ended.
+    pub fn is_closed(&self) -> bool {
+        match &self.path {
+            Path::Connection(connection) => self.given_up.is_some() || connection.is_closed(),
+            Path::Datagrams(_) => true,
+        }
     }
 
-    /// Once for each kind of trouble, not once for each try.
-    fn say(&mut self, what: &str) {
-        if self.said.as_deref() != Some(what) {
-            log::warn!("collector {}: {what}; records are kept, and it is tried again", self.url);
-            self.said = Some(what.to_owned());
+    /// Ends a connection in order; true when it has ended, or is not there.
+    pub fn close(&mut self, real: u64) -> bool {
+        match &mut self.path {
+            Path::Connection(connection) if self.given_up.is_none() => connection.close(&mut self.out, real),
+            _ => true,
         }
     }
 }
 
-/// A session with the size of messages that the URL asks for, or the path has.
-fn session(url: &CollectorUrl, settings: &Settings) -> Result<Session, SessionError> {
-    let mut config = SessionConfig::new(url.protocol(settings.protocol), settings.system_start_ms);
+/// A session with the size of messages that the URL asks for, or the transport's.
+fn session(url: &CollectorUrl, protocol: Protocol, settings: &Settings) -> anyhow::Result<Session> {
+    let mut config = if url.scheme() == Scheme::Udp {
+        let config = SessionConfig::new(protocol, settings.system_start_ms);
+        SessionConfig { flow_keys: settings.flow_keys, ..config }
+    } else {
+        SessionConfig::reliable(settings.system_start_ms)
+    };
     config.observation_domain = settings.observation_domain;
+    config.options_interval = settings.options_interval;
     if let Some(mtu) = url.mtu() {
         config.max_message = usize::from(mtu);
     }
-    Session::new(config)
+    Ok(Session::new(config)?)
+}
+
+fn spool(place: &SpoolPlace, url: &CollectorUrl, wall_ms: u64) -> anyhow::Result<Spool> {
+    let SpoolPlace { directory, limit, age } = place.clone();
+    Spool::open(SpoolSettings { directory, limit, age }, &url.to_string(), wall_ms)
 }

@@ -4,9 +4,11 @@
 //!
 //! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
 //! - [`meter`]: slots that are due retire and become flow records; the rules are [`flowxdp_core::retire`]'s.
-//! - [`exporter`]: one collector's session turns records into messages and paces them.
+//! - [`dispatch`]: which collector a record goes to; [`exporter`]: one collector's session turns records
+//!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
 //! - [`capture`]: packets of a file, for the same way.
+//! - [`teller`]: what the exporter tells about itself.
 //! - [`command`]: one file a command; [`report`] shows books to people.
 //!
 //! Architecture invariant: the event loops in [`command`] decide nothing; they move bytes, time and
@@ -16,10 +18,12 @@ pub mod capture;
 pub mod clock;
 pub mod collector_url;
 pub mod command;
+pub mod dispatch;
 pub mod exporter;
 pub mod kernel;
 pub mod meter;
 pub mod report;
 pub mod spool;
+pub mod teller;
 pub mod transport;
 pub mod units;

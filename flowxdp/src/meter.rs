@@ -180,6 +180,17 @@ impl Meter {
         total
     }
 
+    /// Packets that were not metered so far, by whatever reason.
+    pub fn ignored(&self) -> Total {
+        let mut ignored = Total::default();
+        for row in std::iter::once(&0).chain(self.rows.keys()) {
+            for total in counters::row(&self.loaded.counters, *row).ignored {
+                ignored += total;
+            }
+        }
+        ignored
+    }
+
     fn seen(&self) -> Total {
         let mut seen = counters::row(&self.loaded.counters, 0).seen;
         for &row in self.rows.keys() {

@@ -2,7 +2,7 @@
 //!
 //! Architecture invariant: only this room and the small collector know sockets that carry flow records.
 
-mod broken;
+pub mod broken;
 pub mod readiness;
 pub mod stream;
 pub mod tls;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flowxdp_core::retire::Timeouts;
 
-pub use self::exporting::{ExportFlags, Exporting, Strategy};
+pub use self::exporting::{ExportFlags, Exporting};
 use crate::units;
 
 /// How flows are metered.

@@ -3,10 +3,13 @@
 //! Each frame is a test run of the XDP program, with its time and lengths in the metadata in front of it.
 //! Timeouts, export time and system uptime follow the largest time so far, as if the agent had been there.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use flowxdp_common::{names, reason::COLLECTOR_UNREACHABLE};
+use flowxdp_common::{
+    names,
+    reason::{COLLECTOR_UNREACHABLE, NOT_REPRESENTABLE},
+};
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND, WallClock},
@@ -15,12 +18,13 @@ use flowxdp_core::{
 
 use super::{
     options::{Exporting, Metering},
-    run::{QUEUE, RING},
+    run::RING,
 };
 use crate::{
     capture::{Reader, to_ethernet},
     clock,
-    exporter::Exporter,
+    dispatch::Dispatch,
+    exporter::{Exporter, QUEUE},
     kernel::{
         load::{Shape, load},
         preflight,
@@ -28,10 +32,15 @@ use crate::{
     },
     meter::Meter,
     report,
+    teller::Teller,
+    transport::readiness::Readiness,
 };
 
 /// Without a message going out for so long, a collector is given up, nanoseconds.
 const PATIENCE: u64 = 10 * SECOND;
+
+/// How long a refusal of the last datagram may take to come back, nanoseconds.
+const LAST_WORD: u64 = 50 * MILLISECOND;
 
 /// LINKTYPE_ETHERNET.
 const ETHERNET: u32 = 1;
@@ -84,7 +93,9 @@ struct Replay<'a> {
     options: &'a Options,
     meter: Meter,
     runner: Runner,
-    exporters: Vec<Exporter>,
+    readiness: Arc<Readiness>,
+    dispatch: Dispatch,
+    teller: Option<Teller>,
     clock: Option<CaptureClock>,
     frames: u64,
     told: u64,
@@ -120,7 +131,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         options,
         meter,
         runner: Runner::default(),
-        exporters: Vec::new(),
+        readiness: Arc::new(Readiness::new().context("cannot wait for sockets")?),
+        dispatch: Dispatch::none(),
+        teller: None,
         clock: None,
         frames: 0,
         told: clock::monotonic(),
@@ -128,9 +141,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let read = options.file.iter().try_for_each(|file| replay.file(file));
     replay.finish()?;
     read?;
-    let undelivered: u64 = replay.exporters.iter().map(|exporter| exporter.books().lost.records).sum();
-    anyhow::ensure!(undelivered == 0, "{undelivered} records could not be delivered: see lost in the books");
+    let undelivered: u64 = replay.dispatch.all().iter().map(undelivered).sum();
+    anyhow::ensure!(
+        undelivered == 0,
+        "{undelivered} records could not be delivered: see lost and queued in the books"
+    );
     Ok(())
+}
+
+/// Records that did not reach a collector, but for those that its protocol cannot say.
+fn undelivered(exporter: &Exporter) -> u64 {
+    let books = exporter.books();
+    let unsaid = books.lost_by_reason.get(NOT_REPRESENTABLE.name).map_or(0, |total| total.records);
+    books.lost.records - unsaid + books.queued.records
 }
 
 /// One CPU means one partition, and one record for each flow and interval.
@@ -159,14 +182,21 @@ impl Replay<'_> {
             self.frames += 1;
             if self.frames.is_multiple_of(FRAMES) {
                 self.meter.drain_ring();
-                self.tell(path);
+                self.show(path);
             }
         }
         Ok(())
     }
 
+    /// Options data, at the capture's time.
+    fn tell(&mut self, now: Now, force: bool) {
+        if let Some(teller) = &mut self.teller {
+            teller.tell(&self.meter, &mut self.dispatch, now, force);
+        }
+    }
+
     /// Shows now and then that a long replay goes on.
-    fn tell(&mut self, path: &std::path::Path) {
+    fn show(&mut self, path: &std::path::Path) {
         let now = clock::monotonic();
         if now > self.told + 2 * SECOND {
             self.told = now;
@@ -186,7 +216,7 @@ impl Replay<'_> {
             self.meter.drain_ring();
         }
         loop {
-            let deadlines = self.exporters.iter().filter_map(Exporter::deadline);
+            let deadlines = self.dispatch.all().iter().filter_map(Exporter::deadline);
             let second = clock.second(deadlines.fold(self.meter.next_due(), u64::min));
             if second > time {
                 break;
@@ -204,7 +234,12 @@ impl Replay<'_> {
     fn start(&mut self, time: u64) -> anyhow::Result<()> {
         self.clock = Some(CaptureClock { first: time, latest: time });
         let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
-        self.exporters = self.options.exporting.exporters(system_start_ms, clock::monotonic())?;
+        let exporting = &self.options.exporting;
+        let now = Now { monotonic: clock::monotonic(), wall_ms: time / MILLISECOND };
+        self.dispatch = exporting.dispatch(system_start_ms, &self.readiness, now)?;
+        let index = self.options.interface_index;
+        let names = vec![(index, index.to_string())];
+        self.teller = Some(Teller::new(exporting.observation_domain.get(), system_start_ms, names));
         Ok(())
     }
 
@@ -213,12 +248,11 @@ impl Replay<'_> {
         let now = instant(time);
         self.meter.drain_ring();
         loop {
-            let exporters = &mut self.exporters;
+            let dispatch = &mut self.dispatch;
             let retired = self.meter.check(time, WallClock::default(), forced, QUEUE, |record| {
-                for exporter in &mut *exporters {
-                    exporter.push(&record, now);
-                }
+                dispatch.push(&record, now);
             })?;
+            self.tell(now, false);
             self.settle(now, forced.is_some());
             if retired < QUEUE {
                 return Ok(());
@@ -231,54 +265,68 @@ impl Replay<'_> {
         let begun = clock::monotonic();
         loop {
             let real = clock::monotonic();
-            let mut wake = real + 100 * MILLISECOND;
-            let mut settled = true;
-            for exporter in &mut self.exporters {
-                if let Some(at) = exporter.poll(real, now, flush) {
-                    wake = wake.min(at);
-                }
-                if !exporter.is_settled(now, flush) {
-                    settled = false;
-                    if real > exporter.progress().max(begun) + PATIENCE {
-                        exporter.give_up(&COLLECTOR_UNREACHABLE);
-                    }
-                }
-            }
-            if settled {
+            let wake = self.dispatch.poll(real, now, flush).unwrap_or(u64::MAX);
+            if self.dispatch.is_settled(now, flush) {
                 return;
             }
-            std::thread::sleep(Duration::from_nanos(wake.saturating_sub(clock::monotonic())));
+            let unsettled = self.dispatch.all_mut().iter_mut().filter(|it| !it.is_settled(now, flush));
+            for exporter in unsettled {
+                if real > exporter.progress().max(begun) + PATIENCE {
+                    exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
+                }
+            }
+            self.wait(wake.min(real + 100 * MILLISECOND));
         }
     }
 
-    /// Flushes at the time of the last packet, waits for a refusal of the last message, prints the books.
+    /// Until a socket has news, or an instant of the monotonic clock.
+    fn wait(&self, instant: u64) {
+        let left = Duration::from_nanos(instant.saturating_sub(clock::monotonic()));
+        if let Err(error) = self.readiness.wait(Some(left)) {
+            log::debug!("cannot wait for sockets: {error}");
+            std::thread::sleep(left);
+        }
+    }
+
+    /// Flushes at the time of the last packet, ends connections, waits for a refusal of the last datagram,
+    /// prints the books.
     fn finish(&mut self) -> anyhow::Result<()> {
         match self.clock {
             Some(clock) => {
+                let now = instant(clock.latest);
                 self.check(clock.latest, Some(EndReason::Forced))?;
-                self.await_refusals(instant(clock.latest));
+                self.tell(now, true);
+                self.settle(now, true);
+                self.close(now);
             }
             None => self.start(0)?,
         }
         let (mut books, bracket) = self.meter.books()?;
-        for exporter in &self.exporters {
-            books.collectors.insert(exporter.url().to_string(), exporter.books());
-        }
+        self.dispatch.enter(&mut books);
         books.close(bracket);
         self.print(&books)
     }
 
-    fn await_refusals(&mut self, now: Now) {
+    /// Ends every connection in order, and goes on where one broke or the last datagram was refused.
+    fn close(&mut self, now: Now) {
+        let mut begun = clock::monotonic();
         loop {
-            if self.exporters.iter().any(|exporter| exporter.books().exported.records > 0) {
-                std::thread::sleep(Duration::from_millis(50));
-            }
             let real = clock::monotonic();
-            self.exporters.iter_mut().for_each(|exporter| exporter.judge_last(real));
-            if self.exporters.iter().all(|exporter| exporter.is_settled(now, true)) {
-                return;
+            let closed = self.dispatch.all_mut().iter_mut().map(|exporter| exporter.close(real));
+            let closed = closed.fold(true, |all, one| all & one);
+            if closed && real >= begun + LAST_WORD {
+                self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(real));
+                if self.dispatch.is_settled(now, true) {
+                    return;
+                }
+                self.settle(now, true);
+                begun = clock::monotonic();
+            } else if !closed && real > begun + PATIENCE {
+                for exporter in self.dispatch.all_mut().iter_mut().filter(|it| !it.is_closed()) {
+                    exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
+                }
             }
-            self.settle(now, true);
+            self.wait(real + 10 * MILLISECOND);
         }
     }
 

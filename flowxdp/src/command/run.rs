@@ -3,7 +3,12 @@
 //! One thread, one loop. In the order of their urgency: stop, packets in the ring buffer, the look at the
 //! flow table each second, messages that the pace lets go, questions for the books.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use flowxdp_common::reason::COLLECTOR_UNREACHABLE;
@@ -13,7 +18,7 @@ use flowxdp_core::{
     record::EndReason,
 };
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncWriteExt, Interest, unix::AsyncFd},
     net::UnixStream,
     signal::unix::{SignalKind, signal},
 };
@@ -24,6 +29,7 @@ use super::{
 };
 use crate::{
     clock,
+    dispatch::Dispatch,
     exporter::Exporter,
     kernel::{
         attach::{Attached, Mode, attach, partitions},
@@ -34,10 +40,9 @@ use crate::{
     },
     meter::Meter,
     report,
+    teller::Teller,
+    transport::readiness::Readiness,
 };
-
-/// Records that may wait for a collector; more stay in the flow table.
-pub const QUEUE: usize = 1 << 18;
 
 /// Octets of the ring buffer.
 pub const RING: u32 = 1 << 24;
@@ -46,7 +51,7 @@ pub const RING: u32 = 1 << 24;
 const PATIENCE: u64 = 5 * SECOND;
 
 /// How long a refusal of the last message may take to come back.
-const LAST_WORD: Duration = Duration::from_millis(50);
+const LAST_WORD: u64 = 50 * MILLISECOND;
 
 /// Options of `flowxdp run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -68,7 +73,11 @@ pub struct Options {
 
 struct Agent {
     meter: Meter,
-    exporters: Vec<Exporter>,
+    dispatch: Dispatch,
+    readiness: Arc<Readiness>,
+    /// The same, for the runtime.
+    woken: AsyncFd<OwnedFd>,
+    teller: Teller,
 }
 
 /// Runs the command.
@@ -86,14 +95,22 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     preflight::kernel_and_privileges()?;
     let started = clock::now();
     let system_start_ms = started.wall_ms.saturating_sub(started.monotonic / MILLISECOND);
-    let exporters = options.exporting.exporters(system_start_ms, started.monotonic)?;
+    let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
+    let dispatch = options.exporting.dispatch(system_start_ms, &readiness, started)?;
     // Before anything is attached: a signal from now on ends in a flush.
     let mut stop = Stop::new()?;
     let socket = Socket::bind(&options.socket)?;
     let meter = meter(&options, &links)?;
-    let mut agent = Agent { meter, exporters };
+    let teller = Teller::new(options.exporting.observation_domain.get(), system_start_ms, names(&links));
+    let woken = woken(&readiness).context("cannot wait for sockets")?;
+    let mut agent = Agent { meter, dispatch, readiness, woken, teller };
     agent.drive(&socket, &mut stop).await?;
     agent.finish().await
+}
+
+/// ifIndex and name of each interface.
+fn names(links: &[Link]) -> Vec<(u32, String)> {
+    links.iter().map(|link| (link.index, link.name.clone())).collect()
 }
 
 /// Loads and attaches. In generic mode packets may come on every CPU, which is only known afterwards.
@@ -155,7 +172,7 @@ impl Agent {
         let mut check_at = 0;
         loop {
             let now = clock::now();
-            if self.room() > 0 {
+            if self.dispatch.room() > 0 {
                 self.meter.drain_ring();
             }
             if now.monotonic >= check_at {
@@ -164,45 +181,49 @@ impl Agent {
             let wake = self.export(now, false).min(check_at);
             tokio::select! {
                 biased;
-                () = stop.asked() => return Ok(()),
+                asked = stop.asked() => match asked {
+                    Asked::Stop => return Ok(()),
+                    Asked::ReadAgain => self.read_again(),
+                },
                 ready = ring.readable() => ready?.clear_ready(),
+                ready = self.woken.readable() => {
+                    ready?.clear_ready();
+                    self.readiness.clear()?;
+                }
                 () = until(wake) => {}
                 stream = socket.listener.accept() => self.answer(stream?.0)?,
             }
         }
     }
 
-    /// Records that every collector's queue has room for.
-    fn room(&self) -> usize {
-        let queued = self.exporters.iter().map(|exporter| exporter.queued().records).max().unwrap_or(0);
-        QUEUE.saturating_sub(usize::try_from(queued).unwrap_or(QUEUE))
+    /// Certificates and lists, of every collector over TLS.
+    fn read_again(&mut self) {
+        log::info!("SIGHUP: certificates and lists of peers are read again");
+        let real = clock::monotonic();
+        self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.look(real, true));
     }
 
     /// A look at the flow table; gives the time of the next one.
     fn check(&mut self, now: Now, forced: Option<EndReason>) -> anyhow::Result<u64> {
-        let room = self.room();
-        let exporters = &mut self.exporters;
+        let room = self.dispatch.room();
+        let dispatch = &mut self.dispatch;
         let retired = self.meter.check(now.monotonic, clock::wall_clock(), forced, room, |record| {
-            for exporter in &mut *exporters {
-                exporter.push(&record, now);
-            }
+            dispatch.push(&record, now);
         })?;
         self.meter.warn_of_cpus();
+        self.teller.tell(&self.meter, &mut self.dispatch, now, false);
         // Out of room: what is due waits in the table, and is looked for as soon as the queue is shorter.
         Ok(now.monotonic + if retired >= room { 10 * MILLISECOND } else { SECOND })
     }
 
     /// Lets every collector send; gives the time at which one wants to go on.
     fn export(&mut self, now: Now, flush: bool) -> u64 {
-        let wakes = self.exporters.iter_mut().filter_map(|exporter| exporter.poll(now.monotonic, now, flush));
-        wakes.min().unwrap_or(u64::MAX)
+        self.dispatch.poll(now.monotonic, now, flush).unwrap_or(u64::MAX)
     }
 
     fn books(&mut self) -> anyhow::Result<Books> {
         let (mut books, bracket) = self.meter.books()?;
-        for exporter in &self.exporters {
-            books.collectors.insert(exporter.url().to_string(), exporter.books());
-        }
+        self.dispatch.enter(&mut books);
         books.close(bracket);
         Ok(books)
     }
@@ -226,11 +247,10 @@ impl Agent {
         self.meter.drain_ring();
         loop {
             self.flush().await?;
-            tokio::time::sleep(LAST_WORD).await;
-            let now = clock::monotonic();
-            self.exporters.iter_mut().for_each(|exporter| exporter.judge_last(now));
-            if self.exporters.iter().all(|exporter| exporter.is_given_up() || exporter.queued().records == 0)
-            {
+            self.last_options().await;
+            self.close().await;
+            let given_up = |exporter: &Exporter| exporter.is_given_up() || exporter.queued().records == 0;
+            if self.dispatch.all().iter().all(given_up) {
                 break;
             }
         }
@@ -244,22 +264,69 @@ impl Agent {
         let mut left = true;
         loop {
             let now = clock::now();
-            if left && self.room() > 0 {
-                let room = self.room();
+            if left && self.dispatch.room() > 0 {
+                let room = self.dispatch.room();
                 let before: u64 = self.pushed();
                 self.check(now, Some(EndReason::Forced))?;
                 left = self.pushed() - before >= room as u64;
             }
             let wake = self.export(now, true);
-            if !left && self.exporters.iter().all(|exporter| exporter.is_settled(now, true)) {
+            if !left && self.dispatch.is_settled(now, true) {
                 return Ok(());
             }
-            for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, true)) {
-                if now.monotonic > exporter.progress().max(begun) + PATIENCE {
-                    exporter.give_up(&COLLECTOR_UNREACHABLE);
+            self.dispatch.lose_patience(now.monotonic, now, begun, PATIENCE, &COLLECTOR_UNREACHABLE);
+            self.wait(wake.min(now.monotonic + 100 * MILLISECOND)).await;
+        }
+    }
+
+    /// The final totals, for collectors that are there.
+    async fn last_options(&mut self) {
+        let now = clock::now();
+        self.teller.tell(&self.meter, &mut self.dispatch, now, true);
+        let begun = now.monotonic;
+        loop {
+            let now = clock::now();
+            let wake = self.export(now, true);
+            if self.dispatch.is_settled(now, true) || now.monotonic > begun + SECOND {
+                return;
+            }
+            self.wait(wake.min(now.monotonic + 100 * MILLISECOND)).await;
+        }
+    }
+
+    /// Ends connections in order, and waits for a refusal of the last datagram.
+    async fn close(&mut self) {
+        let begun = clock::monotonic();
+        loop {
+            let real = clock::monotonic();
+            let closed = self.dispatch.all_mut().iter_mut().map(|exporter| exporter.close(real));
+            let closed = closed.fold(true, |all, one| all & one);
+            if real > begun + PATIENCE && !closed {
+                let now = clock::now();
+                for exporter in self.dispatch.all_mut().iter_mut().filter(|it| !it.is_closed()) {
+                    exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
                 }
             }
-            until(wake.min(now.monotonic + 100 * MILLISECOND)).await;
+            if closed && real >= begun + LAST_WORD {
+                break;
+            }
+            self.wait(real + 10 * MILLISECOND).await;
+        }
+        let real = clock::monotonic();
+        self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(real));
+    }
+
+    /// Until a socket has news, or an instant of the monotonic clock.
+    async fn wait(&self, instant: u64) {
+        tokio::select! {
+            ready = self.woken.readable() => {
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+                // It is looked at again in any case.
+                drop(self.readiness.clear());
+            }
+            () = until(instant) => {}
         }
     }
 
@@ -269,8 +336,16 @@ impl Agent {
             let books = exporter.books();
             books.exported.records + books.queued.records + books.lost.records
         };
-        self.exporters.iter().map(given).max().unwrap_or(0)
+        self.dispatch.all().iter().map(given).sum()
     }
+}
+
+/// What the runtime wakes for when a socket has news.
+fn woken(readiness: &Readiness) -> std::io::Result<AsyncFd<OwnedFd>> {
+    let descriptor = readiness.as_fd().try_clone_to_owned()?;
+    // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    registered.map_err(std::io::Error::other)
 }
 
 /// Sleeps until an instant of the monotonic clock.
@@ -279,7 +354,7 @@ async fn until(instant: u64) {
     tokio::time::sleep(Duration::from_nanos(left.min(3600 * SECOND))).await;
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM, SIGINT and SIGHUP.
 struct Stop {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -296,13 +371,17 @@ impl Stop {
         })
     }
 
-    async fn asked(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => log::info!("SIGHUP: there is nothing to read again"),
-            }
+    async fn asked(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::ReadAgain,
         }
     }
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    ReadAgain,
 }

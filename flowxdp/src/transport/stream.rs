@@ -89,6 +89,12 @@ impl Stream {
         self.address
     }
 
+    /// The local port, 0 if the system does not say.
+    pub fn local_port(&self) -> u16 {
+        let address = self.socket.local_addr().ok().and_then(|address| address.as_socket());
+        address.map_or(0, |address| address.port())
+    }
+
     /// Advances connect and handshake, sends what waits, and reads: what the collector says is thrown away,
     /// its end is an error. Two system calls when there is nothing to do.
     ///

@@ -61,6 +61,12 @@ impl Udp {
         self.address
     }
 
+    /// The local port, 0 if the system does not say.
+    pub fn local_port(&self) -> u16 {
+        let address = self.socket.local_addr().ok().and_then(|address| address.as_socket());
+        address.map_or(0, |address| address.port())
+    }
+
     /// The largest message that goes out unfragmented, octets, by the path MTU that the kernel knows, and at
     /// most what Ethernet carries.
     pub fn max_message(&self) -> usize {

@@ -1,30 +1,21 @@
 //! Options that say where flow records go, and how.
 
-use std::{collections::BTreeSet, num::NonZeroU32, ops::Deref, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{
     ArgMatches, Args, Command, Error, FromArgMatches,
     builder::{PossibleValuesParser, TypedValueParser},
     error::ErrorKind,
 };
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::{clock::Now, protocol::Protocol};
 
 use crate::{
     collector_url::{CollectorUrl, Scheme, TlsFlags},
-    exporter::{Exporter, Settings},
+    dispatch::{Dispatch, Strategy},
+    exporter::{Exporter, Settings, SpoolPlace},
+    transport::readiness::Readiness,
     units,
 };
-
-/// What each of several collectors is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Strategy {
-    /// Every record, to each collector
-    Replicate,
-    /// Every flow, to one of them
-    Balance,
-    /// Everything, to the first that is there
-    Failover,
-}
 
 /// Where flow records go, and how: as typed, each flag by itself.
 #[derive(Clone, Debug, clap::Args)]
@@ -122,25 +113,44 @@ impl FromArgMatches for Exporting {
 }
 
 impl Exporting {
-    /// An exporter for each collector.
+    /// An exporter for each collector, and what goes to which.
     ///
     /// # Errors
     ///
-    /// A message size that a URL asks for cannot be.
-    pub fn exporters(&self, system_start_ms: u64, real: u64) -> anyhow::Result<Vec<Exporter>> {
+    /// A message size that a URL asks for cannot be; a file for TLS or a folder for the spool cannot be used.
+    pub fn dispatch(
+        &self,
+        system_start_ms: u64,
+        readiness: &Arc<Readiness>,
+        now: Now,
+    ) -> anyhow::Result<Dispatch> {
+        let streams = self.collector.iter().filter(|url| url.scheme() != Scheme::Udp).count();
+        let spool = self.spool.as_ref().map(|directory| SpoolPlace {
+            directory: directory.clone(),
+            limit: self.spool_limit / (streams.max(1) as u64),
+            age: self.spool_age,
+        });
         let settings = Settings {
             protocol: self.protocol,
             observation_domain: self.observation_domain.get(),
             pace: self.pace,
             system_start_ms,
+            flow_keys: self.flow_keys,
+            options_interval: nanoseconds(self.options_interval),
+            resend_window: usize::try_from(self.resend_window).unwrap_or(usize::MAX),
+            spool,
+            readiness: Arc::clone(readiness),
         };
         let exporter = |url: &CollectorUrl| {
-            let scheme = url.scheme();
-            anyhow::ensure!(scheme == Scheme::Udp, "collector {url}: {scheme}:// is not built yet");
-            Exporter::new(url.clone(), settings, real)
+            Exporter::new(url.clone(), url.tls(&self.tls), &settings, now.monotonic, now.wall_ms)
         };
-        self.collector.iter().map(exporter).collect()
+        let exporters = self.collector.iter().map(exporter).collect::<anyhow::Result<_>>()?;
+        Ok(Dispatch::new(exporters, self.strategy, nanoseconds(self.failover_hold)))
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A protocol by its name.

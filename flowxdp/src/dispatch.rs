@@ -1,0 +1,172 @@
+//! Which collector a record goes to: all of them, the one of its flow, or the first that is there.
+//!
+//! One collector that stalls never slows another: as long as any has room, those without lose records,
+//! which their books name. Only when none has room, what is due stays in the flow table.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use flowxdp_common::reason::Reason;
+use flowxdp_core::{
+    books::Books,
+    clock::Now,
+    options::Snapshot,
+    record::{FlowKey, FlowRecord},
+};
+
+use crate::exporter::Exporter;
+
+/// Whom a record is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Strategy {
+    /// Every collector gets every record
+    Replicate,
+    /// Each flow goes to one collector; one that is lost moves its own share only
+    Balance,
+    /// The first collector that is there gets every record
+    Failover,
+}
+
+/// All collectors of an agent.
+pub struct Dispatch {
+    exporters: Vec<Exporter>,
+    /// What stands for each collector in its weights.
+    names: Vec<u64>,
+    strategy: Strategy,
+    /// How long a collector must be back before failover returns to it, nanoseconds.
+    hold: u64,
+    /// The last instant of the real clock.
+    real: u64,
+    /// What each collector was worth at the last look: whose records move is seen by a change.
+    usable: Vec<bool>,
+}
+
+impl Dispatch {
+    /// `hold` is in nanoseconds.
+    pub fn new(exporters: Vec<Exporter>, strategy: Strategy, hold: u64) -> Self {
+        let usable = vec![true; exporters.len()];
+        let names = exporters.iter().map(|exporter| hash(&exporter.url().to_string())).collect();
+        Self { exporters, names, strategy, hold, real: 0, usable }
+    }
+
+    /// No collector: what a replay has before its first packet.
+    pub fn none() -> Self {
+        Self::new(Vec::new(), Strategy::Replicate, 0)
+    }
+
+    /// Every collector.
+    pub fn all(&self) -> &[Exporter] {
+        &self.exporters
+    }
+
+    /// Every collector.
+    pub fn all_mut(&mut self) -> &mut [Exporter] {
+        &mut self.exporters
+    }
+
+    /// Queues a record for whom it is for.
+    pub fn push(&mut self, record: &FlowRecord, now: Now) {
+        let patient = self.exporters.len() == 1;
+        if self.strategy == Strategy::Replicate {
+            for exporter in &mut self.exporters {
+                exporter.push(record, now, patient);
+            }
+        } else if let Some(exporter) = self.choose(&record.key).and_then(|at| self.exporters.get_mut(at)) {
+            exporter.push(record, now, patient);
+        }
+    }
+
+    /// The collector of a flow, where it has one.
+    fn choose(&self, key: &FlowKey) -> Option<usize> {
+        let usable = self.usable.iter().enumerate().filter(|(_, usable)| **usable).map(|(at, _)| at);
+        // With none, records wait where they would go if all were there.
+        let none = !self.usable.contains(&true);
+        let all = (0..self.exporters.len()).filter(|_| none);
+        let mut candidates = usable.chain(all);
+        match self.strategy {
+            Strategy::Balance => candidates.max_by_key(|&at| hash(&(self.names.get(at), key))),
+            Strategy::Failover | Strategy::Replicate => candidates.next(),
+        }
+    }
+
+    /// Records that there is room for: of the collector that has most, as others must not wait.
+    pub fn room(&self) -> usize {
+        self.exporters.iter().map(Exporter::room).max().unwrap_or(0)
+    }
+
+    /// Lets every collector send; gives the time at which one wants to go on.
+    pub fn poll(&mut self, real: u64, now: Now, flush: bool) -> Option<u64> {
+        self.real = real;
+        let wakes = self.exporters.iter_mut().filter_map(|exporter| exporter.poll(real, now, flush)).min();
+        if self.strategy != Strategy::Replicate {
+            self.look(now);
+        }
+        wakes
+    }
+
+    /// Moves what no message has yet from collectors that are lost to those that are there.
+    fn look(&mut self, now: Now) {
+        let usable: Vec<bool> = self.exporters.iter().map(|exporter| self.is_usable(exporter)).collect();
+        let moving = (0..usable.len()).filter(|&at| !usable[at]);
+        let orphans: Vec<FlowRecord> = if usable.contains(&true) {
+            moving.flat_map(|at| self.exporters[at].drain()).collect()
+        } else {
+            Vec::new()
+        };
+        if usable != self.usable {
+            for (exporter, (now, before)) in self.exporters.iter().zip(usable.iter().zip(&self.usable)) {
+                if now != before {
+                    let what = if *now { "takes its share again" } else { "is lost: others take its share" };
+                    log::warn!("collector {}: {what}", exporter.url());
+                }
+            }
+            self.usable = usable;
+        }
+        for record in orphans {
+            self.push(&record, now);
+        }
+    }
+
+    fn is_usable(&self, exporter: &Exporter) -> bool {
+        exporter.availability().is_some_and(|since| {
+            // One that was away proves itself first, unless it is the only one.
+            since == 0 || self.real.saturating_sub(since) >= self.hold
+        })
+    }
+
+    /// Gives every collector what options data tell.
+    pub fn tell(&mut self, snapshot: &Snapshot, force: bool) {
+        for exporter in &mut self.exporters {
+            exporter.tell(snapshot, force);
+        }
+    }
+
+    /// Brings every collector's part into the books.
+    pub fn enter(&self, books: &mut Books) {
+        books.divided = self.strategy != Strategy::Replicate;
+        for exporter in &self.exporters {
+            books.collectors.insert(exporter.url().to_string(), exporter.books());
+        }
+    }
+
+    /// Gives up every collector that is not settled and took nothing since `patience` nanoseconds.
+    pub fn lose_patience(&mut self, real: u64, now: Now, begun: u64, patience: u64, reason: &Reason) {
+        for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, true)) {
+            if real > exporter.progress().max(begun) + patience {
+                exporter.give_up(reason, real, now);
+            }
+        }
+    }
+
+    /// Whether nothing is ready anywhere; with `flush`, whether nothing is left at all.
+    pub fn is_settled(&self, now: Now, flush: bool) -> bool {
+        self.exporters.iter().all(|exporter| exporter.is_settled(now, flush))
+    }
+}
+
+/// The weight of a flow at a collector, for rendezvous hashing: the collector with the highest weight has
+/// the flow, so that one that goes or comes moves its own share alone. The same in every run.
+fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
+    of.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,244 @@
+//! Export over UDP: one datagram a message.
+//!
+//! UDP tells nothing of a delivery, but a closed port answers with an ICMP message. So the first message
+//! after every start holds templates alone, and data follows only when nothing was refused meanwhile;
+//! after a refusal the messages wait, in order, until the collector is back.
+
+use std::{collections::VecDeque, io, net::SocketAddr};
+
+use flowxdp_core::{
+    backoff::Backoff,
+    clock::{MILLISECOND, Now},
+    record::RecordTotal,
+    session::Message,
+};
+
+use super::{Outgoing, resolver::Resolving};
+use crate::transport::udp::Udp;
+
+/// How long the first message after a start is given to be refused, nanoseconds.
+const PROBE: u64 = 50 * MILLISECOND;
+
+/// How long to wait for room in the send buffer, nanoseconds.
+const SOON: u64 = MILLISECOND;
+
+#[derive(Debug)]
+enum State {
+    /// The name is being resolved.
+    Resolving(Resolving),
+    /// Until this instant nothing is tried.
+    Waiting(u64),
+    /// The first message is out; until this instant it can be refused.
+    Probing(u64),
+    /// Data goes out.
+    Up,
+}
+
+/// The UDP side of one collector.
+#[derive(Debug)]
+pub(super) struct Datagrams {
+    port: u16,
+    backoff: Backoff,
+    state: State,
+    socket: Option<Udp>,
+    /// Polled and not handed to the kernel, in order.
+    pending: VecDeque<Message>,
+    /// Handed to the kernel last: what a refusal speaks of.
+    last: Option<Message>,
+    /// Nothing was refused since the last start.
+    probed: bool,
+}
+
+impl Datagrams {
+    pub(super) fn new(port: u16, seed: u64) -> Self {
+        Self {
+            port,
+            backoff: Backoff::new(seed),
+            state: State::Waiting(0),
+            socket: None,
+            pending: VecDeque::new(),
+            last: None,
+            probed: false,
+        }
+    }
+
+    pub(super) fn queued(&self) -> RecordTotal {
+        let mut queued = RecordTotal::default();
+        for message in &self.pending {
+            queued += message.total;
+        }
+        queued
+    }
+
+    pub(super) const fn is_up(&self) -> bool {
+        matches!(self.state, State::Up)
+    }
+
+    /// Whether nothing is on the way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.pending.is_empty() && !matches!(self.state, State::Probing(_))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.pending.clear();
+    }
+
+    /// The local port, once there is one.
+    pub(super) fn local_port(&self) -> u16 {
+        self.socket.as_ref().map_or(0, Udp::local_port)
+    }
+
+    pub(super) fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+        loop {
+            let wait = match &self.state {
+                State::Waiting(until) if real < *until => Some(*until),
+                State::Waiting(_) => {
+                    self.state = State::Resolving(Resolving::start(out.url.host().clone(), self.port));
+                    None
+                }
+                State::Resolving(resolving) => match resolving.answer() {
+                    None => Some(real + SOON),
+                    Some(addresses) => {
+                        self.resolved(out, addresses, real, now);
+                        None
+                    }
+                },
+                State::Probing(until) if real < *until => Some(*until),
+                State::Probing(_) => {
+                    self.judge_probe(out, real);
+                    None
+                }
+                State::Up => {
+                    return self.send_ready(out, real, now, flush).or_else(|| out.timeout(real, now));
+                }
+            };
+            if wait.is_some() {
+                return wait;
+            }
+        }
+    }
+
+    /// Opens the socket at the resolver's answer.
+    fn resolved(&mut self, out: &mut Outgoing, addresses: io::Result<Vec<SocketAddr>>, real: u64, now: Now) {
+        match addresses.and_then(|addresses| self.connect(out, &addresses)) {
+            Ok(()) => {
+                self.state = State::Up;
+                self.start(out, now);
+            }
+            Err(error) => self.wait(out, real, &format!("cannot be reached: {error}")),
+        }
+    }
+
+    /// Takes the first address that a socket can be made for; an open socket keeps its port.
+    fn connect(&mut self, out: &Outgoing, addresses: &[SocketAddr]) -> io::Result<()> {
+        if let Some(socket) = &mut self.socket {
+            let same = addresses.iter().find(|address| address.is_ipv4() == socket.address().is_ipv4());
+            if let Some(address) = same {
+                return socket.reconnect(*address);
+            }
+        }
+        let source = out.url.source();
+        let mut result = Err(io::Error::other("the name has no address"));
+        for address in
+            addresses.iter().filter(|address| source.is_none_or(|s| s.is_ipv4() == address.is_ipv4()))
+        {
+            result = Udp::connect(*address, source);
+            if result.is_ok() {
+                break;
+            }
+        }
+        self.socket = Some(result?);
+        Ok(())
+    }
+
+    /// Begins (again): templates before data, in messages that fit the path.
+    fn start(&mut self, out: &mut Outgoing, now: Now) {
+        if let Some(socket) = &self.socket {
+            let max = out.url.mtu().map_or_else(|| socket.max_message(), usize::from);
+            if let Err(error) = out.session.set_max_message(max) {
+                out.say(&format!("{error}; messages keep their size"));
+            }
+        }
+        self.probed = false;
+        out.session.restart();
+        let unsent = std::mem::take(&mut self.pending);
+        self.pending = out.session.resume(unsent, now);
+    }
+
+    /// Sends until the pace, the socket or the session has no more; gives the instant to go on.
+    fn send_ready(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+        out.offer(now, self.local_port());
+        loop {
+            if self.pending.is_empty() {
+                let message = out.session.poll_message(now, flush)?;
+                self.pending.push_back(message);
+            }
+            if let Err(when) = out.pace.take(real) {
+                return Some(when);
+            }
+            let (Some(message), Some(socket)) = (self.pending.front(), &self.socket) else { return None };
+            match socket.send(&message.bytes) {
+                Ok(()) => self.sent(out, real),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(real + SOON),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.refused(out, real, &error);
+                    return Some(real + SOON);
+                }
+            }
+            if matches!(self.state, State::Probing(_)) {
+                return Some(real + PROBE);
+            }
+        }
+    }
+
+    fn sent(&mut self, out: &mut Outgoing, real: u64) {
+        let Some(message) = self.pending.pop_front() else { return };
+        out.account.exported(message.total, false);
+        out.session.handed(&message);
+        // Templates are no progress: each try against a closed port begins with them.
+        if !message.templates_only {
+            out.progress = real;
+        }
+        if !self.probed {
+            self.state = State::Probing(real + PROBE);
+        }
+        if let Some(before) = self.last.replace(message) {
+            out.session.recycle(before);
+        }
+    }
+
+    /// Nothing refused the first message: the collector listens, as far as UDP can tell.
+    fn judge_probe(&mut self, out: &mut Outgoing, real: u64) {
+        if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
+            return self.refused(out, real, &error);
+        }
+        self.probed = true;
+        self.state = State::Up;
+        self.backoff.reset();
+        out.reached(real);
+    }
+
+    /// The message before was refused: it goes back to the front, and all wait.
+    fn refused(&mut self, out: &mut Outgoing, real: u64, error: &io::Error) {
+        if error.kind() == io::ErrorKind::ConnectionRefused
+            && let Some(last) = self.last.take()
+        {
+            out.account.taken_back(last.total, false);
+            self.pending.push_front(last);
+        }
+        self.wait(out, real, &format!("does not take messages: {error}"));
+    }
+
+    /// Looks, at the end, whether the last message was refused.
+    pub(super) fn judge_last(&mut self, out: &mut Outgoing, real: u64) {
+        if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
+            self.refused(out, real, &error);
+        }
+    }
+
+    fn wait(&mut self, out: &mut Outgoing, real: u64, what: &str) {
+        out.failed(what);
+        self.state = State::Waiting(real + self.backoff.next());
+    }
+}
