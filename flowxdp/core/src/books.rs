@@ -76,6 +76,8 @@ pub struct Collector {
     pub lost: RecordTotal,
     /// Sent again after a break that left their delivery uncertain.
     pub perhaps_twice: RecordTotal,
+    /// Over UDP: how often its host answered that nobody listens (ICMP).
+    pub refused: u64,
     /// Given up, by reason.
     pub lost_by_reason: BTreeMap<String, RecordTotal>,
     /// Found in the spool that an earlier run left: seen then, and in no term of this run's equation.

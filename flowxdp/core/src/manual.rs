@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use flowxdp_common::reason;
 
+use crate::elements::options::{OPTIONS, OptionsTemplate, VARIABLE};
 use crate::elements::{ELEMENTS, Element, Within};
+use crate::fixed::{FIELDS, Version};
 use crate::template::{Kind, Template};
 use crate::wire::Protocol;
 
@@ -17,6 +19,15 @@ pub fn elements() -> String {
     page.push_str(TEMPLATES);
     for kind in Kind::ALL {
         line(&mut page, &template_row(kind));
+    }
+    page.push_str(FIXED);
+    for version in Version::ALL {
+        line(&mut page, &version_row(version));
+    }
+    page.push_str(OPTIONS_DATA);
+    for template in &OPTIONS {
+        let cells = [Protocol::Ipfix, Protocol::V9].map(|protocol| options_fields(template, protocol));
+        line(&mut page, &format!("| {} | {} | {} | {} |", template.id, template.manual, cells[0], cells[1]));
     }
     page
 }
@@ -49,7 +60,13 @@ and \"seen\" counts each packet by the same rule.
   found no slot.
 - `queued` is in flow records that wait to be sent; `exported` in those that were handed to the kernel.
   With several collectors the books of each are under `collectors`, with records, and the terms at the top
-  are those of the collector that is furthest behind.
+  are those of the collector that is furthest behind; where each record goes to one collector only
+  (`--strategy balance` and `failover`) they are sums over all.
+- Under `collectors`, retired = exported + queued + lost for each; what waits in a spool on disk is queued.
+  `perhaps_twice` names records that went out again because a connection broke before anybody could know
+  whether they had arrived: a collector received at least what is exported, and at most that and these.
+  `inherited` is what was in the spool when the agent started. An earlier run has seen and metered it, so
+  it stands in no term of the equation: `inherited_exported` of it went out, `inherited_lost` was given up.
 
 While packets arrive, the terms cannot be read at one instant. A snapshot reads the counters of `seen`
 twice: before all else, and then waits for one grace period, so that no packet that was counted is on its
@@ -86,6 +103,32 @@ of a data record.
 
 | template id | records | fields in IPFIX | fields in v9 | IPFIX | v9 |
 |---:|---|---|---|---:|---:|
+";
+
+const FIXED: &str = "
+NetFlow v9 has a second set of these templates, four ids higher, with times of day (152, 153) for records
+that the 32 bits of sysUptime cannot place.
+
+# Fixed layouts
+
+NetFlow v7, v5 and v1 have no templates. They say IPv4 alone: a record of IPv6 is counted as lost
+(not_representable) for such a collector. A counter beyond 32 bits is split over several records. ICMP has
+its type × 256 + code in the destination port.
+
+| protocol | fields | octets of the header | of a record | records a message at most |
+|---|---|---:|---:|---:|
+";
+
+const OPTIONS_DATA: &str = "
+# Options data
+
+What the exporter tells about itself, in observation domain 0 (source id 0), at the start of a session, then
+every `--options-interval`, when an interface changes, and at the end; flow keys are in the domain of the
+flows, once a session over TCP and TLS, and over UDP behind the templates only with `--flow-keys`. Scopes
+stand in brackets, and the octets of a field behind its name. A time of 0 stands for never.
+
+| template id | records | IPFIX | v9 |
+|---:|---|---|---|
 ";
 
 fn line(page: &mut String, row: &str) {
@@ -129,6 +172,25 @@ fn template_row(kind: Kind) -> String {
         ipfix.record_length(),
         v9.record_length()
     )
+}
+
+/// What a fixed layout carries, field by field.
+fn version_row(version: Version) -> String {
+    let fields = FIELDS.iter().filter(|field| field.place(version).is_some()).map(|field| field.name);
+    let fields: Vec<_> = fields.collect();
+    let (header, record, most) = (version.header(), version.record(), version.most_records());
+    format!("| {} | {} | {header} | {record} | {most} |", version.protocol(), fields.join(", "))
+}
+
+/// Numbers and names of the fields, scopes in brackets.
+fn options_fields(template: &OptionsTemplate, protocol: Protocol) -> String {
+    let fields = template.fields(protocol).map(|(field, length)| {
+        let length = if length == VARIABLE { "variable".to_owned() } else { length.to_string() };
+        let text = format!("{} {}: {length}", field.id, field.name);
+        if field.is_scope(protocol) { format!("[{text}]") } else { text }
+    });
+    let fields: Vec<_> = fields.collect();
+    if fields.is_empty() { "–".to_owned() } else { fields.join(", ") }
 }
 
 const fn kind_name(kind: Kind) -> &'static str {

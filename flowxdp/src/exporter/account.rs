@@ -14,6 +14,7 @@ pub(super) struct Account {
     exported: RecordTotal,
     lost: BTreeMap<&'static str, RecordTotal>,
     perhaps_twice: RecordTotal,
+    refused: u64,
     /// Of an earlier run, which no counter of this one has seen: apart from all others.
     inherited: RecordTotal,
     inherited_exported: RecordTotal,
@@ -57,6 +58,11 @@ impl Account {
         self.lost.entry(reason.name).or_default().count(record);
     }
 
+    /// The other side's ICMP message came back.
+    pub(super) const fn refused(&mut self) {
+        self.refused += 1;
+    }
+
     pub(super) fn inherit(&mut self, total: RecordTotal) {
         self.inherited += total;
     }
@@ -80,6 +86,7 @@ impl Account {
             queued,
             lost: self.all_lost(),
             perhaps_twice: self.perhaps_twice,
+            refused: self.refused,
             lost_by_reason: lost.collect(),
             inherited: self.inherited,
             inherited_exported: self.inherited_exported,

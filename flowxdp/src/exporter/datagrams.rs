@@ -221,11 +221,12 @@ impl Datagrams {
 
     /// The message before was refused: it goes back to the front, and all wait.
     fn refused(&mut self, out: &mut Outgoing, real: u64, error: &io::Error) {
-        if error.kind() == io::ErrorKind::ConnectionRefused
-            && let Some(last) = self.last.take()
-        {
-            out.account.taken_back(last.total, false);
-            self.pending.push_front(last);
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            out.account.refused();
+            if let Some(last) = self.last.take() {
+                out.account.taken_back(last.total, false);
+                self.pending.push_front(last);
+            }
         }
         self.wait(out, real, &format!("does not take messages: {error}"));
     }
