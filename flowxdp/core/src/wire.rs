@@ -157,11 +157,6 @@ impl Records<'_> {
         *self.count += 1;
         self.bytes
     }
-
-    /// Appends octets of records that were counted.
-    pub(crate) fn extend(&mut self, octets: &[u8]) {
-        self.bytes.extend_from_slice(octets);
-    }
 }
 
 /// A length or count as the 16 bits that the protocols have for it.

@@ -52,44 +52,49 @@ impl Templated {
             self.define(PROCESS_WIDE, definitions, now);
             self.process.resend.sent(now.monotonic, false);
         }
+        let (statistics, protocol) = (self.statistics, self.protocol);
+        let source = |interface| Source { snapshot, statistics, protocol, interface, flow_keys: (0, 0) };
+        let mut sets: Vec<(u16, Vec<u8>)> = Vec::new();
         for template in templates {
-            self.tell(template, snapshot, now);
+            for number in 0..records(template.kind, snapshot) {
+                let mut octets = Vec::new();
+                source(snapshot.interfaces.get(number)).encode(template, &mut octets);
+                sets.push((template.id, octets));
+            }
+        }
+        let mut rest = sets.as_slice();
+        while !rest.is_empty() {
+            rest = self.tell(rest, now);
         }
     }
 
-    /// Makes the messages with one kind of options record; a new one when the last is full.
-    fn tell(&mut self, template: &'static OptionsTemplate, snapshot: &Snapshot, now: Now) {
-        let count = records(template.kind, snapshot);
-        let mut next = 0;
-        while next < count {
-            let mut writer = self.writer();
-            let room = self.config.max_message.saturating_sub(writer.len() + self.protocol.set(0) + 4);
-            let mut options = 0_usize;
-            let (statistics, protocol) = (self.statistics, self.protocol);
-            writer.set(template.id, |set| {
-                let mut octets = Vec::new();
-                while next < count {
-                    let interface = snapshot.interfaces.get(next);
-                    let source = Source { snapshot, statistics, protocol, interface, flow_keys: (0, 0) };
-                    let before = octets.len();
-                    source.encode(template, &mut octets);
-                    // At least one goes, so that none waits for ever.
-                    if octets.len() > room && options > 0 {
-                        octets.truncate(before);
-                        break;
-                    }
-                    set.next();
-                    options += 1;
-                    next += 1;
+    /// Makes one message of as many of these options records as fit; gives those that do not.
+    fn tell<'a>(&mut self, records: &'a [(u16, Vec<u8>)], now: Now) -> &'a [(u16, Vec<u8>)] {
+        let mut writer = self.writer();
+        let mut rest = records;
+        while let Some((id, _)) = rest.first() {
+            let (mut count, mut length) = (0, 0);
+            for (_, octets) in rest.iter().take_while(|(other, _)| other == id) {
+                length += octets.len();
+                let fits = writer.len() + self.protocol.set(length) <= self.config.max_message;
+                // The first one goes in any case, so that none waits for ever.
+                if !fits && rest.len() < records.len() + count {
+                    break;
                 }
-                set.extend(&octets);
-            });
-            let options = modulo_32(options as u64);
-            let content = Content { domain: PROCESS_WIDE, options, ..Content::default() };
-            let message = self.finish(writer, now, content);
-            self.process.resend.followed();
-            self.ready.push_back(message);
+                count += 1;
+            }
+            if count == 0 {
+                break;
+            }
+            writer.set(*id, |set| rest[..count].iter().for_each(|(_, octets)| set.next().extend(octets)));
+            rest = &rest[count..];
         }
+        let options = modulo_32((records.len() - rest.len()) as u64);
+        let message =
+            self.finish(writer, now, Content { domain: PROCESS_WIDE, options, ..Content::default() });
+        self.process.resend.followed();
+        self.ready.push_back(message);
+        rest
     }
 
     /// Makes the message that tells the fields of the flow key for each template of flow records.
@@ -123,5 +128,83 @@ impl Templated {
         let mut octets = Vec::new();
         describe(template, self.protocol, &mut octets);
         Definition { id: template.id, is_options: true, octets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Message, Session, SessionConfig};
+    use crate::clock::{Now, SECOND};
+    use crate::options::{Interface, Snapshot};
+    use crate::protocol::Protocol;
+
+    fn at(second: u64) -> Now {
+        Now { monotonic: second * SECOND, wall_ms: second * 1000 }
+    }
+
+    fn snapshot(interfaces: u32) -> Snapshot {
+        let interface = |index: u32| Interface {
+            index,
+            name: format!("eth{index}"),
+            description: format!("port {index} to the north"),
+        };
+        let interfaces = (1..=interfaces).map(interface).collect();
+        Snapshot { process: 1, name: "gateway".to_owned(), interfaces, ..Snapshot::default() }
+    }
+
+    fn offered(session: &mut Session, snapshot: &Snapshot, now: Now, force: bool) -> Vec<Message> {
+        session.offer(snapshot, now, force);
+        std::iter::from_fn(|| session.poll_message(now, false)).collect()
+    }
+
+    #[test]
+    fn they_go_out_first_then_after_the_interval_on_a_change_and_when_asked() {
+        for protocol in [Protocol::Ipfix, Protocol::V9] {
+            let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
+            // Templates, then all records in one message.
+            assert_eq!(offered(&mut session, &snapshot(1), at(10), false).len(), 2);
+            assert_eq!(offered(&mut session, &snapshot(1), at(69), false).len(), 0);
+            assert_eq!(offered(&mut session, &snapshot(1), at(70), false).len(), 1);
+            assert_eq!(offered(&mut session, &snapshot(2), at(71), false).len(), 1);
+            assert_eq!(offered(&mut session, &snapshot(2), at(71), true).len(), 1);
+            session.restart();
+            assert_eq!(offered(&mut session, &snapshot(2), at(72), false).len(), 2);
+        }
+    }
+
+    #[test]
+    fn they_speak_for_domain_0_and_have_its_sequence() {
+        let mut session = Session::new(SessionConfig::new(Protocol::Ipfix, 0)).unwrap();
+        let first = offered(&mut session, &snapshot(3), at(1), false);
+        let second = offered(&mut session, &snapshot(3), at(100), false);
+        // Statistics, two of reliability, three interfaces, exporter, sampler.
+        let counted: Vec<u32> = first.iter().chain(&second).map(|message| message.counted).collect();
+        assert_eq!(counted, [0, 8, 8]);
+        for (message, sequence) in first.iter().chain(&second).zip([0_u32, 0, 8]) {
+            assert_eq!((message.domain, message.total.records), (0, 0));
+            assert_eq!(message.bytes[8..12], sequence.to_be_bytes());
+            assert_eq!(message.bytes[12..16], [0; 4]);
+        }
+    }
+
+    #[test]
+    fn many_interfaces_fill_many_messages_and_none_is_too_large() {
+        for protocol in [Protocol::Ipfix, Protocol::V9] {
+            let config = SessionConfig { max_message: 512, ..SessionConfig::new(protocol, 0) };
+            let mut session = Session::new(config).unwrap();
+            let messages = offered(&mut session, &snapshot(100), at(1), false);
+            assert!(messages.len() > 8 && messages.iter().all(|message| message.bytes.len() <= 512));
+            let text: Vec<u8> = messages.into_iter().flat_map(|message| message.bytes).collect();
+            for index in 1..=100 {
+                let name = format!("port {index} to");
+                assert!(text.windows(name.len()).any(|octets| octets == name.as_bytes()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn protocols_without_templates_have_none() {
+        let mut session = Session::new(SessionConfig::new(Protocol::V5, 0)).unwrap();
+        assert!(offered(&mut session, &snapshot(1), at(1), true).is_empty());
     }
 }
