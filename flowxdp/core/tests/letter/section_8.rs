@@ -1,0 +1,251 @@
+//! RFC 7011 section 8: the life of templates over UDP, and over TCP and TLS.
+
+use flowxdp_core::clock::{Now, SECOND};
+use flowxdp_core::session::{Definition, Message, Protocol, SessionConfig};
+
+use crate::read::{Collector, Read, Record};
+use crate::samples::{SYSTEM_START, at, configs, drain, life, record, session, told};
+
+fn tcp() -> SessionConfig {
+    SessionConfig::reliable(SYSTEM_START)
+}
+
+fn udp() -> [SessionConfig; 2] {
+    [Protocol::Ipfix, Protocol::V9].map(|protocol| SessionConfig::new(protocol, SYSTEM_START))
+}
+
+/// Ids of flow templates in each message.
+fn templates(reads: &[Read]) -> Vec<Vec<u16>> {
+    let flows = |read: &Read| read.templates().filter(|it| it.scopes.is_none()).map(|it| it.id).collect();
+    reads.iter().map(flows).collect()
+}
+
+#[test]
+fn no_data_leaves_before_its_template() {
+    for config in configs() {
+        // The collector panics otherwise.
+        assert!(Collector::all(&life(&config)).iter().flat_map(Read::data).count() > 1_200);
+    }
+}
+
+#[test]
+fn in_one_message_templates_stand_before_their_data() {
+    for config in udp() {
+        let reads = Collector::all(&life(&SessionConfig { template_messages: 2, ..config }));
+        let mixed: Vec<_> =
+            reads.iter().filter(|it| it.templates().count() > 0 && it.data().count() > 0).collect();
+        assert!(mixed.len() > 20);
+        for read in mixed {
+            let places = |is_data| read.sets.iter().position(|set| (set.id >= 256) == is_data).unwrap();
+            assert!(places(false) < places(true));
+        }
+    }
+}
+
+#[test]
+fn over_udp_every_template_comes_again_at_the_interval_and_not_before() {
+    for config in udp() {
+        for minutes in [1, 7] {
+            let config = SessionConfig {
+                template_interval: minutes * 60 * SECOND,
+                template_messages: u32::MAX,
+                ..config.clone()
+            };
+            let mut session = session(&config);
+            let mut collector = Collector::default();
+            let mut seen = Vec::new();
+            for minute in 0..29 {
+                session.push(&record(0), at(60_000 * minute)).unwrap();
+                for message in drain(&mut session, at(60_000 * minute)) {
+                    let read = collector.read(&message.bytes);
+                    let ids: Vec<_> = read.templates().map(|template| template.id).collect();
+                    assert!(ids.is_empty() || ids == [256, 257, 258, 259]);
+                    seen.extend(ids.first().map(|_| minute));
+                }
+            }
+            assert_eq!(seen, (0..29).step_by(minutes as usize).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn over_udp_every_template_comes_again_after_so_many_messages() {
+    for config in udp() {
+        for count in [3, 10] {
+            let mut session = session(&SessionConfig { template_messages: count, ..config.clone() });
+            let mut messages = Vec::new();
+            for ms in 0..60 {
+                session.push(&record(0), at(ms)).unwrap();
+                messages.extend(drain(&mut session, at(ms)));
+            }
+            let with = templates(&Collector::all(&messages));
+            for (place, ids) in with.iter().enumerate() {
+                assert_eq!(*ids == [256, 257, 258, 259], place % count as usize == 0, "message {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn over_udp_options_templates_come_again_too() {
+    for config in udp() {
+        let mut ids: Vec<u16> = Vec::new();
+        let reads = Collector::all(&life(&config));
+        ids.extend(reads.iter().flat_map(Read::templates).filter(|it| it.scopes.is_some()).map(|it| it.id));
+        let of = |id: u16| ids.iter().filter(|other| **other == id).count();
+        assert!(!ids.is_empty() && ids.iter().all(|id| of(*id) >= 3), "{ids:?}");
+    }
+}
+
+#[test]
+fn over_udp_nothing_is_ever_withdrawn() {
+    for config in udp() {
+        let mut session = session(&config);
+        let mut messages = told(&mut session, at(0), 40);
+        session.restart();
+        messages.extend(told(&mut session, at(1_000), 40));
+        session.set_max_message(600).unwrap();
+        let unsent = told(&mut session, at(2_000), 40).into();
+        messages.extend(session.resume(unsent, at(3_000)));
+        messages.extend(told(&mut session, at(700_000), 40));
+        let withdrawn = Collector::all(&messages).iter().map(|read| read.withdrawals().len()).sum::<usize>();
+        assert_eq!((withdrawn, messages.len() > 10), (0, true));
+    }
+}
+
+#[test]
+fn over_udp_a_template_keeps_its_meaning_for_good() {
+    for config in udp() {
+        // The collector panics when a template changes.
+        let mut session = session(&config);
+        let mut messages = told(&mut session, at(0), 40);
+        for max in [600, 9_000, 1_232] {
+            session.set_max_message(max).unwrap();
+            session.restart();
+            messages.extend(told(&mut session, at(max as u64), 40));
+        }
+        Collector::all(&messages);
+    }
+}
+
+#[test]
+fn the_first_message_of_a_udp_session_is_templates_alone() {
+    for config in udp() {
+        let mut session = session(&config);
+        session.push(&record(0), at(0)).unwrap();
+        let reads = Collector::all(&drain(&mut session, at(0)));
+        assert_eq!(templates(&reads), [vec![256, 257, 258, 259], vec![]]);
+        assert_eq!(reads[0].data().count(), 0);
+    }
+}
+
+#[test]
+fn over_tcp_templates_go_out_once_and_all_again_in_a_new_session() {
+    let mut session = session(&tcp());
+    let first: Vec<_> = (0..200).flat_map(|ms| told(&mut session, at(60_000 * ms), 20)).collect();
+    session.begin();
+    let second = told(&mut session, at(13_000_000), 20);
+    for messages in [&first, &second] {
+        let reads = Collector::all(messages);
+        let mut ids: Vec<u16> = reads.iter().flat_map(Read::templates).map(|template| template.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [256, 257, 258, 259, 272, 273, 274, 275, 276, 277, 278]);
+        assert!(reads.iter().all(|read| read.withdrawals().is_empty()));
+    }
+    assert!(Collector::all(&second).iter().any(|read| read.domain == 1 && read.sequence == 0));
+}
+
+/// Ours, then a message that was written with `foreign`, then ours again.
+fn with_foreign(domain: u32, foreign: &[Definition], data: &[u8]) -> Vec<Message> {
+    let mut session = session(&tcp());
+    let mut messages = told(&mut session, at(0), 8);
+    // One set of data behind the header.
+    let length = (16 + data.len() as u16).to_be_bytes();
+    let bytes = [&[0, 10][..], &length, &[0; 8], &domain.to_be_bytes(), data].concat();
+    let message = Message { bytes, domain, counted: 1, ..Message::default() };
+    messages.extend(session.again(message, Some(foreign), at(1_000)));
+    messages.extend(told(&mut session, at(2_000), 8));
+    messages
+}
+
+#[test]
+fn over_tcp_an_id_is_withdrawn_by_set_2_before_it_means_something_else() {
+    let foreign = [Definition { id: 256, is_options: false, octets: vec![1, 0, 0, 1, 0, 8, 0, 4] }];
+    let messages = with_foreign(1, &foreign, &[1, 0, 0, 8, 192, 0, 2, 9]);
+    let reads = Collector::all(&messages);
+    let withdrawn: Vec<_> =
+        reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)).collect();
+    // Before theirs, and before ours came back.
+    assert_eq!(withdrawn.iter().map(|set| (set.id, set.length)).collect::<Vec<_>>(), [(2, 8), (2, 8)]);
+    assert!(reads.iter().flat_map(Read::data).any(|(_, data)| *data == [(8, vec![192, 0, 2, 9])]));
+}
+
+#[test]
+fn over_tcp_options_templates_are_withdrawn_by_set_3() {
+    let octets = vec![1, 16, 0, 2, 0, 1, 0, 149, 0, 4, 0, 41, 0, 4];
+    let foreign = [Definition { id: 272, is_options: true, octets }];
+    let reads = Collector::all(&with_foreign(0, &foreign, &[1, 16, 0, 12, 0, 0, 0, 1, 0, 0, 0, 5]));
+    let withdrawn: Vec<_> =
+        reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)).collect();
+    assert!(
+        !withdrawn.is_empty() && withdrawn.iter().all(|set| (set.id, set.length) == (3, 8)),
+        "{withdrawn:?}"
+    );
+}
+
+fn is_withdrawal(set: &crate::read::Set) -> bool {
+    set.records.iter().any(|record| matches!(record, Record::Withdrawal(_)))
+}
+
+#[test]
+fn withdrawals_share_no_set_with_definitions() {
+    let foreign = [Definition { id: 256, is_options: false, octets: vec![1, 0, 0, 1, 0, 8, 0, 4] }];
+    let reads = Collector::all(&with_foreign(1, &foreign, &[1, 0, 0, 8, 192, 0, 2, 9]));
+    for set in reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)) {
+        assert!(set.records.iter().all(|record| matches!(record, Record::Withdrawal(_))));
+    }
+}
+
+#[test]
+fn no_message_is_older_than_the_template_of_its_data() {
+    for config in configs() {
+        let mut session = session(&config);
+        let mut messages = Vec::new();
+        // The clock of the day steps back by a minute, a day, to 1970.
+        for (step, back) in [0, 60_000, 86_400_000, at(0).wall_ms].into_iter().enumerate() {
+            let now = at(1_000 * step as u64);
+            let now = Now { wall_ms: now.wall_ms.saturating_sub(back), ..now };
+            messages.extend(told(&mut session, now, 20));
+            if !config.reliable {
+                session.restart();
+            }
+        }
+        let reads = Collector::all(&messages);
+        assert!(reads.is_sorted_by_key(|read| read.time));
+    }
+}
+
+#[test]
+fn templates_say_each_element_in_one_place_or_in_their_order_in_time() {
+    for config in configs() {
+        let reads = Collector::all(&told(&mut session(&config), at(0), 8));
+        for template in reads.iter().flat_map(Read::templates) {
+            let ids: Vec<u16> = template.fields.iter().map(|field| field.id).collect();
+            let again = ids.iter().filter(|id| ids.iter().filter(|other| other == id).count() > 1);
+            // First and last time; what they say is in the tests of section 4.
+            assert!(again.copied().all(|id| id == 323), "template {}", template.id);
+        }
+    }
+}
+
+#[test]
+fn templates_of_one_moment_share_a_message() {
+    for config in udp() {
+        let reads = Collector::all(&life(&config));
+        let flows = templates(&reads);
+        assert!(flows.iter().all(|ids| ids.is_empty() || *ids == [256, 257, 258, 259]));
+        let options = reads.iter().filter(|it| it.templates().any(|template| template.scopes.is_some()));
+        let counts: Vec<usize> = options.map(|read| read.templates().count()).collect();
+        assert!(counts.windows(2).all(|pair| pair[0] == pair[1]), "{counts:?}");
+    }
+}
