@@ -28,6 +28,8 @@ enum Target {
     Parser,
     /// Any octets as a capture file
     Capture,
+    /// Any octets as a file of the spool
+    Spool,
 }
 
 impl Target {
@@ -35,6 +37,7 @@ impl Target {
         match self {
             Self::Parser => "parser",
             Self::Capture => "capture",
+            Self::Spool => "spool",
         }
     }
 
@@ -43,6 +46,7 @@ impl Target {
         match self {
             Self::Parser => 2048,
             Self::Capture => 512,
+            Self::Spool => 1024,
         }
     }
 }
@@ -63,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::toolchain()?;
     setup::packages(COMPILER)?;
     let programs = programs()?;
-    let all = [Target::Parser, Target::Capture];
+    let all = [Target::Parser, Target::Capture, Target::Spool];
     for target in options.target.map_or(all.to_vec(), |target| vec![target]) {
         Fuzzer::new(target, &programs)?.run(options)?;
     }
@@ -76,6 +80,7 @@ fn programs() -> Result<Vec<build::Executable>> {
     let host = shell::text(Command::new("rustc").args(["--print", "host-tuple"]).current_dir(shell::root()))?;
     let mut cargo = shell::cargo(&["build", "--profile", "fuzz", "--locked", "--package", "flowxdp-fuzz"]);
     cargo.args(["--features", "libfuzzer", "--bin", "fuzz-parser", "--bin", "fuzz-capture"]);
+    cargo.args(["--bin", "fuzz-spool"]);
     let mut programs = build::executables(cargo.args(["--target", host.trim()]).env("RUSTFLAGS", FLAGS))?;
     let mut cargo = shell::cargo(&["build", "--locked", "--package", "flowxdp-fuzz", "--bin", "fuzz-seeds"]);
     programs.extend(build::executables(&mut cargo)?);

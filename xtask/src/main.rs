@@ -54,7 +54,7 @@ enum Job {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run the coverage-guided fuzzers of the parser and the capture reader
+    /// Run the coverage-guided fuzzers of the parser, the capture reader and the spool
     Fuzz(fuzz::Options),
     /// Show each rule of the RFCs beside the tests that prove it; fails when one has neither test nor reason
     Ledger,

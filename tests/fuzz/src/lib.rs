@@ -1,6 +1,6 @@
 //! What must hold for any input: the fuzz targets, without the fuzzer.
 //!
-//! [`parser`] and [`capture`] take the octets of one input and panic where something does not hold. The
+//! [`parser`], [`capture`] and [`spool`] take the octets of one input and panic where something does not hold. The
 //! fuzzers in `bin/` call them (`cargo xtask fuzz`), and so do the tests, with every input of [`corpus`].
 //!
 //! - [`outcome`]: the parser's answer as names and numbers, to be compared with others.
@@ -19,9 +19,11 @@ pub mod mutate;
 pub mod outcome;
 pub mod parser;
 pub mod reference;
+pub mod spool;
 
 /// What is called with the octets of an input.
 pub type Target = fn(&[u8]);
 
 /// The fuzz targets by name.
-pub const TARGETS: [(&str, Target); 2] = [("parser", parser::target), ("capture", capture::target)];
+pub const TARGETS: [(&str, Target); 3] =
+    [("parser", parser::target), ("capture", capture::target), ("spool", spool::target)];

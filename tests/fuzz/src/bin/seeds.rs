@@ -1,4 +1,5 @@
-//! Writes what the fuzzers start from: the frames of the project's captures, each once.
+//! Writes what the fuzzers start from: the frames of the project's captures, each once, and what a session
+//! makes of a few records.
 //!
 //! `fuzz-seeds TARGET DIRECTORY`
 
@@ -10,6 +11,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use flowxdp::capture::{Frame, Reader, to_ethernet};
+use flowxdp_core::{
+    clock::Now,
+    options::Snapshot,
+    record::{Addresses, EndReason, FlowKey, FlowRecord},
+    session::{Session, SessionConfig},
+    spool::begin,
+};
 use flowxdp_fuzz::input::Input;
 
 /// Longer frames are left out: what a fuzzer finds in them it finds in short ones, only faster.
@@ -22,27 +30,35 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let target = arguments.next().context("fuzz-seeds TARGET DIRECTORY")?;
     let into = PathBuf::from(arguments.next().context("fuzz-seeds TARGET DIRECTORY")?);
-    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../captures");
     let mut seeds = BTreeSet::new();
-    for entry in fs::read_dir(&captures).with_context(|| captures.display().to_string())? {
-        let path = entry?.path();
-        if path.is_file() {
-            match target.as_str() {
-                "parser" => frames(&path, |frame| parser(frame, &mut seeds))?,
-                "capture" => {
-                    let file = fs::read(&path)?;
-                    seeds.insert(file.get(..FILE).unwrap_or(&file).to_vec());
-                    frames(&path, |frame| capture(frame, &mut seeds))?;
-                }
-                other => bail!("there is no target {other}"),
-            }
-        }
+    match target.as_str() {
+        "spool" => spool(&mut seeds)?,
+        _ => captures(&target, &mut seeds)?,
     }
     fs::create_dir_all(&into)?;
     for (number, seed) in seeds.iter().enumerate() {
         fs::write(into.join(format!("seed-{number:04}")), seed)?;
     }
     println!("{} seeds for {target}", seeds.len());
+    Ok(())
+}
+
+fn captures(target: &str, seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../captures");
+    for entry in fs::read_dir(&captures).with_context(|| captures.display().to_string())? {
+        let path = entry?.path();
+        if path.is_file() {
+            match target {
+                "parser" => frames(&path, |frame| parser(frame, seeds))?,
+                "capture" => {
+                    let file = fs::read(&path)?;
+                    seeds.insert(file.get(..FILE).unwrap_or(&file).to_vec());
+                    frames(&path, |frame| capture(frame, seeds))?;
+                }
+                other => bail!("there is no target {other}"),
+            }
+        }
+    }
     Ok(())
 }
 
@@ -76,5 +92,61 @@ fn capture(frame: Frame<'_>, seeds: &mut BTreeSet<Vec<u8>>) {
     file.extend(frame.data);
     if file.len() <= FILE {
         seeds.insert(file);
+    }
+}
+
+/// Files of a few records: what a session sends with what it tells about itself, and what a file holds.
+fn spool(seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+    let now = Now { monotonic: 0, wall_ms: 1_793_700_000_000 };
+    for records in 1..5_u16 {
+        let mut session = Session::new(SessionConfig::reliable(0))?;
+        let snapshot = Snapshot { process: 1, name: "exporter".to_owned(), ..Snapshot::default() };
+        session.offer(&snapshot, now, true);
+        for record in 0..records {
+            session.push(&flow(record), now)?;
+        }
+        let messages: Vec<Vec<u8>> =
+            std::iter::from_fn(|| session.poll_message(now, true)).map(|message| message.bytes).collect();
+        let mut file = begin(1, &session.templates(), 1_793_700_000);
+        file.extend(messages.last().into_iter().flatten());
+        seeds.insert(file);
+        seeds.insert(messages.concat());
+    }
+    // Templates of other exporters: a value of variable length, an enterprise's element, a withdrawal.
+    let words: [u16; 32] = [
+        10, 64, 0, 1, 0, 0, 0, 1, 2, 24, 256, 3, 2, 0xffff, 0x8001, 2, 0, 9, 1, 8, 256, 16, 0x0105, 7, 0, 0,
+        0, 9, 2, 8, 256, 0,
+    ];
+    seeds.insert(words.iter().flat_map(|word| word.to_be_bytes()).collect());
+    Ok(())
+}
+
+/// A flow of one of the four kinds of record.
+fn flow(number: u16) -> FlowRecord {
+    let is_icmp = number % 4 > 1;
+    FlowRecord {
+        key: FlowKey {
+            addresses: if number.is_multiple_of(2) {
+                Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] }
+            } else {
+                Addresses::V6 { source: [1; 16], destination: [2; 16] }
+            },
+            source_port: number,
+            destination_port: 53,
+            protocol: if is_icmp { if number.is_multiple_of(2) { 1 } else { 58 } } else { 17 },
+            tos: 0,
+            vlan: 0,
+            ingress: 2,
+        },
+        packets: 3,
+        octets: 180,
+        start_ms: 1_793_700_000_000,
+        end_ms: 1_793_700_000_000,
+        tcp_flags: 0,
+        ttl_min: 64,
+        ttl_max: 64,
+        length_min: 60,
+        length_max: 60,
+        end_reason: EndReason::IdleTimeout,
     }
 }
