@@ -3,7 +3,7 @@
 //! One collector that stalls never slows another: as long as any has room, those without lose records,
 //! which their books name. Only when none has room, what is due stays in the flow table.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 
 use flowxdp_common::reason::Reason;
 use flowxdp_core::{
@@ -166,7 +166,5 @@ impl Dispatch {
 /// The weight of a flow at a collector, for rendezvous hashing: the collector with the highest weight has
 /// the flow, so that one that goes or comes moves its own share alone. The same in every run.
 fn hash(of: &impl Hash) -> u64 {
-    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
-    of.hash(&mut hasher);
-    hasher.finish()
+    foldhash::quality::FixedState::default().hash_one(of)
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, error::ErrorKind};
 use flowxdp::command::{collect, replay, run, status};
 
-/// Flow exporter for Linux gateways: meters in XDP, exports IPFIX and NetFlow v9
+/// Flow exporter for Linux gateways: meters in XDP, exports IPFIX and NetFlow
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true)]
 struct Arguments {
@@ -36,7 +36,8 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let level = match arguments.verbose {
-        0 => "info",
+        // One line for each trouble: rustls would say its own words beside ours.
+        0 => "info,rustls=error",
         1 => "debug",
         _ => "trace",
     };
