@@ -65,15 +65,15 @@ impl fmt::Display for Level {
     }
 }
 
-/// Prints the ledger.
+/// Prints the ledger; if `brief`, only what is still to be done and the counts.
 ///
 /// # Errors
 ///
 /// A row has neither test nor reason, a test that it names is not there, or a test is still to be written.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(brief: bool) -> Result<()> {
     let rfcs = read(&shell::root().join(FOLDER))?;
-    let (table, faults) = report(&rfcs, &|test| source::find(shell::root(), test));
-    print!("{table}");
+    let faults = faults(&rfcs, &|test| source::find(shell::root(), test));
+    print!("{}", report(&rfcs, brief));
     for fault in &faults {
         eprintln!("xtask: {fault}");
     }
@@ -99,21 +99,26 @@ fn read(folder: &Path) -> Result<Vec<Rfc>> {
     Ok(rfcs)
 }
 
-/// The table as text, and one line for each fault; `exists` looks a test up.
-fn report(rfcs: &[Rfc], exists: &dyn Fn(&str) -> Result<()>) -> (String, Vec<String>) {
-    let (mut table, mut faults) = (String::new(), Vec::new());
+/// The table as text.
+fn report(rfcs: &[Rfc], brief: bool) -> String {
+    let mut table = String::new();
     pending(rfcs, &mut table);
-    for rfc in rfcs {
+    for rfc in rfcs.iter().filter(|_| !brief) {
         table += &format!("RFC {}: {}\n\n", rfc.rfc, rfc.title);
-        for row in &rfc.rows {
-            table += &row.lines(rfc.rfc);
-            faults
-                .extend(row.faults(exists).map(|fault| format!("RFC {} {}: {fault}", rfc.rfc, row.section)));
-        }
+        table.extend(rfc.rows.iter().map(|row| row.lines(rfc.rfc)));
         table.push('\n');
     }
     counts(rfcs, &mut table);
-    (table, faults)
+    table
+}
+
+/// One line for each fault; `exists` looks a test up.
+fn faults(rfcs: &[Rfc], exists: &dyn Fn(&str) -> Result<()>) -> Vec<String> {
+    let rows = rfcs.iter().flat_map(|rfc| rfc.rows.iter().map(move |row| (rfc.rfc, row)));
+    let faults = rows.flat_map(|(rfc, row)| {
+        row.faults(exists).map(move |fault| format!("RFC {rfc} {}: {fault}", row.section))
+    });
+    faults.collect()
 }
 
 /// What is left to be done, before all else.
@@ -206,12 +211,12 @@ mod tests {
     use super::*;
 
     /// The faults of one row; only the test `letter::there` exists.
-    fn faults(row: &str) -> Vec<String> {
+    fn of(row: &str) -> Vec<String> {
         let text = format!(
             "rfc = 7011\ntitle = \"IPFIX\"\n[[row]]\nsection = \"3.1\"\nlevel = \"must\"\nrule = \"r\"\n{row}"
         );
         let rfcs = [toml::from_str(&text).unwrap()];
-        report(&rfcs, &|test| if test == "letter::there" { Ok(()) } else { bail!("no test {test}") }).1
+        faults(&rfcs, &|test| if test == "letter::there" { Ok(()) } else { bail!("no test {test}") })
     }
 
     #[test]
@@ -222,28 +227,28 @@ mod tests {
             "not_done = \"SCTP\"",
             "not_ours = \"collectors\"",
         ] {
-            assert_eq!(faults(row), [""; 0], "{row}");
+            assert_eq!(of(row), [""; 0], "{row}");
         }
     }
 
     #[test]
     fn a_row_without_test_or_reason_fails() {
-        assert_eq!(faults(""), ["RFC 7011 3.1: has neither test nor reason"]);
-        assert_eq!(faults("tests = []"), ["RFC 7011 3.1: has neither test nor reason"]);
-        assert_eq!(faults("not_done = \" \""), ["RFC 7011 3.1: has a reason without words"]);
+        assert_eq!(of(""), ["RFC 7011 3.1: has neither test nor reason"]);
+        assert_eq!(of("tests = []"), ["RFC 7011 3.1: has neither test nor reason"]);
+        assert_eq!(of("not_done = \" \""), ["RFC 7011 3.1: has a reason without words"]);
     }
 
     #[test]
     fn a_test_that_is_not_there_fails() {
-        assert_eq!(faults("tests = [\"letter::gone\"]"), ["RFC 7011 3.1: no test letter::gone"]);
+        assert_eq!(of("tests = [\"letter::gone\"]"), ["RFC 7011 3.1: no test letter::gone"]);
         let negative = "tests = [\"letter::there\"]\nnegative = [\"letter::gone\"]";
-        assert_eq!(faults(negative), ["RFC 7011 3.1: no test letter::gone"]);
+        assert_eq!(of(negative), ["RFC 7011 3.1: no test letter::gone"]);
     }
 
     #[test]
     fn what_is_pending_fails_whatever_is_there_already() {
-        assert_eq!(faults("pending = \"a test\""), ["RFC 7011 3.1: is pending"]);
-        assert_eq!(faults("pending = \"more\"\ntests = [\"letter::there\"]"), ["RFC 7011 3.1: is pending"]);
+        assert_eq!(of("pending = \"a test\""), ["RFC 7011 3.1: is pending"]);
+        assert_eq!(of("pending = \"more\"\ntests = [\"letter::there\"]"), ["RFC 7011 3.1: is pending"]);
     }
 
     #[test]
@@ -253,7 +258,7 @@ mod tests {
             "tests = [\"letter::there\"]\nnot_done = \"a\"",
             "negative = [\"letter::there\"]",
         ] {
-            assert_eq!(faults(row).len(), 1, "{row}");
+            assert_eq!(of(row).len(), 1, "{row}");
         }
         assert!(toml::from_str::<Rfc>("rfc = 1\ntitle = \"\"\nrow = []\nmore = 1").is_err());
     }
@@ -261,7 +266,11 @@ mod tests {
     #[test]
     fn what_is_pending_comes_first() {
         let text = "rfc = 1\ntitle = \"t\"\n[[row]]\nsection = \"2\"\nlevel = \"should\"\nrule = \"r\"\npending = \"p\"";
-        let (table, _) = report(&[toml::from_str(text).unwrap()], &|_| Ok(()));
-        assert!(table.starts_with("Still to be done, 1:\n\nRFC 1 2 (should): r\n    p\n"));
+        let rfcs = [toml::from_str(text).unwrap()];
+        for brief in [false, true] {
+            let table = report(&rfcs, brief);
+            assert!(table.starts_with("Still to be done, 1:\n\nRFC 1 2 (should): r\n    p\n"));
+            assert_eq!(table.contains("RFC 1: t"), !brief);
+        }
     }
 }

@@ -57,7 +57,11 @@ enum Job {
     /// Run the coverage-guided fuzzers of the parser, the capture reader and the spool
     Fuzz(fuzz::Options),
     /// Show each rule of the RFCs beside the tests that prove it; fails when one has neither test nor reason
-    Ledger,
+    Ledger {
+        /// Only what is still to be done, and the counts
+        #[arg(long)]
+        brief: bool,
+    },
     /// Write the core's table of information elements from IANA's registry
     Registry {
         /// IANA's iana_ipfix_information_elements.xml
@@ -75,7 +79,7 @@ fn main() -> ExitCode {
         Job::Test(options) => test::run(&options),
         Job::Bench { arguments } => bench::run(&arguments),
         Job::Fuzz(options) => fuzz::run(&options),
-        Job::Ledger => ledger::run(),
+        Job::Ledger { brief } => ledger::run(brief),
         Job::Registry { xml } => registry::run(&xml),
     };
     match result {
