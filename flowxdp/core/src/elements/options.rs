@@ -107,6 +107,7 @@ impl OptionsTemplate {
 pub const OPTIONS: [OptionsTemplate; 7] = [
     template(272, Kind::Statistics,
         "Metering process statistics (RFC 7011 section 4.1): what went to this collector so far.", &[
+        scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
         v9_scope(Item::Process),
         row(41, "exportedMessageTotalCount", Unsigned64, Item::ExportedMessages, Length::Both(8)),
@@ -115,6 +116,7 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
     ]),
     template(273, Kind::MeteringReliability,
         "Metering process reliability (section 4.2): packets that were ignored, and when first and last.", &[
+        scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
         v9_scope(Item::Process),
         row(164, "ignoredPacketTotalCount", Unsigned64, Item::IgnoredPackets, Length::Both(8)),
@@ -202,12 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn scopes_come_first_and_there_is_one() {
+    fn scopes_come_first() {
         for protocol in [Protocol::Ipfix, Protocol::V9] {
             for template in OPTIONS.iter().filter(|template| template.is_in(protocol)) {
                 let scopes: Vec<bool> =
                     template.fields(protocol).map(|(field, _)| field.is_scope(protocol)).collect();
-                assert!(scopes[0] && !scopes[1..].contains(&true), "{protocol} {:?}", template.kind);
+                let ordered = scopes.is_sorted_by_key(|scope| !scope);
+                assert!(scopes[0] && !scopes.ends_with(&[true]) && ordered, "{protocol} {:?}", template.kind);
             }
         }
     }

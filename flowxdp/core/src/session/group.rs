@@ -5,6 +5,7 @@
 //! (49.7 days), or from before system start, can only be told with times of day.
 
 use super::layout::Layout;
+use super::process::flow_keys_set;
 use super::queue::Queue;
 use super::resend::Resend;
 use super::{SessionConfig, SessionError};
@@ -65,7 +66,7 @@ impl Group {
             Times::OfProtocol => Template::new(protocol, kind),
             Times::OfDay => Template::v9_with_times_of_day(kind),
         };
-        Layout::new(protocol, config.max_message, Kind::ALL.map(template))
+        Layout::new(protocol, config.max_message, Kind::ALL.map(template), flow_keys_set(protocol, config))
     }
 
     /// Takes over a new size of messages.

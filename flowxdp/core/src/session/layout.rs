@@ -13,11 +13,13 @@ pub(super) struct Layout {
     protocol: Protocol,
     max_message: usize,
     templates: [Template; Kind::ALL.len()],
-    /// Octets of the set of all templates.
+    /// Octets of the sets of all templates.
     template_set: usize,
 }
 
 impl Layout {
+    /// `options_set` are the octets of the set of options templates that goes with the templates.
+    ///
     /// # Errors
     ///
     /// `max_message` is too large, or too small for all templates or for one record of every kind.
@@ -25,11 +27,12 @@ impl Layout {
         protocol: Protocol,
         max_message: usize,
         templates: [Template; Kind::ALL.len()],
+        options_set: usize,
     ) -> Result<Self, SessionError> {
         if max_message > usize::from(u16::MAX) {
             return Err(SessionError::MessageTooLarge { max: max_message });
         }
-        let template_set = protocol.set(templates.iter().map(Template::described_length).sum());
+        let template_set = protocol.set(templates.iter().map(Template::described_length).sum()) + options_set;
         let layout = Self { protocol, max_message, templates, template_set };
         let record = layout.templates.iter().map(|template| protocol.set(template.record_length())).max();
         let needed = protocol.header() + template_set.max(record.unwrap_or_default());

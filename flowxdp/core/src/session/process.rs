@@ -5,8 +5,9 @@ use super::resend::{Due, Resend};
 use super::templated::{Content, Templated};
 use super::{SessionConfig, modulo_32};
 use crate::clock::Now;
-use crate::elements::options::{Kind, OPTIONS, OptionsTemplate};
+use crate::elements::options::{OPTIONS, OptionsTemplate};
 use crate::options::{Interface, Snapshot, Source, describe, records};
+use crate::wire::Protocol;
 
 /// The domain of what is true of the whole process (RFC 7011 section 3.1).
 const PROCESS_WIDE: u32 = 0;
@@ -18,17 +19,20 @@ pub(super) struct Process {
     /// Monotonic nanoseconds.
     sent_at: Option<u64>,
     interfaces: Vec<Interface>,
+    /// Templates whose flow keys the collector was told.
+    keys_told: usize,
 }
 
 impl Process {
     pub(super) fn new(config: &SessionConfig) -> Self {
         let resend = Resend::of(config);
-        Self { resend, sent_at: None, interfaces: Vec::new() }
+        Self { resend, sent_at: None, interfaces: Vec::new(), keys_told: 0 }
     }
 
     pub(super) fn restart(&mut self) {
         self.resend.restart();
         self.sent_at = None;
+        self.keys_told = 0;
     }
 
     fn is_due(&self, snapshot: &Snapshot, now: Now, interval: u64) -> bool {
@@ -97,22 +101,20 @@ impl Templated {
         rest
     }
 
-    /// Makes the message that tells the fields of the flow key for each template of flow records.
+    /// Makes the message that tells the fields of the flow key for each template of flow records: behind
+    /// the templates each time over UDP, and once in a session over TCP and TLS.
     pub(super) fn tell_flow_keys(&mut self, now: Now) {
-        let template = OPTIONS.iter().find(|it| it.kind == Kind::FlowKeys && it.is_in(self.protocol));
-        let (true, Some(template)) = (self.config.flow_keys, template) else { return };
+        let Some(template) = self.flow_keys() else { return };
         let domain = self.config.observation_domain;
-        let definition = self.definition(template);
-        if self.config.reliable && self.domains.missing(domain, vec![definition.clone()]).0.is_empty() {
-            return;
-        }
         let keys: Vec<(u16, u64)> =
             self.groups.iter().flat_map(|group| group.layout.templates()).map(|it| it.flow_keys()).collect();
-        self.domains.define(domain, &definition);
+        if self.config.reliable && self.process.keys_told == keys.len() {
+            return;
+        }
+        self.process.keys_told = keys.len();
         let (statistics, protocol) = (self.statistics, self.protocol);
         let snapshot = Snapshot::default();
         let mut writer = self.writer();
-        writer.set(protocol.options_template_set(), |set| set.next().extend_from_slice(&definition.octets));
         writer.set(template.id, |set| {
             for &flow_keys in &keys {
                 let source = Source { snapshot: &snapshot, statistics, protocol, interface: None, flow_keys };
@@ -124,11 +126,35 @@ impl Templated {
         self.ready.push_back(message);
     }
 
+    /// The template of flow keys, where they are told.
+    fn flow_keys(&self) -> Option<&'static OptionsTemplate> {
+        flow_keys(self.protocol, &self.config)
+    }
+
+    /// The definition of that template, which goes with those of the flow records.
+    pub(super) fn flow_keys_definition(&self) -> Option<Definition> {
+        self.flow_keys().map(|template| self.definition(template))
+    }
+
     fn definition(&self, template: &OptionsTemplate) -> Definition {
         let mut octets = Vec::new();
         describe(template, self.protocol, &mut octets);
         Definition { id: template.id, is_options: true, octets }
     }
+}
+
+fn flow_keys(protocol: Protocol, config: &SessionConfig) -> Option<&'static OptionsTemplate> {
+    let told = |template: &&OptionsTemplate| template.is_of_flows() && template.is_in(protocol);
+    OPTIONS.iter().filter(|_| config.flow_keys).find(told)
+}
+
+/// Octets of the set with the template of flow keys, 0 where they are not told.
+pub(super) fn flow_keys_set(protocol: Protocol, config: &SessionConfig) -> usize {
+    let mut octets = Vec::new();
+    if let Some(template) = flow_keys(protocol, config) {
+        describe(template, protocol, &mut octets);
+    }
+    if octets.is_empty() { 0 } else { protocol.set(octets.len()) }
 }
 
 #[cfg(test)]

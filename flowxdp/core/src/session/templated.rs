@@ -93,8 +93,9 @@ impl Templated {
         match self.groups[group].resend.due(now.monotonic) {
             Due::No => Some(self.data_message(group, now, false)),
             Due::Again if layout.templates_leave_room() => {
+                let message = self.data_message(group, now, true);
                 self.tell_flow_keys(now);
-                Some(self.data_message(group, now, true))
+                Some(message)
             }
             Due::First | Due::Again => {
                 self.tell_templates(group, now);
@@ -154,7 +155,8 @@ impl Templated {
 
     /// Makes the messages that tell a group's templates, as far as the collector does not know them.
     pub(super) fn tell_templates(&mut self, group: usize, now: Now) {
-        let definitions = self.groups[group].layout.definitions();
+        let mut definitions = self.groups[group].layout.definitions();
+        definitions.extend(self.flow_keys_definition());
         self.define(self.config.observation_domain, definitions, now);
         self.tell_flow_keys(now);
         self.groups[group].resend.sent(now.monotonic, true);
@@ -262,6 +264,10 @@ impl Templated {
                 template.describe(set.next());
             }
         });
+        if let Some(definition) = self.flow_keys_definition() {
+            let id = self.protocol.options_template_set();
+            writer.set(id, |set| set.next().extend_from_slice(&definition.octets));
+        }
     }
 
     /// Completes a message.
