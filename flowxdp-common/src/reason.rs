@@ -90,11 +90,5 @@ pub const SPOOL_UNREADABLE: Reason = Reason {
 };
 
 /// Reasons for losing a record on its way to a collector, counted per collector.
-pub const UNDELIVERED: [Reason; 6] = [
-    COLLECTOR_UNREACHABLE,
-    NOT_REPRESENTABLE,
-    QUEUE_FULL,
-    SPOOL_FULL,
-    SPOOL_EXPIRED,
-    SPOOL_UNREADABLE,
-];
+pub const UNDELIVERED: [Reason; 6] =
+    [COLLECTOR_UNREACHABLE, NOT_REPRESENTABLE, QUEUE_FULL, SPOOL_FULL, SPOOL_EXPIRED, SPOOL_UNREADABLE];

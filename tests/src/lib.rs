@@ -8,6 +8,7 @@
 //! - [`flows`], [`compare`]: records as judges read them, their sums, and the differences.
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
+//! - [`stream`], [`pki`]: receivers of TCP and TLS, and their certificates.
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
 //! - [`handmade`]: export messages to test the judges with.
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
@@ -31,10 +32,12 @@ pub mod handmade;
 pub mod judge;
 pub mod netns;
 pub mod pcap;
+pub mod pki;
 pub mod process;
 pub mod recorded;
 pub mod replayed;
 pub mod sniff;
+pub mod stream;
 pub mod traffic;
 pub mod truth;
 pub mod udp;

@@ -28,6 +28,7 @@ pub struct Program {
     environment: Vec<(String, String)>,
     netns: Option<String>,
     plain_user: bool,
+    open_stdin: bool,
 }
 
 impl Program {
@@ -46,6 +47,7 @@ impl Program {
             environment: Vec::new(),
             netns: None,
             plain_user: false,
+            open_stdin: false,
         }
     }
 
@@ -84,6 +86,12 @@ impl Program {
         self
     }
 
+    /// Gives it a standard input on which nothing comes, instead of one at its end.
+    pub fn open_stdin(mut self) -> Self {
+        self.open_stdin = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Result<Running> {
         let directory = tempfile::tempdir().context("a directory for the output of a child")?;
@@ -98,7 +106,9 @@ impl Program {
             ensure!(!self.plain_user, "a plain user cannot enter a namespace");
             command.arg(find("ip")?).args(["netns", "exec", netns]);
         }
-        command.arg(&self.path).args(&self.arguments).stdin(Stdio::null());
+        command.arg(&self.path).args(&self.arguments);
+        // The pipe's other end is kept until the child has ended.
+        command.stdin(if self.open_stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(File::create(&out)?).stderr(File::create(&err)?);
         command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8").envs(self.environment);
         let child = command.spawn().with_context(|| format!("starting {}", self.name))?;

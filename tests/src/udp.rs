@@ -11,21 +11,22 @@ use anyhow::{Context, Result, bail};
 use crate::pcap::Datagram;
 use crate::process::{Finished, Running};
 
-/// A UDP port that nobody has, below those that the kernel gives to clients.
+/// A port that nobody has, over UDP or TCP, below those that the kernel gives to clients.
 pub fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test binaries that run at the same time begin at different places.
     let start = u16::try_from(std::process::id() % 9_000)?;
     // Looked up and not tried: a child that is just being started would for a moment hold a tried socket.
-    let taken =
-        ["/proc/net/udp", "/proc/net/udp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let taken = ["udp", "udp6", "tcp", "tcp6"]
+        .map(|table| format!("/proc/net/{table}"))
+        .map(|table| std::fs::read_to_string(table).unwrap_or_default());
     for _ in 0..1_000 {
         let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
         if !taken.iter().any(|table| table.contains(&format!(":{port:04X} "))) {
             return Ok(port);
         }
     }
-    bail!("there is no free UDP port")
+    bail!("there is no free port")
 }
 
 /// The state of one bound UDP socket.

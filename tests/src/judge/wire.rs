@@ -1,10 +1,12 @@
 //! A strict reader of export messages: the rules of RFC 7011 and RFC 3954 that no collector enforces.
 //!
-//! It knows lengths, counts, sequence numbers and templates, and no meaning of any element. It shares no
-//! code with the encoder. Where FlowXDP is stricter than the RFCs (no padding at all in IPFIX, sequences
+//! It knows lengths, counts, sequence numbers, templates and options, and no meaning of any element. It
+//! shares no code with the encoder. Over TCP and TLS other rules hold for templates than over UDP: they are
+//! told once and may be withdrawn (RFC 7011 section 8). Where FlowXDP is stricter than the RFCs (no padding at all in IPFIX, sequences
 //! that begin at 0, messages below the smallest common MTU), so is it.
 
 mod data;
+mod header;
 mod octets;
 mod template;
 
@@ -13,10 +15,12 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, bail, ensure};
 
+use self::header::Header;
 use self::octets::Octets;
 use self::template::Template;
 use super::listed;
 use crate::pcap::Recording;
+use crate::stream;
 
 /// The largest message over IPv4 and over IPv6: 1500 without the headers.
 const LARGEST: (usize, usize) = (1472, 1452);
@@ -68,6 +72,8 @@ struct Known {
 /// The reader, with what it has found so far.
 #[derive(Default)]
 pub struct Wire {
+    /// The messages are those of one TCP or TLS session.
+    stream: bool,
     domains: HashMap<(SocketAddr, SocketAddr, Protocol, u32), Domain>,
     number: u64,
     /// One line for each rule that was broken.
@@ -85,11 +91,17 @@ pub fn judge(recording: &Recording) -> Result<Seen> {
     if recording.fragments > 0 {
         wire.findings.push(format!("{} fragments of IP packets", recording.fragments));
     }
-    ensure!(wire.number > 0, "there is no message");
-    if !wire.findings.is_empty() {
-        bail!("wire: {}", listed(&wire.findings));
+    wire.end()
+}
+
+/// Reads what one TCP or TLS session brought, which is also a file as RFC 5655 has it.
+pub fn judge_stream(octets: &[u8]) -> Result<Seen> {
+    let mut wire = Wire { stream: true, ..Wire::default() };
+    let nowhere = SocketAddr::from(([0; 4], 0));
+    for message in stream::messages(octets)? {
+        wire.message(nowhere, nowhere, message);
     }
-    Ok(wire.seen)
+    wire.end()
 }
 
 /// What one message adds up to.
@@ -103,12 +115,20 @@ struct Counted {
 }
 
 impl Wire {
+    fn end(self) -> Result<Seen> {
+        ensure!(self.number > 0, "there is no message");
+        if !self.findings.is_empty() {
+            bail!("wire: {}", listed(&self.findings));
+        }
+        Ok(self.seen)
+    }
+
     /// Reads one message of a session from one address and port to another.
     pub fn message(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
         self.number += 1;
         self.seen.longest_message = self.seen.longest_message.max(message.len());
         let largest = if to.is_ipv4() { LARGEST.0 } else { LARGEST.1 };
-        if message.len() > largest {
+        if !self.stream && message.len() > largest {
             self.find(&format!("{} octets, more than {largest}", message.len()));
         }
         let header = match Header::read(message) {
@@ -190,13 +210,9 @@ impl Wire {
         counted: &mut Counted,
     ) -> Result<()> {
         if let Some(options) = protocol.template_set(id) {
-            let templates =
-                template::read(protocol, options, body, |template| counted.templates += template)?;
-            for (template_id, template) in templates {
-                let (message, time) = (domain.messages, domain.export_time);
-                let same = domain.templates.get(&template_id).is_none_or(|old| old.template == template);
-                domain.templates.insert(template_id, Known { template, message, time });
-                ensure!(same, "template {template_id} changed in place");
+            for (template_id, template) in template::read(protocol, options, body)? {
+                counted.templates += 1;
+                self.template(template_id, template, options, domain)?;
             }
             return Ok(());
         }
@@ -211,6 +227,28 @@ impl Wire {
         seen.seconds_after_template = seen.seconds_after_template.max(seconds);
         let records = data::read(protocol, template, body)?;
         *(if template.options { &mut counted.options } else { &mut counted.data }) += records;
+        Ok(())
+    }
+
+    /// A template is told, again or anew, or withdrawn.
+    fn template(
+        &self,
+        id: u16,
+        template: Option<Template>,
+        options: bool,
+        domain: &mut Domain,
+    ) -> Result<()> {
+        let Some(template) = template else {
+            ensure!(self.stream, "template {id}: a withdrawal over UDP");
+            let known = domain.templates.remove(&id).filter(|known| known.template.options == options);
+            ensure!(known.is_some(), "template {id} is withdrawn, but there is none");
+            return Ok(());
+        };
+        let (message, time) = (domain.messages, domain.export_time);
+        let old = domain.templates.insert(id, Known { template: template.clone(), message, time });
+        let again = old.is_some();
+        ensure!(old.is_none_or(|old| old.template == template), "template {id} changed in place");
+        ensure!(!self.stream || !again, "template {id} is told again in one session");
         Ok(())
     }
 
@@ -244,38 +282,5 @@ impl Protocol {
             (Self::V9, 1) | (Self::Ipfix, 3) => Some(true),
             _ => None,
         }
-    }
-}
-
-struct Header {
-    protocol: Protocol,
-    length: usize,
-    length_or_count: u16,
-    export_time: u32,
-    sequence: u32,
-    domain: u32,
-}
-
-impl Header {
-    fn read(message: &[u8]) -> Result<Self> {
-        let mut octets = Octets::new(message);
-        let version = octets.short();
-        let protocol = match version {
-            Some(9) => Protocol::V9,
-            Some(10) => Protocol::Ipfix,
-            _ => bail!("neither v9 nor IPFIX: {:02x?}", message.get(..4).unwrap_or(message)),
-        };
-        let length_or_count = octets.short();
-        if protocol == Protocol::V9 {
-            octets.word();
-        }
-        let words = (octets.word(), octets.word(), octets.word());
-        let (Some(length_or_count), (Some(export_time), Some(sequence), Some(domain))) =
-            (length_or_count, words)
-        else {
-            bail!("{} octets are no header", message.len());
-        };
-        let length = if protocol == Protocol::V9 { 20 } else { 16 };
-        Ok(Self { protocol, length, length_or_count, export_time, sequence, domain })
     }
 }

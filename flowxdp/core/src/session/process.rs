@@ -41,6 +41,11 @@ impl Process {
     }
 }
 
+/// The options templates of the whole process that a protocol has.
+fn process_wide(protocol: Protocol) -> impl Iterator<Item = &'static OptionsTemplate> {
+    OPTIONS.iter().filter(move |template| !template.is_of_flows() && template.is_in(protocol))
+}
+
 impl Templated {
     /// Makes the messages of process-wide options, if they are due.
     pub(super) fn offer(&mut self, snapshot: &Snapshot, now: Now, force: bool) {
@@ -49,17 +54,10 @@ impl Templated {
         }
         self.process.sent_at = Some(now.monotonic);
         self.process.interfaces.clone_from(&snapshot.interfaces);
-        let protocol = self.protocol;
-        let templates = OPTIONS.iter().filter(move |it| !it.is_of_flows() && it.is_in(protocol));
-        if self.process.resend.due(now.monotonic) != Due::No {
-            let definitions = templates.clone().map(|template| self.definition(template)).collect();
-            self.define(PROCESS_WIDE, definitions, now);
-            self.process.resend.sent(now.monotonic, false);
-        }
         let (statistics, protocol) = (self.statistics, self.protocol);
         let source = |interface| Source { snapshot, statistics, protocol, interface, flow_keys: (0, 0) };
         let mut sets: Vec<(u16, Vec<u8>)> = Vec::new();
-        for template in templates {
+        for template in process_wide(self.protocol) {
             for number in 0..records(template.kind, snapshot) {
                 let mut octets = Vec::new();
                 source(snapshot.interfaces.get(number)).encode(template, &mut octets);
@@ -68,7 +66,18 @@ impl Templated {
         }
         let mut rest = sets.as_slice();
         while !rest.is_empty() {
+            // Looked at before each: many interfaces take many messages.
+            self.tell_process_wide(now);
             rest = self.tell(rest, now);
+        }
+    }
+
+    /// Makes the messages of the process-wide options templates, if they are due.
+    fn tell_process_wide(&mut self, now: Now) {
+        if self.process.resend.due(now.monotonic) != Due::No {
+            let definitions = process_wide(self.protocol).map(|template| self.definition(template)).collect();
+            self.define(PROCESS_WIDE, definitions, now);
+            self.process.resend.sent(now.monotonic, false);
         }
     }
 
