@@ -49,6 +49,9 @@ pub const QUEUE: usize = 1 << 18;
 /// Files of TLS are looked at for changes so often, nanoseconds.
 const LOOK: u64 = SECOND;
 
+/// Messages back to back.
+const BURST: u32 = 32;
+
 /// IANA numbers of transport protocols.
 const UDP: u8 = 17;
 const TCP: u8 = 6;
@@ -160,6 +163,8 @@ pub struct Exporter {
     look_at: u64,
     /// Why nobody waits for this collector any more.
     given_up: Option<Reason>,
+    /// Records that there is room for, where somebody asked since anything left the queue.
+    room: Option<usize>,
 }
 
 impl Exporter {
@@ -210,7 +215,7 @@ impl Exporter {
         let out = Outgoing {
             session: session(&url, protocol, settings)?,
             url,
-            pace: Pace::new(settings.pace, 32),
+            pace: if settings.pace == 0 { Pace::unlimited() } else { Pace::new(settings.pace, BURST) },
             account,
             said: None,
             failing: false,
@@ -220,7 +225,7 @@ impl Exporter {
             forced: false,
             not_sent: Reliability::default(),
         };
-        Ok(Self { out, path, look_at: real, given_up: None })
+        Ok(Self { out, path, look_at: real, given_up: None, room: None })
     }
 
     /// The URL as it was given.
@@ -233,8 +238,13 @@ impl Exporter {
         if let Some(reason) = &self.given_up {
             return self.out.account.lost_record(reason, record);
         }
-        if !patient && self.room() == 0 {
-            return self.out.account.lost_record(&QUEUE_FULL, record);
+        if !patient {
+            // Counting what waits for each record would take longer than the record.
+            let room = self.room.unwrap_or_else(|| self.room());
+            self.room = Some(room.saturating_sub(1));
+            if room == 0 {
+                return self.out.account.lost_record(&QUEUE_FULL, record);
+            }
         }
         if self.out.session.push(record, now).is_err() {
             self.out.account.lost_record(&NOT_REPRESENTABLE, record);
@@ -263,6 +273,7 @@ impl Exporter {
 
     /// Takes out the records that no message has yet, for another collector.
     pub fn drain(&mut self) -> Vec<FlowRecord> {
+        self.room = None;
         self.out.session.drain()
     }
 
@@ -366,6 +377,7 @@ impl Exporter {
         if self.given_up.is_some() {
             return None;
         }
+        self.room = None;
         if real >= self.look_at {
             self.look_at = real + LOOK;
             self.look(real, false);

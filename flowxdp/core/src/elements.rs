@@ -181,7 +181,7 @@ mod tests {
         for element in &ELEMENTS {
             for protocol in [Protocol::Ipfix, Protocol::V9] {
                 let Some(length) = element.length.of(protocol).map(usize::from) else { continue };
-                assert!(length > 0 && length <= element.fact.place().len(), "{}", element.name);
+                assert!(length > 0 && length <= element.fact.length(), "{}", element.name);
                 assert!(length <= element.data_type.length().unwrap(), "{}", element.name);
             }
         }

@@ -1,16 +1,11 @@
-//! The facts of a flow record, laid out once in network byte order for the encoders to copy from.
+//! The facts of a flow record, and how they are written into data records.
 //!
 //! Every abstract data type that we export is its value in network byte order (RFC 7011 section 6.1),
-//! and a reduced-size encoding is its low octets (section 6.2). So a record is written once into an
-//! image of all its facts, and a data record of any template is a few copies out of that image. The
-//! facts lie in the order of the element table, so that most copies join into one.
-
-use std::ops::Range;
+//! and a reduced-size encoding is its low octets (section 6.2). So a data record is a list of places: this
+//! fact, so many octets of it, there. The places of every template are worked out from the element table
+//! when the agent is compiled, and [`write`] becomes one run of stores for each template.
 
 use crate::record::{Addresses, FlowRecord};
-
-/// Octets of an [`Image`].
-const SIZE: usize = 93;
 
 /// One fact of a flow record, named by what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,89 +80,139 @@ impl Fact {
         )
     }
 
-    /// Where the fact lies in an [`Image`].
-    ///
-    /// The IPv4 addresses share the last octets of the IPv6 ones, since a record has one or the other.
-    pub(crate) const fn place(self) -> Range<usize> {
+    /// How many facts there are.
+    const COUNT: usize = Self::EndUptime as usize + 1;
+
+    /// Octets of the fact at full size.
+    pub(crate) const fn length(self) -> usize {
         match self {
-            Self::SourceIpv6 => 0..16,
-            Self::DestinationIpv6 => 16..32,
-            Self::SourceIpv4 => 24..28,
-            Self::DestinationIpv4 => 28..32,
-            Self::SourcePort => 32..34,
-            Self::DestinationPort => 34..36,
-            Self::IcmpType => 34..35,
-            Self::IcmpCode => 35..36,
-            Self::Protocol => 36..37,
-            Self::Tos => 37..38,
-            Self::Vlan => 38..40,
-            Self::Ingress => 40..44,
-            Self::Packets => 44..52,
-            Self::Octets => 52..60,
-            Self::StartMs => 60..68,
-            Self::EndMs => 68..76,
-            Self::TcpFlags => 76..78,
-            Self::TtlMin => 78..79,
-            Self::TtlMax => 79..80,
-            Self::LengthMin => 80..82,
-            Self::LengthMax => 82..84,
-            Self::EndReason => 84..85,
-            Self::StartUptime => 85..89,
-            Self::EndUptime => 89..SIZE,
+            Self::SourceIpv6 | Self::DestinationIpv6 => 16,
+            Self::Packets | Self::Octets | Self::StartMs | Self::EndMs => 8,
+            Self::SourceIpv4
+            | Self::DestinationIpv4
+            | Self::Ingress
+            | Self::StartUptime
+            | Self::EndUptime => 4,
+            Self::SourcePort
+            | Self::DestinationPort
+            | Self::Vlan
+            | Self::TcpFlags
+            | Self::LengthMin
+            | Self::LengthMax => 2,
+            Self::IcmpType
+            | Self::IcmpCode
+            | Self::Protocol
+            | Self::Tos
+            | Self::TtlMin
+            | Self::TtlMax
+            | Self::EndReason => 1,
         }
     }
 }
 
-/// All facts of one record, in network byte order.
-pub(crate) struct Image([u8; SIZE]);
+/// Where a fact lies in a data record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Octets before it.
+    pub(crate) start: usize,
+    /// Its octets; 0 where the data record does not have it.
+    pub(crate) length: usize,
+}
 
-impl Image {
-    /// Lays `record` out. `system_start_ms`, milliseconds since 1970, is the zero of the two uptimes.
-    #[inline]
-    pub(crate) fn new(record: &FlowRecord, system_start_ms: u64) -> Self {
-        let mut image = Self([0; SIZE]);
-        let key = &record.key;
-        match key.addresses {
-            Addresses::V4 { source, destination } => {
-                image.put(Fact::SourceIpv4, source);
-                image.put(Fact::DestinationIpv4, destination);
-            }
-            Addresses::V6 { source, destination } => {
-                image.put(Fact::SourceIpv6, source);
-                image.put(Fact::DestinationIpv6, destination);
-            }
+/// How often a data record can have the same fact: a transport port is the type and code of ICMP too.
+const TWICE: usize = 2;
+
+/// Where each fact lies in a data record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places([[Place; TWICE]; Fact::COUNT]);
+
+impl Places {
+    /// A data record without facts.
+    pub(crate) const NONE: Self = Self([[Place { start: 0, length: 0 }; TWICE]; Fact::COUNT]);
+
+    /// The same, and `fact` in the `length` octets behind `start`.
+    pub(crate) const fn with(mut self, fact: Fact, start: usize, length: usize) -> Self {
+        assert!(length > 0 && length <= fact.length());
+        let places = &mut self.0[fact as usize];
+        let nth = if places[0].length == 0 { 0 } else { 1 };
+        assert!(places[nth].length == 0);
+        places[nth] = Place { start, length };
+        self
+    }
+
+    /// The first or second place of a fact.
+    pub(crate) const fn get(&self, fact: Fact, nth: usize) -> Place {
+        self.0[fact as usize][nth]
+    }
+}
+
+/// What the data records of one template look like.
+pub(crate) trait Shape {
+    /// Octets of one.
+    const LENGTH: usize;
+    /// Where its facts are.
+    const PLACES: Places;
+}
+
+/// Stores the low octets of a value wherever a shape has the fact.
+macro_rules! put {
+    ($shape:ident, $octets:ident, $fact:ident, $value:expr) => {
+        let value = $value;
+        let first = const { $shape::PLACES.get(Fact::$fact, 0) };
+        if first.length > 0 {
+            $octets[first.start..first.start + first.length]
+                .copy_from_slice(&value[value.len() - first.length..]);
         }
-        image.put(Fact::SourcePort, key.source_port.to_be_bytes());
-        image.put(Fact::DestinationPort, key.destination_port.to_be_bytes());
-        image.put(Fact::Protocol, [key.protocol]);
-        image.put(Fact::Tos, [key.tos]);
-        image.put(Fact::Vlan, key.vlan.to_be_bytes());
-        image.put(Fact::Ingress, key.ingress.to_be_bytes());
-        image.put(Fact::Packets, record.packets.to_be_bytes());
-        image.put(Fact::Octets, record.octets.to_be_bytes());
-        image.put(Fact::StartMs, record.start_ms.to_be_bytes());
-        image.put(Fact::EndMs, record.end_ms.to_be_bytes());
-        image.put(Fact::TcpFlags, record.tcp_flags.to_be_bytes());
-        image.put(Fact::TtlMin, [record.ttl_min]);
-        image.put(Fact::TtlMax, [record.ttl_max]);
-        image.put(Fact::LengthMin, record.length_min.to_be_bytes());
-        image.put(Fact::LengthMax, record.length_max.to_be_bytes());
-        image.put(Fact::EndReason, [record.end_reason as u8]);
-        image.put(Fact::StartUptime, uptime(record.start_ms, system_start_ms).to_be_bytes());
-        image.put(Fact::EndUptime, uptime(record.end_ms, system_start_ms).to_be_bytes());
-        image
-    }
+        let second = const { $shape::PLACES.get(Fact::$fact, 1) };
+        if second.length > 0 {
+            $octets[second.start..second.start + second.length]
+                .copy_from_slice(&value[value.len() - second.length..]);
+        }
+    };
+}
 
-    #[inline(always)]
-    fn put<const N: usize>(&mut self, fact: Fact, octets: [u8; N]) {
-        self.0[fact.place()].copy_from_slice(&octets);
+/// Writes one data record into the first octets of `octets`, which has [`Shape::LENGTH`] of them or more.
+/// Octets that no fact has stay as they are.
+///
+/// `system_start_ms`, milliseconds since 1970, is the zero of the two uptimes. An ifIndex that its field
+/// cannot hold is 0, unknown: half of a number would be another interface.
+#[inline(always)]
+pub(crate) fn write<S: Shape>(record: &FlowRecord, system_start_ms: u64, octets: &mut [u8]) {
+    let octets = &mut octets[..S::LENGTH];
+    let key = &record.key;
+    match key.addresses {
+        Addresses::V4 { source, destination } => {
+            put!(S, octets, SourceIpv4, source);
+            put!(S, octets, DestinationIpv4, destination);
+        }
+        Addresses::V6 { source, destination } => {
+            put!(S, octets, SourceIpv6, source);
+            put!(S, octets, DestinationIpv6, destination);
+        }
     }
-
-    /// The octets at a place that [`Fact::place`] gave, or at several that follow each other.
-    #[inline(always)]
-    pub(crate) fn get(&self, place: &Range<usize>) -> &[u8] {
-        &self.0[place.start..place.end]
-    }
+    let [icmp_type, icmp_code] = key.destination_port.to_be_bytes();
+    let short = const { S::PLACES.get(Fact::Ingress, 0).length == 2 };
+    let ingress = if short && key.ingress > 0xffff { 0 } else { key.ingress };
+    put!(S, octets, SourcePort, key.source_port.to_be_bytes());
+    put!(S, octets, DestinationPort, [icmp_type, icmp_code]);
+    put!(S, octets, IcmpType, [icmp_type]);
+    put!(S, octets, IcmpCode, [icmp_code]);
+    put!(S, octets, Protocol, [key.protocol]);
+    put!(S, octets, Tos, [key.tos]);
+    put!(S, octets, Vlan, key.vlan.to_be_bytes());
+    put!(S, octets, Ingress, ingress.to_be_bytes());
+    put!(S, octets, Packets, record.packets.to_be_bytes());
+    put!(S, octets, Octets, record.octets.to_be_bytes());
+    put!(S, octets, StartMs, record.start_ms.to_be_bytes());
+    put!(S, octets, EndMs, record.end_ms.to_be_bytes());
+    put!(S, octets, TcpFlags, record.tcp_flags.to_be_bytes());
+    put!(S, octets, TtlMin, [record.ttl_min]);
+    put!(S, octets, TtlMax, [record.ttl_max]);
+    put!(S, octets, LengthMin, record.length_min.to_be_bytes());
+    put!(S, octets, LengthMax, record.length_max.to_be_bytes());
+    put!(S, octets, EndReason, [record.end_reason as u8]);
+    put!(S, octets, StartUptime, uptime(record.start_ms, system_start_ms).to_be_bytes());
+    put!(S, octets, EndUptime, uptime(record.end_ms, system_start_ms).to_be_bytes());
 }
 
 /// Milliseconds from system start to an instant, modulo 2^32 as RFC 3954 has sysUptime wrap (49.7 days).

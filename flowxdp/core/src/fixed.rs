@@ -152,10 +152,12 @@ impl Fixed {
         let version = self.config.version;
         let reach = self.queue.reach(now.wall_ms);
         let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.config.max_message));
+        let most = self.per_message.min(usize::try_from(self.queue.total().records).unwrap_or(usize::MAX));
         bytes.clear();
-        bytes.resize(version.header(), 0);
+        bytes.resize(version.header() + most * version.record(), 0);
+        let mut end = version.header();
         let (mut total, mut earliest_ms, mut latest_ms) = (RecordTotal::default(), u64::MAX, 0);
-        for _ in 0..self.per_message {
+        for octets in bytes[end..].chunks_exact_mut(version.record()) {
             let next = self.queue.next_if(|start_ms, end_ms| {
                 // One header places them all.
                 earliest_ms = start_ms.min(earliest_ms);
@@ -163,9 +165,11 @@ impl Fixed {
             });
             let Some(record) = next else { break };
             latest_ms = latest_ms.max(record.end_ms);
-            self.layout.encode(&record, self.config.system_start_ms, &mut bytes);
+            self.layout.encode(&record, self.config.system_start_ms, octets);
+            end += octets.len();
             total.count(&record);
         }
+        bytes.truncate(end);
         self.export_ms = self.export_ms.max(latest_ms).max(reach);
         let count = low_16((bytes.len() - version.header()) / version.record());
         header::write(version, &mut bytes, count, &self.header());

@@ -31,17 +31,42 @@ impl Pace {
         Self { interval, tolerance: interval * u64::from(burst.max(1) - 1), theoretical: 0 }
     }
 
-    /// Takes one message's token.
+    /// A bucket that is never empty.
+    pub const fn unlimited() -> Self {
+        Self { interval: 0, tolerance: 0, theoretical: 0 }
+    }
+
+    /// How many messages may leave at once, at least one.
     ///
     /// # Errors
     ///
-    /// There is none yet: the monotonic time, in nanoseconds, at which there will be one.
-    pub fn take(&mut self, now_ns: u64) -> Result<(), u64> {
+    /// None yet: the monotonic time, in nanoseconds, at which one may.
+    pub fn ready(&self, now_ns: u64) -> Result<u64, u64> {
+        if self.interval == 0 {
+            return Ok(u64::MAX);
+        }
         let earliest = self.theoretical.saturating_sub(self.tolerance);
         if now_ns < earliest {
             return Err(earliest);
         }
-        self.theoretical = self.theoretical.max(now_ns).saturating_add(self.interval);
+        let ahead = self.theoretical.saturating_sub(now_ns);
+        Ok((self.tolerance - ahead) / self.interval + 1)
+    }
+
+    /// Takes the tokens of `messages`, of which [`Pace::ready`] told.
+    pub fn spend(&mut self, now_ns: u64, messages: u64) {
+        let time = self.interval.saturating_mul(messages);
+        self.theoretical = self.theoretical.max(now_ns).saturating_add(time);
+    }
+
+    /// Takes one message's token.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pace::ready`].
+    pub fn take(&mut self, now_ns: u64) -> Result<(), u64> {
+        self.ready(now_ns)?;
+        self.spend(now_ns, 1);
         Ok(())
     }
 }
@@ -85,7 +110,35 @@ mod tests {
         assert_eq!(pace.take(0), Err(SECOND));
     }
 
+    #[test]
+    fn without_limit_there_is_always_one() {
+        let mut pace = Pace::unlimited();
+        for now in [0, 0, 5, 1] {
+            assert_eq!(pace.ready(now), Ok(u64::MAX));
+            pace.spend(now, 1 << 40);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn many_at_once_are_as_many_as_one_by_one(
+            rate in 1u32..2_000_000, burst in 1u32..64, steps in prop::collection::vec(0u64..2_000_000, 1..50),
+        ) {
+            let (mut many, mut single, mut now) = (Pace::new(rate, burst), Pace::new(rate, burst), 0);
+            for step in steps {
+                now += step;
+                let ready = many.ready(now);
+                if let Ok(count) = ready {
+                    many.spend(now, count);
+                    for _ in 0..count {
+                        prop_assert_eq!(single.take(now), Ok(()));
+                    }
+                }
+                prop_assert_eq!(single.ready(now), many.ready(now));
+                prop_assert!(single.take(now).is_err());
+            }
+        }
+
         #[test]
         fn never_above_burst_and_rate(
             rate in 1u32..100_000, burst in 1u32..64, steps in prop::collection::vec(0u64..200_000, 1..300),

@@ -1,9 +1,7 @@
 //! Templates: for each kind of flow record, its fields and how they are copied from a record.
 
-use std::ops::Range;
-
 use crate::elements::{self, ELEMENTS, Element};
-use crate::facts::{Fact, Image};
+use crate::facts::{self, Fact, Places, Shape};
 use crate::record::{Addresses, FlowRecord};
 use crate::wire::{Protocol, low_16};
 
@@ -59,14 +57,24 @@ pub struct Template {
     fields: Vec<Field>,
     /// Octets of one data record.
     length: usize,
-    /// What makes up a data record, in order; fields that follow each other in the image are joined.
-    copies: Vec<Range<usize>>,
+    encode: Encode,
 }
+
+/// Writes data records one behind the other: records of the template's kind, milliseconds since 1970 of
+/// system start, and as many octets as the data records have.
+type Encode = fn(&[FlowRecord], u64, &mut [u8]);
 
 impl Template {
     /// The template that the element table gives.
     pub fn new(protocol: Protocol, kind: Kind) -> Self {
-        Self::with(kind, kind.id(), |element| element.length.of(protocol))
+        Self::with(
+            kind,
+            kind.id(),
+            match protocol {
+                Protocol::Ipfix => Form::Ipfix,
+                Protocol::V9 => Form::V9,
+            },
+        )
     }
 
     /// The v9 template with times of day, for records that sysUptime's 32 bits cannot place.
@@ -74,32 +82,16 @@ impl Template {
     /// NetFlow v9 shares IANA's element numbers, and collectors read 152 and 153 there as in IPFIX.
     pub fn v9_with_times_of_day(kind: Kind) -> Self {
         let kinds = low_16(Kind::ALL.len());
-        Self::with(kind, kind.id() + kinds, |element| {
-            let is_time =
-                matches!(element.fact, Fact::StartMs | Fact::EndMs | Fact::StartUptime | Fact::EndUptime);
-            element.length.of(if is_time { Protocol::Ipfix } else { Protocol::V9 })
-        })
+        Self::with(kind, kind.id() + kinds, Form::V9TimesOfDay)
     }
 
-    fn with(kind: Kind, id: u16, length: impl Fn(&Element) -> Option<u16>) -> Self {
-        let mut template = Self { id, fields: Vec::new(), length: 0, copies: Vec::new() };
-        for element in ELEMENTS.iter().filter(|element| element.within.holds(kind)) {
-            let Some(length) = length(element) else { continue };
-            template.fields.push(Field { id: element.id, length });
-            let octets = usize::from(length);
-            template.length += octets;
-            // Reduced size keeps the low octets, which come last (RFC 7011 section 6.2).
-            let end = element.fact.place().end;
-            template.copy(end - octets..end);
-        }
-        template
-    }
-
-    fn copy(&mut self, place: Range<usize>) {
-        match self.copies.last_mut() {
-            Some(last) if last.end == place.start => last.end = place.end,
-            _ => self.copies.push(place),
-        }
+    fn with(kind: Kind, id: u16, form: Form) -> Self {
+        let fields = ELEMENTS.iter().filter_map(|element| {
+            let length = form.length(kind, element)?;
+            Some(Field { id: element.id, length })
+        });
+        let (length, _) = places(form, kind);
+        Self { id, fields: fields.collect(), length, encode: ENCODE[form as usize][kind as usize] }
     }
 
     /// Template id.
@@ -153,13 +145,69 @@ impl Template {
         }
     }
 
-    /// Writes one data record of this template's kind (RFC 7011 section 3.4.3, RFC 3954 section 5.3).
-    #[inline]
-    pub(crate) fn encode(&self, record: &FlowRecord, system_start_ms: u64, bytes: &mut Vec<u8>) {
-        let image = Image::new(record, system_start_ms);
-        for place in &self.copies {
-            bytes.extend_from_slice(image.get(place));
+    /// Writes data records of this template's kind (RFC 7011 section 3.4.3, RFC 3954 section 5.3) into
+    /// `octets`, which has [`Template::record_length`] for each.
+    pub(crate) fn encode(&self, records: &[FlowRecord], system_start_ms: u64, octets: &mut [u8]) {
+        (self.encode)(records, system_start_ms, octets);
+    }
+}
+
+/// How templates say things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Ipfix,
+    V9,
+    V9TimesOfDay,
+}
+
+impl Form {
+    const ALL: [Self; 3] = [Self::Ipfix, Self::V9, Self::V9TimesOfDay];
+
+    /// Octets of an element in data records of this kind; `None` if they do not have it.
+    const fn length(self, kind: Kind, element: &Element) -> Option<u16> {
+        let is_time =
+            matches!(element.fact, Fact::StartMs | Fact::EndMs | Fact::StartUptime | Fact::EndUptime);
+        let protocol = match self {
+            Self::Ipfix => Protocol::Ipfix,
+            Self::V9TimesOfDay if is_time => Protocol::Ipfix,
+            Self::V9 | Self::V9TimesOfDay => Protocol::V9,
+        };
+        if element.within.holds(kind) { element.length.of(protocol) } else { None }
+    }
+}
+
+/// The octets of a data record, and where the facts are in it, in the order of the element table.
+const fn places(form: Form, kind: Kind) -> (usize, Places) {
+    let (mut start, mut places, mut at) = (0, Places::NONE, 0);
+    while at < ELEMENTS.len() {
+        let element = &ELEMENTS[at];
+        if let Some(length) = form.length(kind, element) {
+            places = places.with(element.fact, start, length as usize);
+            start += length as usize;
         }
+        at += 1;
+    }
+    (start, places)
+}
+
+/// The data records of one form and kind, by their places in `ALL`.
+struct Of<const FORM: usize, const KIND: usize>;
+
+impl<const FORM: usize, const KIND: usize> Shape for Of<FORM, KIND> {
+    const LENGTH: usize = places(Form::ALL[FORM], Kind::ALL[KIND]).0;
+    const PLACES: Places = places(Form::ALL[FORM], Kind::ALL[KIND]).1;
+}
+
+/// By form and kind.
+const ENCODE: [[Encode; Kind::ALL.len()]; Form::ALL.len()] = [of::<0>(), of::<1>(), of::<2>()];
+
+const fn of<const FORM: usize>() -> [Encode; Kind::ALL.len()] {
+    [encode::<Of<FORM, 0>>, encode::<Of<FORM, 1>>, encode::<Of<FORM, 2>>, encode::<Of<FORM, 3>>]
+}
+
+fn encode<S: Shape>(records: &[FlowRecord], system_start_ms: u64, octets: &mut [u8]) {
+    for (record, octets) in records.iter().zip(octets.chunks_exact_mut(S::LENGTH)) {
+        facts::write::<S>(record, system_start_ms, octets);
     }
 }
 
@@ -168,20 +216,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv4_record_is_few_copies() {
-        assert_eq!(Template::new(Protocol::Ipfix, Kind::Ipv4).copies.len(), 1);
-        assert_eq!(Template::new(Protocol::Ipfix, Kind::Ipv6).copies.len(), 1);
-        assert!(Template::new(Protocol::V9, Kind::IcmpIpv6).copies.len() <= 5);
-    }
-
-    #[test]
     fn lengths_are_the_sums_of_the_fields() {
-        for protocol in [Protocol::Ipfix, Protocol::V9] {
-            for kind in Kind::ALL {
-                let template = Template::new(protocol, kind);
+        for kind in Kind::ALL {
+            for template in [
+                Template::new(Protocol::Ipfix, kind),
+                Template::new(Protocol::V9, kind),
+                Template::v9_with_times_of_day(kind),
+            ] {
                 let fields: usize = template.fields().iter().map(|field| usize::from(field.length)).sum();
-                let copies: usize = template.copies.iter().map(|place| place.len()).sum();
-                assert_eq!((fields, copies), (template.record_length(), template.record_length()));
+                assert_eq!(fields, template.record_length());
                 let mut bytes = Vec::new();
                 template.describe(&mut bytes);
                 assert_eq!(bytes.len(), template.described_length());

@@ -79,10 +79,19 @@ impl Protocol {
 
     /// Octets of a set whose records have `records` octets: with header and padding.
     pub(crate) const fn set(self, records: usize) -> usize {
-        (SET_HEADER + records).next_multiple_of(match self {
+        (SET_HEADER + records).next_multiple_of(self.alignment())
+    }
+
+    /// Octets of records that a set of at most `room` octets holds; `None` if not even its header fits.
+    pub(crate) const fn set_room(self, room: usize) -> Option<usize> {
+        (room - room % self.alignment()).checked_sub(SET_HEADER)
+    }
+
+    const fn alignment(self) -> usize {
+        match self {
             Self::Ipfix => ipfix::ALIGNMENT,
             Self::V9 => v9::ALIGNMENT,
-        })
+        }
     }
 }
 
@@ -127,6 +136,19 @@ impl Writer {
         let length = self.protocol.set(self.bytes.len() - body);
         self.bytes.resize(start + length, 0);
         self.bytes[start + 2..body].copy_from_slice(&low_16(length).to_be_bytes());
+    }
+
+    /// Writes one set of `count` records that have `octets` octets together: `fill` writes all of them,
+    /// over zeros.
+    pub(crate) fn records(&mut self, id: u16, count: usize, octets: usize, fill: impl FnOnce(&mut [u8])) {
+        let start = self.bytes.len();
+        let length = self.protocol.set(octets);
+        self.bytes.resize(start + length, 0);
+        let set = &mut self.bytes[start..];
+        set[..2].copy_from_slice(&id.to_be_bytes());
+        set[2..SET_HEADER].copy_from_slice(&low_16(length).to_be_bytes());
+        fill(&mut set[SET_HEADER..SET_HEADER + octets]);
+        self.records += low_16(count);
     }
 
     /// Octets so far.

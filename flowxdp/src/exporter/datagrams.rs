@@ -14,13 +14,16 @@ use flowxdp_core::{
 };
 
 use super::{Outgoing, resolver::Resolving};
-use crate::transport::udp::Udp;
+use crate::transport::udp::{BATCH, Sent, Udp};
 
 /// How long the first message after a start is given to be refused, nanoseconds.
 const PROBE: u64 = 50 * MILLISECOND;
 
 /// How long to wait for room in the send buffer, nanoseconds.
 const SOON: u64 = MILLISECOND;
+
+/// Messages that one refusal can take back.
+const REFUSED: usize = 2;
 
 #[derive(Debug)]
 enum State {
@@ -43,8 +46,8 @@ pub(super) struct Datagrams {
     socket: Option<Udp>,
     /// Polled and not handed to the kernel, in order.
     pending: VecDeque<Message>,
-    /// Handed to the kernel last: what a refusal speaks of.
-    last: Option<Message>,
+    /// Handed to the kernel last, in order: what a refusal speaks of.
+    last: VecDeque<Message>,
     /// Nothing was refused since the last start.
     probed: bool,
 }
@@ -57,7 +60,7 @@ impl Datagrams {
             state: State::Waiting(0),
             socket: None,
             pending: VecDeque::new(),
-            last: None,
+            last: VecDeque::new(),
             probed: false,
         }
     }
@@ -173,16 +176,28 @@ impl Datagrams {
                 let message = out.session.poll_message(now, flush)?;
                 self.pending.push_back(message);
             }
-            if let Err(when) = out.pace.take(real) {
-                return Some(when);
+            let ready = match out.pace.ready(real) {
+                Ok(ready) => usize::try_from(ready).unwrap_or(BATCH),
+                Err(when) => return Some(when),
+            };
+            // The first message after a start goes alone: no data before nothing was refused.
+            let most = if self.probed { ready.min(BATCH) } else { 1 };
+            while self.pending.len() < most {
+                let Some(message) = out.session.poll_message(now, flush) else { break };
+                self.pending.push_back(message);
             }
-            let (Some(message), Some(socket)) = (self.pending.front(), &self.socket) else { return None };
-            match socket.send(&message.bytes) {
-                Ok(()) => self.sent(out, real),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(real + SOON),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.refused(out, real, &error);
+            let Sent { handed, error, refused } = self.send(most)?;
+            // A try costs a token, whatever comes of it.
+            out.pace.spend(real, handed.max(1) as u64);
+            for _ in 0..handed {
+                self.sent(out, real);
+            }
+            match error {
+                None => {}
+                Some(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(real + SOON),
+                Some(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Some(error) => {
+                    self.refused(out, real, &error, refused);
                     return Some(real + SOON);
                 }
             }
@@ -190,6 +205,16 @@ impl Datagrams {
                 return Some(real + PROBE);
             }
         }
+    }
+
+    /// Hands the first messages that wait to the kernel, at most `most`.
+    fn send(&self, most: usize) -> Option<Sent> {
+        let mut batch = [const { [].as_slice() }; BATCH];
+        let count = self.pending.len().min(most);
+        for (octets, message) in batch.iter_mut().zip(&self.pending) {
+            *octets = &message.bytes;
+        }
+        Some(self.socket.as_ref()?.send(batch.get(..count)?))
     }
 
     fn sent(&mut self, out: &mut Outgoing, real: u64) {
@@ -203,7 +228,10 @@ impl Datagrams {
         if !self.probed {
             self.state = State::Probing(real + PROBE);
         }
-        if let Some(before) = self.last.replace(message) {
+        self.last.push_back(message);
+        if self.last.len() > REFUSED
+            && let Some(before) = self.last.pop_front()
+        {
             out.session.recycle(before);
         }
     }
@@ -211,7 +239,7 @@ impl Datagrams {
     /// Nothing refused the first message: the collector listens, as far as UDP can tell.
     fn judge_probe(&mut self, out: &mut Outgoing, real: u64) {
         if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
-            return self.refused(out, real, &error);
+            return self.refused(out, real, &error, 1);
         }
         self.probed = true;
         self.state = State::Up;
@@ -219,14 +247,16 @@ impl Datagrams {
         out.reached(real);
     }
 
-    /// The message before was refused: it goes back to the front, and all wait.
-    fn refused(&mut self, out: &mut Outgoing, real: u64, error: &io::Error) {
+    /// So many messages that were handed last were refused: they go back to the front, and all wait.
+    fn refused(&mut self, out: &mut Outgoing, real: u64, error: &io::Error, messages: usize) {
         if error.kind() == io::ErrorKind::ConnectionRefused {
             out.account.refused();
-            if let Some(last) = self.last.take() {
+            for last in (0..messages).map_while(|_| self.last.pop_back()) {
                 out.account.taken_back(last.total, false);
                 self.pending.push_front(last);
             }
+            // What was handed before those is not spoken of by a later refusal.
+            self.last.drain(..).for_each(|before| out.session.recycle(before));
         }
         self.wait(out, real, &format!("does not take messages: {error}"));
     }
@@ -234,7 +264,7 @@ impl Datagrams {
     /// Looks, at the end, whether the last message was refused.
     pub(super) fn judge_last(&mut self, out: &mut Outgoing, real: u64) {
         if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
-            self.refused(out, real, &error);
+            self.refused(out, real, &error, 1);
         }
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use self::Content::{Of, Zero};
 use super::Version;
-use crate::facts::{Fact, Image};
+use crate::facts::{self, Fact, Places, Shape};
 use crate::record::FlowRecord;
 
 /// What a field says.
@@ -87,43 +87,60 @@ const fn row(
     Field { name, content, length, offsets: [v1, v5, v7] }
 }
 
-/// How a record of one version is copied from the facts.
+/// Where the facts are in a record, by the version's place in [`Version::ALL`].
+const fn places(version: usize) -> Places {
+    let (mut places, mut at) = (Places::NONE, 0);
+    while at < FIELDS.len() {
+        let Field { content, length, offsets, .. } = &FIELDS[at];
+        if let (Of(fact), Some(start)) = (content, offsets[version]) {
+            places = places.with(*fact, start, *length);
+        }
+        at += 1;
+    }
+    places
+}
+
+/// The records of one version.
+struct Record<const VERSION: usize>;
+
+impl<const VERSION: usize> Shape for Record<VERSION> {
+    const LENGTH: usize = Version::ALL[VERSION].record();
+    const PLACES: Places = places(VERSION);
+}
+
+/// Writes one record over zeros: the record, milliseconds since 1970 of system start, octets.
+type Encode = fn(&FlowRecord, u64, &mut [u8]);
+
+fn encode<S: Shape>(record: &FlowRecord, system_start_ms: u64, octets: &mut [u8]) {
+    facts::write::<S>(record, system_start_ms, octets);
+}
+
+/// By the version's place in [`Version::ALL`].
+const ENCODE: [Encode; Version::ALL.len()] = [encode::<Record<0>>, encode::<Record<1>>, encode::<Record<2>>];
+
+/// How a record of one version is written.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Octets of a record.
     length: usize,
-    /// Where the octets of a record are, and where in the image they come from.
-    copies: Vec<(Range<usize>, Range<usize>)>,
+    encode: Encode,
     /// Where First is.
     first: Range<usize>,
 }
 
 impl Layout {
-    pub(super) fn new(version: Version) -> Self {
-        let mut layout = Self { length: version.record(), copies: Vec::new(), first: 0..0 };
-        for field in &FIELDS {
-            let (Some(place), Of(fact)) = (field.place(version), field.content) else { continue };
-            let end = fact.place().end;
-            if fact == Fact::StartUptime {
-                layout.first = place.clone();
-            }
-            layout.copies.push((place, end - field.length..end));
+    pub(super) const fn new(version: Version) -> Self {
+        let first = places(version as usize).get(Fact::StartUptime, 0);
+        Self {
+            length: version.record(),
+            encode: ENCODE[version as usize],
+            first: first.start..first.start + first.length,
         }
-        layout
     }
 
-    /// Writes one record whose counters fit into 32 bits.
-    pub(super) fn encode(&self, record: &FlowRecord, system_start_ms: u64, bytes: &mut Vec<u8>) {
-        let mut record = *record;
-        if record.key.ingress > u32::from(u16::MAX) {
-            record.key.ingress = 0;
-        }
-        let image = Image::new(&record, system_start_ms);
-        let start = bytes.len();
-        bytes.resize(start + self.length, 0);
-        for (place, source) in &self.copies {
-            bytes[start + place.start..start + place.end].copy_from_slice(image.get(source));
-        }
+    /// Writes one record whose counters fit into 32 bits over the zeros in `octets`.
+    pub(super) fn encode(&self, record: &FlowRecord, system_start_ms: u64, octets: &mut [u8]) {
+        (self.encode)(record, system_start_ms, octets);
     }
 
     /// First of each of the records that are all of `bytes`.
@@ -153,7 +170,7 @@ mod tests {
     fn no_field_is_longer_than_its_fact() {
         for field in &FIELDS {
             if let Of(fact) = field.content {
-                assert!(field.length <= fact.place().len(), "{}", field.name);
+                assert!(field.length <= fact.length(), "{}", field.name);
                 assert!(field.offsets.iter().all(Option::is_some), "{}", field.name);
             }
         }

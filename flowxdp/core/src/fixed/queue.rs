@@ -74,14 +74,16 @@ impl Queue {
             return None;
         }
         let mut part = entry.record;
+        if entry.parts == 1 {
+            self.entries.pop_front();
+            self.total -= RecordTotal { records: 1, packets: part.packets, octets: part.octets };
+            return Some(part);
+        }
         part.packets = entry.record.packets.div_ceil(entry.parts);
         part.octets = entry.record.octets.div_ceil(entry.parts);
         entry.record.packets -= part.packets;
         entry.record.octets -= part.octets;
         entry.parts -= 1;
-        if entry.parts == 0 {
-            self.entries.pop_front();
-        }
         self.total -= RecordTotal { records: 1, packets: part.packets, octets: part.octets };
         Some(part)
     }

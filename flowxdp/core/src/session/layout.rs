@@ -60,8 +60,16 @@ impl Layout {
         definitions.collect()
     }
 
+    /// How many records of the kind with index `kind` fit, beside those of other kinds in `counts`.
+    pub(super) fn most(&self, counts: &Counts, kind: usize, templates: bool) -> usize {
+        let mut others = *counts;
+        others[kind] = 0;
+        let room = self.max_message.saturating_sub(self.size(&others, templates));
+        self.protocol.set_room(room).unwrap_or(0) / self.templates[kind].record_length()
+    }
+
     /// Octets of a message with these records, and with all templates in front of them or without.
-    pub(super) fn size(&self, counts: &Counts, templates: bool) -> usize {
+    fn size(&self, counts: &Counts, templates: bool) -> usize {
         let sets = counts.iter().zip(&self.templates).filter(|(count, _)| **count > 0);
         let sets = sets.map(|(count, template)| self.protocol.set(count * template.record_length()));
         let template_set = if templates { self.template_set } else { 0 };
@@ -69,7 +77,7 @@ impl Layout {
     }
 
     /// Whether a message with these records fits.
-    pub(super) fn fits(&self, counts: &Counts, templates: bool) -> bool {
+    fn fits(&self, counts: &Counts, templates: bool) -> bool {
         self.size(counts, templates) <= self.max_message
     }
 
@@ -85,7 +93,7 @@ impl Layout {
 }
 
 /// `counts` and one record more of the kind with index `kind`.
-pub(super) const fn with_one_more(counts: &Counts, kind: usize) -> Counts {
+const fn with_one_more(counts: &Counts, kind: usize) -> Counts {
     let mut counts = *counts;
     counts[kind] += 1;
     counts

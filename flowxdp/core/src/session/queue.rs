@@ -1,33 +1,46 @@
 //! Records that wait for a message, first in first out for each kind.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque::Iter};
 
-use super::layout::{Counts, Layout, with_one_more};
+use super::layout::{Counts, Layout};
 use crate::record::{FlowRecord, RecordTotal};
 use crate::template::Kind;
 
+/// Records of one kind that were pushed one after the other at one instant.
 #[derive(Debug)]
-pub(super) struct Entry {
-    /// Place in the order of all kinds.
+struct Run {
+    /// Place of the first in the order of all kinds; the others follow without a gap.
     order: u64,
+    count: usize,
     /// Monotonic nanoseconds.
     pushed: u64,
-    record: FlowRecord,
+}
+
+/// Records of one kind, and the runs that they came in.
+#[derive(Debug, Default)]
+struct Waiting {
+    records: VecDeque<FlowRecord>,
+    runs: VecDeque<Run>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    kinds: [VecDeque<Entry>; Kind::ALL.len()],
+    kinds: [Waiting; Kind::ALL.len()],
     next: u64,
     total: RecordTotal,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, record: &FlowRecord, now: u64) {
-        let entry = Entry { order: self.next, pushed: now, record: *record };
+        let order = self.next;
         self.next += 1;
         self.total.count(record);
-        self.kinds[Kind::of(record) as usize].push_back(entry);
+        let Waiting { records, runs } = &mut self.kinds[Kind::of(record) as usize];
+        records.push_back(*record);
+        match runs.back_mut() {
+            Some(run) if run.pushed == now && run.order + run.count as u64 == order => run.count += 1,
+            _ => runs.push_back(Run { order, count: 1, pushed: now }),
+        }
     }
 
     pub(super) const fn total(&self) -> RecordTotal {
@@ -36,11 +49,11 @@ impl Queue {
 
     /// When the oldest record was pushed, monotonic nanoseconds.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.kinds.iter().filter_map(VecDeque::front).map(|entry| entry.pushed).min()
+        self.kinds.iter().filter_map(|waiting| waiting.runs.front()).map(|run| run.pushed).min()
     }
 
     pub(super) fn counts(&self) -> Counts {
-        self.kinds.each_ref().map(VecDeque::len)
+        self.kinds.each_ref().map(|waiting| waiting.records.len())
     }
 
     /// How many of each kind the next message takes.
@@ -49,26 +62,43 @@ impl Queue {
     /// does not fit, smaller ones of other kinds still fill the rest; it leads the next message.
     pub(super) fn plan(&self, layout: &Layout, templates: bool) -> Counts {
         let mut counts = Counts::default();
-        let mut open = [true; Kind::ALL.len()];
+        // No record of another kind is among those of a run, so that a run is planned at once.
+        let mut runs = self.kinds.each_ref().map(|waiting| waiting.runs.iter().peekable());
         loop {
-            let heads = self.kinds.iter().enumerate().filter(|(kind, _)| open[*kind]);
-            let heads = heads.filter_map(|(kind, queue)| Some((queue.get(counts[kind])?.order, kind)));
+            let heads = runs.iter_mut().enumerate();
+            let heads = heads.filter_map(|(kind, runs)| Some((runs.peek()?.order, kind)));
             let Some((_, kind)) = heads.min() else { return counts };
-            let more = with_one_more(&counts, kind);
-            if layout.fits(&more, templates) {
-                counts = more;
-            } else {
-                open[kind] = false;
+            let Some(run) = runs[kind].next() else { return counts };
+            let most = layout.most(&counts, kind, templates);
+            counts[kind] += run.count;
+            if counts[kind] > most {
+                counts[kind] = most;
+                // The oldest of this kind that is left does not fit.
+                runs[kind] = Iter::default().peekable();
             }
         }
     }
 
-    /// Takes the `count` oldest records of the kind with index `kind`, at most as many as there are.
+    /// Takes the `count` oldest records of the kind with index `kind`, at most as many as there are, in one
+    /// or two slices.
     ///
     /// They stay in the total until [`Queue::sent`].
-    pub(super) fn take(&mut self, kind: usize, count: usize) -> impl Iterator<Item = FlowRecord> {
-        let queue = &mut self.kinds[kind];
-        queue.drain(..count.min(queue.len())).map(|entry| entry.record)
+    pub(super) fn take(&mut self, kind: usize, count: usize, mut each: impl FnMut(&[FlowRecord])) {
+        let Waiting { records, runs } = &mut self.kinds[kind];
+        let count = count.min(records.len());
+        let (front, back) = records.as_slices();
+        let split = count.min(front.len());
+        each(&front[..split]);
+        each(&back[..count - split]);
+        records.drain(..count);
+        let mut left = count;
+        while let Some(run) = runs.front_mut().filter(|_| left > 0) {
+            let taken = run.count.min(left);
+            (run.order, run.count, left) = (run.order + taken as u64, run.count - taken, left - taken);
+            if run.count == 0 {
+                runs.pop_front();
+            }
+        }
     }
 
     /// Takes records that were taken off the total.
@@ -79,6 +109,6 @@ impl Queue {
     /// Takes everything out, in the order of its kinds.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = FlowRecord> {
         let queue = std::mem::take(self);
-        queue.kinds.into_iter().flatten().map(|entry| entry.record)
+        queue.kinds.into_iter().flat_map(|waiting| waiting.records)
     }
 }

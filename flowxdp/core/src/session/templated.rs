@@ -28,6 +28,15 @@ pub(super) struct Content {
     pub(super) options: u32,
 }
 
+impl Content {
+    fn count(&mut self, records: &[FlowRecord]) {
+        for record in records {
+            self.total.count(record);
+            self.latest_ms = self.latest_ms.max(record.end_ms);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Templated {
     pub(super) protocol: Protocol,
@@ -241,12 +250,14 @@ impl Templated {
             if count == 0 {
                 continue;
             }
-            writer.set(template.id(), |set| {
-                for record in queue.take(kind, count) {
-                    template.encode(&record, self.config.system_start_ms, set.next());
-                    content.total.count(&record);
-                    content.latest_ms = content.latest_ms.max(record.end_ms);
-                }
+            let length = template.record_length();
+            writer.records(template.id(), count, count * length, |mut octets| {
+                queue.take(kind, count, |records| {
+                    let (these, rest) = std::mem::take(&mut octets).split_at_mut(records.len() * length);
+                    template.encode(records, self.config.system_start_ms, these);
+                    content.count(records);
+                    octets = rest;
+                });
             });
         }
         queue.sent(content.total);
