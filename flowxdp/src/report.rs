@@ -100,7 +100,7 @@ fn collectors(books: &Value) -> Option<String> {
         for (name, key) in COLLECTOR_TERMS {
             let term = &collector[key];
             // The first two say how it is; the others only when there is something to say.
-            if matches!(key, "lost" | "perhaps_twice") && is_zero(term) {
+            if !matches!(key, "exported" | "queued") && is_zero(term) {
                 continue;
             }
             let cells = ["records", "packets", "octets"].map(|unit| cell(term, unit));
@@ -116,8 +116,15 @@ fn collectors(books: &Value) -> Option<String> {
 }
 
 /// Terms of a collector: name for people, key.
-const COLLECTOR_TERMS: [(&str, &str); 4] =
-    [("exported", "exported"), ("queued", "queued"), ("lost", "lost"), ("perhaps twice", "perhaps_twice")];
+const COLLECTOR_TERMS: [(&str, &str); 7] = [
+    ("exported", "exported"),
+    ("queued", "queued"),
+    ("lost", "lost"),
+    ("perhaps twice", "perhaps_twice"),
+    ("inherited", "inherited"),
+    ("inherited: exported", "inherited_exported"),
+    ("inherited: lost", "inherited_lost"),
+];
 
 fn is_zero(term: &Value) -> bool {
     entries(term).all(|(_, number)| number.as_u64() == Some(0))
@@ -193,6 +200,9 @@ mod tests {
                     "queued": {"records": 0, "packets": 0, "octets": 0},
                     "lost": {"records": 12, "packets": 10, "octets": 10_000},
                     "perhaps_twice": {"records": 3, "packets": 5, "octets": 700},
+                    "inherited": {"records": 30, "packets": 300, "octets": 4_000},
+                    "inherited_exported": {"records": 30, "packets": 300, "octets": 4_000},
+                    "inherited_lost": {"records": 0, "packets": 0, "octets": 0},
                     "lost_by_reason": {"queue_full": {"records": 12, "packets": 10, "octets": 10_000}},
                 },
             },

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use anyhow::Context as _;
 use netflow_parser::variable_versions::ipfix::lookup::{
     CiscoIPFixField, IANAIPFixField, NatIPFixField, NetscalerIPFixField, ReverseInformationElement,
     VMWareIPFixField, YafIPFixField,
@@ -29,10 +30,26 @@ pub(super) struct Message {
     pub(super) fault: Option<String>,
 }
 
-/// A parser for one exporter's observation domain, with bounded memory.
-pub(super) fn parser() -> NetflowParserBuilder {
+/// Templates of each kind that are kept.
+const TEMPLATES: usize = 128;
+
+/// What is kept of one exporter's observation domain, with bounded memory.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    parser: NetflowParser,
+    /// How many fields are scope, by id of the options template: IPFIX alone, as the crate keeps it to itself.
+    scopes: HashMap<u16, usize>,
+}
+
+impl Decoder {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Self { parser: parser().build().context("cannot make a parser")?, scopes: HashMap::new() })
+    }
+}
+
+fn parser() -> NetflowParserBuilder {
     NetflowParser::builder()
-        .with_cache_size(128)
+        .with_cache_size(TEMPLATES)
         .with_max_field_count(512)
         .with_max_error_sample_size(1)
         // A message of 65,535 octets cannot hold more.
@@ -41,13 +58,20 @@ pub(super) fn parser() -> NetflowParserBuilder {
 }
 
 /// Decodes `octets`, one message with `header`.
-pub(super) fn decode(parser: &mut NetflowParser, header: &Header, octets: &[u8]) -> Message {
+pub(super) fn decode(decoder: &mut Decoder, header: &Header, octets: &[u8]) -> Message {
     let mut message = Message::default();
     if header.version == 10 && usize::from(header.count) != octets.len() {
         message.fault = Some(format!("it says {} octets and has {}", header.count, octets.len()));
         return message;
     }
-    let result = parser.parse_bytes(octets);
+    if header.version == 1 {
+        match fixed::from_v1(header, octets) {
+            Some(records) => message.records = records,
+            None => message.fail("it is not as long as its count of records says"),
+        }
+        return message;
+    }
+    let result = decoder.parser.parse_bytes(octets);
     message.fault = result.error.map(|error| error.to_string());
     for packet in result.packets {
         match packet {
@@ -58,7 +82,7 @@ pub(super) fn decode(parser: &mut NetflowParser, header: &Header, octets: &[u8])
                 message.records.extend(v7.flowsets.iter().map(|flow| fixed::from_v7(header, flow)));
             }
             NetflowPacket::V9(v9) => message.v9(header, &v9, octets),
-            NetflowPacket::IPFix(ipfix) => message.ipfix(header, &ipfix, octets),
+            NetflowPacket::IPFix(ipfix) => message.ipfix(header, &ipfix, octets, &mut decoder.scopes),
             _ => {}
         }
     }
@@ -80,7 +104,13 @@ impl Message {
         }
     }
 
-    fn ipfix(&mut self, header: &Header, packet: &ipfix::IPFix, octets: &[u8]) {
+    fn ipfix(
+        &mut self,
+        header: &Header,
+        packet: &ipfix::IPFix,
+        octets: &[u8],
+        scopes: &mut HashMap<u16, usize>,
+    ) {
         let mut at = 16;
         for set in &packet.flowsets {
             let body = octets.get(at + 4..at + usize::from(set.header.length)).unwrap_or_default();
@@ -88,12 +118,15 @@ impl Message {
             match &set.body {
                 ipfix::FlowSetBody::Data(data) => {
                     let variable = data.has_varlen_metadata();
-                    self.ipfix_data(header, &data.fields, false, variable, body);
+                    self.ipfix_data(header, &data.fields, None, variable, body);
                 }
                 ipfix::FlowSetBody::OptionsData(data) => {
+                    let scope = scopes.get(&set.header.header_id).copied().unwrap_or_default();
                     // Whether a field is of variable length is not told here.
-                    self.ipfix_data(header, &data.fields, true, true, body);
+                    self.ipfix_data(header, &data.fields, Some(scope), true, body);
                 }
+                ipfix::FlowSetBody::OptionsTemplate(template) => keep(scopes, std::slice::from_ref(template)),
+                ipfix::FlowSetBody::OptionsTemplates(templates) => keep(scopes, templates),
                 ipfix::FlowSetBody::V9Data(data) => self.v9_data(header, data, body),
                 ipfix::FlowSetBody::V9OptionsData(data) => self.v9_options(header, data, body),
                 ipfix::FlowSetBody::NoTemplate(_) => self.unknown_sets += 1,
@@ -109,7 +142,7 @@ impl Message {
         &mut self,
         header: &Header,
         rows: &[Vec<(IpfixField, FieldValue)>],
-        options: bool,
+        options: Option<usize>,
         variable: bool,
         body: &[u8],
     ) {
@@ -125,7 +158,7 @@ impl Message {
     fn v9_data(&mut self, header: &Header, data: &v9::Data, body: &[u8]) {
         for row in &data.fields {
             let fields = row.iter().map(|(field, value)| (Key::Element(0, (*field).into()), value));
-            self.add(header, false, fields);
+            self.add(header, None, fields);
         }
         let size = |row: &Vec<(_, FieldValue)>| row.iter().map(|(_, value)| value.byte_len()).sum::<usize>();
         if leftover(body, data.fields.iter().map(size)) {
@@ -138,7 +171,7 @@ impl Message {
         for row in &data.fields {
             let options = row.options_fields.iter();
             let fields = options.map(|(field, value)| (Key::Element(0, (*field).into()), value));
-            self.add(header, true, fields);
+            self.add(header, Some(row.scope_fields.len()), fields);
             let scopes: Vec<(Key, &[u8])> = row.scope_fields.iter().map(scope).collect();
             size.push(
                 scopes.iter().map(|(_, octets)| octets.len()).sum::<usize>()
@@ -156,7 +189,7 @@ impl Message {
     fn add<'a>(
         &mut self,
         header: &Header,
-        options: bool,
+        options: Option<usize>,
         fields: impl Iterator<Item = (Key, &'a FieldValue)>,
     ) {
         let mut octets = Vec::new();
@@ -168,13 +201,25 @@ impl Message {
                 key.field(&octets)
             })
             .collect();
-        let mut record = Record { options, fields };
+        let scopes = options.unwrap_or_default();
+        let mut record = Record { options: options.is_some(), scopes, fields };
         record.complete_times(|uptime| header.wall_ms(uptime));
         self.records.push(record);
     }
 
     fn fail(&mut self, why: &str) {
         self.fault.get_or_insert_with(|| why.to_owned());
+    }
+}
+
+/// Remembers how many fields of these templates are scope.
+fn keep(scopes: &mut HashMap<u16, usize>, templates: &[ipfix::OptionsTemplate]) {
+    for template in templates {
+        // The crate forgets templates beyond that number too.
+        if scopes.len() >= TEMPLATES && !scopes.contains_key(&template.template_id) {
+            scopes.clear();
+        }
+        scopes.insert(template.template_id, template.scope_field_count.into());
     }
 }
 

@@ -3,11 +3,11 @@
 /// The part of a message header that all versions share, in one shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// 5, 7, 9, or 10 for IPFIX.
+    /// 1, 5, 7, 9, or 10 for IPFIX.
     pub(super) version: u16,
     /// Observation domain id, v9 source id, or v5 engine type × 256 + engine id.
     pub(super) domain: u32,
-    /// Sequence number, in the units of the version.
+    /// Sequence number, in the units of the version; v1 has none.
     pub(super) sequence: u32,
     /// Octets of the message (IPFIX), or how many records it says it has (the others).
     pub(super) count: u16,
@@ -38,6 +38,14 @@ impl Header {
                 domain: long(16)?,
                 sequence: long(12)?,
                 export_ms: u64::from(long(8)?) * 1000,
+                uptime: long(4),
+            },
+            1 => Self {
+                version,
+                count,
+                domain: 0,
+                sequence: 0,
+                export_ms: u64::from(long(8)?) * 1000 + u64::from(long(12)? / 1_000_000),
                 uptime: long(4),
             },
             5 | 7 => {

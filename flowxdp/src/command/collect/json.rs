@@ -28,6 +28,8 @@ impl Serialize for Line<'_> {
         map.serialize_entry("exportTime", &self.header.export_ms)?;
         if self.record.options {
             map.serialize_entry("optionsTemplate", &true)?;
+            let scopes = self.record.fields.iter().take(self.record.scopes);
+            map.serialize_entry("scope", &scopes.map(|(key, _)| key.name()).collect::<Vec<_>>())?;
         }
         let mut names = HashSet::from(["observationDomainId".to_owned()]);
         for (key, value) in &self.record.fields {

@@ -45,7 +45,8 @@ pub struct Options {
     /// Print one JSON object a line instead of a table
     ///
     /// Keys are IANA's element names, times are milliseconds since 1970, addresses and octet arrays
-    /// (in hexadecimal) are text. Records of options templates have "optionsTemplate": true.
+    /// (in hexadecimal) are text. Records of options templates have
+    /// "optionsTemplate": true, and in "scope" the names of the fields that say of what they speak.
     #[arg(long)]
     pub json: bool,
 }

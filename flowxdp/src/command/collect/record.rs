@@ -64,6 +64,8 @@ fn reverse(name: &str) -> String {
 pub(super) struct Record {
     /// It belongs to an options template.
     pub(super) options: bool,
+    /// How many of its fields are scope: those in front. Only options have any.
+    pub(super) scopes: usize,
     /// The fields in the order of the template.
     pub(super) fields: Vec<(Key, Value)>,
 }
@@ -145,11 +147,11 @@ mod tests {
     fn uptimes_become_times_once() {
         let field = |id, number| (Key::Element(0, id), Value::Unsigned(number));
         let mut record =
-            Record { options: false, fields: vec![field(22, 100), field(21, 300), field(153, 7)] };
+            Record { fields: vec![field(22, 100), field(21, 300), field(153, 7)], ..Record::default() };
         record.complete_times(|uptime| Some(1_000_000 + u64::from(uptime)));
         assert_eq!((record.time(&[152]), record.time(&[153])), (Some(1_000_100), Some(7)));
 
-        let mut record = Record { options: false, fields: vec![field(22, 100), field(160, 5_000)] };
+        let mut record = Record { fields: vec![field(22, 100), field(160, 5_000)], ..Record::default() };
         record.complete_times(|_| None);
         assert_eq!((record.time(&[152]), record.time(&[153])), (Some(5_100), None));
     }

@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
-use netflow_parser::NetflowParser;
-
-use super::decode::{self, Message};
+use super::decode::{self, Decoder, Message};
 use super::header::Header;
 use super::sequence::Sequence;
 use super::totals::{self, Summary, Totals};
@@ -24,7 +21,7 @@ struct Key {
 
 #[derive(Debug)]
 struct Stream {
-    parser: NetflowParser,
+    decoder: Decoder,
     sequence: Sequence,
     totals: Totals,
     last_used: u64,
@@ -62,14 +59,14 @@ impl Streams {
         let stream = match self.streams.entry(key) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Stream {
-                parser: decode::parser().build().context("cannot make a parser")?,
+                decoder: Decoder::new()?,
                 sequence: Sequence::default(),
                 totals: Totals::default(),
                 last_used: 0,
             }),
         };
         stream.last_used = self.tick;
-        let message = decode::decode(&mut stream.parser, &header, octets);
+        let message = decode::decode(&mut stream.decoder, &header, octets);
         stream.sequence.observe(header.sequence, totals::units(&header, &message));
         stream.totals.count(&message);
         if let (1, Some(fault)) = (stream.totals.malformed, &message.fault) {

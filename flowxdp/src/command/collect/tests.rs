@@ -130,6 +130,22 @@ fn v5_and_v7_as_json() {
 }
 
 #[test]
+fn v1_as_json() {
+    let record = Octets::default()
+        .u8s(&[10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0])
+        .u16s(&[1, 2])
+        .u32s(&[10, 1000, 5_000, 9_500])
+        .u16s(&[1234, 53, 0])
+        .u8s(&[17, 0xb8, 0x1b, 0, 0, 0, 0, 0, 0, 0]);
+    let head = |count| Octets::default().u16s(&[1, count]).u32s(&[10_000, 1_700_000_000, 250_000_000]);
+    let (right, cut) = (head(1).u8s(&record.0).0, head(2).u8s(&record.0).0);
+    let (text, summary) = collected(Format::Json, &[right, cut]);
+    insta::assert_snapshot!(text);
+    let total = summary.total();
+    assert_eq!((total.data_records, total.malformed, total.gaps), (1, 1, 0));
+}
+
+#[test]
 fn a_table_reads_well() {
     let v6 = Octets::default().u16s(&[300, 8, 27, 16, 28, 16, 7, 2, 11, 2, 4, 1, 2, 8, 1, 8, 10, 4]);
     let long =

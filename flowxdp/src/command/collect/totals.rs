@@ -74,6 +74,7 @@ impl std::ops::AddAssign for Totals {
 /// Numbers of the sequence that `message` takes up; `None` when that is not known.
 pub(super) fn units(header: &Header, message: &Message) -> Option<u32> {
     match header.version {
+        1 => None,
         9 => Some(1),
         10 if message.unknown_sets > 0 || message.fault.is_some() => None,
         10 => u32::try_from(message.records.len()).ok(),
