@@ -51,8 +51,23 @@ pub struct Collector {
     pub exported_records: u64,
     /// Not sent yet.
     pub queued: Count,
+    /// Records not sent yet.
+    pub queued_records: u64,
     /// Lost there.
     pub lost: Count,
+    /// The same by reason, as far as there are any.
+    pub lost_by_reason: Reasons,
+    /// Sent again after a break.
+    pub perhaps_twice: Count,
+    /// Records sent again.
+    pub perhaps_twice_records: u64,
+}
+
+impl Collector {
+    /// Everything that was meant for it.
+    pub fn total(&self) -> Count {
+        self.exported + self.queued + self.lost
+    }
 }
 
 /// All books at one moment.
@@ -99,7 +114,11 @@ impl Books {
                 exported: count(value, "exported")?,
                 exported_records: number(exported, "records")?,
                 queued: count(value, "queued")?,
+                queued_records: number(value.get("queued").context("no queued")?, "records")?,
                 lost: total(value, "lost")?,
+                lost_by_reason: reasons(value, "lost_by_reason")?,
+                perhaps_twice: count(value, "perhaps_twice")?,
+                perhaps_twice_records: number(value.get("perhaps_twice").context("no row")?, "records")?,
             })
         };
         let bracket = json.get("bracket").context("no bracket")?;

@@ -27,16 +27,24 @@ pub struct Sniffer {
 impl Sniffer {
     /// Starts to record all datagrams to a port on the loopback, here or in a namespace.
     pub fn start(port: u16, netns: Option<&Netns>) -> Result<Self> {
+        // A fragment has no port.
+        let fragments = "(ip[6:2] & 0x1fff != 0) or ip6[6] == 44";
+        Self::filtered(port, &format!("udp dst port {port} or {fragments}"), netns)
+    }
+
+    /// Starts to record the TCP segments from and to a port on the loopback.
+    pub fn start_tcp(port: u16) -> Result<Self> {
+        Self::filtered(port, &format!("tcp port {port}"), None)
+    }
+
+    fn filtered(port: u16, filter: &str, netns: Option<&Netns>) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let end_port = free_port()?;
         // Running on as root keeps the order to die with the test, which a change of user would clear.
         let mut tcpdump = Program::find("tcpdump")?
             .args(["-i", "lo", "-n", "--immediate-mode", "-U", "-Z", "root", "-s", "0", "-B", "65536", "-w"])
             .arg(directory.path().join("export.pcap"))
-            // A fragment has no port.
-            .arg(format!(
-                "udp dst port {port} or udp dst port {end_port} or (ip[6:2] & 0x1fff != 0) or ip6[6] == 44"
-            ));
+            .arg(format!("{filter} or udp dst port {end_port}"));
         if let Some(netns) = netns {
             tcpdump = tcpdump.netns(netns);
         }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::Verdict;
 use crate::flows::{Key, Record, Sums, Tuple};
 use crate::netns::Netns;
+use crate::pcap::Datagram;
 use crate::process::{Program, Running};
 use crate::udp;
 
@@ -57,6 +58,12 @@ impl Nfcapd {
     /// Its URL for an exporter.
     pub fn url(&self) -> String {
         format!("udp://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends it datagrams again, which came over something else.
+    pub fn feed(&mut self, datagrams: &[Datagram]) -> Result<()> {
+        let Self { running, port, .. } = self;
+        udp::resend(datagrams, *port, || udp::until_read(running, *port).map(|_| ()))
     }
 
     /// Ends it once it has read everything, and reads what it stored.

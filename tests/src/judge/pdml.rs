@@ -38,7 +38,8 @@ const MARKS: [&str; 4] = [
     "cflow.flowsets.impossible",
 ];
 /// What is taken from a message's header.
-const HEADER: [&str; 6] = ["version", "sysuptime", "unix_secs", "exporttime", "od_id", "source_id"];
+const HEADER: [&str; 7] =
+    ["version", "sysuptime", "unix_secs", "unix_nsecs", "exporttime", "od_id", "source_id"];
 
 /// Reads a whole PDML document.
 pub(super) fn read(document: impl BufRead) -> Result<Vec<Frame>> {
@@ -108,13 +109,15 @@ impl Walk {
         Ok(())
     }
 
-    /// A field without a name groups others; those of a record are shown as `Flow N`.
+    /// A field without a name groups others; those of a record are shown with its number.
     fn group(&mut self, element: &BytesStart<'_>) -> Result<()> {
         let show = attribute(element, "show")?.unwrap_or_default();
         let Some(message) = self.frames.last_mut().and_then(|frame| frame.messages.last_mut()) else {
             return Ok(());
         };
-        if show.strip_prefix("Flow ").is_some_and(|number| number.parse::<u32>().is_ok()) {
+        // "Flow 3" where templates describe the records, "pdu 3/30" where the layout is fixed.
+        let number = show.strip_prefix("Flow ").or_else(|| show.strip_prefix("pdu ")?.split('/').next());
+        if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
             message.records.push(Fields::new());
             self.record = Some(self.depth);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::Verdict;
-use super::pdml::{self, Fields, Message};
+use super::pdml::{self, Fields, Frame, Message};
 use crate::flows::{Key, Record, Sums, Tuple};
 use crate::process::Program;
 
@@ -17,29 +17,41 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Judges the recording of an export to one UDP port.
 pub fn judge(recording: &Path, port: u16) -> Result<Verdict> {
-    let mut tshark = Program::find("tshark")?
-        .args(["-n", "-r"])
-        .arg(recording)
-        .args(["-d", &format!("udp.port=={port},cflow"), "-Y", &format!("udp.dstport=={port}"), "-T", "pdml"])
-        .start()?;
+    let only = format!("udp.dstport=={port}");
+    verdict(&dissect(recording, &["-d", &format!("udp.port=={port},cflow"), "-Y", &only])?)
+}
+
+/// Judges an IPFIX file: what a TCP or TLS session brought.
+pub fn judge_file(file: &Path) -> Result<Verdict> {
+    verdict(&dissect(file, &[])?)
+}
+
+/// Every frame of a file as tshark reads it; `options` say of which kind what is where.
+fn dissect(file: &Path, options: &[&str]) -> Result<Vec<Frame>> {
+    let mut tshark =
+        Program::find("tshark")?.args(["-n", "-r"]).arg(file).args(options).args(["-T", "pdml"]).start()?;
     let status = tshark.ended(LIMIT)?;
     ensure!(status.success(), "tshark ended with {status}: {}", tshark.stderr());
     let document = BufReader::new(File::open(tshark.stdout_file())?);
     let frames = pdml::read(document).with_context(|| format!("tshark: {}", tshark.stderr()))?;
-    ensure!(!frames.is_empty(), "tshark sees no datagram to port {port}");
+    ensure!(!frames.is_empty(), "tshark sees no message");
+    Ok(frames)
+}
+
+fn verdict(frames: &[Frame]) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     for frame in frames {
         let number = frame.number;
         verdict
             .findings
-            .extend(frame.findings.into_iter().map(|finding| format!("tshark, frame {number}: {finding}")));
+            .extend(frame.findings.iter().map(|finding| format!("tshark, frame {number}: {finding}")));
         if frame.messages.is_empty() {
             verdict.findings.push(format!("tshark, frame {number}: not an export message"));
         }
-        for message in frame.messages {
+        for message in &frame.messages {
             for fields in &message.records {
                 let read =
-                    record(fields, &message).with_context(|| format!("frame {number}: {fields:02x?}"))?;
+                    record(fields, message).with_context(|| format!("frame {number}: {fields:02x?}"))?;
                 verdict.records.extend(read.map(|(record, finding)| {
                     verdict.findings.extend(finding.map(|text| format!("frame {number}: {text}")));
                     record
@@ -122,7 +134,9 @@ fn time(fields: &Fields, message: &Message, absolute: &str, relative: &str) -> R
     let uptime = u32::try_from(header("sysuptime")?)?;
     // The difference is right across a wrap of the uptime.
     let age = uptime.wrapping_sub(u32::try_from(number(event)?)?).cast_signed();
-    let at = i64::try_from(header("unix_secs")? * 1000)? - i64::from(age);
+    // Only the fixed layouts have a part of a second.
+    let nanoseconds = message.header.get("unix_nsecs").map_or(Ok(0), |octets| number(octets))?;
+    let at = i64::try_from(header("unix_secs")? * 1000 + nanoseconds / 1_000_000)? - i64::from(age);
     Ok(Some(u64::try_from(at)?))
 }
 

@@ -6,6 +6,7 @@
 //! that begin at 0, messages below the smallest common MTU), so is it.
 
 mod data;
+pub mod fixed;
 mod header;
 mod octets;
 mod template;
