@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::delivery::Rows;
+
 /// Packets and octets of one row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -61,6 +63,8 @@ pub struct Collector {
     pub perhaps_twice: Count,
     /// Records sent again.
     pub perhaps_twice_records: u64,
+    /// Every row with its records.
+    pub rows: Rows,
 }
 
 impl Collector {
@@ -119,6 +123,7 @@ impl Books {
                 lost_by_reason: reasons(value, "lost_by_reason")?,
                 perhaps_twice: count(value, "perhaps_twice")?,
                 perhaps_twice_records: number(value.get("perhaps_twice").context("no row")?, "records")?,
+                rows: Rows::read(value)?,
             })
         };
         let bracket = json.get("bracket").context("no bracket")?;

@@ -8,6 +8,7 @@ pub mod collect;
 pub mod nfacctd;
 pub mod nfcapd;
 mod pdml;
+pub mod sessions;
 pub mod tshark;
 pub mod wire;
 

@@ -7,6 +7,8 @@
 //! - [`recorded`]: the truth of captures that were recorded, as tshark reads it.
 //! - [`flows`], [`compare`]: records as judges read them, their sums, and the differences.
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
+//! - [`delivery`], `peer`, `authority`: at least once over TCP and TLS, a collector that stalls and dies,
+//!   and certificates, good and bad (feature `lab`).
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`stream`], [`pki`]: receivers of TCP and TLS, and their certificates.
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
@@ -19,10 +21,13 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+#[cfg(feature = "lab")]
+pub mod authority;
 pub mod books;
 pub mod captures;
 pub mod compare;
 pub mod craft;
+pub mod delivery;
 pub mod failures;
 pub mod flows;
 pub mod foreign;
@@ -32,6 +37,8 @@ pub mod handmade;
 pub mod judge;
 pub mod netns;
 pub mod pcap;
+#[cfg(feature = "lab")]
+pub mod peer;
 pub mod pki;
 pub mod process;
 pub mod recorded;

@@ -7,6 +7,7 @@
 
 mod data;
 pub mod fixed;
+mod flows;
 mod header;
 mod octets;
 mod template;
@@ -20,6 +21,7 @@ use self::header::Header;
 use self::octets::Octets;
 use self::template::Template;
 use super::listed;
+use super::sessions::Arrived;
 use crate::pcap::Recording;
 use crate::stream;
 
@@ -81,6 +83,8 @@ pub struct Wire {
     pub findings: Vec<String>,
     /// What was read.
     pub seen: Seen,
+    /// The flow records of a stream.
+    pub flows: Vec<Arrived>,
 }
 
 /// Reads a whole recording. Any finding is an error, and so is a recording without messages.
@@ -97,7 +101,7 @@ pub fn judge(recording: &Recording) -> Result<Seen> {
 
 /// Reads what one TCP or TLS session brought, which is also a file as RFC 5655 has it.
 pub fn judge_stream(octets: &[u8]) -> Result<Seen> {
-    let mut wire = Wire { stream: true, ..Wire::default() };
+    let mut wire = Wire::of_stream();
     let nowhere = SocketAddr::from(([0; 4], 0));
     for message in stream::messages(octets)? {
         wire.message(nowhere, nowhere, message);
@@ -116,6 +120,11 @@ struct Counted {
 }
 
 impl Wire {
+    /// For the messages of one TCP or TLS session, whose flow records are kept.
+    pub fn of_stream() -> Self {
+        Self { stream: true, ..Self::default() }
+    }
+
     fn end(self) -> Result<Seen> {
         ensure!(self.number > 0, "there is no message");
         if !self.findings.is_empty() {
@@ -227,6 +236,9 @@ impl Wire {
         let seconds = domain.export_time.saturating_sub(*time);
         seen.seconds_after_template = seen.seconds_after_template.max(seconds);
         let records = data::read(protocol, template, body)?;
+        if self.stream && !template.options {
+            self.flows.extend(flows::read(template, body));
+        }
         *(if template.options { &mut counted.options } else { &mut counted.data }) += records;
         Ok(())
     }

@@ -1,0 +1,106 @@
+//! What the books say of one collector, and whether what came there agrees with it: every record at least
+//! once, and what came twice is named.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::judge::sessions::Received;
+
+/// Records with what they add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Flow records.
+    pub records: u64,
+    /// Their packets.
+    pub packets: u64,
+    /// Their octets.
+    pub octets: u64,
+}
+
+impl std::ops::Add for Records {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            packets: self.packets + other.packets,
+            octets: self.octets + other.octets,
+        }
+    }
+}
+
+impl std::iter::Sum for Records {
+    fn sum<I: Iterator<Item = Self>>(rows: I) -> Self {
+        rows.fold(Self::default(), |sum, row| sum + row)
+    }
+}
+
+impl Records {
+    fn read(row: &Value) -> Option<Self> {
+        let number = |name: &str| row.get(name).and_then(Value::as_u64);
+        Some(Self { records: number("records")?, packets: number("packets")?, octets: number("octets")? })
+    }
+
+    /// Whether no number is larger than that of another row.
+    const fn within(&self, other: &Self) -> bool {
+        self.records <= other.records && self.packets <= other.packets && self.octets <= other.octets
+    }
+}
+
+/// The rows of one collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Handed to the kernel, and not taken back.
+    pub exported: Records,
+    /// On the way.
+    pub queued: Records,
+    /// Given up.
+    pub lost: Records,
+    /// May have come twice.
+    pub perhaps_twice: Records,
+    /// Found in the spool, and of that what was exported and what was lost.
+    pub inherited: [Records; 3],
+    /// Given up, by reason.
+    pub lost_by_reason: BTreeMap<String, Records>,
+}
+
+impl Rows {
+    /// Reads a collector's object; a row that is not there is an error.
+    pub fn read(collector: &Value) -> Result<Self> {
+        let row = |name: &str| {
+            collector.get(name).and_then(Records::read).with_context(|| format!("no {name}: {collector}"))
+        };
+        let reasons = collector.get("lost_by_reason").and_then(Value::as_object).context("no reasons")?;
+        let reasons = reasons.iter().filter_map(|(name, row)| Some((name.clone(), Records::read(row)?)));
+        Ok(Self {
+            exported: row("exported")?,
+            queued: row("queued")?,
+            lost: row("lost")?,
+            perhaps_twice: row("perhaps_twice")?,
+            inherited: [row("inherited")?, row("inherited_exported")?, row("inherited_lost")?],
+            lost_by_reason: reasons.collect(),
+        })
+    }
+
+    /// What this run retired: it is in one of the three places, or the books are wrong.
+    pub fn retired(&self) -> Records {
+        self.exported + self.queued + self.lost
+    }
+
+    /// What this run sent, of its own and of an earlier run's.
+    pub fn sent(&self) -> Records {
+        self.exported + self.inherited[1]
+    }
+
+    /// Fails unless what came is what was sent, each record at least once, and no more than what is named
+    /// came twice. Of an exporter at rest, which ended its sessions.
+    pub fn delivered(&self, received: &Received) -> Result<()> {
+        let (distinct, all, sent) = (received.distinct(), received.all(), self.sent());
+        ensure!(distinct == sent, "sent {sent:?}, but received {distinct:?}: {self:?}");
+        let most = sent + self.perhaps_twice;
+        ensure!(all.within(&most), "{all:?} came, and at most {most:?} is named: {self:?}");
+        Ok(())
+    }
+}

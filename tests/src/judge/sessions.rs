@@ -1,0 +1,109 @@
+//! Sessions over TCP and TLS: each is a sequence of IPFIX messages, judged by the strict reader, and the
+//! flow records in them with what makes each one itself.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Result, bail, ensure};
+
+use super::listed;
+use super::wire::Wire;
+use crate::delivery::Records;
+use crate::flows::Tuple;
+
+/// What came in one session.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    /// Application data, as far as it was read.
+    pub octets: Vec<u8>,
+    /// Why it ended, if that was an error.
+    pub error: Option<String>,
+    /// It has ended, by the exporter's will or by an error.
+    pub ended: bool,
+}
+
+/// What tells one flow record from any other: whose it is, and when it began and ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    /// Whose.
+    pub tuple: Tuple,
+    /// Start and end, milliseconds since 1970.
+    pub times: (u64, u64),
+}
+
+/// A flow record as it was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Which one it is.
+    pub identity: Identity,
+    /// Packets and octets.
+    pub counts: (u64, u64),
+}
+
+/// What came in one or more sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// How often each record came, and its packets and octets.
+    pub records: HashMap<Identity, (u64, (u64, u64))>,
+    /// Octets of messages that a broken session cut.
+    pub cut: usize,
+}
+
+impl Received {
+    /// Reads sessions, each by itself. A session that ended well ends with a whole message.
+    pub fn read(sessions: &[Session]) -> Result<Self> {
+        let mut received = Self::default();
+        for (number, session) in sessions.iter().enumerate() {
+            let mut wire = Wire::of_stream();
+            let port = u16::try_from(number + 1)?;
+            let (from, to) = [(1, port), (2, 4_739)]
+                .map(|(host, port)| SocketAddr::from((Ipv4Addr::new(192, 0, 2, host), port)))
+                .into();
+            let mut rest = session.octets.as_slice();
+            while let Some(length) = whole(rest)? {
+                let (message, after) = rest.split_at(length);
+                wire.message(from, to, message);
+                rest = after;
+            }
+            received.cut += rest.len();
+            if !wire.findings.is_empty() {
+                bail!("session {number}: {}", listed(&wire.findings));
+            }
+            for arrived in wire.flows {
+                received.add(&arrived)?;
+            }
+        }
+        Ok(received)
+    }
+
+    fn add(&mut self, arrived: &Arrived) -> Result<()> {
+        let (times, counts) = self.records.entry(arrived.identity).or_insert((0, arrived.counts));
+        *times += 1;
+        ensure!(*counts == arrived.counts, "one record with different counts: {arrived:?}, {counts:?}");
+        Ok(())
+    }
+
+    /// What came, each record as often as it did.
+    pub fn all(&self) -> Records {
+        self.records.values().map(|(times, counts)| row(*counts, *times)).sum()
+    }
+
+    /// What came, each record once.
+    pub fn distinct(&self) -> Records {
+        self.records.values().map(|(_, counts)| row(*counts, 1)).sum()
+    }
+}
+
+const fn row((packets, octets): (u64, u64), times: u64) -> Records {
+    Records { records: times, packets: packets * times, octets: octets * times }
+}
+
+/// The length of the next message, if all of it is there.
+fn whole(octets: &[u8]) -> Result<Option<usize>> {
+    let Some(head) = octets.first_chunk::<4>() else { return Ok(None) };
+    let [version_high, version_low, high, low] = *head;
+    ensure!([version_high, version_low] == [0, 10], "no IPFIX message: {head:02x?}");
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    ensure!(length >= 16, "a message of {length} octets");
+    Ok((octets.len() >= length).then_some(length))
+}

@@ -1,0 +1,158 @@
+//! A receiver of TCP and TLS that keeps each session's octets as they came, and can stall or die.
+//!
+//! It judges nothing. What it does is what a collector's process does to a connection: one that stalls
+//! neither accepts nor reads, one that dies closes its sockets with whatever they hold unread.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::judge::sessions::Session;
+use crate::netns::Netns;
+
+/// How soon an order is followed.
+const TICK: Duration = Duration::from_millis(5);
+
+#[derive(Default)]
+struct Shared {
+    stalled: AtomicBool,
+    dead: AtomicBool,
+    sessions: Mutex<Vec<Session>>,
+}
+
+impl Shared {
+    fn change(&self, number: usize, change: impl FnOnce(&mut Session)) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = sessions.get_mut(number) {
+            change(session);
+        }
+    }
+
+    fn begin(&self) -> usize {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.push(Session::default());
+        sessions.len() - 1
+    }
+}
+
+/// A receiver that listens on the loopback of a namespace.
+pub struct Peer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
+}
+
+impl Peer {
+    /// Listens on a port, 0 for any; with a configuration it speaks TLS.
+    pub fn start(netns: &Netns, port: u16, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
+        let namespace = File::open(Path::new("/run/netns").join(netns.name()))?;
+        // A thread of its own moves into the namespace and ends there; the socket stays.
+        let bound = std::thread::spawn(move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            anyhow::Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?)
+        });
+        let listener = bound.join().map_err(|_| anyhow!("binding panicked"))?.context("a receiver's port")?;
+        listener.set_nonblocking(true)?;
+        let (address, shared) = (listener.local_addr()?, Arc::new(Shared::default()));
+        let theirs = Arc::clone(&shared);
+        let listening = Some(std::thread::spawn(move || listen(&listener, &theirs, tls.as_ref())));
+        Ok(Self { address, shared, listening })
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Stops to accept and to read, or goes on.
+    pub fn stall(&self, stalled: bool) {
+        self.shared.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// What came so far.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Octets that came so far.
+    pub fn received(&self) -> usize {
+        let sessions = self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter().map(|session| session.octets.len()).sum()
+    }
+
+    /// Closes every socket at once, as the death of a process does, and gives what came.
+    pub fn kill(&mut self) -> Vec<Session> {
+        self.end();
+        self.sessions()
+    }
+
+    fn end(&mut self) {
+        self.shared.dead.store(true, Ordering::Relaxed);
+        if let Some(listening) = self.listening.take() {
+            // A panic there was printed there, and what it kept is incomplete, which the test finds.
+            drop(listening.join());
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn listen(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {
+    let mut reading = Vec::new();
+    while !shared.dead.load(Ordering::Relaxed) {
+        let accepted = if shared.stalled.load(Ordering::Relaxed) { None } else { listener.accept().ok() };
+        let Some((stream, _)) = accepted else {
+            std::thread::sleep(TICK);
+            continue;
+        };
+        let (theirs, tls) = (Arc::clone(shared), tls.cloned());
+        reading.push(std::thread::spawn(move || {
+            let number = theirs.begin();
+            let error = session(stream, number, &theirs, tls).err().map(|error| format!("{error:#}"));
+            theirs.change(number, |session| (session.error, session.ended) = (error, true));
+        }));
+    }
+    for thread in reading {
+        drop(thread.join());
+    }
+}
+
+/// Reads until the end, an error or the order to die; then the socket closes.
+fn session(stream: TcpStream, number: usize, shared: &Shared, tls: Option<Arc<ServerConfig>>) -> Result<()> {
+    // An accepted socket blocks; so it looks for orders now and then.
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(TICK))?;
+    let mut stream: Box<dyn Read> = match tls {
+        Some(config) => Box::new(StreamOwned::new(ServerConnection::new(config)?, stream)),
+        None => Box::new(stream),
+    };
+    let mut octets = vec![0; 1 << 16];
+    while !shared.dead.load(Ordering::Relaxed) {
+        if shared.stalled.load(Ordering::Relaxed) {
+            std::thread::sleep(TICK);
+            continue;
+        }
+        match stream.read(&mut octets) {
+            Ok(0) => return Ok(()),
+            Ok(count) => shared.change(number, |session| session.octets.extend_from_slice(&octets[..count])),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
