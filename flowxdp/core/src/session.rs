@@ -259,7 +259,7 @@ impl Session {
         }
     }
 
-    /// All templates of flow records, for a file to begin with (RFC 5655 section 8).
+    /// All templates of flow records, for a file to begin with (RFC 5655 section 7).
     pub fn templates(&self) -> Vec<Definition> {
         match &self.form {
             Form::Templated(form) => form.definitions(),

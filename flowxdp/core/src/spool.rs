@@ -1,4 +1,4 @@
-//! The spool's files: IPFIX messages one after the other (RFC 5655 section 6), read against any octets.
+//! The spool's files: IPFIX messages one after the other (RFC 5655 section 7), read against any octets.
 //!
 //! A file is what one transport session over TCP would have carried, templates before the data that
 //! needs them. It is read in two steps, so that nobody has to hold a file in memory:

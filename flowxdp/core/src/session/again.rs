@@ -43,6 +43,7 @@ impl Templated {
         if self.ready.len() > made {
             // Whatever was told now, our own templates are looked at again before our own data.
             self.groups.iter_mut().for_each(|group| group.resend.restart());
+            self.process.look_again();
         }
         // What was made before has earlier numbers, and goes first.
         let mut messages: Vec<Message> = self.ready.drain(..).collect();

@@ -35,6 +35,11 @@ impl Process {
         self.keys_told = 0;
     }
 
+    /// Looks at the templates again before the next options data.
+    pub(super) fn look_again(&mut self) {
+        self.resend.restart();
+    }
+
     fn is_due(&self, snapshot: &Snapshot, now: Now, interval: u64) -> bool {
         self.sent_at.is_none_or(|at| now.monotonic.saturating_sub(at) >= interval)
             || self.interfaces != snapshot.interfaces

@@ -1,7 +1,7 @@
 //! When the templates go out, first and again.
 //!
 //! Over UDP nobody tells the exporter that a collector has started anew, so templates are repeated
-//! (RFC 7011 section 8.4, RFC 3954 section 9): after an interval and after a number of messages,
+//! (RFC 7011 section 8.4, RFC 3954 section 7): after an interval and after a number of messages,
 //! whichever is first. A clock that jumps over many intervals makes them due once.
 
 use super::SessionConfig;

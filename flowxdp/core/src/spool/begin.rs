@@ -7,7 +7,7 @@ use crate::wire::{Header, Protocol, Writer};
 const MOST_OCTETS: usize = 60_000;
 
 /// The messages that a file begins with: all these templates of one observation domain, before any data
-/// (RFC 5655 section 8.1). `export_secs` is their export time in seconds since 1970; their sequence is 0.
+/// (RFC 5655 section 7). `export_secs` is their export time in seconds since 1970; their sequence is 0.
 ///
 /// A template record that is too long for a message is left out; none that we make is.
 pub fn begin(domain: u32, definitions: &[Definition], export_secs: u32) -> Vec<u8> {

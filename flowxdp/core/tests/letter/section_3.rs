@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowxdp_core::session::{Protocol, SessionConfig};
+use flowxdp_core::session::Protocol;
 
 use crate::read::{Collector, Record, Specifier, VARIABLE};
 use crate::samples::{at, configs, life, session, told};
@@ -29,9 +29,7 @@ fn version_and_length_are_those_of_the_message() {
 
 #[test]
 fn the_sequence_counts_data_records_of_each_domain_and_no_templates() {
-    // Over UDP with flow keys: still to be done, see the ledger.
-    let done = |config: &SessionConfig| config.reliable || !config.flow_keys;
-    for config in configs().into_iter().filter(|config| config.protocol == Protocol::Ipfix && done(config)) {
+    for config in configs().into_iter().filter(|config| config.protocol == Protocol::Ipfix) {
         let mut next = BTreeMap::new();
         for read in Collector::all(&life(&config)) {
             let next = next.entry(read.domain).or_insert(0);

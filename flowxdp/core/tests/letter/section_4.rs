@@ -72,6 +72,22 @@ fn metering_reliability_has_its_scope_and_the_first_time_before_the_last() {
 }
 
 #[test]
+fn process_wide_reports_name_the_domain_that_they_are_of() {
+    for config in ipfix() {
+        let reads = Collector::all(&told(&mut session(&config), at(0), 4));
+        for kind in [Kind::Statistics, Kind::MeteringReliability] {
+            let (template, data) = of(&reads, kind);
+            assert_eq!(scopes(&template), [149, 143]);
+            assert_eq!(values(&data[0], 149), [u64::from(config.observation_domain)]);
+        }
+        // They are in a message of domain 0, which names none.
+        let domain =
+            |read: &Read| read.data().any(|(set, _)| set == id(Kind::Statistics)).then_some(read.domain);
+        assert!(reads.iter().filter_map(domain).all(|domain| domain == 0));
+    }
+}
+
+#[test]
 fn exporting_reliability_has_its_scope_and_the_first_time_before_the_last() {
     for config in ipfix() {
         let reads = Collector::all(&told(&mut session(&config), at(0), 4));

@@ -3,7 +3,7 @@
 use flowxdp_core::clock::{Now, SECOND};
 use flowxdp_core::session::{Definition, Message, Protocol, SessionConfig};
 
-use crate::read::{Collector, Read, Record};
+use crate::read::{Collector, Read, Record, Template};
 use crate::samples::{SYSTEM_START, at, configs, drain, life, record, session, told};
 
 fn tcp() -> SessionConfig {
@@ -170,8 +170,7 @@ fn with_foreign(domain: u32, foreign: &[Definition], data: &[u8]) -> Vec<Message
 
 #[test]
 fn over_tcp_an_id_is_withdrawn_by_set_2_before_it_means_something_else() {
-    let foreign = [Definition { id: 256, is_options: false, octets: vec![1, 0, 0, 1, 0, 8, 0, 4] }];
-    let messages = with_foreign(1, &foreign, &[1, 0, 0, 8, 192, 0, 2, 9]);
+    let messages = with_foreign(1, &[flows(256)], &address(256));
     let reads = Collector::all(&messages);
     let withdrawn: Vec<_> =
         reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)).collect();
@@ -180,17 +179,46 @@ fn over_tcp_an_id_is_withdrawn_by_set_2_before_it_means_something_else() {
     assert!(reads.iter().flat_map(Read::data).any(|(_, data)| *data == [(8, vec![192, 0, 2, 9])]));
 }
 
+/// A foreign template of flow records, with one address in it.
+fn flows(id: u16) -> Definition {
+    Definition { id, is_options: false, octets: [&id.to_be_bytes()[..], &[0, 1, 0, 8, 0, 4]].concat() }
+}
+
+/// A set of such a record.
+fn address(id: u16) -> Vec<u8> {
+    [&id.to_be_bytes()[..], &[0, 8, 192, 0, 2, 9]].concat()
+}
+
 #[test]
 fn over_tcp_options_templates_are_withdrawn_by_set_3() {
+    // Flow records of another exporter, whose template has the number of one of our options templates: of
+    // the flow keys, and of the whole process.
+    for (domain, id) in [(1, 275), (0, 272)] {
+        let reads = Collector::all(&with_foreign(domain, &[flows(id)], &address(id)));
+        let sets = reads.iter().flat_map(|read| &read.sets);
+        let withdrawn: Vec<_> = sets.filter(|set| is_withdrawal(set)).collect();
+        // Ours for theirs, then theirs for ours.
+        assert_eq!(withdrawn.iter().map(|set| (set.id, set.length)).collect::<Vec<_>>(), [(3, 8), (2, 8)]);
+        assert!(withdrawn.iter().all(|set| set.records == [Record::Withdrawal(id)]));
+    }
+}
+
+#[test]
+fn over_tcp_our_options_templates_come_back() {
     let octets = vec![1, 16, 0, 2, 0, 1, 0, 149, 0, 4, 0, 41, 0, 4];
-    let foreign = [Definition { id: 272, is_options: true, octets }];
-    let reads = Collector::all(&with_foreign(0, &foreign, &[1, 16, 0, 12, 0, 0, 0, 1, 0, 0, 0, 5]));
-    let withdrawn: Vec<_> =
-        reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)).collect();
-    assert!(
-        !withdrawn.is_empty() && withdrawn.iter().all(|set| (set.id, set.length) == (3, 8)),
-        "{withdrawn:?}"
-    );
+    let options = Definition { id: 272, is_options: true, octets };
+    // Theirs of options are not told at all, and theirs of flows give way.
+    for (domain, foreign, data) in
+        [(1, vec![options, flows(256)], address(256)), (0, vec![flows(272)], address(272))]
+    {
+        let messages = with_foreign(domain, &foreign, &data);
+        let reads = Collector::all(&messages);
+        let fields = |template: &Template| template.fields.iter().map(|field| field.id).collect::<Vec<_>>();
+        let ours = reads.iter().flat_map(Read::templates).filter(|it| it.id == 272 && it.scopes.is_some());
+        assert!(ours.map(fields).all(|ids| ids == [149, 143, 41, 42, 40]));
+        let last = reads.iter().flat_map(Read::data).filter(|(set, _)| *set == 272).last().unwrap();
+        assert_eq!(last.1.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [149, 143, 41, 42, 40]);
+    }
 }
 
 fn is_withdrawal(set: &crate::read::Set) -> bool {
@@ -199,8 +227,7 @@ fn is_withdrawal(set: &crate::read::Set) -> bool {
 
 #[test]
 fn withdrawals_share_no_set_with_definitions() {
-    let foreign = [Definition { id: 256, is_options: false, octets: vec![1, 0, 0, 1, 0, 8, 0, 4] }];
-    let reads = Collector::all(&with_foreign(1, &foreign, &[1, 0, 0, 8, 192, 0, 2, 9]));
+    let reads = Collector::all(&with_foreign(1, &[flows(256)], &address(256)));
     for set in reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)) {
         assert!(set.records.iter().all(|record| matches!(record, Record::Withdrawal(_))));
     }
@@ -235,6 +262,20 @@ fn templates_say_each_element_in_one_place_or_in_their_order_in_time() {
             // First and last time; what they say is in the tests of section 4.
             assert!(again.copied().all(|id| id == 323), "template {}", template.id);
         }
+    }
+}
+
+#[test]
+fn the_flow_keys_template_is_told_with_those_it_speaks_of() {
+    let all = [256, 257, 258, 259, 275];
+    for config in configs().into_iter().filter(|it| it.reliable || it.flow_keys) {
+        let reads = Collector::all(&life(&config));
+        let ids = reads.iter().map(|read| read.templates().map(|it| it.id).collect::<Vec<_>>());
+        let told: Vec<_> = ids.filter(|ids| ids.iter().any(|id| all.contains(id))).collect();
+        assert!(!told.is_empty() && told.iter().all(|ids| *ids == all), "{told:?}");
+        // What they say of the templates stands behind these, with the flows.
+        let keys = reads.iter().flat_map(Read::data).filter(|(set, _)| *set == 275).count();
+        assert_eq!(keys, 4 * told.len());
     }
 }
 
