@@ -32,9 +32,9 @@ impl Sniffer {
         Self::filtered(port, &format!("udp dst port {port} or {fragments}"), netns)
     }
 
-    /// Starts to record the TCP segments from and to a port on the loopback.
-    pub fn start_tcp(port: u16) -> Result<Self> {
-        Self::filtered(port, &format!("tcp port {port}"), None)
+    /// Starts to record what passes a filter of tcpdump's on the loopback.
+    pub fn start_with(filter: &str) -> Result<Self> {
+        Self::filtered(0, filter, None)
     }
 
     fn filtered(port: u16, filter: &str, netns: Option<&Netns>) -> Result<Self> {
@@ -86,9 +86,9 @@ impl Sniffer {
 /// A finished recording.
 pub struct Sniffed {
     file: PathBuf,
-    /// The collector's port.
+    /// The collector's port, where there is one.
     pub port: u16,
-    /// The datagrams.
+    /// The datagrams to it.
     pub recording: Recording,
     _directory: TempDir,
 }

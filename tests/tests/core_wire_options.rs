@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use flowxdp_tests::handmade::{Message, TEMPLATE, recording, right};
 use flowxdp_tests::judge::wire;
+use flowxdp_tests::pcap::Datagram;
 use flowxdp_tests::stream;
 
 /// Options template 257: one scope field of 4 octets, exportedMessageTotalCount.
@@ -96,5 +97,39 @@ fn a_stream_is_whole_messages() -> Result<()> {
     let stray = [&octets[..], &[0, 9, 0, 16]].concat();
     ensure!(stream::messages(&stray).is_err(), "another version passes");
     ensure!(wire::judge_stream(&[]).is_err(), "nothing at all passes");
+    Ok(())
+}
+
+/// A v5 message of some records after others, as the agent would send it.
+fn v5(sequence: u8, records: u8) -> Vec<u8> {
+    let mut message = vec![0, 5, 0, records, 0, 0x36, 0xee, 0x80, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 0];
+    message.extend([0, 0, 0, sequence, 0, 1, 0, 0]);
+    for _ in 0..records {
+        message.extend([10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 9, 0, 0, 9, 0]);
+        message.extend([0, 1, 0, 0, 0, 1, 0, 9, 4, 0, 0, 53, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    message
+}
+
+#[test]
+fn fixed_layouts_are_read_to_the_octet() -> Result<()> {
+    let judge = |messages: &[Vec<u8>]| {
+        let mut all = recording(&[], 4739);
+        let one = recording(&right(9)[..1], 4739).datagrams.remove(0);
+        all.datagrams = messages.iter().map(|it| Datagram { payload: it.clone(), ..one.clone() }).collect();
+        wire::fixed::judge(&all, 5)
+    };
+    assert_eq!(judge(&[v5(0, 2), v5(2, 3)])?, 5);
+    let bent = |at: usize, to: u8| {
+        let mut message = v5(2, 3);
+        message[at] = to;
+        judge(&[v5(0, 2), message])
+    };
+    // Version, count, sequence, export time, uptime against it, engine, sampling, next hop, padding.
+    for at in [1, 3, 19, 8, 7, 21, 23, 24 + 11, 24 + 36, 24 + 47] {
+        ensure!(bent(at, 99).is_err(), "octet {at} may be anything");
+    }
+    ensure!(judge(&[v5(0, 2)[..119].to_vec()]).is_err(), "a cut message passes");
+    ensure!(judge(&[v5(0, 31)]).is_err(), "31 records pass");
     Ok(())
 }

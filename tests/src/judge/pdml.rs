@@ -150,7 +150,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>> {
     Ok(Some(quick_xml::escape::unescape(&attribute.value)?.into_owned()))
 }
 
-fn octets(hex: &str) -> Result<Vec<u8>> {
+pub(super) fn octets(hex: &str) -> Result<Vec<u8>> {
     let digits = hex.as_bytes().chunks(2);
     digits.map(|pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?)).collect()
 }

@@ -1,5 +1,6 @@
 //! tshark: every message dissected, with the elements that nfdump does not print, and its own marks.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::BufReader;
 use std::net::IpAddr;
@@ -17,17 +18,48 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Judges the recording of an export to one UDP port.
 pub fn judge(recording: &Path, port: u16) -> Result<Verdict> {
-    let only = format!("udp.dstport=={port}");
-    verdict(&dissect(recording, &["-d", &format!("udp.port=={port},cflow"), "-Y", &only])?)
+    judge_ports(recording, &[port])
+}
+
+/// Judges a recording of exports to several UDP ports, as if they were one.
+pub fn judge_ports(recording: &Path, ports: &[u16]) -> Result<Verdict> {
+    let mut options = Vec::new();
+    for port in ports {
+        options.extend(["-d".to_owned(), format!("udp.port=={port},cflow")]);
+    }
+    let only = ports.iter().map(|port| format!("udp.dstport=={port}")).collect::<Vec<_>>().join("||");
+    options.extend(["-Y".to_owned(), only]);
+    verdict(&dissect(recording, &options)?)
 }
 
 /// Judges an IPFIX file: what a TCP or TLS session brought.
 pub fn judge_file(file: &Path) -> Result<Verdict> {
-    verdict(&dissect(file, &[])?)
+    verdict(&dissect::<&str>(file, &[])?)
+}
+
+/// Fails unless tshark's experts have nothing to say of an IPFIX file.
+pub fn nothing_found(file: &Path) -> Result<()> {
+    let said = Program::find("tshark")?.args(["-q", "-n", "-r"]).arg(file).args(["-z", "expert"]);
+    let said = said.run(LIMIT)?.success()?.stdout;
+    ensure!(said.trim().is_empty(), "tshark: {said}");
+    Ok(())
+}
+
+/// What went over a TLS connection to a port, decrypted by the secrets that one of the two wrote down.
+pub fn decrypted(recording: &Path, keys: &Path, port: u16) -> Result<Vec<u8>> {
+    let tshark = Program::find("tshark")?
+        .args(["-q", "-n", "-r"])
+        .arg(recording)
+        .args(["-o", &format!("tls.keylog_file:{}", keys.display())])
+        .args(["-d", &format!("tcp.port=={port},tls"), "-z", "follow,tls,raw,0"]);
+    let shown = tshark.run(LIMIT)?.success()?.stdout;
+    let is_data = |line: &&str| !line.is_empty() && line.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let lines = shown.lines().map(str::trim).filter(is_data).map(pdml::octets);
+    Ok(lines.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// Every frame of a file as tshark reads it; `options` say of which kind what is where.
-fn dissect(file: &Path, options: &[&str]) -> Result<Vec<Frame>> {
+fn dissect<S: AsRef<OsStr>>(file: &Path, options: &[S]) -> Result<Vec<Frame>> {
     let mut tshark =
         Program::find("tshark")?.args(["-n", "-r"]).arg(file).args(options).args(["-T", "pdml"]).start()?;
     let status = tshark.ended(LIMIT)?;
@@ -99,7 +131,9 @@ fn record(fields: &Fields, message: &Message) -> Result<Option<(Record, Option<S
         ingress: get("inputint")?.map(u32::try_from).transpose()?,
         exported_s: exported.map(|octets| number(octets)).transpose()?,
     };
-    let odd = icmp_differs(fields, tuple)?;
+    // The fixed layouts have no place for them.
+    let templates = number(message.header.get("version").context("no version")?)? >= 9;
+    let odd = if templates { icmp_differs(fields, tuple)? } else { None };
     Ok(Some((record, odd)))
 }
 
