@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: builds the benchmark of the XDP program and becomes it, as root.
+//! `cargo xtask bench`: builds the benchmark and becomes it: as root for the XDP program, as who you are for
+//! `cargo xtask bench -- export`.
 
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -12,7 +14,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);
     let built = build::executables(&mut cargo)?;
     let bench = built.into_iter().next().context("cargo built the benchmark and names no executable")?;
-    let mut command = sudo::command(&bench.path, "the benchmark loads XDP programs", &[])?;
+    let mut command = if arguments.iter().any(|argument| argument == "export") {
+        Command::new(&bench.path)
+    } else {
+        sudo::command(&bench.path, "the benchmark loads XDP programs", &[])?
+    };
     let error = command.args(arguments).exec();
     Err(error).with_context(|| format!("cannot run {}", bench.path.display()))
 }

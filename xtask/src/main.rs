@@ -48,9 +48,9 @@ enum Job {
     },
     /// Formats, lints and every test; what needs root comes last
     Test(test::Options),
-    /// Measure nanoseconds per packet of the XDP program
+    /// Measure nanoseconds per packet of the XDP program, or with `-- export` records per second of export
     Bench {
-        /// Arguments of the benchmark
+        /// Arguments of the benchmark: `--help` shows them, `export --help` those of the export part
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

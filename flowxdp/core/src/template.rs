@@ -1,7 +1,8 @@
 //! Templates: for each kind of flow record, its fields and how they are copied from a record.
 
 use crate::elements::{self, ELEMENTS, Element};
-use crate::facts::{self, Fact, Places, Shape};
+use crate::facts::Fact;
+use crate::facts::shape::{self, Places, Shape};
 use crate::record::{Addresses, FlowRecord};
 use crate::wire::{Protocol, low_16};
 
@@ -207,7 +208,7 @@ const fn of<const FORM: usize>() -> [Encode; Kind::ALL.len()] {
 
 fn encode<S: Shape>(records: &[FlowRecord], system_start_ms: u64, octets: &mut [u8]) {
     for (record, octets) in records.iter().zip(octets.chunks_exact_mut(S::LENGTH)) {
-        facts::write::<S>(record, system_start_ms, octets);
+        shape::write::<S>(record, system_start_ms, octets);
     }
 }
 

@@ -35,7 +35,7 @@ const START: u64 = 1_700_000_000_000;
 
 fn record(nth: u16) -> FlowRecord {
     let [high, low] = nth.to_be_bytes();
-    let addresses = if nth % 5 == 0 {
+    let addresses = if nth.is_multiple_of(5) {
         Addresses::V6 { source: [high; 16], destination: [low; 16] }
     } else {
         Addresses::V4 { source: [10, 0, high, low], destination: [192, 0, 2, 1] }

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use self::Content::{Of, Zero};
 use super::Version;
-use crate::facts::{self, Fact, Places, Shape};
+use crate::facts::Fact;
+use crate::facts::shape::{self, Places, Shape};
 use crate::record::FlowRecord;
 
 /// What a field says.
@@ -112,7 +113,7 @@ impl<const VERSION: usize> Shape for Record<VERSION> {
 type Encode = fn(&FlowRecord, u64, &mut [u8]);
 
 fn encode<S: Shape>(record: &FlowRecord, system_start_ms: u64, octets: &mut [u8]) {
-    facts::write::<S>(record, system_start_ms, octets);
+    shape::write::<S>(record, system_start_ms, octets);
 }
 
 /// By the version's place in [`Version::ALL`].

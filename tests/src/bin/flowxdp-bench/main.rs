@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: nanoseconds per packet of the XDP program that is shipped, beside others.
+//! `cargo xtask bench`: nanoseconds per packet of the XDP program that is shipped, beside others; and with
+//! `export`, records a second of what comes behind it: [`export`].
 //!
 //! Every program runs by BPF_PROG_TEST_RUN on one CPU, behind a program that makes each packet one of a
 //! random flow. The programs take turns, round after round, so that whatever else the machine does meets
@@ -14,16 +15,20 @@
 #![deny(unsafe_code)]
 
 use anyhow::Result;
-use clap::{Parser, builder::RangedU64ValueParser};
+use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
 
 mod cost;
+mod export;
 mod measure;
 mod report;
 mod subject;
 
 /// Nanoseconds per packet of the XDP program that is shipped, beside others.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Numbers of flows to measure with
     #[arg(long, value_delimiter = ',', default_values_t = [1, 1_000, 100_000, 500_000], value_parser = some())]
     flows: Vec<u32>,
@@ -47,6 +52,11 @@ struct Options {
     json: bool,
 }
 
+#[derive(Subcommand)]
+enum Part {
+    Export(export::Options),
+}
+
 /// Nothing can be measured with none.
 fn some() -> RangedU64ValueParser<u32> {
     RangedU64ValueParser::new().range(1..)
@@ -54,6 +64,9 @@ fn some() -> RangedU64ValueParser<u32> {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if let Some(Part::Export(options)) = &options.part {
+        return export::run(options);
+    }
     measure::stay_on_this_cpu()?;
     let cost = cost::of_shipped()?;
     let mut groups = Vec::new();

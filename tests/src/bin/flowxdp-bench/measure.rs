@@ -83,7 +83,7 @@ pub(crate) fn group(load: Load, all: bool, rounds: u32, packets: u32) -> Result<
 }
 
 /// Time that this thread had a CPU for: another program's turn is no part of it.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(now).unwrap_or_default()
 }

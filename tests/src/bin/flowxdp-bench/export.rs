@@ -1,0 +1,143 @@
+//! The export part: records a second that one core turns into messages and hands to the kernel.
+//!
+//! Every subject has its turn, round after round, so that whatever else the machine does meets all of
+//! them; the medians are shown. A figure counts the processor time of the subject alone: that of this
+//! thread for our own parts, that of the whole process with its children for others. Over loopback it
+//! holds the receiver's half of the kernel's work, for all alike.
+//!
+//! softflowd, pmacctd and nfpcapd read a capture with one packet for each flow, so reading and metering are
+//! in their figures. What softflowd needs without a collector is subtracted in a row of its own.
+//!
+//! - [`flows`]: the records, and the capture with the same flows.
+//! - [`encode`]: records in, messages out, nothing sent.
+//! - [`send`]: our exporter to a receiver that only reads: [`receiver`].
+//! - [`others`]: the other programs.
+//! - [`report`]: the tables, or JSON.
+
+mod encode;
+mod flows;
+mod others;
+mod receiver;
+mod report;
+mod send;
+mod stream;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use flowxdp_core::protocol::Protocol;
+use flowxdp_core::session::SessionConfig;
+
+use self::flows::SYSTEM_START;
+use self::others::Others;
+use self::send::Transport;
+
+/// Records a second and core: our encoder and transports, beside other programs
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Times that each subject has its turn
+    #[arg(long, default_value_t = 7, value_parser = crate::some())]
+    rounds: u32,
+    /// Records of a turn
+    #[arg(long, default_value_t = 1_000_000, value_parser = crate::some())]
+    records: u32,
+    /// Flows in the capture that other programs read
+    #[arg(long, default_value_t = 500_000, value_parser = crate::some())]
+    flows: u32,
+    /// Leave other programs out
+    #[arg(long)]
+    alone: bool,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// One turn of one subject.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Turn {
+    /// Records that were handed over.
+    pub(crate) records: u64,
+    /// Records that a receiver got, or that are in a file.
+    pub(crate) received: u64,
+    /// Processor time.
+    pub(crate) cpu: Duration,
+    /// The part of it that queueing took.
+    pub(crate) push: Duration,
+    /// Time of day.
+    pub(crate) wall: Duration,
+}
+
+/// A subject, and its turns.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) turns: Vec<Turn>,
+    what: What,
+}
+
+enum What {
+    Encode(SessionConfig),
+    Send(Transport, Protocol),
+    Other(others::Program),
+}
+
+/// The names that the report looks for.
+pub(crate) const ENCODE: &str = "encode IPFIX";
+pub(crate) const ENCODE_LARGE: &str = "encode IPFIX, messages of 65,535";
+pub(crate) const UDP: &str = "UDP, IPFIX";
+pub(crate) const SOFTFLOWD: &str = "softflowd, v5";
+pub(crate) const SOFTFLOWD_SILENT: &str = "softflowd, no collector";
+
+fn subjects(alone: bool) -> Vec<Subject> {
+    let udp = |protocol| SessionConfig::new(protocol, SYSTEM_START);
+    let stream = SessionConfig::reliable(SYSTEM_START);
+    let mut all = vec![
+        (ENCODE, What::Encode(udp(Protocol::Ipfix))),
+        (ENCODE_LARGE, What::Encode(SessionConfig { max_message: 65_535, ..stream.clone() })),
+        ("encode IPFIX, as over TCP", What::Encode(stream)),
+        ("encode v9", What::Encode(udp(Protocol::V9))),
+        ("encode v5", What::Encode(udp(Protocol::V5))),
+        (UDP, What::Send(Transport::Udp, Protocol::Ipfix)),
+        ("UDP, v9", What::Send(Transport::Udp, Protocol::V9)),
+        ("UDP, v5", What::Send(Transport::Udp, Protocol::V5)),
+        ("TCP, IPFIX", What::Send(Transport::Tcp, Protocol::Ipfix)),
+        ("TLS 1.3, IPFIX", What::Send(Transport::Tls, Protocol::Ipfix)),
+    ];
+    if !alone {
+        all.extend([
+            (SOFTFLOWD, What::Other(others::Program::Softflowd)),
+            (SOFTFLOWD_SILENT, What::Other(others::Program::SoftflowdSilent)),
+            ("pmacctd nfprobe, v5", What::Other(others::Program::Nfprobe)),
+            ("nfpcapd, into a file", What::Other(others::Program::Nfpcapd)),
+        ]);
+    }
+    all.into_iter().map(|(name, what)| Subject { name, turns: Vec::new(), what }).collect()
+}
+
+/// Measures, and prints.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let records = flows::records();
+    let others = Others::new(options.flows)?;
+    let mut subjects = subjects(options.alone);
+    // The first round warms caches up and does not count.
+    for round in 0..=options.rounds {
+        for subject in &mut subjects {
+            let turn = match &subject.what {
+                What::Encode(config) => encode::turn(config, &records, options.records)?,
+                What::Send(transport, protocol) => {
+                    send::turn(*transport, *protocol, &records, options.records)?
+                }
+                What::Other(program) => others.turn(*program)?,
+            };
+            if round > 0 {
+                subject.turns.push(turn);
+            }
+        }
+    }
+    if options.json {
+        println!("{:#}", report::json(&subjects));
+    } else {
+        print!("{}", report::text(&subjects));
+    }
+    Ok(())
+}
