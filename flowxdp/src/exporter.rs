@@ -18,6 +18,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context;
 use flowxdp_common::reason::{NOT_REPRESENTABLE, QUEUE_FULL, Reason};
 use flowxdp_core::{
+    backoff::Backoff,
     books::Collector,
     clock::{Now, SECOND},
     options::{Reliability, Snapshot},
@@ -71,6 +72,14 @@ pub struct Settings {
     pub flow_keys: bool,
     /// Nanoseconds between two times that options data are sent.
     pub options_interval: u64,
+    /// Over UDP, nanoseconds between two times that templates are sent.
+    pub template_interval: u64,
+    /// Over UDP, messages from one with templates to the next.
+    pub template_messages: u32,
+    /// Nanoseconds that a connection and its handshake may take.
+    pub handshake_timeout: u64,
+    /// Nanoseconds between two tries at most.
+    pub retry_limit: u64,
     /// Octets that go out again when a TCP or TLS connection breaks.
     pub resend_window: usize,
     /// Where records wait on disk for collectors over TCP and TLS.
@@ -195,22 +204,23 @@ impl Exporter {
     ) -> anyhow::Result<Self> {
         let protocol = url.protocol(settings.protocol);
         let seed = real ^ u64::from(std::process::id());
+        let backoff = Backoff::new(seed, settings.retry_limit);
         let port = url.port(protocol);
         let mut account = Account::default();
         let path = if url.scheme() == Scheme::Udp {
-            Path::Datagrams(Datagrams::new(port, seed))
+            Path::Datagrams(Datagrams::new(port, backoff))
         } else {
             let tls = (url.scheme() == Scheme::Tls).then(|| TlsClient::new(tls, url.host())).transpose()?;
             let making = Making {
                 port,
-                settings: StreamSettings { source: url.source(), ..StreamSettings::default() },
+                settings: StreamSettings { source: url.source(), handshake: settings.handshake_timeout },
                 tls,
                 readiness: Arc::clone(&settings.readiness),
                 window: settings.resend_window,
             };
             let spool = settings.spool.as_ref().map(|place| spool(place, &url, wall_ms)).transpose()?;
             account.inherit(spool.as_ref().map(Spool::inherited).unwrap_or_default());
-            Path::Connection(Box::new(Connection::new(making, Store::new(spool), seed)))
+            Path::Connection(Box::new(Connection::new(making, Store::new(spool), backoff)))
         };
         let out = Outgoing {
             session: session(&url, protocol, settings)?,
@@ -437,7 +447,12 @@ impl Exporter {
 fn session(url: &CollectorUrl, protocol: Protocol, settings: &Settings) -> anyhow::Result<Session> {
     let mut config = if url.scheme() == Scheme::Udp {
         let config = SessionConfig::new(protocol, settings.system_start_ms);
-        SessionConfig { flow_keys: settings.flow_keys, ..config }
+        SessionConfig {
+            flow_keys: settings.flow_keys,
+            template_interval: settings.template_interval,
+            template_messages: settings.template_messages,
+            ..config
+        }
     } else {
         SessionConfig::reliable(settings.system_start_ms)
     };

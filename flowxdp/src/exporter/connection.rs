@@ -90,10 +90,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) const fn new(making: Making, store: Store, seed: u64) -> Self {
+    pub(super) const fn new(making: Making, store: Store, backoff: Backoff) -> Self {
         Self {
             making,
-            backoff: Backoff::new(seed),
+            backoff,
             state: State::Waiting(0),
             backlog: VecDeque::new(),
             writing: VecDeque::new(),

@@ -53,10 +53,10 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(port: u16, seed: u64) -> Self {
+    pub(super) fn new(port: u16, backoff: Backoff) -> Self {
         Self {
             port,
-            backoff: Backoff::new(seed),
+            backoff,
             state: State::Waiting(0),
             socket: None,
             pending: VecDeque::new(),

@@ -1,12 +1,10 @@
 //! Options that say where flow records go, and how.
 
+mod parsers;
+
 use std::{collections::BTreeSet, num::NonZeroU32, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
-use clap::{
-    ArgMatches, Args, Command, Error, FromArgMatches,
-    builder::{PossibleValuesParser, TypedValueParser},
-    error::ErrorKind,
-};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches, error::ErrorKind};
 use flowxdp_core::{clock::Now, protocol::Protocol};
 
 use crate::{
@@ -25,13 +23,13 @@ pub struct ExportFlags {
     #[arg(long, value_name = "URL", required = true, value_delimiter = ',')]
     pub collector: Vec<CollectorUrl>,
     /// Protocol for collectors whose URL does not say; NetFlow goes over UDP alone
-    #[arg(long, value_name = "PROTOCOL", default_value = "ipfix", ignore_case = true, value_parser = protocols())]
+    #[arg(long, value_name = "PROTOCOL", default_value = "ipfix", ignore_case = true, value_parser = parsers::protocols())]
     pub protocol: Protocol,
     /// Observation domain id of the flow records (0 is for process-wide options)
-    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = observation_domain)]
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = parsers::observation_domain)]
     pub observation_domain: NonZeroU32,
     /// Messages a second to each collector at most, in bursts of 32; 0 for no limit
-    #[arg(long, value_name = "COUNT", default_value = "16K", value_parser = pace)]
+    #[arg(long, value_name = "COUNT", default_value = "16K", value_parser = parsers::pace)]
     pub pace: u32,
     /// What each of several collectors is sent
     #[arg(long, value_enum, default_value = "replicate")]
@@ -57,6 +55,18 @@ pub struct ExportFlags {
     /// How often options data (interfaces, statistics) are sent again
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
     pub options_interval: Duration,
+    /// Over UDP, how often templates are sent again
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = units::positive_duration)]
+    pub template_interval: Duration,
+    /// Over UDP, messages after which templates are sent again, should the interval not be over
+    #[arg(long, value_name = "COUNT", default_value = "20", value_parser = parsers::template_messages)]
+    pub template_messages: NonZeroU32,
+    /// How long connecting to a collector over TCP or TLS may take, with the handshake
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration)]
+    pub handshake_timeout: Duration,
+    /// The longest wait between two tries at a collector that is away, from 200ms on
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parsers::retry_limit)]
+    pub retry_limit: Duration,
     /// TLS towards collectors whose URL does not say.
     #[command(flatten)]
     pub tls: TlsFlags,
@@ -124,50 +134,42 @@ impl Exporting {
         readiness: &Arc<Readiness>,
         now: Now,
     ) -> anyhow::Result<Dispatch> {
-        let streams = self.collector.iter().filter(|url| url.scheme() != Scheme::Udp).count();
-        let spool = self.spool.as_ref().map(|directory| SpoolPlace {
-            directory: directory.clone(),
-            limit: self.spool_limit / (streams.max(1) as u64),
-            age: self.spool_age,
-        });
-        let settings = Settings {
-            protocol: self.protocol,
-            observation_domain: self.observation_domain.get(),
-            pace: self.pace,
-            system_start_ms,
-            flow_keys: self.flow_keys,
-            options_interval: nanoseconds(self.options_interval),
-            resend_window: usize::try_from(self.resend_window).unwrap_or(usize::MAX),
-            spool,
-            readiness: Arc::clone(readiness),
-        };
+        let settings = self.settings(system_start_ms, readiness);
         let exporter = |url: &CollectorUrl| {
             Exporter::new(url.clone(), url.tls(&self.tls), &settings, now.monotonic, now.wall_ms)
         };
         let exporters = self.collector.iter().map(exporter).collect::<anyhow::Result<_>>()?;
         Ok(Dispatch::new(exporters, self.strategy, nanoseconds(self.failover_hold)))
     }
+
+    /// What all of them have in common.
+    fn settings(&self, system_start_ms: u64, readiness: &Arc<Readiness>) -> Settings {
+        let streams = self.collector.iter().filter(|url| url.scheme() != Scheme::Udp).count();
+        let spool = self.spool.as_ref().map(|directory| SpoolPlace {
+            directory: directory.clone(),
+            limit: self.spool_limit / (streams.max(1) as u64),
+            age: self.spool_age,
+        });
+        Settings {
+            protocol: self.protocol,
+            observation_domain: self.observation_domain.get(),
+            pace: self.pace,
+            system_start_ms,
+            flow_keys: self.flow_keys,
+            options_interval: nanoseconds(self.options_interval),
+            template_interval: nanoseconds(self.template_interval),
+            template_messages: self.template_messages.get(),
+            handshake_timeout: nanoseconds(self.handshake_timeout),
+            retry_limit: nanoseconds(self.retry_limit),
+            resend_window: usize::try_from(self.resend_window).unwrap_or(usize::MAX),
+            spool,
+            readiness: Arc::clone(readiness),
+        }
+    }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A protocol by its name.
-fn protocols() -> impl TypedValueParser<Value = Protocol> {
-    PossibleValuesParser::new(Protocol::ALL.map(Protocol::name))
-        .try_map(|name| Protocol::named(&name).ok_or("it is not a protocol"))
-}
-
-fn observation_domain(text: &str) -> Result<NonZeroU32, String> {
-    let number =
-        text.parse::<u32>().map_err(|_| format!("\"{text}\" is not a number from 1 to {}", u32::MAX))?;
-    NonZeroU32::new(number).ok_or_else(|| "0 is for process-wide options: take a number from 1 on".to_owned())
-}
-
-fn pace(text: &str) -> Result<u32, String> {
-    let count = units::count(text).map_err(|error| error.to_string())?;
-    u32::try_from(count).map_err(|_| format!("\"{text}\" is too large: at most {}", u32::MAX))
 }
 
 #[cfg(test)]

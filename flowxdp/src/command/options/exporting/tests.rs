@@ -2,6 +2,8 @@
 
 use clap::Parser;
 
+use flowxdp_core::clock::SECOND;
+
 use super::*;
 
 #[derive(Parser)]
@@ -31,8 +33,47 @@ fn defaults_are_those_of_the_manual() {
     );
     assert_eq!((flags.spool.as_ref(), flags.spool_limit), (None, 1 << 30));
     assert_eq!((flags.spool_age, flags.resend_window), (Duration::from_secs(86_400), 4 << 20));
+    assert_eq!((flags.template_interval, flags.template_messages.get()), (Duration::from_secs(600), 20));
+    assert_eq!(
+        (flags.handshake_timeout, flags.retry_limit),
+        (Duration::from_secs(10), Duration::from_secs(10))
+    );
     assert!(!flags.flow_keys);
     assert_eq!(flags.tls, TlsFlags::default());
+}
+
+#[test]
+fn template_intervals_are_taken() {
+    let settings = |arguments: &[&str]| {
+        let flags = parsed(&[&["--collector", "udp://h"], arguments].concat());
+        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()));
+        (settings.template_interval, settings.template_messages)
+    };
+    assert_eq!(settings(&[]), (600 * SECOND, 20));
+    assert_eq!(settings(&["--template-interval", "90s", "--template-messages", "1K"]), (90 * SECOND, 1_000));
+    assert_eq!(settings(&["--template-messages", "1"]), (600 * SECOND, 1));
+    for arguments in
+        [["--template-interval", "0s"], ["--template-messages", "0"], ["--template-messages", "5G"]]
+    {
+        let text = refused(&[&["--collector", "udp://h"], &arguments[..]].concat());
+        assert!(text.contains(arguments[0]), "{text}");
+    }
+}
+
+#[test]
+fn retries_are_as_configured() {
+    let settings = |arguments: &[&str]| {
+        let flags = parsed(&[&["--collector", "tls://h"], arguments].concat());
+        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()));
+        (settings.handshake_timeout, settings.retry_limit)
+    };
+    assert_eq!(settings(&[]), (10 * SECOND, 10 * SECOND));
+    assert_eq!(settings(&["--handshake-timeout", "3s", "--retry-limit", "1m"]), (3 * SECOND, 60 * SECOND));
+    assert_eq!(settings(&["--retry-limit", "200ms"]).1, SECOND / 5);
+    for arguments in [["--handshake-timeout", "0s"], ["--retry-limit", "199ms"]] {
+        let text = refused(&[&["--collector", "tls://h"], &arguments[..]].concat());
+        assert!(text.contains(arguments[0]), "{text}");
+    }
 }
 
 #[test]
