@@ -79,6 +79,11 @@ impl Live {
         self.running.until(limit, what, |_| Ok(ready(&status(&socket)?)))
     }
 
+    /// Waits until its log says something.
+    pub fn until_log(&mut self, limit: Duration, what: &str, ready: impl Fn(&str) -> bool) -> Result<()> {
+        self.running.until(limit, what, |running| Ok(ready(&running.stderr())))
+    }
+
     /// Ends it as a service manager would, and waits.
     pub fn stop(self) -> Result<Finished> {
         self.running.stop(Signal::TERM, LIMIT)

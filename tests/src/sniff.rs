@@ -32,9 +32,9 @@ impl Sniffer {
         Self::filtered(port, &format!("udp dst port {port} or {fragments}"), netns)
     }
 
-    /// Starts to record what passes a filter of tcpdump's on the loopback.
-    pub fn start_with(filter: &str) -> Result<Self> {
-        Self::filtered(0, filter, None)
+    /// Starts to record what passes a filter of tcpdump's on the loopback, here or in a namespace.
+    pub fn start_with(filter: &str, netns: Option<&Netns>) -> Result<Self> {
+        Self::filtered(0, filter, netns)
     }
 
     fn filtered(port: u16, filter: &str, netns: Option<&Netns>) -> Result<Self> {

@@ -100,11 +100,10 @@ impl Receiver {
     }
 
     /// Ends it in the middle; gives what it had read.
-    pub fn kill(self) -> Result<Vec<u8>> {
+    pub fn kill(mut self) -> Result<Received> {
         self.running.signal(Signal::KILL)?;
-        let Self { mut running, file, directory: _directory, .. } = self;
-        running.ended(LIMIT)?;
-        Ok(std::fs::read(&file).unwrap_or_default())
+        self.running.ended(LIMIT)?;
+        Ok(Received { octets: self.so_far(), receiver: self })
     }
 
     /// Waits for the end of the session; the file of what was read goes with the result.

@@ -43,7 +43,7 @@ fn export(files: &[&Path], pki: &Pki, tls_version: &str) -> Result<Export> {
     let (tcp, tls) = (Receiver::tcp(None)?, Receiver::tls(pki, tls_version)?);
     let tls_port = tls.port();
     let udp = nfcapds.iter().map(|nfcapd| format!("udp dst port {}", nfcapd.port())).collect::<Vec<_>>();
-    let sniffer = Sniffer::start_with(&format!("{} or tcp port {tls_port}", udp.join(" or ")))?;
+    let sniffer = Sniffer::start_with(&format!("{} or tcp port {tls_port}", udp.join(" or ")), None)?;
     let mut urls: Vec<String> = FIXED
         .iter()
         .zip(&nfcapds)

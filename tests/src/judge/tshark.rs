@@ -37,6 +37,22 @@ pub fn judge_file(file: &Path) -> Result<Verdict> {
     verdict(&dissect::<&str>(file, &[])?)
 }
 
+/// How long after the time in its header each message to these UDP ports was on the wire, in seconds.
+/// NetFlow v5 and v9 only.
+pub fn ages(recording: &Path, ports: &[u16]) -> Result<Vec<f64>> {
+    let mut tshark = Program::find("tshark")?.args(["-n", "-r"]).arg(recording);
+    for port in ports {
+        tshark = tshark.args(["-d", &format!("udp.port=={port},cflow")]);
+    }
+    tshark = tshark.args(["-Y", "cflow", "-T", "fields", "-e", "frame.time_epoch", "-e", "cflow.unix_secs"]);
+    let lines = tshark.run(LIMIT)?.success()?.stdout;
+    let age = |line: &str| -> Result<f64> {
+        let (wire, header) = line.split_once('\t').with_context(|| line.to_owned())?;
+        Ok(wire.parse::<f64>()? - header.parse::<f64>()?)
+    };
+    lines.lines().map(age).collect()
+}
+
 /// Fails unless tshark's experts have nothing to say of an IPFIX file.
 pub fn nothing_found(file: &Path) -> Result<()> {
     let said = Program::find("tshark")?.args(["-q", "-n", "-r"]).arg(file).args(["-z", "expert"]);
