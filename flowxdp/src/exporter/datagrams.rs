@@ -273,3 +273,6 @@ impl Datagrams {
         self.state = State::Waiting(real + self.backoff.next());
     }
 }
+
+#[cfg(test)]
+mod tests;

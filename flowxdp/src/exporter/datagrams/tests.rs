@@ -1,0 +1,161 @@
+//! Bursts to a collector on loopback that comes and goes: nothing is lost, and nothing comes twice.
+
+use std::{
+    io::ErrorKind,
+    net::UdpSocket,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use flowxdp_core::{
+    clock::{Now, SECOND},
+    protocol::Protocol,
+    record::{Addresses, EndReason, FlowKey, FlowRecord},
+};
+
+use crate::{
+    exporter::{Exporter, Settings},
+    transport::{readiness::Readiness, tls::TlsSettings},
+};
+
+const NOW: Now = Now { monotonic: SECOND, wall_ms: 1_700_000_000_000 };
+
+/// Octets of a record of NetFlow v5, and of the header.
+const RECORD: usize = 48;
+const HEADER: usize = 24;
+
+struct Pair {
+    exporter: Exporter,
+    begin: Instant,
+    port: u16,
+}
+
+impl Pair {
+    fn new(port: u16, pace: u32) -> Self {
+        let settings = Settings {
+            protocol: Protocol::V5,
+            observation_domain: 1,
+            pace,
+            system_start_ms: NOW.wall_ms - 60_000,
+            flow_keys: false,
+            options_interval: SECOND,
+            resend_window: 0,
+            spool: None,
+            readiness: Arc::new(Readiness::new().unwrap()),
+        };
+        let url = format!("udp://127.0.0.1:{port}").parse().unwrap();
+        let exporter = Exporter::new(url, TlsSettings::default(), &settings, 0, NOW.wall_ms).unwrap();
+        Self { exporter, begin: Instant::now(), port }
+    }
+
+    fn push(&mut self, ports: std::ops::Range<u16>) {
+        for port in ports {
+            self.exporter.push(&record(port), NOW, true);
+        }
+    }
+
+    /// Polls until everything is sent, or something is refused.
+    fn settle(&mut self) {
+        loop {
+            let real = u64::try_from(self.begin.elapsed().as_nanos()).unwrap();
+            self.exporter.poll(real, NOW, true);
+            self.exporter.judge_last(real);
+            if self.exporter.is_settled(NOW, true) || self.exporter.availability().is_none() {
+                return;
+            }
+            assert!(self.begin.elapsed() < Duration::from_secs(30));
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Polls until everything is sent.
+    fn deliver(&mut self) {
+        while !self.exporter.is_settled(NOW, true) {
+            self.settle();
+        }
+    }
+
+    fn bind(&self) -> UdpSocket {
+        let socket = UdpSocket::bind(("127.0.0.1", self.port)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
+    }
+}
+
+fn record(port: u16) -> FlowRecord {
+    FlowRecord {
+        key: FlowKey {
+            addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
+            source_port: port,
+            destination_port: 53,
+            protocol: 17,
+            tos: 0,
+            vlan: 0,
+            ingress: 2,
+        },
+        packets: 1,
+        octets: 60,
+        start_ms: NOW.wall_ms - 1000,
+        end_ms: NOW.wall_ms,
+        tcp_flags: 0,
+        ttl_min: 64,
+        ttl_max: 64,
+        length_min: 60,
+        length_max: 60,
+        end_reason: EndReason::IdleTimeout,
+    }
+}
+
+/// The source ports of all records that a collector got, whose messages follow each other from `sequence`.
+fn received(collector: &UdpSocket, mut sequence: u32) -> Vec<u16> {
+    let (mut ports, mut octets) = (Vec::new(), [0; 2000]);
+    loop {
+        let length = match collector.recv(&mut octets) {
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return ports,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(octets[16..20], sequence.to_be_bytes());
+        for record in octets[HEADER..length].chunks_exact(RECORD) {
+            ports.push(u16::from_be_bytes([record[32], record[33]]));
+            sequence += 1;
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn all_bursts_arrive_in_order() {
+    for pace in [0, 16_000, 500] {
+        let mut pair = Pair::new(free_port(), pace);
+        let collector = pair.bind();
+        pair.push(0..2500);
+        pair.deliver();
+        assert!(received(&collector, 0).into_iter().eq(0..2500), "pace {pace}");
+        assert_eq!(pair.exporter.books().exported.records, 2500);
+    }
+}
+
+#[test]
+fn what_a_burst_met_a_closed_port_with_comes_once_when_it_opens() {
+    for pace in [0, 16_000] {
+        let mut pair = Pair::new(free_port(), pace);
+        let collector = pair.bind();
+        pair.push(0..300);
+        pair.deliver();
+        assert!(received(&collector, 0).into_iter().eq(0..300), "pace {pace}");
+        drop(collector);
+        pair.push(300..2300);
+        pair.settle();
+        let books = pair.exporter.books();
+        assert_eq!((books.exported.records, books.queued.records), (300, 2000), "pace {pace}");
+        let collector = pair.bind();
+        pair.deliver();
+        assert!(received(&collector, 300).into_iter().eq(300..2300), "pace {pace}");
+        let books = pair.exporter.books();
+        assert_eq!((books.exported.records, books.queued.records, books.refused), (2300, 0, 1));
+    }
+}
