@@ -2,10 +2,17 @@
 //!
 //! Works on the JSON, so that `status` can show the books of another agent than the one it came with.
 
+mod printable;
+
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value};
+
+use self::printable::printable;
+
+/// Rows of a table; all others are counted.
+const MOST_ROWS: usize = 10_000;
 
 /// Renders the JSON object of the books: in total, by interface and by collector, and whether they balance.
 ///
@@ -22,8 +29,8 @@ pub fn table(books: &Value) -> String {
 }
 
 /// A number with its thousands apart: `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
+pub fn grouped<N: Into<u128>>(number: N) -> String {
+    let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -36,9 +43,9 @@ pub fn grouped(number: u64) -> String {
 
 /// The terms of the equation and their sum.
 fn total(books: &Value) -> String {
-    let mut table = plain(["", "packets", "octets"]);
+    let mut table = Rows::new(["", "packets", "octets"]);
     let mut row = |name: String, term: &Value| {
-        table.add_row([name, cell(term, "packets"), cell(term, "octets")]);
+        table.add([name, cell(term, "packets"), cell(term, "octets")]);
     };
     row("seen".to_owned(), &books["seen"]);
     for (name, key) in PLAIN_TERMS {
@@ -49,7 +56,7 @@ fn total(books: &Value) -> String {
             row(format!("{key}: {}", words(reason)), term);
         }
     }
-    aligned(table, 1)
+    table.aligned(1)
 }
 
 /// Terms that are not given by reason: name for people, key.
@@ -60,10 +67,11 @@ const PLAIN_TERMS: [(&str, &str); 3] =
 fn verdict(books: &Value) -> String {
     let mut text = String::new();
     for unit in ["packets", "octets"] {
-        let seen = books["seen"][unit].as_u64().unwrap_or(0);
-        let plain: u64 = PLAIN_TERMS.iter().filter_map(|(_, key)| books[key][unit].as_u64()).sum();
+        let seen = u128::from(books["seen"][unit].as_u64().unwrap_or(0));
+        let plain = PLAIN_TERMS.iter().filter_map(|(_, key)| books[key][unit].as_u64());
         let by_reason = ["ignored", "lost"].into_iter().flat_map(|key| entries(&books[key]));
-        let sum = plain + by_reason.filter_map(|(_, term)| term[unit].as_u64()).sum::<u64>();
+        let by_reason = by_reason.filter_map(|(_, term)| term[unit].as_u64());
+        let sum: u128 = plain.chain(by_reason).map(u128::from).sum();
         if sum != seen {
             let (apart, side) =
                 (grouped(sum.abs_diff(seen)), if sum < seen { "missing" } else { "too many" });
@@ -78,25 +86,22 @@ fn verdict(books: &Value) -> String {
 }
 
 fn interfaces(books: &Value) -> Option<String> {
-    let mut table = plain(["interface", "seen", "octets", "ignored", "octets", "lost", "octets"]);
-    let mut any = false;
+    let mut table = Rows::new(["interface", "seen", "octets", "ignored", "octets", "lost", "octets"]);
     for (name, interface) in entries(&books["interfaces"]) {
-        any = true;
-        let mut cells = vec![name.clone()];
+        let mut cells = vec![printable(name).into_owned()];
         for term in ["seen", "ignored", "lost"] {
             cells.extend(["packets", "octets"].map(|unit| cell(&interface[term], unit)));
         }
-        table.add_row(cells);
+        table.add(cells);
     }
-    any.then(|| aligned(table, 1))
+    table.any().then(|| table.aligned(1))
 }
 
 fn collectors(books: &Value) -> Option<String> {
-    let mut table = plain(["collector", "", "records", "packets", "octets"]);
-    let mut any = false;
+    let mut table = Rows::new(["collector", "", "records", "packets", "octets"]);
     for (url, collector) in entries(&books["collectors"]) {
-        any = true;
-        let mut first = url.as_str();
+        let url = printable(url);
+        let mut first = &*url;
         for (name, key) in COLLECTOR_TERMS {
             let term = &collector[key];
             // The first two say how it is; the others only when there is something to say.
@@ -104,15 +109,15 @@ fn collectors(books: &Value) -> Option<String> {
                 continue;
             }
             let cells = ["records", "packets", "octets"].map(|unit| cell(term, unit));
-            table.add_row([first.to_owned(), name.to_owned()].into_iter().chain(cells));
+            table.add([first.to_owned(), name.to_owned()].into_iter().chain(cells));
             first = "";
         }
         for (reason, term) in entries(&collector["lost_by_reason"]) {
             let cells = ["records", "packets", "octets"].map(|unit| cell(term, unit));
-            table.add_row([String::new(), format!("lost: {}", words(reason))].into_iter().chain(cells));
+            table.add([String::new(), format!("lost: {}", words(reason))].into_iter().chain(cells));
         }
     }
-    any.then(|| aligned(table, 2))
+    table.any().then(|| table.aligned(2))
 }
 
 /// Terms of a collector: name for people, key.
@@ -136,30 +141,54 @@ fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 /// A key of the JSON as words.
 fn words(key: &str) -> String {
-    key.replace('_', " ")
+    printable(&key.replace('_', " ")).into_owned()
 }
 
 fn cell(term: &Value, unit: &str) -> String {
     match &term[unit] {
         Value::Null => "0".to_owned(),
-        number => number.as_u64().map_or_else(|| "-".to_owned(), grouped),
+        number => number.as_u64().map_or_else(|| "-".to_owned(), grouped::<u64>),
     }
 }
 
-fn plain<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
-    table
+/// A table that takes no more than [`MOST_ROWS`].
+struct Rows {
+    table: Table,
+    count: usize,
 }
 
-/// The text of a table whose columns from `first` on are numbers.
-fn aligned(mut table: Table, first: usize) -> String {
-    for column in table.column_iter_mut().skip(first) {
-        column.set_cell_alignment(CellAlignment::Right);
+impl Rows {
+    fn new<const N: usize>(header: [&str; N]) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(header);
+        Self { table, count: 0 }
     }
-    let lines = table.lines().map(|line| line.get(1..).unwrap_or_default().trim_end().to_owned() + "\n");
-    lines.collect()
+
+    fn add(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.count += 1;
+        if self.count <= MOST_ROWS {
+            self.table.add_row(cells);
+        }
+    }
+
+    const fn any(&self) -> bool {
+        self.count > 0
+    }
+
+    /// The text; columns from `first` on are numbers.
+    fn aligned(mut self, first: usize) -> String {
+        for column in self.table.column_iter_mut().skip(first) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let lines = self.table.lines();
+        let mut text: String =
+            lines.map(|line| line.get(1..).unwrap_or_default().trim_end().to_owned() + "\n").collect();
+        if let Some(more @ 1..) = self.count.checked_sub(MOST_ROWS) {
+            let _ = writeln!(text, "({} more rows)", grouped(more as u64));
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -238,8 +267,15 @@ mod tests {
     }
 
     #[test]
+    fn a_table_ends_somewhere() {
+        let rows: Map<String, Value> = (0..=MOST_ROWS).map(|row| (row.to_string(), json!({}))).collect();
+        let text = table(&json!({ "interfaces": rows }));
+        assert!(text.ends_with("(1 more rows)\n") && text.lines().count() < MOST_ROWS + 20);
+    }
+
+    #[test]
     fn thousands_stand_apart() {
-        let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567, u64::MAX].map(grouped).join(" ");
+        let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567, u64::MAX].map(grouped::<u64>).join(" ");
         assert_eq!(numbers, "0 12 123 1,234 123,456 1,234,567 18,446,744,073,709,551,615");
     }
 }

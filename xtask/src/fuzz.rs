@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum as _;
 
 use crate::{build, setup, shell};
 
@@ -30,6 +31,10 @@ enum Target {
     Capture,
     /// Any octets as a file of the spool
     Spool,
+    /// Any octets as a session and what is done with it
+    Encoder,
+    /// Any octets as an agent's answer
+    Status,
 }
 
 impl Target {
@@ -38,6 +43,8 @@ impl Target {
             Self::Parser => "parser",
             Self::Capture => "capture",
             Self::Spool => "spool",
+            Self::Encoder => "encoder",
+            Self::Status => "status",
         }
     }
 
@@ -45,8 +52,8 @@ impl Target {
     const fn longest(self) -> u32 {
         match self {
             Self::Parser => 2048,
-            Self::Capture => 512,
-            Self::Spool => 1024,
+            Self::Capture | Self::Status => 512,
+            Self::Spool | Self::Encoder => 1024,
         }
     }
 }
@@ -67,8 +74,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::toolchain()?;
     setup::packages(COMPILER)?;
     let programs = programs()?;
-    let all = [Target::Parser, Target::Capture, Target::Spool];
-    for target in options.target.map_or(all.to_vec(), |target| vec![target]) {
+    let all = Target::value_variants().to_vec();
+    for target in options.target.map_or(all, |target| vec![target]) {
         Fuzzer::new(target, &programs)?.run(options)?;
     }
     Ok(())
@@ -80,7 +87,7 @@ fn programs() -> Result<Vec<build::Executable>> {
     let host = shell::text(Command::new("rustc").args(["--print", "host-tuple"]).current_dir(shell::root()))?;
     let mut cargo = shell::cargo(&["build", "--profile", "fuzz", "--locked", "--package", "flowxdp-fuzz"]);
     cargo.args(["--features", "libfuzzer", "--bin", "fuzz-parser", "--bin", "fuzz-capture"]);
-    cargo.args(["--bin", "fuzz-spool"]);
+    cargo.args(["--bin", "fuzz-spool", "--bin", "fuzz-encoder", "--bin", "fuzz-status"]);
     let mut programs = build::executables(cargo.args(["--target", host.trim()]).env("RUSTFLAGS", FLAGS))?;
     let mut cargo = shell::cargo(&["build", "--locked", "--package", "flowxdp-fuzz", "--bin", "fuzz-seeds"]);
     programs.extend(build::executables(&mut cargo)?);

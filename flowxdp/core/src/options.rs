@@ -117,6 +117,9 @@ pub(crate) struct Source<'a> {
     pub(crate) flow_keys: (u16, u64),
 }
 
+/// Octets of the longest text of variable length: all that the short form of a length can say.
+const LONGEST: usize = 254;
+
 enum Value<'a> {
     Number(u64),
     Text(&'a str),
@@ -159,15 +162,33 @@ impl Source<'_> {
         })
     }
 
-    /// Writes one data record of `template`.
-    pub(crate) fn encode(&self, template: &OptionsTemplate, bytes: &mut Vec<u8>) {
+    /// Writes one data record of `template` with at most `room` octets; texts are cut, so that it has no more.
+    pub(crate) fn encode(&self, template: &OptionsTemplate, room: usize, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        self.encode_with(template, LONGEST, bytes);
+        if bytes.len() - start > room {
+            bytes.truncate(start);
+            // Each text has its length in front of it, and an even share of what the numbers leave.
+            let (mut texts, mut numbers) = (0, 0);
+            for (_, length) in template.fields(self.protocol) {
+                (texts, numbers) = match length {
+                    VARIABLE => (texts + 1, numbers + 1),
+                    length => (texts, numbers + usize::from(length)),
+                };
+            }
+            self.encode_with(template, room.saturating_sub(numbers) / texts.max(1), bytes);
+        }
+    }
+
+    /// As [`Source::encode`], with so many octets at most in a text of variable length.
+    fn encode_with(&self, template: &OptionsTemplate, longest: usize, bytes: &mut Vec<u8>) {
         for (field, length) in template.fields(self.protocol) {
             match self.value(field.item) {
                 Value::Number(number) => {
                     let octets = number.to_be_bytes();
                     bytes.extend_from_slice(&octets[octets.len() - usize::from(length)..]);
                 }
-                Value::Text(text) => encode_text(text, length, bytes),
+                Value::Text(text) => encode_text(text, length, longest, bytes),
             }
         }
     }
@@ -175,8 +196,8 @@ impl Source<'_> {
 
 /// Text of a fixed length is cut between two characters and filled up with zeros; of a variable one it has
 /// its length in front of it (RFC 7011 section 7).
-fn encode_text(text: &str, length: u16, bytes: &mut Vec<u8>) {
-    let most = if length == VARIABLE { usize::from(u8::MAX) - 1 } else { usize::from(length) };
+fn encode_text(text: &str, length: u16, longest: usize, bytes: &mut Vec<u8>) {
+    let most = if length == VARIABLE { longest } else { usize::from(length) };
     let cut = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).last();
     let text = &text.as_bytes()[..cut.unwrap_or(0)];
     if length == VARIABLE {

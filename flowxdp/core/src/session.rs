@@ -319,7 +319,7 @@ mod tests {
     use super::*;
     use crate::record::{Addresses, EndReason, FlowKey};
 
-    const RECORD: FlowRecord = FlowRecord {
+    pub(super) const RECORD: FlowRecord = FlowRecord {
         key: FlowKey {
             addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
             source_port: 1,

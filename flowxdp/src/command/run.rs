@@ -18,14 +18,14 @@ use flowxdp_core::{
     record::EndReason,
 };
 use tokio::{
-    io::{AsyncWriteExt, Interest, unix::AsyncFd},
+    io::{Interest, unix::AsyncFd},
     net::UnixStream,
     signal::unix::{SignalKind, signal},
 };
 
 use super::{
     options::{Exporting, Metering},
-    status::{SOCKET, Socket},
+    status::{SOCKET, Socket, answers::Answers},
 };
 use crate::{
     clock,
@@ -78,6 +78,7 @@ struct Agent {
     /// The same, for the runtime.
     woken: AsyncFd<OwnedFd>,
     teller: Teller,
+    answers: Answers,
 }
 
 /// Runs the command.
@@ -103,7 +104,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let meter = meter(&options, &links)?;
     let teller = Teller::new(options.exporting.observation_domain.get(), system_start_ms, names(&links));
     let woken = woken(&readiness).context("cannot wait for sockets")?;
-    let mut agent = Agent { meter, dispatch, readiness, woken, teller };
+    let mut agent = Agent { meter, dispatch, readiness, woken, teller, answers: Answers::default() };
     agent.drive(&socket, &mut stop).await?;
     agent.finish().await
 }
@@ -169,7 +170,7 @@ impl Agent {
     /// Meters and exports until told to stop.
     async fn drive(&mut self, socket: &Socket, stop: &mut Stop) -> anyhow::Result<()> {
         let ring = self.meter.ring_readiness()?;
-        let mut check_at = 0;
+        let (mut check_at, mut listening) = (0, true);
         loop {
             let now = clock::now();
             if self.dispatch.room() > 0 {
@@ -177,6 +178,7 @@ impl Agent {
             }
             if now.monotonic >= check_at {
                 check_at = self.check(now, None)?;
+                listening = true;
             }
             let wake = self.export(now, false).min(check_at);
             tokio::select! {
@@ -191,7 +193,18 @@ impl Agent {
                     self.readiness.clear()?;
                 }
                 () = until(wake) => {}
-                stream = socket.listener.accept() => self.answer(stream?.0)?,
+                stream = socket.listener.accept(), if listening => match stream {
+                    Ok((stream, _)) => {
+                        self.answer(stream, socket).await?;
+                        // They leave before the next question is taken, which may be there already.
+                        tokio::task::yield_now().await;
+                    }
+                    Err(error) => {
+                        // Out of descriptors, perhaps: metering goes on, and the next look tries again.
+                        log::warn!("cannot take a question for the books: {error}");
+                        listening = false;
+                    }
+                },
             }
         }
     }
@@ -228,16 +241,23 @@ impl Agent {
         Ok(books)
     }
 
-    /// Answers a question for the books; one that does not read is left alone.
-    fn answer(&mut self, mut stream: UnixStream) -> anyhow::Result<()> {
+    /// Answers a question for the books, and all that wait with it: the table is scanned once for them.
+    async fn answer(&mut self, first: UnixStream, socket: &Socket) -> anyhow::Result<()> {
+        let mut asking: Vec<_> = self.answers.place().map(|place| (place, first)).into_iter().collect();
+        while let Some(place) = self.answers.place() {
+            tokio::select! {
+                biased;
+                Ok((stream, _)) = socket.listener.accept() => asking.push((place, stream)),
+                () = std::future::ready(()) => break,
+            }
+        }
+        if asking.is_empty() {
+            log::debug!("too many questions for the books at once");
+            return Ok(());
+        }
         let mut text = serde_json::to_vec(&self.books()?)?;
         text.push(b'\n');
-        tokio::spawn(async move {
-            let written = tokio::time::timeout(Duration::from_secs(5), stream.write_all(&text)).await;
-            if !matches!(written, Ok(Ok(()))) {
-                log::debug!("a question for the books was not waited out");
-            }
-        });
+        asking.into_iter().for_each(|(place, stream)| place.answer(stream, text.clone()));
         Ok(())
     }
 

@@ -1,16 +1,17 @@
 //! `flowxdp status`: the books of a running agent, over its Unix socket.
 
+pub mod answer;
+pub mod answers;
+
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tokio::net::UnixListener;
-
-use crate::report;
 
 /// Where an agent listens unless told otherwise.
 pub const SOCKET: &str = "/run/flowxdp/flowxdp.sock";
@@ -36,18 +37,32 @@ pub struct Options {
 /// Nobody answers at the socket, or what answers is no agent.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let path = options.socket.display();
-    let mut stream = UnixStream::connect(&options.socket).with_context(|| {
+    let stream = UnixStream::connect(&options.socket).with_context(|| {
         format!("no agent answers at {path}: start `flowxdp run` (as root), or name its --socket")
     })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).with_context(|| format!("the agent at {path} does not answer"))?;
-    let books: serde_json::Value =
-        serde_json::from_str(&text).with_context(|| format!("what answers at {path} is no flowxdp agent"))?;
-    let out = if options.json { text.trim_end().to_owned() } else { report::table(&books) };
+    let patient = Patient { stream, until: Instant::now() + PATIENCE };
+    let answer = answer::read(patient).with_context(|| format!("the agent at {path} does not answer"))?;
+    ensure!(!answer.is_empty(), "the agent at {path} answers too many others: ask again");
+    let out = answer::shown(&answer, options.json)
+        .with_context(|| format!("what answers at {path} is no flowxdp agent"))?;
     match writeln!(std::io::stdout(), "{out}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// A stream that is read until some instant and no longer, however slowly its octets come.
+struct Patient {
+    stream: UnixStream,
+    until: Instant,
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        // No time at all would be read as no limit.
+        let left = self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What must hold for any input: the fuzz targets, without the fuzzer.
 //!
-//! [`parser`], [`capture`] and [`spool`] take the octets of one input and panic where something does not hold. The
+//! [`parser`], [`capture`], [`spool`], [`encoder`] and [`status`] take the octets of one input and panic where something does not hold. The
 //! fuzzers in `bin/` call them (`cargo xtask fuzz`), and so do the tests, with every input of [`corpus`].
 //!
 //! - [`outcome`]: the parser's answer as names and numbers, to be compared with others.
@@ -14,16 +14,23 @@
 
 pub mod capture;
 pub mod corpus;
+pub mod encoder;
 pub mod input;
 pub mod mutate;
 pub mod outcome;
 pub mod parser;
 pub mod reference;
 pub mod spool;
+pub mod status;
 
 /// What is called with the octets of an input.
 pub type Target = fn(&[u8]);
 
 /// The fuzz targets by name.
-pub const TARGETS: [(&str, Target); 3] =
-    [("parser", parser::target), ("capture", capture::target), ("spool", spool::target)];
+pub const TARGETS: [(&str, Target); 5] = [
+    ("parser", parser::target),
+    ("capture", capture::target),
+    ("spool", spool::target),
+    ("encoder", encoder::target),
+    ("status", status::target),
+];

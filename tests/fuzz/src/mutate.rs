@@ -48,7 +48,8 @@ impl Random {
         choices.get(self.below(choices.len())).copied()
     }
 
-    fn octets(&mut self, number: usize) -> Vec<u8> {
+    /// As many octets.
+    pub fn octets(&mut self, number: usize) -> Vec<u8> {
         (0..number).map(|_| self.octet()).collect()
     }
 }

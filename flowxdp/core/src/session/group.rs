@@ -2,17 +2,20 @@
 //!
 //! IPFIX has one such group. NetFlow v9 has a second one, from the first record on that needs it: times
 //! there are milliseconds since system start in 32 bits, and a record from before the last wrap of those
-//! (49.7 days), or from before system start, can only be told with times of day.
+//! (49.7 days), or from before system start, can only be told with times of day. So can one whose end is in
+//! another round of them than the export, as after a step of the clock.
 
 use super::layout::Layout;
 use super::process::flow_keys_set;
 use super::queue::Queue;
 use super::resend::Resend;
-use super::{SessionConfig, SessionError};
-use crate::clock::Now;
+use super::{MS, SessionConfig, SessionError};
 use crate::record::FlowRecord;
 use crate::template::{Kind, Template};
 use crate::wire::Protocol;
+
+/// How long a record may wait for its message, milliseconds: it never does so long.
+const WAIT: u64 = 3_600_000;
 
 /// How the templates of a group tell times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +27,13 @@ pub(super) enum Times {
 }
 
 impl Times {
-    /// What `record` needs if it is exported at `now`.
-    pub(super) fn of(record: &FlowRecord, now: Now, protocol: Protocol, system_start_ms: u64) -> Self {
+    /// What `record` needs if the next export time is `export_ms` or somewhat later.
+    pub(super) fn of(record: &FlowRecord, export_ms: u64, protocol: Protocol, system_start_ms: u64) -> Self {
         let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
-        let at_export = wrap(now.wall_ms.max(record.end_ms));
-        let within = wrap(record.start_ms) == at_export && wrap(record.end_ms) == at_export;
+        let at_export = wrap(export_ms);
+        let within = wrap(record.start_ms) == at_export
+            && wrap(record.end_ms) == at_export
+            && export_ms.saturating_sub(record.start_ms) < (1 << 32) - WAIT;
         match protocol {
             Protocol::V9 if !within || at_export.is_none() => Self::OfDay,
             Protocol::V9 | Protocol::Ipfix => Self::OfProtocol,
@@ -79,6 +84,17 @@ impl Group {
         Ok(())
     }
 
+    /// The end of a record that an export at `wall_ms` must not come before, milliseconds since 1970.
+    ///
+    /// Times of day need no header. One far from now must not draw the export time after it, for that never
+    /// goes back, and the other records' times are told by it.
+    pub(super) fn latest_ms(&self, end_ms: u64, wall_ms: u64) -> u64 {
+        match self.times {
+            Times::OfProtocol => end_ms,
+            Times::OfDay => end_ms.min(wall_ms.saturating_add(MS)),
+        }
+    }
+
     /// When a message is ready, monotonic nanoseconds; not in the future if one is.
     pub(super) fn deadline(&self, linger: u64) -> Option<u64> {
         let oldest = self.queue.oldest()?;
@@ -123,7 +139,7 @@ mod tests {
     }
 
     fn times(protocol: Protocol, start: u64, end: u64, now: u64) -> Times {
-        Times::of(&record(start, end), Now { monotonic: 0, wall_ms: now }, protocol, START)
+        Times::of(&record(start, end), now, protocol, START)
     }
 
     #[test]
@@ -135,9 +151,27 @@ mod tests {
             (START + WRAP - 2, START + WRAP + 1, START + WRAP + 1, Times::OfDay),
             (START + WRAP, START + WRAP + 1, START + WRAP + 2, Times::OfProtocol),
             (START + 5, START + 6, START + 10 * WRAP, Times::OfDay),
+            // Of the future, after a step of the clock.
+            (START + 5, START + 60_000, START + 10, Times::OfProtocol),
+            (START + 3 * WRAP, START + 3 * WRAP, START + 10, Times::OfDay),
+            // It might be a round old when it leaves.
+            (START + 5, START + 6, START + WRAP - 1, Times::OfDay),
         ] {
             assert_eq!(times(Protocol::V9, start, end, now), expected, "{start} {end} {now}");
             assert_eq!(times(Protocol::Ipfix, start, end, now), Times::OfProtocol);
+        }
+    }
+
+    #[test]
+    fn an_end_far_from_now_moves_no_other_record() {
+        let mut session = Session::new(SessionConfig::new(Protocol::V9, START)).unwrap();
+        let now = Now { monotonic: 0, wall_ms: START + 60_000 };
+        session.push(&record(START + 3 * WRAP, START + 3 * WRAP), now).unwrap();
+        session.push(&record(START + 1, START + 2), now).unwrap();
+        let messages: Vec<_> = std::iter::from_fn(|| session.poll_message(now, true)).collect();
+        for message in messages {
+            let seconds = u32::from_be_bytes(message.bytes[8..12].try_into().unwrap());
+            assert!(u64::from(seconds) <= now.wall_ms / 1000 + 1, "{seconds}");
         }
     }
 

@@ -62,10 +62,12 @@ impl Templated {
         let (statistics, protocol) = (self.statistics, self.protocol);
         let source = |interface| Source { snapshot, statistics, protocol, interface, flow_keys: (0, 0) };
         let mut sets: Vec<(u16, Vec<u8>)> = Vec::new();
+        // Padding is below four octets.
+        let room = self.config.max_message - protocol.header() - protocol.set(3);
         for template in process_wide(self.protocol) {
             for number in 0..records(template.kind, snapshot) {
                 let mut octets = Vec::new();
-                source(snapshot.interfaces.get(number)).encode(template, &mut octets);
+                source(snapshot.interfaces.get(number)).encode(template, room, &mut octets);
                 sets.push((template.id, octets));
             }
         }
@@ -95,7 +97,7 @@ impl Templated {
             for (_, octets) in rest.iter().take_while(|(other, _)| other == id) {
                 length += octets.len();
                 let fits = writer.len() + self.protocol.set(length) <= self.config.max_message;
-                // The first one goes in any case, so that none waits for ever.
+                // The first one fits in any case.
                 if !fits && rest.len() < records.len() + count {
                     break;
                 }
@@ -132,7 +134,7 @@ impl Templated {
         writer.set(template.id, |set| {
             for &flow_keys in &keys {
                 let source = Source { snapshot: &snapshot, statistics, protocol, interface: None, flow_keys };
-                source.encode(template, set.next());
+                source.encode(template, usize::MAX, set.next());
             }
         });
         let options = modulo_32(keys.len() as u64);
@@ -173,7 +175,8 @@ pub(super) fn flow_keys_set(protocol: Protocol, config: &SessionConfig) -> usize
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Message, Session, SessionConfig};
+    use super::super::tests::RECORD;
+    use super::super::{Message, Session, SessionConfig, SessionError};
     use crate::clock::{Now, SECOND};
     use crate::options::{Interface, Snapshot};
     use crate::protocol::Protocol;
@@ -240,6 +243,42 @@ mod tests {
                 assert!(text.windows(name.len()).any(|octets| octets == name.as_bytes()), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn long_names_are_cut_where_messages_are_small() {
+        let Err(SessionError::MessageTooSmall { needed, .. }) =
+            Session::new(SessionConfig { max_message: 0, ..SessionConfig::new(Protocol::Ipfix, 0) })
+        else {
+            unreachable!()
+        };
+        let config = SessionConfig { max_message: needed, ..SessionConfig::new(Protocol::Ipfix, 0) };
+        let mut session = Session::new(config).unwrap();
+        let (name, description) = ("é".repeat(8), "網".repeat(200));
+        let interfaces = vec![Interface { index: 1, name, description }];
+        let snapshot = Snapshot { name: "x".repeat(400), interfaces, ..snapshot(0) };
+        let messages = offered(&mut session, &snapshot, at(1), true);
+        assert!(messages.iter().all(|message| message.bytes.len() <= needed));
+        let text: Vec<u8> = messages.into_iter().flat_map(|message| message.bytes).collect();
+        for part in ["é".repeat(8), "網".repeat(40), "x".repeat(254)] {
+            assert!(text.windows(part.len()).any(|octets| octets == part.as_bytes()), "{part}");
+        }
+    }
+
+    #[test]
+    fn flow_keys_that_are_told_again_have_their_place_in_the_sequence() {
+        let config = SessionConfig { flow_keys: true, ..SessionConfig::new(Protocol::Ipfix, 0) };
+        let mut session = Session::new(SessionConfig { template_messages: 2, ..config }).unwrap();
+        let mut sequence = 0_u32;
+        for second in 1..10 {
+            session.push(&RECORD, at(second)).unwrap();
+            while let Some(message) = session.poll_message(at(second), true) {
+                assert_eq!(message.bytes[8..12], sequence.to_be_bytes());
+                sequence += message.counted;
+            }
+        }
+        // Nine records, and four of keys each second time.
+        assert!(sequence > 9 + 4 * 3, "{sequence}");
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Templated {
     }
 
     pub(super) fn push(&mut self, record: &FlowRecord, now: Now) {
-        let group = match Times::of(record, now, self.protocol, self.config.system_start_ms) {
+        let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS));
+        let group = match Times::of(record, export_ms, self.protocol, self.config.system_start_ms) {
             Times::OfProtocol => 0,
             Times::OfDay => self.times_of_day(),
         };
@@ -240,19 +241,19 @@ impl Templated {
         for other in &mut self.groups {
             other.resend.followed();
         }
-        let Group { layout, queue, resend, .. } = &mut self.groups[group];
+        let group = &mut self.groups[group];
         if templates {
-            resend.sent(now.monotonic, false);
+            group.resend.sent(now.monotonic, false);
         }
-        let counts = queue.plan(layout, templates);
+        let counts = group.queue.plan(&group.layout, templates);
         let mut content = Content { domain: self.config.observation_domain, ..Content::default() };
-        for (kind, (&count, template)) in counts.iter().zip(layout.templates()).enumerate() {
+        for (kind, (&count, template)) in counts.iter().zip(group.layout.templates()).enumerate() {
             if count == 0 {
                 continue;
             }
             let length = template.record_length();
             writer.records(template.id(), count, count * length, |mut octets| {
-                queue.take(kind, count, |records| {
+                group.queue.take(kind, count, |records| {
                     let (these, rest) = std::mem::take(&mut octets).split_at_mut(records.len() * length);
                     template.encode(records, self.config.system_start_ms, these);
                     content.count(records);
@@ -260,7 +261,8 @@ impl Templated {
                 });
             });
         }
-        queue.sent(content.total);
+        group.queue.sent(content.total);
+        content.latest_ms = group.latest_ms(content.latest_ms, now.wall_ms);
         self.finish(writer, now, content)
     }
 

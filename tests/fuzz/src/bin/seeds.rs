@@ -18,7 +18,7 @@ use flowxdp_core::{
     session::{Session, SessionConfig},
     spool::begin,
 };
-use flowxdp_fuzz::input::Input;
+use flowxdp_fuzz::{input::Input, mutate::Random};
 
 /// Longer frames are left out: what a fuzzer finds in them it finds in short ones, only faster.
 const LONGEST: usize = 1500;
@@ -33,6 +33,8 @@ fn main() -> Result<()> {
     let mut seeds = BTreeSet::new();
     match target.as_str() {
         "spool" => spool(&mut seeds)?,
+        "encoder" => encoder(&mut seeds),
+        "status" => status(&mut seeds),
         _ => captures(&target, &mut seeds)?,
     }
     fs::create_dir_all(&into)?;
@@ -119,6 +121,36 @@ fn spool(seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
     ];
     seeds.insert(words.iter().flat_map(|word| word.to_be_bytes()).collect());
     Ok(())
+}
+
+/// Sessions of every protocol, and much that is done with each.
+fn encoder(seeds: &mut BTreeSet<Vec<u8>>) {
+    let mut random = Random(1);
+    for protocol in 0..6 {
+        for length in [64, 256, 700] {
+            let mut seed = random.octets(length);
+            seed[0] = protocol;
+            seeds.insert(seed);
+        }
+    }
+}
+
+/// Answers of agents: small ones, with every term of the books.
+fn status(seeds: &mut BTreeSet<Vec<u8>>) {
+    let both = r#"{"packets":3,"octets":180}"#;
+    let all = r#"{"records":1,"packets":3,"octets":180}"#;
+    let terms = format!(r#""seen":{both},"ignored":{{"not_ip":{both}}},"lost":{{"queue_full":{both}}}"#);
+    let collector = format!(
+        r#""exported":{all},"queued":{all},"lost":{all},"perhaps_twice":{all},"lost_by_reason":{{"x":{all}}}"#
+    );
+    for answer in [
+        format!(r#"{{{terms},"exported":{both},"queued":{both},"in_table":{both}}}"#),
+        format!(r#"{{"interfaces":{{"eth0":{{{terms}}}}}}}"#),
+        format!(r#"{{"collectors":{{"udp://[2001:db8::1]":{{{collector}}}}}}}"#),
+        r#"{"interfaces": {"\u001b[2J\u202e": {"seen": 18446744073709551615}}}"#.to_owned(),
+    ] {
+        seeds.insert(answer.into_bytes());
+    }
 }
 
 /// A flow of one of the four kinds of record.

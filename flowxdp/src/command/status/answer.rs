@@ -1,0 +1,88 @@
+//! What answers at the status socket: octets that may come from anybody, as text for a terminal.
+
+use std::io::Read;
+
+use anyhow::{Context, ensure};
+
+use crate::report;
+
+/// Octets of the longest answer: that of an agent with thousands of interfaces and collectors is shorter.
+/// What is made of each octet in memory can be a hundred.
+pub const LONGEST: usize = 4 << 20;
+
+/// Reads an answer to its end.
+///
+/// # Errors
+///
+/// It does not end in time, as the stream says, or not within [`LONGEST`].
+pub fn read(stream: impl Read) -> anyhow::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    stream.take(LONGEST as u64 + 1).read_to_end(&mut answer)?;
+    ensure!(answer.len() <= LONGEST, "more than {LONGEST} octets");
+    Ok(answer)
+}
+
+/// The text that is printed of an answer: the JSON object itself, or tables. Neither has anything in it that
+/// a terminal acts on.
+///
+/// # Errors
+///
+/// The answer is no JSON object.
+pub fn shown(answer: &[u8], json: bool) -> anyhow::Result<String> {
+    let text = std::str::from_utf8(answer)?;
+    let books: serde_json::Value = serde_json::from_str(text)?;
+    books.as_object().context("no JSON object")?;
+    Ok(if json { escaped(text.trim_end()) } else { report::table(&books) })
+}
+
+/// JSON has the control characters of ASCII escaped, and in it all others may be: they are in strings.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // White space between two values, and the only control character that ends a line.
+            '\r' => text.push(' '),
+            '\n' | '\t' => text.push(character),
+            _ if character.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(character))),
+            _ => text.push(character),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_is_an_error_of_one_line() {
+        let deep = "[".repeat(100_000);
+        for answer in [&b""[..], b"\xff\x00", b"[]", b"{\"a\":\"\x1b\"}", b"{}\n{}", b"{", deep.as_bytes()] {
+            let error = shown(answer, false).map(drop).unwrap_err();
+            assert!(!format!("{error:#}").contains(char::is_control), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_left() {
+        assert_eq!(read(&b"{}"[..]).unwrap(), b"{}");
+        assert_eq!(read(std::io::repeat(b' ')).unwrap_err().to_string(), "more than 4194304 octets");
+    }
+
+    #[test]
+    fn no_control_character_reaches_the_terminal() {
+        let answer = "{\r\"interfaces\": {\"a\u{9b}2J\\u001b[2J\": {}}}\n";
+        assert_eq!(shown(answer.as_bytes(), true).unwrap(), r#"{ "interfaces": {"a\u009b2J\u001b[2J": {}}}"#);
+        let table = shown(answer.as_bytes(), false).unwrap();
+        assert!(table.contains(r"a\u{9b}2J\u{1b}[2J"), "{table}");
+        assert!(!table.contains(|it: char| it.is_control() && it != '\n'));
+    }
+
+    #[test]
+    fn numbers_of_any_size_have_a_sum() {
+        let answer = r#"{"seen":{"packets":1},"exported":{"packets":18446744073709551615},
+            "queued":{"packets":18446744073709551615}}"#;
+        let table = shown(answer.as_bytes(), false).unwrap();
+        assert!(table.contains("NOT balance: 36,893,488,147,419,103,229 packets too many"), "{table}");
+    }
+}
