@@ -468,3 +468,6 @@ fn spool(place: &SpoolPlace, url: &CollectorUrl, wall_ms: u64) -> anyhow::Result
     let SpoolPlace { directory, limit, age } = place.clone();
     Spool::open(SpoolSettings { directory, limit, age }, &url.to_string(), wall_ms)
 }
+
+#[cfg(test)]
+mod tests;

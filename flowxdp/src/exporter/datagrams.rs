@@ -14,7 +14,7 @@ use flowxdp_core::{
 };
 
 use super::{Outgoing, resolver::Resolving};
-use crate::transport::udp::{BATCH, Sent, Udp};
+use crate::transport::udp::{BATCH, Sent, Udp, is_too_large};
 
 /// How long the first message after a start is given to be refused, nanoseconds.
 const PROBE: u64 = 50 * MILLISECOND;
@@ -50,6 +50,10 @@ pub(super) struct Datagrams {
     last: VecDeque<Message>,
     /// Nothing was refused since the last start.
     probed: bool,
+    /// Octets that the path takes, as the session was told.
+    fits: usize,
+    /// The last try was too large, and nothing went out since.
+    too_large: bool,
 }
 
 impl Datagrams {
@@ -62,6 +66,8 @@ impl Datagrams {
             pending: VecDeque::new(),
             last: VecDeque::new(),
             probed: false,
+            fits: 0,
+            too_large: false,
         }
     }
 
@@ -156,20 +162,29 @@ impl Datagrams {
 
     /// Begins (again): templates before data, in messages that fit the path.
     fn start(&mut self, out: &mut Outgoing, now: Now) {
-        if let Some(socket) = &self.socket {
-            let max = out.url.mtu().map_or_else(|| socket.max_message(), usize::from);
-            if let Err(error) = out.session.set_max_message(max) {
-                out.say(&format!("{error}; messages keep their size"));
-            }
-        }
+        self.fits = 0;
+        self.fit(out);
         self.probed = false;
         out.session.restart();
         let unsent = std::mem::take(&mut self.pending);
         self.pending = out.session.resume(unsent, now);
     }
 
+    /// Messages that are made from now on fit the path, as far as the kernel knows it by now.
+    fn fit(&mut self, out: &mut Outgoing) {
+        let Some(socket) = &self.socket else { return };
+        let max = out.url.mtu().map_or_else(|| socket.max_message(), usize::from);
+        if max != self.fits {
+            self.fits = max;
+            if let Err(error) = out.session.set_max_message(max) {
+                out.say(&format!("{error}; messages keep their size"));
+            }
+        }
+    }
+
     /// Sends until the pace, the socket or the session has no more; gives the instant to go on.
     fn send_ready(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+        self.fit(out);
         out.offer(now, self.local_port());
         loop {
             if self.pending.is_empty() {
@@ -196,6 +211,11 @@ impl Datagrams {
                 None => {}
                 Some(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(real + SOON),
                 Some(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A smaller path MTU was learned. If it is the message itself, that comes again.
+                Some(error) if is_too_large(&error) && !self.too_large => {
+                    self.too_large = true;
+                    self.fit(out);
+                }
                 Some(error) => {
                     self.refused(out, real, &error, refused);
                     return Some(real + SOON);
@@ -221,6 +241,7 @@ impl Datagrams {
         let Some(message) = self.pending.pop_front() else { return };
         out.account.exported(message.total, false);
         out.session.handed(&message);
+        self.too_large = false;
         // Templates are no progress: each try against a closed port begins with them.
         if !message.templates_only {
             out.progress = real;

@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSlice},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsRawFd,
     slice,
 };
 
@@ -14,8 +15,13 @@ const HEADERS_V4: usize = 28;
 /// Octets of IPv6 and UDP headers.
 const HEADERS_V6: usize = 48;
 
-/// The largest message where the path MTU cannot be known (RFC 7011 section 10.3.3).
+/// The largest packet where the path MTU cannot be known (RFC 7011 section 10.3.3).
 const UNKNOWN: usize = 512;
+/// The largest packet where it is larger: what Ethernet carries.
+const ETHERNET: usize = 1500;
+
+/// linux/in6.h, which libc does not have for every system: as `IP_PMTUDISC_WANT`.
+const IPV6_PMTUDISC_WANT: libc::c_int = 1;
 
 /// Asked for as send buffer: a burst of the pace fits many times.
 const SEND_BUFFER: usize = 1 << 20;
@@ -52,6 +58,7 @@ impl Udp {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
+        discover(&socket, address)?;
         let source = source.unwrap_or(match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -87,33 +94,24 @@ impl Udp {
     /// The largest message that goes out unfragmented, octets, by the path MTU that the kernel knows, and at
     /// most what Ethernet carries.
     pub fn max_message(&self) -> usize {
-        let (headers, ethernet) = match self.address {
-            SocketAddr::V4(_) => (HEADERS_V4, 1500 - HEADERS_V4),
-            SocketAddr::V6(_) => (HEADERS_V6, 1500 - HEADERS_V6),
-        };
-        self.path_mtu().map_or(UNKNOWN, |mtu| mtu.saturating_sub(headers).min(ethernet))
+        let headers = if self.address.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
+        self.path_mtu().unwrap_or(UNKNOWN).min(ETHERNET).saturating_sub(headers)
     }
 
     /// The kernel's path MTU for this destination.
     fn path_mtu(&self) -> Option<usize> {
-        use std::os::fd::AsRawFd;
         let (level, option) = match self.address {
             SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU),
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
         };
-        let mut mtu: libc::c_int = 0;
-        let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
-        // SAFETY: both pointers are to live values of the types that this option has.
-        let result = unsafe {
-            libc::getsockopt(self.socket.as_raw_fd(), level, option, (&raw mut mtu).cast(), &raw mut length)
-        };
-        if result == 0 { usize::try_from(mtu).ok() } else { None }
+        get(&self.socket, level, option).and_then(|mtu| usize::try_from(mtu).ok())
     }
 
     /// Hands messages to the kernel, in order, at most [`BATCH`] of them by one system call.
     ///
     /// The errors: `ConnectionRefused` speaks of datagrams that were sent before; the next one was not.
-    /// `WouldBlock`: the send buffer is full.
+    /// `WouldBlock`: the send buffer is full. [`is_too_large`]: either speaks of this message, or of one that
+    /// was sent before, and then a smaller path MTU is known now.
     pub fn send(&self, messages: &[&[u8]]) -> Sent {
         let messages = &messages[..messages.len().min(BATCH)];
         let handed = match self.send_many(messages) {
@@ -144,70 +142,42 @@ impl Udp {
         Ok(sendmmsg(&self.socket, &mut headers[..messages.len()], SendFlags::empty())?)
     }
 
-    /// The error that an ICMP message left behind since the last call, if any.
+    /// The error that an ICMP message left behind since the last call, if any; that the path MTU is smaller
+    /// is none.
     pub fn refused(&self) -> Option<io::Error> {
-        self.socket.take_error().ok().flatten()
+        self.socket.take_error().ok().flatten().filter(|error| !is_too_large(error))
     }
+}
+
+/// Whether a datagram was larger than it may be.
+pub fn is_too_large(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+/// Lets the kernel learn the path MTU whatever the system's default is: packets up to the one that it knows
+/// are not to be fragmented on the way, and a larger one, made before a smaller MTU was known, still leaves.
+fn discover(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    let (level, option, want) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT),
+    };
+    let length = libc::socklen_t::try_from(size_of_val(&want)).unwrap_or_default();
+    // SAFETY: the pointer is to a live value of the type that this option has, and of that length.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const want).cast(), length) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// An option of a socket whose value is a number.
+fn get(socket: &Socket, level: libc::c_int, option: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    // SAFETY: both pointers are to live values of the types that such an option has.
+    let result = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut length)
+    };
+    (result == 0).then_some(value)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::UdpSocket;
-
-    use super::*;
-
-    fn messages(count: u8) -> Vec<Vec<u8>> {
-        (0..count).map(|nth| vec![nth; 100 * usize::from(nth) + 1]).collect()
-    }
-
-    fn send(udp: &Udp, messages: &[Vec<u8>]) -> Sent {
-        udp.send(&messages.iter().map(Vec::as_slice).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn messages_of_many_sizes_arrive_whole_and_in_order() {
-        let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-        collector.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
-        let messages = messages(14);
-        for batch in [&messages[..], &messages[..1], &messages[3..5]] {
-            let sent = send(&udp, batch);
-            assert_eq!((sent.handed, sent.error.is_some()), (batch.len(), false));
-            for message in batch {
-                let mut octets = [0; 2000];
-                let length = collector.recv(&mut octets).unwrap();
-                assert_eq!(&octets[..length], message);
-            }
-        }
-    }
-
-    #[test]
-    fn no_more_than_a_batch_is_taken() {
-        let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
-        assert_eq!(send(&udp, &vec![vec![7; 10]; BATCH + 9]).handed, BATCH);
-    }
-
-    /// Loopback answers before the next datagram of the same call.
-    #[test]
-    fn a_refusal_within_a_call_tells_which_messages_come_back() {
-        let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let udp = Udp::connect(closed, None).unwrap();
-        let sent = send(&udp, &messages(5));
-        assert_eq!((sent.handed, sent.refused), (2, 2));
-        assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(send(&udp, &messages(1)).handed, 1);
-        let sent = send(&udp, &messages(5));
-        assert_eq!((sent.handed, sent.refused), (0, 1));
-        assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
-    }
-
-    #[test]
-    fn a_message_that_is_too_large_stops_the_ones_behind_it_alone() {
-        let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
-        let sent = send(&udp, &[vec![1; 10], vec![2; 10], vec![3; 65_535], vec![4; 10]]);
-        assert_eq!((sent.handed, sent.refused), (2, 1));
-        assert_eq!(sent.error.unwrap().raw_os_error(), Some(libc::EMSGSIZE));
-    }
-}
+mod tests;

@@ -1,0 +1,107 @@
+//! Datagrams over the loopback, and what the socket asks of the kernel.
+
+use std::net::UdpSocket;
+
+use super::*;
+
+/// linux/udp.h: datagrams of IPv6 leave without a checksum.
+const UDP_NO_CHECK6_TX: libc::c_int = 101;
+
+fn messages(count: u8) -> Vec<Vec<u8>> {
+    (0..count).map(|nth| vec![nth; 100 * usize::from(nth) + 1]).collect()
+}
+
+fn send(udp: &Udp, messages: &[Vec<u8>]) -> Sent {
+    udp.send(&messages.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+#[test]
+fn messages_of_many_sizes_arrive_whole_and_in_order() {
+    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+    collector.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
+    let messages = messages(14);
+    for batch in [&messages[..], &messages[..1], &messages[3..5]] {
+        let sent = send(&udp, batch);
+        assert_eq!((sent.handed, sent.error.is_some()), (batch.len(), false));
+        for message in batch {
+            let mut octets = [0; 2000];
+            let length = collector.recv(&mut octets).unwrap();
+            assert_eq!(&octets[..length], message);
+        }
+    }
+}
+
+#[test]
+fn no_more_than_a_batch_is_taken() {
+    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
+    assert_eq!(send(&udp, &vec![vec![7; 10]; BATCH + 9]).handed, BATCH);
+}
+
+/// Loopback answers before the next datagram of the same call.
+#[test]
+fn a_refusal_within_a_call_tells_which_messages_come_back() {
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let udp = Udp::connect(closed, None).unwrap();
+    let sent = send(&udp, &messages(5));
+    assert_eq!((sent.handed, sent.refused), (2, 2));
+    assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
+    assert_eq!(send(&udp, &messages(1)).handed, 1);
+    let sent = send(&udp, &messages(5));
+    assert_eq!((sent.handed, sent.refused), (0, 1));
+    assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_message_that_is_too_large_stops_the_ones_behind_it_alone() {
+    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
+    let sent = send(&udp, &[vec![1; 10], vec![2; 10], vec![3; 65_535], vec![4; 10]]);
+    assert_eq!((sent.handed, sent.refused), (2, 1));
+    assert_eq!(sent.error.unwrap().raw_os_error(), Some(libc::EMSGSIZE));
+}
+
+fn option(udp: &Udp, level: libc::c_int, option: libc::c_int) -> libc::c_int {
+    get(&udp.socket, level, option).unwrap()
+}
+
+/// Sockets of both IP versions, connected to the loopback.
+fn both() -> [Udp; 2] {
+    ["127.0.0.1:9", "[::1]:9"].map(|address| Udp::connect(address.parse().unwrap(), None).unwrap())
+}
+
+#[test]
+fn the_checksum_is_on() {
+    for udp in both() {
+        assert_eq!(option(&udp, libc::SOL_SOCKET, libc::SO_NO_CHECK), 0);
+        assert_eq!(option(&udp, libc::IPPROTO_UDP, UDP_NO_CHECK6_TX), 0);
+    }
+}
+
+#[test]
+fn an_unknown_path_takes_packets_of_512_octets() {
+    for (address, headers) in [("127.0.0.1:9", 28), ("[::1]:9", 48)] {
+        let address: SocketAddr = address.parse().unwrap();
+        // The kernel knows no path for a socket that is not connected.
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)).unwrap();
+        let udp = Udp { socket, address };
+        assert_eq!(udp.path_mtu(), None);
+        assert_eq!(udp.max_message() + headers, 512);
+    }
+}
+
+#[test]
+fn a_known_path_takes_packets_as_large_as_it_and_as_ethernet() {
+    for (udp, headers) in both().into_iter().zip([28, 48]) {
+        assert!(udp.path_mtu().unwrap() > 1_500);
+        assert_eq!(udp.max_message() + headers, 1_500);
+    }
+}
+
+#[test]
+fn the_path_mtu_is_looked_for() {
+    let [v4, v6] = both();
+    assert_eq!(option(&v4, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER), libc::IP_PMTUDISC_WANT);
+    assert_eq!(option(&v6, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER), IPV6_PMTUDISC_WANT);
+}
