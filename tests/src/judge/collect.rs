@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::Verdict;
+use super::{Verdict, listed};
 use crate::agent;
 use crate::flows::{Key, Record, Sums, Tuple};
 use crate::pcap::Datagram;
@@ -17,6 +17,25 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// What the collector prints for these datagrams.
 pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
+    let (lines, findings) = lines(datagrams)?;
+    let records = lines.iter().map(|line| record(line).with_context(|| line.to_string()));
+    Ok(Verdict { records: records.filter_map(Result::transpose).collect::<Result<_>>()?, findings })
+}
+
+/// The options records that it prints for these datagrams; any complaint of its is an error.
+pub fn options(datagrams: &[Datagram]) -> Result<Vec<Value>> {
+    let (mut lines, findings) = lines(datagrams)?;
+    ensure!(findings.is_empty(), "{}", listed(&findings));
+    lines.retain(is_options);
+    Ok(lines)
+}
+
+fn is_options(line: &Value) -> bool {
+    line.get("optionsTemplate").is_some()
+}
+
+/// Everything that it prints, and what it complains of.
+fn lines(datagrams: &[Datagram]) -> Result<(Vec<Value>, Vec<String>)> {
     let port = udp::free_port()?;
     let mut running = agent::program()?
         .args(["collect", "--listen", &format!("udp://127.0.0.1:{port}"), "--json"])
@@ -25,14 +44,13 @@ pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
     udp::resend(datagrams, port, || udp::until_read(&mut running, port).map(|_| ()))?;
     let drops = udp::until_read(&mut running, port)?;
     let ended = running.stop(Signal::TERM, LIMIT)?.success()?;
-    let records = ended.stdout.lines().map(|line| record(line).with_context(|| line.to_owned()));
-    let records = records.filter_map(Result::transpose).collect::<Result<_>>()?;
-    let mut verdict = Verdict { records, findings: Vec::new() };
-    totals(&ended.stderr, &mut verdict.findings)?;
+    let lines = ended.stdout.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned()));
+    let (lines, mut findings) = (lines.collect::<Result<_>>()?, Vec::new());
+    totals(&ended.stderr, &mut findings)?;
     if drops != 0 {
-        verdict.findings.push(format!("the collector's socket dropped {drops} datagrams"));
+        findings.push(format!("the collector's socket dropped {drops} datagrams"));
     }
-    Ok(verdict)
+    Ok((lines, findings))
 }
 
 /// Adds each row of its totals that tells of something missing or malformed.
@@ -49,9 +67,8 @@ fn totals(stderr: &str, findings: &mut Vec<String>) -> Result<()> {
 }
 
 /// A flow; none for a record of options.
-fn record(line: &str) -> Result<Option<Record>> {
-    let json: Value = serde_json::from_str(line)?;
-    if json.get("optionsTemplate").is_some() {
+fn record(json: &Value) -> Result<Option<Record>> {
+    if is_options(json) {
         return Ok(None);
     }
     let number = |name: &str| json.get(name).and_then(Value::as_u64);

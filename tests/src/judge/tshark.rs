@@ -23,13 +23,17 @@ pub fn judge(recording: &Path, port: u16) -> Result<Verdict> {
 
 /// Judges a recording of exports to several UDP ports, as if they were one.
 pub fn judge_ports(recording: &Path, ports: &[u16]) -> Result<Verdict> {
+    verdict(&dissect(recording, &of_ports(ports))?)
+}
+
+fn of_ports(ports: &[u16]) -> Vec<String> {
     let mut options = Vec::new();
     for port in ports {
         options.extend(["-d".to_owned(), format!("udp.port=={port},cflow")]);
     }
     let only = ports.iter().map(|port| format!("udp.dstport=={port}")).collect::<Vec<_>>().join("||");
     options.extend(["-Y".to_owned(), only]);
-    verdict(&dissect(recording, &options)?)
+    options
 }
 
 /// Judges an IPFIX file: what a TCP or TLS session brought.
@@ -51,6 +55,49 @@ pub fn ages(recording: &Path, ports: &[u16]) -> Result<Vec<f64>> {
         Ok(wire.parse::<f64>()? - header.parse::<f64>()?)
     };
     lines.lines().map(age).collect()
+}
+
+/// A record of options data.
+#[derive(Debug)]
+pub struct Options {
+    /// Version of its message.
+    pub version: u64,
+    /// Observation domain or source id of its message.
+    pub domain: u64,
+    /// Octets by tshark's names without `cflow.`; of several with one name the first.
+    fields: Fields,
+}
+
+impl Options {
+    /// A field as a number.
+    pub fn number(&self, name: &str) -> Result<u64> {
+        number(self.fields.get(name).with_context(|| format!("no {name}: {self:?}"))?)
+    }
+
+    /// A field as text, without the zeros that fill one of fixed length.
+    pub fn text(&self, name: &str) -> Result<String> {
+        let octets = self.fields.get(name).with_context(|| format!("no {name}: {self:?}"))?;
+        Ok(std::str::from_utf8(octets)?.trim_end_matches('\0').to_owned())
+    }
+
+    /// Whether it has a field.
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+}
+
+/// All options records to these UDP ports, in their order. Anything that tshark complains of is an error.
+pub fn options(recording: &Path, ports: &[u16]) -> Result<Vec<Options>> {
+    judge_ports(recording, ports)?.clean()?;
+    let mut all = Vec::new();
+    for message in dissect(recording, &of_ports(ports))?.iter().flat_map(|frame| &frame.messages) {
+        let of = |name: &str| message.header.get(name).map(|octets| number(octets)).transpose();
+        let version = of("version")?.context("no version")?;
+        let domain = of("od_id")?.or(of("source_id")?).context("no domain")?;
+        let options = message.records.iter().filter(|fields| !fields.contains_key("packets"));
+        all.extend(options.map(|fields| Options { version, domain, fields: fields.clone() }));
+    }
+    Ok(all)
 }
 
 /// Fails unless tshark's experts have nothing to say of an IPFIX file.

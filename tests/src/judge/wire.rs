@@ -12,7 +12,7 @@ mod header;
 mod octets;
 mod template;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail, ensure};
@@ -54,6 +54,8 @@ pub struct Seen {
     pub seconds_after_template: u32,
     /// The length of the longest message.
     pub longest_message: usize,
+    /// The elements of each template that is not one of options, by id.
+    pub layouts: BTreeMap<u16, Vec<u16>>,
 }
 
 /// What is remembered of one session and observation domain.
@@ -245,7 +247,7 @@ impl Wire {
 
     /// A template is told, again or anew, or withdrawn.
     fn template(
-        &self,
+        &mut self,
         id: u16,
         template: Option<Template>,
         options: bool,
@@ -257,6 +259,10 @@ impl Wire {
             ensure!(known.is_some(), "template {id} is withdrawn, but there is none");
             return Ok(());
         };
+        if !options {
+            let elements = template.fields.iter().map(|(_, element, _)| *element);
+            self.seen.layouts.insert(id, elements.collect());
+        }
         let (message, time) = (domain.messages, domain.export_time);
         let old = domain.templates.insert(id, Known { template: template.clone(), message, time });
         let again = old.is_some();
