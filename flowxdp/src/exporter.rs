@@ -289,7 +289,11 @@ impl Exporter {
 
     /// This collector's part of the books.
     pub fn books(&self) -> Collector {
-        self.out.account.books(self.queued())
+        Collector {
+            statistics: self.out.session.statistics(),
+            not_sent: self.out.not_sent,
+            ..self.out.account.books(self.queued())
+        }
     }
 
     /// Records that were handed to the kernel, those of an earlier run included.

@@ -21,7 +21,7 @@ pub fn table(books: &Value) -> String {
     let mut text = total(books);
     text.push('\n');
     text.push_str(&verdict(books));
-    for part in [interfaces(books), collectors(books)].into_iter().flatten() {
+    for part in [interfaces(books), collectors(books), options(books)].into_iter().flatten() {
         text.push('\n');
         text.push_str(&part);
     }
@@ -118,6 +118,33 @@ fn collectors(books: &Value) -> Option<String> {
         }
     }
     table.any().then(|| table.aligned(2))
+}
+
+/// What options data tell the collectors, beside the terms that stand above.
+fn options(books: &Value) -> Option<String> {
+    let told = books["options"].as_object()?;
+    let text = |value: &Value| printable(value.as_str().unwrap_or("-")).into_owned();
+    let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let mut table = Rows::new(["options data", "", "", ""]);
+    let (name, process) = (told.get("name").map(text), told.get("process").map(number));
+    table.add([
+        "exporter".to_owned(),
+        name.unwrap_or_default(),
+        "domain".to_owned(),
+        process.unwrap_or_default(),
+    ]);
+    table.add(["sampler", "every packet", "", ""].map(str::to_owned));
+    for interface in told.get("interfaces").and_then(Value::as_array).into_iter().flatten() {
+        let index = number(&interface["index"]);
+        table.add(["interface".to_owned(), text(&interface["name"]), index, text(&interface["description"])]);
+    }
+    for (url, collector) in entries(&books["collectors"]) {
+        let sent = &collector["statistics"];
+        let octets = format!("{} octets", cell(sent, "octets"));
+        let messages = format!("{} messages", cell(sent, "messages"));
+        table.add(["sent".to_owned(), printable(url).into_owned(), messages, octets]);
+    }
+    Some(table.aligned(4))
 }
 
 /// Terms of a collector: name for people, key.
@@ -252,6 +279,22 @@ mod tests {
         let text = table(&books);
         assert!(text.contains("The books do NOT balance: 3 packets missing.\n"), "{text}");
         assert!(text.contains("The books do NOT balance: 1 octets too many.\n"), "{text}");
+    }
+
+    #[test]
+    fn what_options_data_tell_is_shown() {
+        let mut books = books();
+        books["options"] = json!({
+            "name": "gw\u{1b}[1m", "process": 7, "interfaces": [{"index": 3, "name": "eth0", "description": "north"}],
+        });
+        books["collectors"]["udp://192.0.2.1:4739"]["statistics"] =
+            json!({"messages": 2000, "octets": 2_800_000});
+        let text = table(&books);
+        for words in
+            ["gw\\u{1b}[1m", "domain", "every packet", "eth0", "north", "2,000 messages", "2,800,000 octets"]
+        {
+            assert!(text.contains(words), "{words}: {text}");
+        }
     }
 
     #[test]

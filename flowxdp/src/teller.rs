@@ -39,6 +39,11 @@ impl Teller {
         dispatch.tell(&self.snapshot, force);
     }
 
+    /// What was told last.
+    pub const fn told(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     fn interfaces(&self) -> Vec<Interface> {
         let known = self.names.iter().map(|(index, name)| {
             let alias = std::fs::read_to_string(format!("/sys/class/net/{name}/ifalias")).unwrap_or_default();

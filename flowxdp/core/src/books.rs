@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::options::{Reliability, Snapshot, Statistics};
 use crate::record::{RecordTotal, Total};
 
 /// One snapshot. The JSON form is part of the interface.
@@ -38,6 +39,9 @@ pub struct Books {
     pub collectors: BTreeMap<String, Collector>,
     /// The two readings of "seen".
     pub bracket: Bracket,
+    /// What options data tell of the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Snapshot>,
     /// Each record went to one collector, not to all: the terms at the top are sums.
     #[serde(skip)]
     pub divided: bool,
@@ -80,6 +84,10 @@ pub struct Collector {
     pub refused: u64,
     /// Given up, by reason.
     pub lost_by_reason: BTreeMap<String, RecordTotal>,
+    /// What options data tell this collector of what went to it; zero for protocols that have none.
+    pub statistics: Statistics,
+    /// And of what was given up, and when: milliseconds since 1970.
+    pub not_sent: Reliability,
     /// Found in the spool that an earlier run left: seen then, and in no term of this run's equation.
     pub inherited: RecordTotal,
     /// Of those, handed to the kernel.

@@ -3,6 +3,8 @@
 //! The caller gives a [`Snapshot`] now and then; a session adds what it exported itself, and writes the
 //! records that [`OPTIONS`](crate::elements::options::OPTIONS) lists.
 
+use serde::Serialize;
+
 use crate::elements::options::{Kind, OptionsField, OptionsTemplate, VARIABLE};
 use crate::record::RecordTotal;
 use crate::wire::{Protocol, low_16};
@@ -41,13 +43,14 @@ pub enum Item {
 }
 
 /// What the agent knows about itself at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
     /// Number of the metering and the exporting process: the observation domain that they serve.
     pub process: u32,
     /// Packets that were not metered; `records` is not used.
     pub ignored: Reliability,
-    /// Records that were retired and given up.
+    /// Records that were retired and given up: of one collector.
+    #[serde(skip)]
     pub not_sent: Reliability,
     /// Every interface that is metered.
     pub interfaces: Vec<Interface>,
@@ -55,14 +58,16 @@ pub struct Snapshot {
     pub name: String,
     /// System start, milliseconds since 1970.
     pub system_start_ms: u64,
-    /// IANA number of the transport protocol to this collector.
+    /// IANA number of the transport protocol to one collector.
+    #[serde(skip)]
     pub transport: u8,
-    /// Local port, 0 if there is none yet.
+    /// Local port towards it, 0 if there is none yet.
+    #[serde(skip)]
     pub port: u16,
 }
 
 /// What did not get through, and when the first and the last did not: milliseconds since 1970, 0 for never.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reliability {
     /// Records, packets and octets.
     pub total: RecordTotal,
@@ -86,7 +91,7 @@ impl Reliability {
 }
 
 /// An interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Interface {
     /// ifIndex.
     pub index: u32,
@@ -97,7 +102,7 @@ pub struct Interface {
 }
 
 /// What went to a collector so far: messages, flow records, octets of messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Statistics {
     /// Messages.
     pub messages: u64,

@@ -26,7 +26,7 @@ use self::templated::Templated;
 use crate::clock::{Now, SECOND};
 pub use crate::fixed::NotRepresentable;
 use crate::fixed::{Fixed, FixedConfig, Version};
-use crate::options::Snapshot;
+use crate::options::{Snapshot, Statistics};
 pub use crate::protocol::Protocol;
 use crate::record::{FlowRecord, RecordTotal};
 use crate::wire;
@@ -279,6 +279,14 @@ impl Session {
     /// Throws away what is queued.
     pub fn clear(&mut self) {
         either!(self, form => form.clear());
+    }
+
+    /// What was handed to the socket so far; nothing for protocols without templates, which cannot tell it.
+    pub fn statistics(&self) -> Statistics {
+        match &self.form {
+            Form::Templated(form) => form.statistics,
+            Form::Fixed(_) => Statistics::default(),
+        }
     }
 
     /// A message was handed to the socket: the statistics that options data tell count it from now on.

@@ -303,6 +303,7 @@ impl Replay<'_> {
         }
         let (mut books, bracket) = self.meter.books()?;
         self.dispatch.enter(&mut books);
+        books.options = self.teller.as_ref().map(|teller| teller.told().clone());
         books.close(bracket);
         self.print(&books)
     }

@@ -237,6 +237,7 @@ impl Agent {
     fn books(&mut self) -> anyhow::Result<Books> {
         let (mut books, bracket) = self.meter.books()?;
         self.dispatch.enter(&mut books);
+        books.options = Some(self.teller.told().clone());
         books.close(bracket);
         Ok(books)
     }

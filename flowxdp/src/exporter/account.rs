@@ -91,6 +91,7 @@ impl Account {
             inherited: self.inherited,
             inherited_exported: self.inherited_exported,
             inherited_lost: self.inherited_lost,
+            ..Collector::default()
         }
     }
 }
