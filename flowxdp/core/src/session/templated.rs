@@ -50,6 +50,8 @@ pub(super) struct Templated {
     pub(super) statistics: Statistics,
     /// Export time of the last message, seconds since 1970.
     pub(super) export_secs: u64,
+    /// No record whose time is told by the header ends later, milliseconds since 1970.
+    latest_ms: u64,
     spare: Vec<Vec<u8>>,
 }
 
@@ -67,15 +69,19 @@ impl Templated {
                 Protocol::Ipfix => 0,
                 Protocol::V9 => config.system_start_ms.div_ceil(MS),
             },
+            latest_ms: 0,
             spare: Vec::new(),
             config,
         })
     }
 
     pub(super) fn push(&mut self, record: &FlowRecord, now: Now) {
-        let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS));
+        let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS)).max(self.latest_ms);
         let group = match Times::of(record, export_ms, self.protocol, self.config.system_start_ms) {
-            Times::OfProtocol => 0,
+            Times::OfProtocol => {
+                self.latest_ms = self.latest_ms.max(record.end_ms);
+                0
+            }
             Times::OfDay => self.times_of_day(),
         };
         self.groups[group].queue.push(record, now.monotonic);
@@ -136,6 +142,7 @@ impl Templated {
     }
 
     pub(super) fn drain(&mut self) -> Vec<FlowRecord> {
+        self.latest_ms = 0;
         self.groups.iter_mut().flat_map(|group| group.queue.drain()).collect()
     }
 
