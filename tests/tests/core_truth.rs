@@ -108,8 +108,10 @@ fn books(exported: u64) -> Result<Books> {
     let ignored = format!(r#"{{"not_ip":{},"truncated":{none},"malformed":{none}}}"#, row(2));
     let seen = row(7);
     let interface = format!(r#"{{"seen":{seen},"ignored":{ignored},"lost":{{}}}}"#);
-    let collector =
-        format!(r#"{{"exported":{},"queued":{none},"lost":{{}},"perhaps_twice":{none}}}"#, row(exported));
+    let collector = format!(
+        r#"{{"exported":{},"queued":{none},"lost":{none},"lost_by_reason":{{}},"perhaps_twice":{none},"inherited":{none},"inherited_exported":{none},"inherited_lost":{none}}}"#,
+        row(exported)
+    );
     Books::parse(&format!(
         r#"{{"seen":{seen},"exported":{},"queued":{none},"in_table":{none},"ignored":{ignored},"lost":{{"full":{none}}},"interfaces":{{"i":{interface}}},"collectors":{{"c":{collector}}},"bracket":{{"before":{seen},"after":{seen}}}}}"#,
         row(exported)
