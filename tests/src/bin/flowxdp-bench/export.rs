@@ -56,9 +56,10 @@ pub(crate) struct Options {
 /// One turn of one subject.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Turn {
-    /// Records that were handed over.
+    /// Records that were handed over while it was measured.
     pub(crate) records: u64,
-    /// Records that a receiver got, or that are in a file.
+    /// All that a receiver or a file should have in the end, and what it has; 0 where there is neither.
+    pub(crate) sent: u64,
     pub(crate) received: u64,
     /// Processor time.
     pub(crate) cpu: Duration,

@@ -29,6 +29,5 @@ pub(crate) fn turn(config: &SessionConfig, records: &[FlowRecord], count: u32) -
     }
     turn.cpu = cpu_time().saturating_sub(start).max(Duration::from_nanos(1));
     turn.wall = wall.elapsed();
-    turn.received = turn.records;
     Ok(turn)
 }

@@ -51,13 +51,16 @@ impl Others {
         let cpu = children_time()?.saturating_sub(before).max(Duration::from_nanos(1));
         let received = receiver.finish()?;
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let flows = u64::from(self.flows);
+        if program == Program::SoftflowdSilent {
+            return Ok(Turn { records: flows, cpu, wall, ..Turn::default() });
+        }
         let received = match program {
-            Program::SoftflowdSilent => u64::from(self.flows),
             Program::Nfpcapd => stored(&text).with_context(|| format!("{name} tells no number: {text}"))?,
-            Program::Softflowd | Program::Nfprobe => received,
+            _ => received,
         };
         ensure!(received > 0, "{name} exports nothing: {text}");
-        Ok(Turn { records: received, received, cpu, wall, ..Turn::default() })
+        Ok(Turn { records: received, sent: flows, received, cpu, wall, ..Turn::default() })
     }
 
     fn command(&self, program: Program, folder: &Path, port: u16) -> Result<Command> {

@@ -59,8 +59,7 @@ impl Receiver {
 }
 
 fn count(socket: &UdpSocket, over: &AtomicBool) -> Result<u64> {
-    let lengths = [Protocol::Ipfix, Protocol::V9]
-        .map(|protocol| Kind::ALL.map(|kind| Template::new(protocol, kind).record_length()));
+    let lengths = lengths();
     let mut octets = vec![0; 1 << 16];
     let (mut records, mut last) = (0, Instant::now());
     loop {
@@ -81,8 +80,16 @@ fn count(socket: &UdpSocket, over: &AtomicBool) -> Result<u64> {
     }
 }
 
-/// Data records of a message; `lengths` are those of our templates in IPFIX and v9.
-fn data_records(message: &[u8], lengths: &[[usize; Kind::ALL.len()]; 2]) -> u64 {
+/// Octets of the records of our templates in IPFIX and v9.
+pub(crate) type Lengths = [[usize; Kind::ALL.len()]; 2];
+
+pub(crate) fn lengths() -> Lengths {
+    [Protocol::Ipfix, Protocol::V9]
+        .map(|protocol| Kind::ALL.map(|kind| Template::new(protocol, kind).record_length()))
+}
+
+/// Data records of a message.
+pub(crate) fn data_records(message: &[u8], lengths: &Lengths) -> u64 {
     let word =
         |at: usize| message.get(at..at + 2).map_or(0, |it| usize::from(it[0]) << 8 | usize::from(it[1]));
     let (mut at, lengths) = match word(0) {

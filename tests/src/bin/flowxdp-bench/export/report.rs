@@ -47,6 +47,13 @@ fn wall(subject: &Subject) -> Spread {
     Spread::of(subject, |turn| rate(turn.records, turn.wall))
 }
 
+/// What arrived of all that was sent, in all turns.
+fn received(subject: &Subject) -> Option<f64> {
+    let sent: u64 = subject.turns.iter().map(|turn| turn.sent).sum();
+    let received: u64 = subject.turns.iter().map(|turn| turn.received).sum();
+    (sent > 0).then(|| received as f64 / sent as f64)
+}
+
 fn find<'a>(subjects: &'a [Subject], name: &str) -> Option<&'a Subject> {
     subjects.iter().find(|subject| subject.name == name)
 }
@@ -61,7 +68,7 @@ fn softflowd_export(subjects: &[Subject]) -> Option<f64> {
     Some(nanoseconds(subjects, SOFTFLOWD)? - nanoseconds(subjects, SOFTFLOWD_SILENT)?)
 }
 
-/// The parts of a record's way over UDP, nanoseconds.
+/// The parts of a record's way over UDP, nanoseconds. Templates are in the part of messages.
 fn parts(subjects: &[Subject]) -> Option<[(&'static str, f64); 4]> {
     let push = |name| Some(Spread::of(find(subjects, name)?, |turn| each(turn.push, turn.records)).median);
     let (small, large) = (nanoseconds(subjects, ENCODE)?, nanoseconds(subjects, ENCODE_LARGE)?);
@@ -85,8 +92,7 @@ pub(crate) fn text(subjects: &[Subject]) -> String {
         let (cpu, wall) = (cpu(subject), wall(subject));
         let [median, least, most] = [cpu.median, cpu.least, cpu.most].map(|rate| format!("{rate:.2}"));
         let ratio = base.map_or_else(String::new, |base| format!("{:.1}", cpu.median / base));
-        let received = Spread::of(subject, |turn| turn.received as f64 / turn.records as f64).median;
-        let received = format!("{:.1} %", 100.0 * received.min(1.0));
+        let received = received(subject).map_or_else(String::new, |part| format!("{:.1} %", 100.0 * part));
         table.add_row([
             subject.name.to_owned(),
             median,
@@ -135,7 +141,7 @@ pub(crate) fn json(subjects: &[Subject]) -> Value {
             "million_records_per_second": spread(wall(subject)),
             "of_softflowd": base.map(|base| cpu.median / base),
             "records": subject.turns.iter().map(|turn| turn.records).sum::<u64>(),
-            "received": subject.turns.iter().map(|turn| turn.received).sum::<u64>(),
+            "received_of_sent": received(subject),
         })
     };
     let parts = parts(subjects).map(|parts| parts.into_iter().collect::<std::collections::BTreeMap<_, _>>());

@@ -134,6 +134,7 @@ fn send(mut driver: Driver, records: &[FlowRecord], count: u32) -> Result<Turn> 
     turn.wall = wall.elapsed();
     driver.settle(true)?;
     driver.close()?;
+    turn.sent = driver.exporter.exported_records();
     // What is in the receiver's buffer is read before it is asked.
     thread::sleep(Duration::from_millis(1));
     Ok(turn)

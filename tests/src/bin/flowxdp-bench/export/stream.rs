@@ -1,4 +1,4 @@
-//! A collector over TCP and TLS 1.3 that reads to the end and counts octets.
+//! A collector over TCP and TLS 1.3 that reads to the end and counts records.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Context, Result, anyhow};
-use flowxdp_core::template::{Kind, Template};
-use flowxdp_core::wire::Protocol;
+use anyhow::{Context, Result, anyhow, ensure};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
+
+use super::receiver::{data_records, lengths};
 
 /// A receiver in a thread of its own.
 pub(crate) struct Stream {
@@ -47,10 +47,9 @@ impl Stream {
         self.folder.as_ref().map(|folder| folder.path().join(CERTIFICATE))
     }
 
-    /// Waits for the end; gives about as many records as the octets hold, as messages have headers too.
+    /// Waits for the end; gives the data records of all messages.
     pub(crate) fn finish(self) -> Result<u64> {
-        let octets = self.thread.join().map_err(|_| anyhow!("the receiver panicked"))??;
-        Ok(octets / Template::new(Protocol::Ipfix, Kind::Ipv4).record_length() as u64)
+        self.thread.join().map_err(|_| anyhow!("the receiver panicked"))?
     }
 }
 
@@ -77,12 +76,30 @@ fn receive(socket: TcpStream, config: Option<Arc<ServerConfig>>) -> Result<u64> 
 }
 
 fn count(mut stream: impl Read) -> Result<u64> {
+    let lengths = lengths();
     let mut octets = vec![0; 1 << 18];
-    let mut total = 0;
+    let (mut records, mut end) = (0, 0);
     loop {
-        match stream.read(&mut octets).context("reading")? {
-            0 => return Ok(total),
-            length => total += length as u64,
+        let length = stream.read(&mut octets[end..]).context("reading")?;
+        if length == 0 {
+            ensure!(end == 0, "the stream ends within a message");
+            return Ok(records);
         }
+        end += length;
+        let mut start = 0;
+        while let Some(message) = message(&octets[start..end])? {
+            records += data_records(message, &lengths);
+            start += message.len();
+        }
+        octets.copy_within(start..end, 0);
+        end -= start;
     }
+}
+
+/// The first message, if it is whole: its length is behind the version (RFC 7011 section 3.1).
+fn message(octets: &[u8]) -> Result<Option<&[u8]>> {
+    let Some(&[_, _, high, low]) = octets.first_chunk() else { return Ok(None) };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    ensure!(length >= 16, "a message of {length} octets");
+    Ok(octets.get(..length))
 }
