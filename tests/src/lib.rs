@@ -43,6 +43,7 @@ pub mod pki;
 pub mod process;
 pub mod recorded;
 pub mod replayed;
+pub mod routed;
 pub mod sniff;
 pub mod stream;
 pub mod traffic;

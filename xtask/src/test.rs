@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{build, setup, shell, sudo};
+use crate::{build, ledger, setup, shell, sudo};
 
 mod tally;
 
@@ -29,7 +29,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let captures = options.captures.iter().map(|folder| absolute(folder)).collect::<Result<Vec<_>>>()?;
     setup::toolchain()?;
-    let mut tally = Tally::new(if options.no_root { 4 } else { 7 });
+    let mut tally = Tally::new(if options.no_root { 5 } else { 8 });
     without_root(&mut tally, &captures);
     if options.no_root {
         AS_ROOT.iter().for_each(|step| tally.leave_out(step, "--no-root"));
@@ -60,6 +60,7 @@ fn without_root(tally: &mut Tally, captures: &[PathBuf]) {
         shell::check(&mut clippy)
     });
     tally.check("core by itself", core_by_itself);
+    tally.check("ledger", || ledger::run(true));
     tally.tests("tests without root", |count| {
         let mut cargo = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
         count.run(cargo.env("FLOWXDP_CAPTURES", join(captures, ":")))

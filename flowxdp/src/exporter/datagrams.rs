@@ -184,9 +184,10 @@ impl Datagrams {
 
     /// Sends until the pace, the socket or the session has no more; gives the instant to go on.
     fn send_ready(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
-        self.fit(out);
         out.offer(now, self.local_port());
         loop {
+            // Before each batch is made: the one before it may have told of a smaller path.
+            self.fit(out);
             if self.pending.is_empty() {
                 let message = out.session.poll_message(now, flush)?;
                 self.pending.push_back(message);
