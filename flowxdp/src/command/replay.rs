@@ -248,10 +248,13 @@ impl Replay<'_> {
         let now = instant(time);
         self.meter.drain_ring();
         loop {
-            let dispatch = &mut self.dispatch;
+            let mut records = Vec::new();
             let retired = self.meter.check(time, WallClock::default(), forced, QUEUE, |record| {
-                dispatch.push(&record, now);
+                records.push(record);
             })?;
+            // By their ends: a header of v5 places what is within 49.7 days before it, and never goes back.
+            records.sort_by_key(|record| record.end_ms);
+            records.iter().for_each(|record| self.dispatch.push(record, now));
             self.tell(now, false);
             self.settle(now, forced.is_some());
             if retired < QUEUE {
