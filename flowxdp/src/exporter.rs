@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     collector_url::{CollectorUrl, Scheme},
-    spool::{Spool, SpoolSettings},
+    spool::SpoolSettings,
     transport::{
         readiness::Readiness,
         stream::StreamSettings,
@@ -218,9 +218,10 @@ impl Exporter {
                 readiness: Arc::clone(&settings.readiness),
                 window: settings.resend_window,
             };
-            let spool = settings.spool.as_ref().map(|place| spool(place, &url, wall_ms)).transpose()?;
-            account.inherit(spool.as_ref().map(Spool::inherited).unwrap_or_default());
-            Path::Connection(Box::new(Connection::new(making, Store::new(spool), backoff)))
+            let store = settings.spool.as_ref().map(|place| store(place, &url, real, wall_ms)).transpose()?;
+            let store = store.unwrap_or_default();
+            account.inherit(store.inherited());
+            Path::Connection(Box::new(Connection::new(making, store, backoff)))
         };
         let out = Outgoing {
             session: session(&url, protocol, settings)?,
@@ -245,7 +246,9 @@ impl Exporter {
 
     /// Queues a record, or counts it as lost here. `patient` says that nobody else waits for room.
     pub fn push(&mut self, record: &FlowRecord, now: Now, patient: bool) {
-        if let Some(reason) = &self.given_up {
+        if let Some(reason) = &self.given_up
+            && !self.has_store()
+        {
             return self.out.account.lost_record(reason, record);
         }
         if !patient {
@@ -264,9 +267,9 @@ impl Exporter {
     /// Records that memory has room for.
     pub fn room(&self) -> usize {
         let in_memory = match &self.path {
-            // What is on disk takes no memory, and more goes there.
-            Path::Connection(connection) if connection.has_store() => self.out.session.queued(),
-            _ => self.queued(),
+            // What is on disk takes no memory, and what may go out again no more than its window.
+            Path::Connection(_) => self.out.session.queued(),
+            Path::Datagrams(_) => self.queued(),
         };
         QUEUE.saturating_sub(usize::try_from(in_memory.records).unwrap_or(QUEUE))
     }
@@ -341,6 +344,22 @@ impl Exporter {
         self.out.progress
     }
 
+    /// Whether there is a disk that takes what the collector does not.
+    fn has_store(&self) -> bool {
+        matches!(&self.path, Path::Connection(connection) if connection.has_store())
+    }
+
+    /// Nobody waits for this collector any more: what still comes goes to disk, or is lost.
+    fn keep_on(&mut self, reason: &Reason, real: u64, now: Now, flush: bool) {
+        let Path::Connection(connection) = &mut self.path else { return };
+        let mut left = connection.keep_on(&mut self.out, real, now, flush);
+        if flush || !connection.has_store() {
+            left += self.out.session.queued();
+            self.out.session.clear();
+        }
+        self.out.account.lost(reason, left, false);
+    }
+
     /// Stops waiting for this collector: what is queued goes to disk where there is a spool, and is counted
     /// as lost otherwise, as is what comes from now on.
     pub fn give_up(&mut self, reason: &Reason, real: u64, now: Now) {
@@ -388,10 +407,11 @@ impl Exporter {
     ///
     /// Gives the instant (of `real`) at which to call again at the latest, if any.
     pub fn poll(&mut self, real: u64, now: Now, flush: bool) -> Option<u64> {
-        if self.given_up.is_some() {
+        self.room = None;
+        if let Some(reason) = self.given_up {
+            self.keep_on(&reason, real, now, flush);
             return None;
         }
-        self.room = None;
         if real >= self.look_at {
             self.look_at = real + LOOK;
             self.look(real, false);
@@ -468,9 +488,9 @@ fn session(url: &CollectorUrl, protocol: Protocol, settings: &Settings) -> anyho
     Ok(Session::new(config)?)
 }
 
-fn spool(place: &SpoolPlace, url: &CollectorUrl, wall_ms: u64) -> anyhow::Result<Spool> {
+fn store(place: &SpoolPlace, url: &CollectorUrl, real: u64, wall_ms: u64) -> anyhow::Result<Store> {
     let SpoolPlace { directory, limit, age } = place.clone();
-    Spool::open(SpoolSettings { directory, limit, age }, &url.to_string(), wall_ms)
+    Store::open(SpoolSettings { directory, limit, age }, &url.to_string(), real, wall_ms)
 }
 
 #[cfg(test)]

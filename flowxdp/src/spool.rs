@@ -144,6 +144,11 @@ impl Spool {
         self.inherited
     }
 
+    /// Whether the file of a message that was taken is still there: it may have had to make room.
+    pub fn holds(&self, place: Place) -> bool {
+        self.stock.holds(place.segment)
+    }
+
     /// The folder that it is in.
     pub fn directory(&self) -> &Path {
         self.folder.path()

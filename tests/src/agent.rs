@@ -52,6 +52,22 @@ impl Live {
         let directory = tempfile::tempdir()?;
         let socket = directory.path().join("flowxdp.sock");
         let run = program()?.arg("run").args(arguments).arg("--socket").arg(&socket).netns(netns);
+        Self::answering(run, socket, directory)
+    }
+
+    /// The same with a file system in memory at a folder, which only it sees and which ends with it;
+    /// `tmpfs` are its mount options.
+    pub fn start_on(netns: &Netns, tmpfs: &str, folder: &Path, arguments: &[&str]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let socket = directory.path().join("flowxdp.sock");
+        // Each program in a namespace has mounts of its own.
+        let script = r#"mount -t tmpfs -o "$0" none "$1" && shift && exec "$@""#;
+        let run = Program::find("sh")?.args(["-c", script, tmpfs]).arg(folder).arg(program()?.path());
+        let run = run.arg("run").args(arguments).arg("--socket").arg(&socket).netns(netns);
+        Self::answering(run, socket, directory)
+    }
+
+    fn answering(run: Program, socket: PathBuf, directory: TempDir) -> Result<Self> {
         let mut live = Self { running: run.start()?, socket, _directory: directory };
         let (socket, deadline) = (live.socket.clone(), Duration::from_secs(30));
         live.running.until(deadline, "answering", |_| Ok(status(&socket).is_ok()))?;
@@ -87,6 +103,21 @@ impl Live {
     /// Ends it as a service manager would, and waits.
     pub fn stop(self) -> Result<Finished> {
         self.running.stop(Signal::TERM, LIMIT)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Sends it a signal that does not end it.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
+    /// Ends it without a word, and waits.
+    pub fn kill(self) -> Result<Finished> {
+        self.running.stop(Signal::KILL, LIMIT)
     }
 
     /// Ends it as ^C does, and waits.

@@ -7,7 +7,7 @@
 //! - [`recorded`]: the truth of captures that were recorded, as tshark reads it.
 //! - [`flows`], [`compare`]: records as judges read them, their sums, and the differences.
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
-//! - [`delivery`], `peer`, `authority`: at least once over TCP and TLS, a collector that stalls and dies,
+//! - [`delivery`], `peer`, `authority`, `stage`: at least once over TCP and TLS, a collector that stalls and dies,
 //!   and certificates, good and bad (feature `lab`).
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`stream`], [`pki`]: receivers of TCP and TLS, and their certificates.
@@ -45,6 +45,8 @@ pub mod recorded;
 pub mod replayed;
 pub mod routed;
 pub mod sniff;
+#[cfg(feature = "lab")]
+pub mod stage;
 pub mod stream;
 pub mod traffic;
 pub mod truth;

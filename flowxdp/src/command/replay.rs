@@ -256,16 +256,15 @@ impl Replay<'_> {
             records.sort_by_key(|record| record.end_ms);
             records.iter().for_each(|record| self.dispatch.push(record, now));
             self.tell(now, false);
-            self.settle(now, forced.is_some());
+            self.settle(now, forced.is_some(), clock::monotonic());
             if retired < QUEUE {
                 return Ok(());
             }
         }
     }
 
-    /// Waits until every collector was sent what is ready.
-    fn settle(&mut self, now: Now, flush: bool) {
-        let begun = clock::monotonic();
+    /// Waits until every collector was sent what is ready, or makes no progress since `begun`.
+    fn settle(&mut self, now: Now, flush: bool, begun: u64) {
         loop {
             let real = clock::monotonic();
             let wake = self.dispatch.poll(real, now, flush).unwrap_or(u64::MAX);
@@ -299,7 +298,7 @@ impl Replay<'_> {
                 let now = instant(clock.latest);
                 self.check(clock.latest, Some(EndReason::Forced))?;
                 self.tell(now, true);
-                self.settle(now, true);
+                self.settle(now, true, clock::monotonic());
                 self.close(now);
             }
             None => self.start(0)?,
@@ -313,7 +312,8 @@ impl Replay<'_> {
 
     /// Ends every connection in order, and goes on where one broke or the last datagram was refused.
     fn close(&mut self, now: Now) {
-        let mut begun = clock::monotonic();
+        let first = clock::monotonic();
+        let mut begun = first;
         loop {
             let real = clock::monotonic();
             let closed = self.dispatch.all_mut().iter_mut().map(|exporter| exporter.close(real));
@@ -323,7 +323,7 @@ impl Replay<'_> {
                 if self.dispatch.is_settled(now, true) {
                     return;
                 }
-                self.settle(now, true);
+                self.settle(now, true, first);
                 begun = clock::monotonic();
             } else if !closed && real > begun + PATIENCE {
                 for exporter in self.dispatch.all_mut().iter_mut().filter(|it| !it.is_closed()) {

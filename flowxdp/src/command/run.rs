@@ -266,8 +266,9 @@ impl Agent {
     async fn finish(&mut self) -> anyhow::Result<()> {
         self.meter.stop()?;
         self.meter.drain_ring();
+        let begun = clock::monotonic();
         loop {
-            self.flush().await?;
+            self.flush(begun).await?;
             self.last_options().await;
             self.close().await;
             let given_up = |exporter: &Exporter| exporter.is_given_up() || exporter.queued().records == 0;
@@ -280,8 +281,8 @@ impl Agent {
         Ok(())
     }
 
-    async fn flush(&mut self) -> anyhow::Result<()> {
-        let begun = clock::monotonic();
+    /// Until nothing is left, or nobody waits for the rest: `begun` is when the end began.
+    async fn flush(&mut self, begun: u64) -> anyhow::Result<()> {
         let mut left = true;
         loop {
             let now = clock::now();

@@ -3,32 +3,35 @@
 //! What leaves, in this order: what an earlier connection left uncertain or unsent, what is on disk, and
 //! then what is in the session's queue. No collector acknowledges a record, so the last octets that were
 //! written stay in a window, and go out again after a break; the books name them as perhaps twice.
+//!
+//! - [`reaching`] makes the connection, again and again; [`sending`] is what happens while it is up;
+//!   [`ending`] is how it ends.
+
+mod ending;
+mod reaching;
+mod sending;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use flowxdp_core::{
     backoff::Backoff,
-    clock::{MILLISECOND, Now},
+    clock::{MILLISECOND, Now, SECOND},
     record::RecordTotal,
-    session::{Definition, Message},
 };
 
+use self::sending::Outbound;
 use super::{Outgoing, resolver::Resolving, store::Store};
-use crate::{
-    spool::Place,
-    transport::{
-        broken::Broken,
-        readiness::Readiness,
-        stream::{Phase, Stream, StreamSettings},
-        tls::TlsClient,
-    },
+use crate::transport::{
+    readiness::Readiness,
+    stream::{Stream, StreamSettings},
+    tls::TlsClient,
 };
-
-/// How long to wait for the resolver's answer before looking again, nanoseconds.
-const SOON: u64 = MILLISECOND;
 
 /// A socket that takes nothing is looked at again after so long, should no event tell: nanoseconds.
 const LOOK_AGAIN: u64 = 100 * MILLISECOND;
+
+/// A collector that has not been reached for so long is away: what is ready goes to disk. Nanoseconds.
+const AWAY: u64 = SECOND;
 
 enum State {
     /// Until this instant nothing is tried.
@@ -40,26 +43,6 @@ enum State {
     /// Everything is written, and the end of the connection under way.
     Closing(Box<Stream>),
     Closed,
-}
-
-/// A message on its way.
-#[derive(Debug)]
-struct Outbound {
-    message: Message,
-    /// Where it is on disk, if it is.
-    place: Option<Place>,
-    /// The templates that it was written with, where they may not be ours.
-    templates: Option<Arc<[Definition]>>,
-    /// It comes from an earlier run.
-    inherited: bool,
-    /// The collector may have it already.
-    again: bool,
-}
-
-impl Outbound {
-    const fn new(message: Message) -> Self {
-        Self { message, place: None, templates: None, inherited: false, again: false }
-    }
 }
 
 /// What a connection is made with.
@@ -87,6 +70,17 @@ pub(super) struct Connection {
     window: VecDeque<Outbound>,
     window_octets: usize,
     store: Store,
+    /// The disk is not read before.
+    read_at: u64,
+    /// When the collector was looked for first, since it was there last.
+    sought: Option<u64>,
+    /// It is not there, and not just being reached.
+    away: bool,
+    /// When the connection came up.
+    up_at: u64,
+    /// The most records that were with the kernel at one time, and how often a connection broke since.
+    most: u64,
+    fruitless: u32,
 }
 
 impl Connection {
@@ -101,6 +95,12 @@ impl Connection {
             window: VecDeque::new(),
             window_octets: 0,
             store,
+            read_at: 0,
+            sought: None,
+            away: false,
+            up_at: 0,
+            most: 0,
+            fruitless: 0,
         }
     }
 
@@ -125,8 +125,7 @@ impl Connection {
     /// Whether nothing is on the way: everything is written or, with `stored`, waits on disk for a
     /// collector that is away.
     pub(super) fn is_settled(&self, stored: bool) -> bool {
-        let away = matches!(self.state, State::Waiting(until) if until > 0);
-        stored && away && self.store.is_usable()
+        stored && self.away && self.store.is_usable()
             || self.backlog.is_empty() && self.writing.is_empty() && self.store.is_empty()
     }
 
@@ -157,270 +156,22 @@ impl Connection {
     }
 
     pub(super) fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
-        self.store.account(out, now);
+        self.store.account(out, real, now);
         let wait = self.advance(out, real, now, flush);
-        if matches!(self.state, State::Waiting(_)) {
-            self.store.keep(out, now, flush);
+        self.away = match self.state {
+            State::Waiting(_) | State::Resolving(_) | State::Opening(..) => {
+                let since = *self.sought.get_or_insert(real);
+                out.failing || real.saturating_sub(since) >= AWAY
+            }
+            State::Up(_) | State::Closing(_) | State::Closed => {
+                self.sought = None;
+                false
+            }
+        };
+        if self.away {
+            self.store.keep(out, real, now, flush);
         }
         wait
-    }
-
-    fn advance(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
-        loop {
-            let wait = match &mut self.state {
-                State::Waiting(until) if real < *until => Some(*until),
-                State::Waiting(_) => {
-                    let resolving = Resolving::start(out.url.host().clone(), self.making.port);
-                    self.state = State::Resolving(resolving);
-                    None
-                }
-                State::Resolving(resolving) => match resolving.answer() {
-                    None => Some(real + SOON),
-                    Some(addresses) => {
-                        let source = out.url.source();
-                        let usable =
-                            |address: &SocketAddr| source.is_none_or(|it| it.is_ipv4() == address.is_ipv4());
-                        match addresses {
-                            Ok(addresses) => {
-                                self.open(out, addresses.into_iter().filter(usable).collect(), real)
-                            }
-                            Err(error) => self.wait(out, real, &format!("cannot be reached: {error}")),
-                        }
-                        None
-                    }
-                },
-                State::Opening(stream, _) => match stream.poll(real) {
-                    Ok(Phase::Ready) => {
-                        self.up(out, real);
-                        None
-                    }
-                    Ok(_) => Some(stream.deadline().unwrap_or(real + LOOK_AGAIN)),
-                    Err(broken) => {
-                        self.try_next(out, real, &broken);
-                        None
-                    }
-                },
-                State::Up(_) => match self.send_ready(out, real, now, flush) {
-                    Ok(wait) => return wait.or_else(|| out.timeout(real, now)),
-                    Err(broken) => {
-                        self.broken(out, real, &broken);
-                        None
-                    }
-                },
-                State::Closing(_) | State::Closed => return None,
-            };
-            if wait.is_some() {
-                return wait;
-            }
-        }
-    }
-
-    fn open(&mut self, out: &mut Outgoing, mut addresses: VecDeque<SocketAddr>, real: u64) {
-        let Some(address) = addresses.pop_front() else {
-            return self.wait(out, real, "cannot be reached: its name has no address that can be used");
-        };
-        let making = &self.making;
-        let stream = Stream::connect(address, &making.settings, making.tls.as_ref(), &making.readiness, real);
-        match stream {
-            Ok(stream) => self.state = State::Opening(Box::new(stream), addresses),
-            Err(broken) if addresses.is_empty() => self.wait(out, real, &broken.to_string()),
-            Err(_) => self.open(out, addresses, real),
-        }
-    }
-
-    /// One address did not do: the next one, or a while later again.
-    fn try_next(&mut self, out: &mut Outgoing, real: u64, broken: &Broken) {
-        let rest = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Opening(_, rest) => rest,
-            _ => VecDeque::new(),
-        };
-        if rest.is_empty() {
-            self.wait(out, real, &broken.to_string());
-        } else {
-            self.open(out, rest, real);
-        }
-    }
-
-    /// A new transport session: sequence, templates and options anew.
-    fn up(&mut self, out: &mut Outgoing, real: u64) {
-        if let State::Opening(stream, _) = std::mem::replace(&mut self.state, State::Closed) {
-            self.state = State::Up(stream);
-        }
-        out.session.begin();
-        out.reached(real);
-    }
-
-    /// Writes until the socket, the pace of the spool or the session has no more.
-    fn send_ready(
-        &mut self,
-        out: &mut Outgoing,
-        real: u64,
-        now: Now,
-        flush: bool,
-    ) -> Result<Option<u64>, Broken> {
-        let port = self.local_port();
-        out.offer(now, port);
-        let State::Up(stream) = &mut self.state else { return Ok(None) };
-        stream.poll(real)?;
-        loop {
-            while let Some(first) = self.writing.front() {
-                let rest = first.message.bytes.get(self.written..).unwrap_or_default();
-                let State::Up(stream) = &mut self.state else { return Ok(None) };
-                let taken = stream.write(rest)?;
-                self.written += taken;
-                if self.written < first.message.bytes.len() {
-                    self.store.keep_up(out, now);
-                    return Ok(Some(real + LOOK_AGAIN));
-                }
-                self.handed(out, real);
-            }
-            if let Some(outbound) = self.backlog.pop_front() {
-                self.number(out, outbound, now);
-            } else if !self.store.is_empty() {
-                if let Err(when) = out.pace.take(real) {
-                    return Ok(Some(when));
-                }
-                self.read_back(out, now);
-            } else if let Some(message) = out.session.poll_message(now, flush) {
-                self.writing.push_back(Outbound::new(message));
-            } else {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Gives a message of before its place in this session, behind the templates that it needs.
-    fn number(&mut self, out: &mut Outgoing, outbound: Outbound, now: Now) {
-        let Outbound { message, place, templates, inherited, again } = outbound;
-        let mut messages = out.session.again(message, templates.as_deref(), now);
-        let last = messages.pop();
-        self.writing.extend(messages.into_iter().map(Outbound::new));
-        let last = last.map(|message| Outbound { message, place, templates, inherited, again });
-        self.writing.extend(last);
-    }
-
-    /// The next message on disk.
-    fn read_back(&mut self, out: &mut Outgoing, now: Now) {
-        if let Some(stored) = self.store.take(out) {
-            let outbound = Outbound {
-                message: stored.message,
-                place: stored.place,
-                templates: stored.templates,
-                inherited: stored.inherited,
-                again: stored.perhaps_twice,
-            };
-            self.number(out, outbound, now);
-        }
-    }
-
-    /// The first of `writing` is wholly with the kernel.
-    fn handed(&mut self, out: &mut Outgoing, real: u64) {
-        self.written = 0;
-        let Some(outbound) = self.writing.pop_front() else { return };
-        let total = outbound.message.total;
-        out.account.exported(total, outbound.inherited);
-        if outbound.again {
-            out.account.perhaps_twice(total);
-        }
-        out.session.handed(&outbound.message);
-        out.progress = real;
-        self.backoff.reset();
-        if let Some(place) = outbound.place {
-            self.store.sent(place);
-        }
-        self.window_octets += outbound.message.bytes.len();
-        self.window.push_back(outbound);
-        while self.window_octets > self.making.window {
-            let Some(oldest) = self.window.pop_front() else { break };
-            self.window_octets -= oldest.message.bytes.len();
-            if let Some(place) = oldest.place {
-                self.store.delivered(place);
-            }
-            out.session.recycle(oldest.message);
-        }
-    }
-
-    /// The connection is gone: what may not have arrived is sent again, before all else.
-    fn broken(&mut self, out: &mut Outgoing, real: u64, broken: &Broken) {
-        self.take_back(out);
-        self.wait(out, real, &broken.to_string());
-    }
-
-    /// Nothing that was written can be relied on any more.
-    fn take_back(&mut self, out: &mut Outgoing) {
-        self.written = 0;
-        self.window_octets = 0;
-        let mut backlog = VecDeque::new();
-        for mut outbound in self.window.drain(..).filter(|outbound| outbound.message.total.records > 0) {
-            out.account.taken_back(outbound.message.total, outbound.inherited);
-            outbound.again = true;
-            backlog.push_back(outbound);
-        }
-        backlog.extend(self.writing.drain(..).filter(|outbound| outbound.message.total.records > 0));
-        backlog.append(&mut self.backlog);
-        self.backlog = backlog;
-    }
-
-    fn wait(&mut self, out: &mut Outgoing, real: u64, what: &str) {
-        out.failed(what);
-        self.state = State::Waiting(real + self.backoff.next());
-    }
-
-    /// Ends the connection in order; true when it has ended, or has broken and left nothing uncertain.
-    pub(super) fn close(&mut self, out: &mut Outgoing, real: u64) -> bool {
-        if let State::Up(_) = self.state
-            && let State::Up(stream) = std::mem::replace(&mut self.state, State::Closed)
-        {
-            self.state = State::Closing(stream);
-        }
-        let State::Closing(stream) = &mut self.state else { return true };
-        match stream.close(real) {
-            Ok(false) => false,
-            Ok(true) => {
-                self.delivered_all(out);
-                self.state = State::Closed;
-                true
-            }
-            Err(broken) => {
-                self.broken(out, real, &broken);
-                self.backlog.is_empty()
-            }
-        }
-    }
-
-    /// The other side's kernel has everything, and we have its word that it ended the connection in order.
-    fn delivered_all(&mut self, out: &mut Outgoing) {
-        self.window_octets = 0;
-        for outbound in self.window.drain(..) {
-            if let Some(place) = outbound.place {
-                self.store.delivered(place);
-            }
-            out.session.recycle(outbound.message);
-        }
-    }
-
-    /// Nobody waits any longer: what there is goes to disk, or is given back to be counted as lost.
-    pub(super) fn give_up(&mut self, out: &mut Outgoing, real: u64, now: Now) -> RecordTotal {
-        if matches!(self.state, State::Up(_) | State::Closing(_)) {
-            self.take_back(out);
-            log::debug!("collector {}: the connection is left at {real} ns", out.url);
-        }
-        let mut left = RecordTotal::default();
-        let unsent = self.backlog.drain(..).chain(self.writing.drain(..)).collect::<Vec<_>>();
-        for outbound in unsent {
-            let total = outbound.message.total;
-            if outbound.again {
-                out.account.perhaps_twice(total);
-            }
-            if outbound.place.is_some() {
-                self.store.stays(total, outbound.inherited);
-            } else if total.records > 0 && !self.store.append(out, &outbound.message, now) {
-                left += total;
-            }
-        }
-        left += self.store.keep_all(out, now);
-        self.state = State::Closed;
-        left
     }
 
     /// Where records wait for another run, and how many.

@@ -1,19 +1,32 @@
 //! The part of a connection's queue that is on disk, and what memory holds when the disk does not take it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::Arc,
+};
 
 use flowxdp_core::{
-    clock::Now,
+    clock::{Now, SECOND},
     record::RecordTotal,
     session::{Definition, Message},
     spool::begin,
 };
 
 use super::Outgoing;
-use crate::spool::{Place, Spool};
+use crate::spool::{Place, Spool, SpoolSettings};
 
 /// Records that a session may hold beside a collector that is connected and slow, before they go to disk.
 const IN_MEMORY: u64 = 1 << 16;
+
+/// A disk that did not take a message is tried again after so long, nanoseconds.
+const AGAIN: u64 = SECOND;
+
+/// Losses are spoken of once in so long, nanoseconds.
+const SAY_AGAIN: u64 = 60 * SECOND;
+
+/// A folder that could not be opened is tried again after so long, nanoseconds.
+const OPEN_AGAIN: u64 = 10 * SECOND;
 
 /// A message that waited here.
 #[derive(Debug)]
@@ -29,17 +42,64 @@ pub(super) struct Stored {
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
+    /// Where it shall be, as long as it could not be opened.
+    closed: Option<SpoolSettings>,
     spool: Option<Spool>,
     /// Made for the disk, which did not take them: first to go.
     held: VecDeque<Message>,
     /// Taken from disk and not delivered when the run ended.
     staying: RecordTotal,
     failing: bool,
+    /// Records that were lost and not spoken of, by reason; nothing is said before `say_at`.
+    unsaid: BTreeMap<&'static str, u64>,
+    say_at: u64,
+    /// The disk is left alone until then.
+    again_at: u64,
 }
 
 impl Store {
-    pub(super) fn new(spool: Option<Spool>) -> Self {
-        Self { spool, ..Self::default() }
+    /// A disk that is full or read-only now need not be so for ever: the records wait in memory meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be what it should be, or another agent has it open.
+    pub(super) fn open(
+        settings: SpoolSettings,
+        collector: &str,
+        real: u64,
+        wall_ms: u64,
+    ) -> anyhow::Result<Self> {
+        match Spool::open(settings.clone(), collector, wall_ms) {
+            Ok(spool) => Ok(Self { spool: Some(spool), ..Self::default() }),
+            Err(error) if may_pass(&error) => {
+                log::error!(
+                    "collector {collector}: {error:#}; records stay in memory while there is room, and it is tried again"
+                );
+                Ok(Self { closed: Some(settings), again_at: real + OPEN_AGAIN, ..Self::default() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What an earlier run left.
+    pub(super) fn inherited(&self) -> RecordTotal {
+        self.spool.as_ref().map(Spool::inherited).unwrap_or_default()
+    }
+
+    fn reopen(&mut self, out: &mut Outgoing, real: u64, wall_ms: u64) {
+        if real < self.again_at {
+            return;
+        }
+        let Some(settings) = &self.closed else { return };
+        self.again_at = real + OPEN_AGAIN;
+        match Spool::open(settings.clone(), &out.url.to_string(), wall_ms) {
+            Ok(spool) => {
+                log::info!("collector {}: its spool takes records now", out.url);
+                out.account.inherit(spool.inherited());
+                (self.spool, self.closed, self.again_at) = (Some(spool), None, 0);
+            }
+            Err(error) => log::debug!("collector {}: {error:#}", out.url),
+        }
     }
 
     /// What waits here, without what an earlier run left.
@@ -66,34 +126,45 @@ impl Store {
     }
 
     /// Gives up what is too old, and brings what the spool lost into the books.
-    pub(super) fn account(&mut self, out: &mut Outgoing, now: Now) {
+    pub(super) fn account(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+        self.reopen(out, real, now.wall_ms);
+        if let Some(spool) = &mut self.spool {
+            spool.expire(now.wall_ms);
+        }
+        self.enter_lost(out);
+        // A disk that is too small loses all the time, and every line would be the same.
+        if real >= self.say_at && !self.unsaid.is_empty() {
+            self.say_at = real + SAY_AGAIN;
+            for (why, records) in std::mem::take(&mut self.unsaid) {
+                log::warn!("collector {}: {records} records in its spool are lost: {why}", out.url);
+            }
+        }
+    }
+
+    /// What the spool lost, at once: until then it is in no term of the books.
+    fn enter_lost(&mut self, out: &mut Outgoing) {
         let Some(spool) = &mut self.spool else { return };
-        spool.expire(now.wall_ms);
         for lost in spool.take_lost() {
-            log::warn!(
-                "collector {}: {} records in its spool are lost: {}",
-                out.url,
-                lost.total.records,
-                lost.reason.sentence
-            );
             out.account.lost(&lost.reason, lost.total, lost.inherited);
+            let unsaid = self.unsaid.entry(lost.reason.sentence).or_default();
+            *unsaid = unsaid.saturating_add(lost.total.records);
         }
     }
 
     /// While the collector is away: what is ready goes to disk.
-    pub(super) fn keep(&mut self, out: &mut Outgoing, now: Now, flush: bool) {
-        if self.spool.is_none() {
+    pub(super) fn keep(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) {
+        if self.spool.is_none() || real < self.again_at {
             return;
         }
         // What the disk refused before is tried again, before anything newer.
         while let Some(message) = self.held.pop_front() {
-            if !self.append(out, &message, now) {
+            if !self.append(out, &message, real, now) {
                 self.held.push_front(message);
                 return;
             }
         }
         while let Some(message) = out.session.poll_stored(now, flush) {
-            if !self.append(out, &message, now) {
+            if !self.append(out, &message, real, now) {
                 self.held.push_back(message);
                 return;
             }
@@ -102,15 +173,17 @@ impl Store {
     }
 
     /// While the collector is slow: what memory has no room for goes to disk.
-    pub(super) fn keep_up(&mut self, out: &mut Outgoing, now: Now) {
+    pub(super) fn keep_up(&mut self, out: &mut Outgoing, real: u64, now: Now) {
         if self.is_usable() && out.session.queued().records > IN_MEMORY {
-            self.keep(out, now, false);
+            self.keep(out, real, now, false);
         }
     }
 
     /// At the end: everything that there is; gives what the disk did not take.
-    pub(super) fn keep_all(&mut self, out: &mut Outgoing, now: Now) -> RecordTotal {
-        self.keep(out, now, true);
+    pub(super) fn keep_all(&mut self, out: &mut Outgoing, real: u64, now: Now) -> RecordTotal {
+        // The last try, however short ago the one before was.
+        self.again_at = 0;
+        self.keep(out, real, now, true);
         let mut left = RecordTotal::default();
         for message in self.held.drain(..) {
             left += message.total;
@@ -119,7 +192,7 @@ impl Store {
     }
 
     /// Puts a message on disk; false if it is not there.
-    pub(super) fn append(&mut self, out: &mut Outgoing, message: &Message, now: Now) -> bool {
+    pub(super) fn append(&mut self, out: &mut Outgoing, message: &Message, real: u64, now: Now) -> bool {
         if message.total.records == 0 {
             return true;
         }
@@ -127,7 +200,9 @@ impl Store {
         let session = &out.session;
         let seconds = u32::try_from(now.wall_ms / 1000).unwrap_or(u32::MAX);
         let templates = || begin(message.domain, &session.templates(), seconds);
-        match spool.append(message, templates, now.wall_ms) {
+        let appended = spool.append(message, templates, now.wall_ms);
+        self.enter_lost(out);
+        match appended {
             Ok(()) => {
                 if self.failing {
                     log::info!("collector {}: its spool takes records again", out.url);
@@ -143,6 +218,7 @@ impl Store {
                     );
                 }
                 self.failing = true;
+                self.again_at = real + AGAIN;
                 false
             }
         }
@@ -150,7 +226,9 @@ impl Store {
 
     /// The oldest message.
     pub(super) fn take(&mut self, out: &mut Outgoing) -> Option<Stored> {
-        let spooled = match self.spool.as_mut()?.take() {
+        let taken = self.spool.as_mut()?.take();
+        self.enter_lost(out);
+        let spooled = match taken {
             Ok(spooled) => spooled,
             Err(error) => {
                 out.say(&format!("its spool cannot be read: {error}"));
@@ -182,6 +260,11 @@ impl Store {
         }
     }
 
+    /// Whether a message that was taken is still on disk: its file may have had to make room.
+    pub(super) fn holds(&self, place: Place) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.holds(place))
+    }
+
     /// A message was taken from disk, and stays there for another run.
     pub(super) fn stays(&mut self, total: RecordTotal, inherited: bool) {
         if !inherited {
@@ -196,4 +279,13 @@ impl Store {
         waiting += self.staying;
         (waiting.records > 0).then(|| (spool.directory().display().to_string(), waiting))
     }
+}
+
+/// Whether it is the disk's state that is in the way, which may change.
+fn may_pass(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| matches!(error.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded))
 }

@@ -133,6 +133,11 @@ impl Stock {
         tally
     }
 
+    /// Whether there is a segment of this number.
+    pub(super) fn holds(&self, number: u64) -> bool {
+        self.segments.iter().any(|segment| segment.number == number)
+    }
+
     /// A segment by its number; those that are asked for are among the oldest.
     fn find(&mut self, number: u64) -> Option<&mut Segment> {
         self.segments.iter_mut().find(|segment| segment.number == number)

@@ -1,0 +1,93 @@
+//! The end of a connection: in order, or because nobody waits any longer.
+
+use flowxdp_common::reason::SPOOL_FULL;
+use flowxdp_core::{clock::Now, record::RecordTotal};
+
+use super::{Connection, Outgoing, State, sending::Outbound};
+
+impl Connection {
+    /// Ends the connection in order; true when it has ended, or has broken and left nothing uncertain.
+    pub(in crate::exporter) fn close(&mut self, out: &mut Outgoing, real: u64) -> bool {
+        if let State::Up(_) = self.state
+            && let State::Up(stream) = std::mem::replace(&mut self.state, State::Closed)
+        {
+            self.state = State::Closing(stream);
+        }
+        let State::Closing(stream) = &mut self.state else { return true };
+        match stream.close(real) {
+            Ok(false) => false,
+            Ok(true) => {
+                self.delivered_all(out);
+                self.state = State::Closed;
+                true
+            }
+            Err(broken) => {
+                self.broken(out, real, &broken);
+                self.backlog.is_empty()
+            }
+        }
+    }
+
+    /// The other side's kernel has everything, and we have its word that it ended the connection in order.
+    fn delivered_all(&mut self, out: &mut Outgoing) {
+        self.window_octets = 0;
+        for outbound in self.window.drain(..) {
+            if let Some(place) = outbound.place {
+                self.store.delivered(place);
+            }
+            out.session.recycle(outbound.message);
+        }
+    }
+
+    /// Nobody waits any longer: what there is goes to disk, or is given back to be counted as lost.
+    pub(in crate::exporter) fn give_up(&mut self, out: &mut Outgoing, real: u64, now: Now) -> RecordTotal {
+        if matches!(self.state, State::Up(_) | State::Closing(_)) {
+            self.take_back(out);
+            log::debug!("collector {}: the connection is left at {real} ns", out.url);
+        }
+        self.state = State::Closed;
+        let mut left = RecordTotal::default();
+        let unsent = self.backlog.drain(..).chain(self.writing.drain(..)).collect::<Vec<_>>();
+        for outbound in unsent {
+            left += self.keep(out, &outbound, real, now);
+        }
+        left += self.store.keep_all(out, real, now);
+        left
+    }
+
+    /// Leaves a message to the next run; gives what cannot be left.
+    fn keep(&mut self, out: &mut Outgoing, outbound: &Outbound, real: u64, now: Now) -> RecordTotal {
+        let Outbound { message, place, inherited, again, .. } = outbound;
+        let total = message.total;
+        let on_disk = place.is_some_and(|place| self.store.holds(place));
+        // Of what is on disk, the next run knows that by itself.
+        if *again && !on_disk {
+            out.account.perhaps_twice(total);
+        }
+        if on_disk {
+            self.store.stays(total, *inherited);
+        } else if *inherited {
+            // Its file had to make room after it was read.
+            out.account.lost(&SPOOL_FULL, total, true);
+        } else if total.records > 0 && !self.store.append(out, message, real, now) {
+            return total;
+        }
+        RecordTotal::default()
+    }
+
+    /// Nobody waits any longer, but the disk takes what still comes; gives what it does not take.
+    pub(in crate::exporter) fn keep_on(
+        &mut self,
+        out: &mut Outgoing,
+        real: u64,
+        now: Now,
+        flush: bool,
+    ) -> RecordTotal {
+        self.store.account(out, real, now);
+        if flush {
+            return self.store.keep_all(out, real, now);
+        }
+        self.store.keep(out, real, now, false);
+        RecordTotal::default()
+    }
+}

@@ -1,0 +1,170 @@
+//! What leaves while the connection is up, and the window of what may have to leave again.
+
+use std::sync::Arc;
+
+use flowxdp_core::{
+    clock::{Now, SECOND},
+    session::{Definition, Message},
+};
+
+use super::{Connection, LOOK_AGAIN, Outgoing, State};
+use crate::{spool::Place, transport::broken::Broken};
+
+/// A disk that could not be read is tried again after so long, nanoseconds.
+const READ_AGAIN: u64 = SECOND;
+
+/// So many connections may break without a record that had not left before, until they are no progress.
+const FRUITLESS: u32 = 3;
+
+/// The kernel is asked what it still holds after this part of the window, at most these octets, is over.
+const SLACK: (usize, usize) = (16, 64 << 10);
+
+/// A message on its way.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub(super) message: Message,
+    /// Where it is on disk, if it is.
+    pub(super) place: Option<Place>,
+    /// The templates that it was written with, where they may not be ours.
+    pub(super) templates: Option<Arc<[Definition]>>,
+    /// It comes from an earlier run.
+    pub(super) inherited: bool,
+    /// The collector may have it already.
+    pub(super) again: bool,
+}
+
+impl Outbound {
+    const fn new(message: Message) -> Self {
+        Self { message, place: None, templates: None, inherited: false, again: false }
+    }
+}
+
+impl Connection {
+    /// Writes until the socket, the pace of the spool or the session has no more.
+    pub(super) fn send_ready(
+        &mut self,
+        out: &mut Outgoing,
+        real: u64,
+        now: Now,
+        flush: bool,
+    ) -> Result<Option<u64>, Broken> {
+        let port = self.local_port();
+        out.offer(now, port);
+        let State::Up(stream) = &mut self.state else { return Ok(None) };
+        stream.poll(real)?;
+        loop {
+            while let Some(first) = self.writing.front() {
+                let rest = first.message.bytes.get(self.written..).unwrap_or_default();
+                let State::Up(stream) = &mut self.state else { return Ok(None) };
+                let taken = stream.write(rest)?;
+                self.written += taken;
+                if self.written < first.message.bytes.len() {
+                    self.store.keep_up(out, real, now);
+                    return Ok(Some(real + LOOK_AGAIN));
+                }
+                self.handed(out, real);
+            }
+            let readable = !self.store.is_empty() && real >= self.read_at;
+            if let Some(outbound) = self.backlog.pop_front() {
+                self.number(out, outbound, now);
+            } else if readable {
+                if let Err(when) = out.pace.take(real) {
+                    self.store.keep_up(out, real, now);
+                    return Ok(Some(when));
+                }
+                self.read_back(out, real, now);
+            } else if let Some(message) = out.session.poll_message(now, flush) {
+                self.writing.push_back(Outbound::new(message));
+            } else {
+                return Ok((!self.store.is_empty()).then_some(self.read_at));
+            }
+        }
+    }
+
+    /// Gives a message of before its place in this session, behind the templates that it needs.
+    fn number(&mut self, out: &mut Outgoing, outbound: Outbound, now: Now) {
+        let Outbound { message, place, templates, inherited, again } = outbound;
+        let mut messages = out.session.again(message, templates.as_deref(), now);
+        let last = messages.pop();
+        self.writing.extend(messages.into_iter().map(Outbound::new));
+        let last = last.map(|message| Outbound { message, place, templates, inherited, again });
+        self.writing.extend(last);
+    }
+
+    /// The next message on disk; a disk that cannot be read holds up nothing else.
+    fn read_back(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+        let Some(stored) = self.store.take(out) else {
+            self.read_at = real + READ_AGAIN;
+            return;
+        };
+        let outbound = Outbound {
+            message: stored.message,
+            place: stored.place,
+            templates: stored.templates,
+            inherited: stored.inherited,
+            again: stored.perhaps_twice,
+        };
+        self.number(out, outbound, now);
+    }
+
+    /// The first of `writing` is wholly with the kernel.
+    fn handed(&mut self, out: &mut Outgoing, real: u64) {
+        self.written = 0;
+        let Some(outbound) = self.writing.pop_front() else { return };
+        let total = outbound.message.total;
+        out.account.exported(total, outbound.inherited);
+        if outbound.again {
+            out.account.perhaps_twice(total);
+        }
+        out.session.handed(&outbound.message);
+        // A collector that takes the same again and again, and breaks, must not be waited for for ever.
+        if out.account.exported_records() > self.most {
+            self.most = out.account.exported_records();
+            self.fruitless = 0;
+        }
+        if self.fruitless <= FRUITLESS {
+            out.progress = real;
+        }
+        if let Some(place) = outbound.place {
+            self.store.sent(place);
+        }
+        self.window_octets += outbound.message.bytes.len();
+        self.window.push_back(outbound);
+        self.narrow(out);
+    }
+
+    /// Lets go of what left the window. What our own kernel still holds has not left: the window is for
+    /// what the collector's may hold.
+    fn narrow(&mut self, out: &mut Outgoing) {
+        let window = self.making.window;
+        if self.window_octets <= window.saturating_add(SLACK.1.min(window / SLACK.0)) {
+            return;
+        }
+        let State::Up(stream) = &self.state else { return };
+        let most = window.saturating_add(stream.outstanding());
+        while self.window_octets > most {
+            let Some(oldest) = self.window.pop_front() else { break };
+            self.window_octets -= oldest.message.bytes.len();
+            if let Some(place) = oldest.place {
+                self.store.delivered(place);
+            }
+            out.session.recycle(oldest.message);
+        }
+    }
+
+    /// Nothing that was written can be relied on any more.
+    pub(super) fn take_back(&mut self, out: &mut Outgoing) {
+        self.written = 0;
+        self.window_octets = 0;
+        self.fruitless += 1;
+        let mut backlog = std::collections::VecDeque::new();
+        for mut outbound in self.window.drain(..).filter(|outbound| outbound.message.total.records > 0) {
+            out.account.taken_back(outbound.message.total, outbound.inherited);
+            outbound.again = true;
+            backlog.push_back(outbound);
+        }
+        backlog.extend(self.writing.drain(..).filter(|outbound| outbound.message.total.records > 0));
+        backlog.append(&mut self.backlog);
+        self.backlog = backlog;
+    }
+}

@@ -1,0 +1,151 @@
+//! A live agent between a generator and collectors over TCP and TLS, and what must hold there at any time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::agent::Live;
+use crate::authority::{self, Authority, Leaf};
+use crate::books::{Books, Count};
+use crate::delivery::Rows;
+use crate::failures::tell;
+use crate::judge::sessions::{Received, Session};
+use crate::netns::Netns;
+use crate::peer::Peer;
+use crate::traffic::{Traffic, UDP, generator};
+
+const SENDER: &str = "gen0";
+const METERED: &str = "met0";
+/// Records are made soon, and many of each flow.
+const RUN: [&str; 6] = ["--interface", METERED, "--idle-timeout", "1s", "--active-timeout", "1s"];
+const LIMIT: Duration = Duration::from_secs(30);
+/// An answer for the books that takes longer is a loop that was blocked.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// A namespace with a veth pair, and certificates.
+pub struct Stage {
+    /// Where everything is.
+    pub netns: Netns,
+    /// Whom both sides trust.
+    pub authority: Authority,
+    /// The collector's certificate.
+    pub server: Leaf,
+    /// The exporter's.
+    pub client: Leaf,
+}
+
+impl Stage {
+    /// Makes all of it.
+    pub fn new() -> Result<Self> {
+        let netns = Netns::new("deliver")?;
+        netns.veth(SENDER, METERED)?;
+        let authority = Authority::new("an authority")?;
+        let server = authority.issue("server", &authority::server(&["collector.test"])?)?;
+        let client = authority.issue("client", &authority::client()?)?;
+        Ok(Self { netns, authority, server, client })
+    }
+
+    /// A running agent that exports to these collectors.
+    pub fn agent(&self, urls: &[&str], more: &[&str]) -> Result<Live> {
+        Live::start(&self.netns, &arguments(urls, more))
+    }
+
+    /// The same, with a small file system of its own at a folder, which goes with it.
+    pub fn agent_on(&self, tmpfs: &str, folder: &Path, urls: &[&str], more: &[&str]) -> Result<Live> {
+        Live::start_on(&self.netns, tmpfs, folder, &arguments(urls, more))
+    }
+
+    /// The URL of a collector over TLS, with what both sides trust.
+    pub fn tls_url(&self, port: u16) -> String {
+        let file = |path: &Path| path.display().to_string();
+        format!(
+            "tls://127.0.0.1:{port}?name=collector.test&ca={}&cert={}&key={}",
+            file(&self.authority.file()),
+            file(&self.client.cert_file),
+            file(&self.client.key_file)
+        )
+    }
+
+    /// A collector over TCP, on any port if it is 0.
+    pub fn tcp(&self, port: u16) -> Result<Peer> {
+        Peer::start(&self.netns, port, None)
+    }
+
+    /// A collector over TLS, which asks for a certificate.
+    pub fn tls(&self, port: u16) -> Result<Peer> {
+        Peer::start(&self.netns, port, Some(authority::serving(&self.server, Some(&self.authority))?))
+    }
+
+    /// Sends rounds of traffic until `what` is done; gives the packets and octets.
+    pub fn traffic(&self, flows: u32, pause: Duration, what: impl FnOnce() -> Result<()>) -> Result<Count> {
+        let round = Traffic { flows, packets: u64::from(flows) * 2, ipv6: false, protocol: UDP, length: 100 };
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let mut sent = Count::default();
+                while !done.load(Ordering::Relaxed) {
+                    generator().send(&round, &self.netns, SENDER)?;
+                    sent = sent + Count { packets: round.packets, octets: round.octets() };
+                    std::thread::sleep(pause);
+                }
+                anyhow::Ok(sent)
+            });
+            let result = what();
+            done.store(true, Ordering::Relaxed);
+            let sent = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
+            result.map(|()| sent)
+        })
+    }
+}
+
+fn arguments<'a>(urls: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = RUN.to_vec();
+    urls.iter().for_each(|url| arguments.extend(["--collector", url]));
+    arguments.extend(more);
+    arguments
+}
+
+/// The books of this moment: prompt, balanced, and the same retired for every collector.
+pub fn look(live: &Live) -> Result<Books> {
+    let asked = Instant::now();
+    let books = live.status()?;
+    ensure!(asked.elapsed() < PROMPT, "an answer took {:?}", asked.elapsed());
+    books.balance()?;
+    let retired: Vec<_> = books.collectors.values().map(|collector| collector.rows.retired()).collect();
+    ensure!(retired.windows(2).all(|pair| pair[0] == pair[1]), "different for each collector: {books:?}");
+    Ok(books)
+}
+
+/// Waits until everything that was sent left the table and every queue, and gives each collector's rows.
+pub fn at_rest(live: &mut Live, sent: Count) -> Result<BTreeMap<String, Rows>> {
+    live.until(LIMIT, "at rest", |books| {
+        let queued = books.collectors.values().map(|collector| collector.rows.queued.records).sum::<u64>();
+        books.in_table.packets == 0 && queued == 0
+    })?;
+    let books = look(live)?;
+    ensure!(books.seen == sent, "seen {:?}, sent {sent:?}", books.seen);
+    Ok(books.collectors.into_iter().map(|(url, collector)| (url, collector.rows)).collect())
+}
+
+/// The rows of the collector whose URL begins so.
+pub fn of<'a>(rows: &'a BTreeMap<String, Rows>, scheme: &str) -> Result<&'a Rows> {
+    rows.iter().find(|(url, _)| url.starts_with(scheme)).map(|(_, rows)| rows).context("no such collector")
+}
+
+/// What came must be what the books say, with nothing lost.
+pub fn all_delivered(name: &str, rows: &Rows, sessions: &[Session]) -> Result<()> {
+    let received = Received::read(sessions).with_context(|| name.to_owned())?;
+    rows.delivered(&received).with_context(|| name.to_owned())?;
+    ensure!(rows.lost.records == 0 && rows.queued.records == 0, "{name}: not all was sent: {rows:?}");
+    tell(&format!(
+        "{name}: {} sessions, {} records sent, {} received, {} perhaps twice",
+        sessions.len(),
+        rows.sent().records,
+        received.all().records,
+        rows.perhaps_twice.records
+    ));
+    Ok(())
+}
