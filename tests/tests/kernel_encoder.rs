@@ -80,9 +80,9 @@ fn judged(protocol: Protocol, session: &Delivered, is_file: bool, folder: &Path)
 fn tshark_reads_what_random_sessions_send() -> Result<()> {
     let (mut failures, mut records) = (Failures::default(), [0; 6]);
     for seed in 0..6 * INPUTS {
-        let mut input = Random(seed).octets(300);
+        let mut input = Random(seed).octets(500);
         let kind = u8::try_from(seed % 6)?;
-        *input.first_mut().context("an input of 300 octets")? = kind + 126 * u8::from(seed % 4 > 1);
+        *input.first_mut().context("an input of 500 octets")? = kind + 126 * u8::from(seed % 4 > 1);
         let export = export(&input);
         // Of the six, the third is the one over TCP.
         let is_file = kind == 2;
@@ -100,6 +100,6 @@ fn tshark_reads_what_random_sessions_send() -> Result<()> {
         }
     }
     failures.end()?;
-    ensure!(records.iter().all(|count| *count > 100), "records by protocol: {records:?}");
+    ensure!(records.iter().all(|count| *count > 20), "records by protocol: {records:?}");
     Ok(())
 }
