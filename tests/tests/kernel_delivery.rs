@@ -5,8 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
+
+/// The longest wait for a collector's first octets after it came back.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_collector_that_dies_ten_times_gets_every_record() -> Result<()> {
@@ -18,7 +21,13 @@ fn a_collector_that_dies_ten_times_gets_every_record() -> Result<()> {
     let mut sessions = (Vec::new(), Vec::new());
     let sent = stage.traffic(2_000, Duration::from_millis(200), || {
         for death in 0..10_u64 {
-            std::thread::sleep(Duration::from_millis(600 + 37 * death));
+            let begun = Instant::now();
+            while tcp.received() == 0 || tls.received() == 0 {
+                ensure!(begun.elapsed() < PATIENCE, "nothing came to the one after death {death}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // One that lives shorter is waited for longer.
+            std::thread::sleep(Duration::from_millis(1_000 + 37 * death));
             sessions.0.extend(tcp.kill());
             sessions.1.extend(tls.kill());
             look(&live)?;

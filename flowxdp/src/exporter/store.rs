@@ -1,8 +1,11 @@
 //! The part of a connection's queue that is on disk, and what memory holds when the disk does not take it.
+//!
+//! [`upkeep`] opens it, and enters what it loses into the books.
+
+mod upkeep;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
     sync::Arc,
 };
 
@@ -21,12 +24,6 @@ const IN_MEMORY: u64 = 1 << 16;
 
 /// A disk that did not take a message is tried again after so long, nanoseconds.
 const AGAIN: u64 = SECOND;
-
-/// Losses are spoken of once in so long, nanoseconds.
-const SAY_AGAIN: u64 = 60 * SECOND;
-
-/// A folder that could not be opened is tried again after so long, nanoseconds.
-const OPEN_AGAIN: u64 = 10 * SECOND;
 
 /// A message that waited here.
 #[derive(Debug)]
@@ -58,50 +55,6 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// A disk that is full or read-only now need not be so for ever: the records wait in memory meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// The folder cannot be what it should be, or another agent has it open.
-    pub(super) fn open(
-        settings: SpoolSettings,
-        collector: &str,
-        real: u64,
-        wall_ms: u64,
-    ) -> anyhow::Result<Self> {
-        match Spool::open(settings.clone(), collector, wall_ms) {
-            Ok(spool) => Ok(Self { spool: Some(spool), ..Self::default() }),
-            Err(error) if may_pass(&error) => {
-                log::error!(
-                    "collector {collector}: {error:#}; records stay in memory while there is room, and it is tried again"
-                );
-                Ok(Self { closed: Some(settings), again_at: real + OPEN_AGAIN, ..Self::default() })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What an earlier run left.
-    pub(super) fn inherited(&self) -> RecordTotal {
-        self.spool.as_ref().map(Spool::inherited).unwrap_or_default()
-    }
-
-    fn reopen(&mut self, out: &mut Outgoing, real: u64, wall_ms: u64) {
-        if real < self.again_at {
-            return;
-        }
-        let Some(settings) = &self.closed else { return };
-        self.again_at = real + OPEN_AGAIN;
-        match Spool::open(settings.clone(), &out.url.to_string(), wall_ms) {
-            Ok(spool) => {
-                log::info!("collector {}: its spool takes records now", out.url);
-                out.account.inherit(spool.inherited());
-                (self.spool, self.closed, self.again_at) = (Some(spool), None, 0);
-            }
-            Err(error) => log::debug!("collector {}: {error:#}", out.url),
-        }
-    }
-
     /// What waits here, without what an earlier run left.
     pub(super) fn waiting(&self) -> RecordTotal {
         let mut waiting = self.staying;
@@ -123,32 +76,6 @@ impl Store {
     /// Whether the disk takes what memory has no room for.
     pub(super) const fn is_usable(&self) -> bool {
         self.spool.is_some() && !self.failing
-    }
-
-    /// Gives up what is too old, and brings what the spool lost into the books.
-    pub(super) fn account(&mut self, out: &mut Outgoing, real: u64, now: Now) {
-        self.reopen(out, real, now.wall_ms);
-        if let Some(spool) = &mut self.spool {
-            spool.expire(now.wall_ms);
-        }
-        self.enter_lost(out);
-        // A disk that is too small loses all the time, and every line would be the same.
-        if real >= self.say_at && !self.unsaid.is_empty() {
-            self.say_at = real + SAY_AGAIN;
-            for (why, records) in std::mem::take(&mut self.unsaid) {
-                log::warn!("collector {}: {records} records in its spool are lost: {why}", out.url);
-            }
-        }
-    }
-
-    /// What the spool lost, at once: until then it is in no term of the books.
-    fn enter_lost(&mut self, out: &mut Outgoing) {
-        let Some(spool) = &mut self.spool else { return };
-        for lost in spool.take_lost() {
-            out.account.lost(&lost.reason, lost.total, lost.inherited);
-            let unsaid = self.unsaid.entry(lost.reason.sentence).or_default();
-            *unsaid = unsaid.saturating_add(lost.total.records);
-        }
     }
 
     /// While the collector is away: what is ready goes to disk.
@@ -279,13 +206,4 @@ impl Store {
         waiting += self.staying;
         (waiting.records > 0).then(|| (spool.directory().display().to_string(), waiting))
     }
-}
-
-/// Whether it is the disk's state that is in the way, which may change.
-fn may_pass(error: &anyhow::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|error| matches!(error.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded))
 }

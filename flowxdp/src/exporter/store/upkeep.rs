@@ -1,0 +1,98 @@
+//! A spool is opened, now or when its disk lets it, and what it loses is entered into the books.
+
+use std::io;
+
+use flowxdp_core::{
+    clock::{Now, SECOND},
+    record::RecordTotal,
+};
+
+use super::{Outgoing, Store};
+use crate::spool::{Spool, SpoolSettings};
+
+/// Losses are spoken of once in so long, nanoseconds.
+const SAY_AGAIN: u64 = 60 * SECOND;
+
+/// A folder that could not be opened is tried again after so long, nanoseconds.
+const OPEN_AGAIN: u64 = 10 * SECOND;
+
+impl Store {
+    /// A disk that is full or read-only now need not be so for ever: the records wait in memory meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be what it should be, or another agent has it open.
+    pub(in crate::exporter) fn open(
+        settings: SpoolSettings,
+        collector: &str,
+        real: u64,
+        wall_ms: u64,
+    ) -> anyhow::Result<Self> {
+        match Spool::open(settings.clone(), collector, wall_ms) {
+            Ok(spool) => Ok(Self { spool: Some(spool), ..Self::default() }),
+            Err(error) if may_pass(&error) => {
+                log::error!(
+                    "collector {collector}: {error:#}; records stay in memory while there is room, and it is tried again"
+                );
+                Ok(Self { closed: Some(settings), again_at: real + OPEN_AGAIN, ..Self::default() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What an earlier run left.
+    pub(in crate::exporter) fn inherited(&self) -> RecordTotal {
+        self.spool.as_ref().map(Spool::inherited).unwrap_or_default()
+    }
+
+    fn reopen(&mut self, out: &mut Outgoing, real: u64, wall_ms: u64) {
+        if real < self.again_at {
+            return;
+        }
+        let Some(settings) = &self.closed else { return };
+        self.again_at = real + OPEN_AGAIN;
+        match Spool::open(settings.clone(), &out.url.to_string(), wall_ms) {
+            Ok(spool) => {
+                log::info!("collector {}: its spool takes records now", out.url);
+                out.account.inherit(spool.inherited());
+                (self.spool, self.closed, self.again_at) = (Some(spool), None, 0);
+            }
+            Err(error) => log::debug!("collector {}: {error:#}", out.url),
+        }
+    }
+
+    /// Gives up what is too old, and brings what the spool lost into the books.
+    pub(in crate::exporter) fn account(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+        self.reopen(out, real, now.wall_ms);
+        if let Some(spool) = &mut self.spool {
+            spool.expire(now.wall_ms);
+        }
+        self.enter_lost(out);
+        // A disk that is too small loses all the time, and every line would be the same.
+        if real >= self.say_at && !self.unsaid.is_empty() {
+            self.say_at = real + SAY_AGAIN;
+            for (why, records) in std::mem::take(&mut self.unsaid) {
+                log::warn!("collector {}: {records} records in its spool are lost: {why}", out.url);
+            }
+        }
+    }
+
+    /// What the spool lost, at once: until then it is in no term of the books.
+    pub(super) fn enter_lost(&mut self, out: &mut Outgoing) {
+        let Some(spool) = &mut self.spool else { return };
+        for lost in spool.take_lost() {
+            out.account.lost(&lost.reason, lost.total, lost.inherited);
+            let unsaid = self.unsaid.entry(lost.reason.sentence).or_default();
+            *unsaid = unsaid.saturating_add(lost.total.records);
+        }
+    }
+}
+
+/// Whether it is the disk's state that is in the way, which may change.
+fn may_pass(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| matches!(error.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded))
+}
