@@ -93,6 +93,10 @@ impl Count {
         let (mut flows, mut sum) = (0, Self::default());
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             let flow: Value = serde_json::from_str(line).context("the collector's line is not JSON")?;
+            // What the exporter tells about itself stands between the flows.
+            if flow["optionsTemplate"] == true {
+                continue;
+            }
             let field = |name| flow[name].as_u64().with_context(|| format!("a flow record has no {name}"));
             sum += Self { packets: field("packetDeltaCount")?, octets: field("octetDeltaCount")? };
             flows += 1;
@@ -161,7 +165,11 @@ mod tests {
 
     #[test]
     fn flow_records_add_up() {
-        let line = r#"{"packetDeltaCount": 3, "octetDeltaCount": 180, "protocolIdentifier": 6}"#;
+        let line = concat!(
+            r#"{"optionsTemplate": true, "interfaceName": "eth0"}"#,
+            "\n",
+            r#"{"packetDeltaCount": 3, "octetDeltaCount": 180, "protocolIdentifier": 6}"#
+        );
         let (flows, sum) = Count::of_flows(&format!("{line}\n{line}\n")).unwrap();
         assert_eq!((flows, sum), (2, Count { packets: 6, octets: 360 }));
         assert!(Count::of_flows("{}").is_err());
