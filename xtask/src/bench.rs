@@ -10,11 +10,15 @@ use crate::{build, setup, shell, sudo};
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::toolchain()?;
+    let asks = |word: &str| arguments.iter().any(|argument| argument == word);
+    if asks("export") && !asks("--alone") {
+        setup::packages(setup::PEERS)?;
+    }
     let mut cargo = shell::cargo(&["build", "--release", "--locked", "--package", "flowxdp-tests"]);
     cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);
     let built = build::executables(&mut cargo)?;
     let bench = built.into_iter().next().context("cargo built the benchmark and names no executable")?;
-    let mut command = if arguments.iter().any(|argument| argument == "export") {
+    let mut command = if asks("export") {
         Command::new(&bench.path)
     } else {
         sudo::command(&bench.path, "the benchmark loads XDP programs", &[])?
