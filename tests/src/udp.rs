@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::pcap::Datagram;
 use crate::process::{Finished, Running};
@@ -64,11 +64,19 @@ pub fn until_bound(collector: &mut Running, port: u16) -> Result<()> {
     collector.until(Duration::from_secs(10), "listening", |it| Ok(bound(it, port)?.is_some()))
 }
 
+/// Looks at a bound port before it counts as closed: the kernel prints its table in parts, and a socket may
+/// be missing from one reading while others come and go.
+const LOOKS: u32 = 20;
+
 /// Waits until a collector has read all that was sent to it; hands back what its socket dropped.
 pub fn until_read(collector: &mut Running, port: u16) -> Result<u64> {
-    let mut drops = 0;
+    let (mut drops, mut missing) = (0, 0);
     collector.until(Duration::from_secs(30), "done with reading", |it| {
-        let state = bound(it, port)?.context("the collector has closed its port")?;
+        let Some(state) = bound(it, port)? else {
+            missing += 1;
+            ensure!(missing < LOOKS, "the collector has closed its port");
+            return Ok(false);
+        };
         drops = state.drops;
         Ok(state.waiting == 0)
     })?;
