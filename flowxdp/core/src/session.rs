@@ -17,6 +17,8 @@ mod process;
 mod queue;
 mod resend;
 mod resume;
+#[cfg(test)]
+mod samples;
 mod templated;
 
 pub use self::domains::Definition;

@@ -1,8 +1,8 @@
 //! Going on in a new transport session: messages of an earlier one, or of a spool (RFC 7011 section 8).
 
+use super::Message;
 use super::domains::Definition;
 use super::templated::Templated;
-use super::{MS, Message};
 use crate::clock::Now;
 
 impl Templated {
@@ -47,10 +47,7 @@ impl Templated {
         }
         // What was made before has earlier numbers, and goes first.
         let mut messages: Vec<Message> = self.ready.drain(..).collect();
-        self.export_secs = self.export_secs.max(now.wall_ms / MS);
-        let header = self.header(message.domain);
-        self.protocol.stamp(&mut message.bytes, &header);
-        self.domains.advance(message.domain, message.counted);
+        self.number(&mut message, now);
         messages.push(message);
         messages
     }
@@ -58,35 +55,11 @@ impl Templated {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::record;
     use super::super::{Definition, Message, Session, SessionConfig};
     use crate::clock::Now;
-    use crate::record::{Addresses, EndReason, FlowKey, FlowRecord};
 
     const NOW: Now = Now { monotonic: 0, wall_ms: 5_000 };
-
-    fn record(port: u16) -> FlowRecord {
-        FlowRecord {
-            key: FlowKey {
-                addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
-                source_port: port,
-                destination_port: 53,
-                protocol: 17,
-                tos: 0,
-                vlan: 0,
-                ingress: 2,
-            },
-            packets: 1,
-            octets: 60,
-            start_ms: 1,
-            end_ms: 2,
-            tcp_flags: 0,
-            ttl_min: 64,
-            ttl_max: 64,
-            length_min: 60,
-            length_max: 60,
-            end_reason: EndReason::IdleTimeout,
-        }
-    }
 
     fn session() -> Session {
         Session::new(SessionConfig::reliable(0)).unwrap()

@@ -32,13 +32,18 @@ impl Templated {
         let mut messages = std::mem::take(&mut self.ready);
         for mut message in data {
             self.groups.iter_mut().for_each(|group| group.resend.followed());
-            self.export_secs = self.export_secs.max(now.wall_ms / MS);
-            let header = self.header(message.domain);
-            self.protocol.stamp(&mut message.bytes, &header);
-            self.domains.advance(message.domain, message.counted);
+            self.number(&mut message, now);
             messages.push_back(message);
         }
         messages
+    }
+
+    /// Gives a message that was made before the header of one that is sent now.
+    pub(super) fn number(&mut self, message: &mut Message, now: Now) {
+        self.export_secs = self.export_secs.max(now.wall_ms / MS);
+        let header = self.header(message.domain);
+        self.protocol.stamp(&mut message.bytes, &header);
+        self.domains.advance(message.domain, message.counted);
     }
 }
 
@@ -46,34 +51,10 @@ impl Templated {
 mod tests {
     use std::collections::VecDeque;
 
+    use super::super::samples::record;
     use super::super::{Message, Session, SessionConfig};
     use crate::clock::Now;
-    use crate::record::{Addresses, EndReason, FlowKey, FlowRecord};
     use crate::wire::Protocol;
-
-    fn record(port: u16) -> FlowRecord {
-        FlowRecord {
-            key: FlowKey {
-                addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
-                source_port: port,
-                destination_port: 53,
-                protocol: 17,
-                tos: 0,
-                vlan: 0,
-                ingress: 2,
-            },
-            packets: 1,
-            octets: 60,
-            start_ms: 1_000_000,
-            end_ms: 1_000_000,
-            tcp_flags: 0,
-            ttl_min: 64,
-            ttl_max: 64,
-            length_min: 60,
-            length_max: 60,
-            end_reason: EndReason::IdleTimeout,
-        }
-    }
 
     fn word(message: &Message, at: usize) -> u32 {
         u32::from_be_bytes(message.bytes[at..at + 4].try_into().unwrap())
