@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use flowxdp_common::reason::Reason;
+use flowxdp_common::reason::COLLECTOR_UNREACHABLE;
 use flowxdp_core::{
     books::Books,
     clock::Now,
@@ -148,12 +148,29 @@ impl Dispatch {
         }
     }
 
-    /// Gives up every collector that is not settled and took nothing since `patience` nanoseconds.
-    pub fn lose_patience(&mut self, real: u64, now: Now, begun: u64, patience: u64, reason: &Reason) {
-        for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, true)) {
+    /// Gives up, as unreachable, every collector that is not settled and took nothing for `patience`
+    /// nanoseconds since `begun`. `flush` is as in [`Dispatch::is_settled`].
+    pub fn lose_patience(&mut self, real: u64, now: Now, flush: bool, begun: u64, patience: u64) {
+        for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, flush)) {
             if real > exporter.progress().max(begun) + patience {
-                exporter.give_up(reason, real, now);
+                exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
             }
+        }
+    }
+
+    /// Ends every connection in order; true when all have ended.
+    pub fn close(&mut self, real: u64) -> bool {
+        let mut closed = true;
+        for exporter in &mut self.exporters {
+            closed &= exporter.close(real);
+        }
+        closed
+    }
+
+    /// Gives up, as unreachable, every collector whose connection has not ended.
+    pub fn give_up_open(&mut self, real: u64, now: Now) {
+        for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_closed()) {
+            exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
         }
     }
 

@@ -6,10 +6,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use flowxdp_common::{
-    names,
-    reason::{COLLECTOR_UNREACHABLE, NOT_REPRESENTABLE},
-};
+use flowxdp_common::{names, reason::NOT_REPRESENTABLE};
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND, WallClock},
@@ -271,12 +268,7 @@ impl Replay<'_> {
             if self.dispatch.is_settled(now, flush) {
                 return;
             }
-            let unsettled = self.dispatch.all_mut().iter_mut().filter(|it| !it.is_settled(now, flush));
-            for exporter in unsettled {
-                if real > exporter.progress().max(begun) + PATIENCE {
-                    exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
-                }
-            }
+            self.dispatch.lose_patience(real, now, flush, begun, PATIENCE);
             self.wait(wake.min(real + 100 * MILLISECOND));
         }
     }
@@ -316,8 +308,7 @@ impl Replay<'_> {
         let mut begun = first;
         loop {
             let real = clock::monotonic();
-            let closed = self.dispatch.all_mut().iter_mut().map(|exporter| exporter.close(real));
-            let closed = closed.fold(true, |all, one| all & one);
+            let closed = self.dispatch.close(real);
             if closed && real >= begun + LAST_WORD {
                 self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(real));
                 if self.dispatch.is_settled(now, true) {
@@ -326,9 +317,7 @@ impl Replay<'_> {
                 self.settle(now, true, first);
                 begun = clock::monotonic();
             } else if !closed && real > begun + PATIENCE {
-                for exporter in self.dispatch.all_mut().iter_mut().filter(|it| !it.is_closed()) {
-                    exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
-                }
+                self.dispatch.give_up_open(real, now);
             }
             self.wait(real + 10 * MILLISECOND);
         }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::Context;
-use flowxdp_common::reason::COLLECTOR_UNREACHABLE;
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND},
@@ -296,7 +295,7 @@ impl Agent {
             if !left && self.dispatch.is_settled(now, true) {
                 return Ok(());
             }
-            self.dispatch.lose_patience(now.monotonic, now, begun, PATIENCE, &COLLECTOR_UNREACHABLE);
+            self.dispatch.lose_patience(now.monotonic, now, true, begun, PATIENCE);
             self.wait(wake.min(now.monotonic + 100 * MILLISECOND)).await;
         }
     }
@@ -321,13 +320,9 @@ impl Agent {
         let begun = clock::monotonic();
         loop {
             let real = clock::monotonic();
-            let closed = self.dispatch.all_mut().iter_mut().map(|exporter| exporter.close(real));
-            let closed = closed.fold(true, |all, one| all & one);
+            let closed = self.dispatch.close(real);
             if real > begun + PATIENCE && !closed {
-                let now = clock::now();
-                for exporter in self.dispatch.all_mut().iter_mut().filter(|it| !it.is_closed()) {
-                    exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
-                }
+                self.dispatch.give_up_open(real, clock::now());
             }
             if closed && real >= begun + LAST_WORD {
                 break;
