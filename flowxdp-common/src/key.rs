@@ -55,6 +55,21 @@ pub struct KeyV6 {
     pub rest: Rest,
 }
 
+/// Key of a flow in the agent's own table, 48 octets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct KeyOwn {
+    /// Source and destination address as on the wire: 8 octets for IPv4 and zeros behind, 32 for IPv6.
+    pub addresses: [u8; 32],
+    /// Ports, protocol, type of service or traffic class, VLAN, ingress interface.
+    pub rest: Rest,
+    /// 4 or 6.
+    pub version: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+}
+
+const _: () = assert!(size_of::<KeyOwn>() == 48);
 const _: () = assert!(size_of::<Rest>() == 12);
 const _: () = assert!(size_of::<KeyV4>() == 20);
 const _: () = assert!(size_of::<KeyV6>() == 44);

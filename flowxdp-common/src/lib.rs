@@ -18,7 +18,7 @@
 //!
 //! Architecture invariant: only the CPU that owns a slot writes it while it is live, and the XDP
 //! program is the only writer of counters. The agent writes a slot's state alone, and only
-//! `LIVE → RETIRED` and `RETIRED → FREE`.
+//! `LIVE → RETIRED` and `RETIRED → FREE`. Its own table is in shared memory for its successor's sake.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -32,4 +32,4 @@ pub mod slot;
 pub mod switch;
 
 /// Version of everything in this crate that two programs share. A change of any layout raises it.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;

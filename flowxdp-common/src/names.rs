@@ -18,6 +18,10 @@ pub const ROWS: &str = "ROWS";
 pub const TAKEN: &str = "TAKEN";
 /// Ring buffer of [`crate::overflow::Event`].
 pub const OVERFLOW: &str = "OVERFLOW";
+/// The agent's own flow table: ARRAY of [`crate::slot::SlotOwn`], which no program refers to.
+pub const OWN: &str = "OWN";
+/// ARRAY of one [`crate::overflow::Intent`], which no program refers to.
+pub const INTENT: &str = "INTENT";
 /// Load-time constant: the hash's seed, [`crate::switch::SEED_WORDS`] random u64.
 pub const SEED: &str = "SEED";
 /// Load-time constant: partitions of the tables, u32.

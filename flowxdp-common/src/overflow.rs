@@ -1,4 +1,5 @@
-//! What travels over the ring buffer when a packet finds no slot: the packet's own facts.
+//! What travels over the ring buffer when a packet finds no slot: the packet's own facts; and what the
+//! agent notes while it adds them to its own table.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -27,3 +28,25 @@ pub struct Event {
 }
 
 const _: () = assert!(size_of::<Event>() == 64);
+
+/// What the agent is about to do with the event at the ring buffer's consumer position, 40 octets.
+///
+/// It is noted before a slot of the own table changes and stands until the event is consumed, which is
+/// one store. An agent that takes over from a killed one and finds an armed note for the event that
+/// comes next undoes what it tells of: the event is still in the ring and will be added once more.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Intent {
+    /// Consumer position of the ring buffer, octets: which event.
+    pub position: u64,
+    /// Slot of the own table that the event goes to.
+    pub index: u64,
+    /// Packets of the slot before; 0: it was free.
+    pub packets: u64,
+    /// Octets of the slot before.
+    pub octets: u64,
+    /// 1 while all of the above belongs together.
+    pub armed: u64,
+}
+
+const _: () = assert!(size_of::<Intent>() == 40);

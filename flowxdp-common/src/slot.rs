@@ -2,11 +2,12 @@
 //!
 //! States: [`FREE`] → [`LIVE`] (XDP program) → [`RETIRED`] (agent) → [`FREE`] (agent). A slot is
 //! written as a whole by the CPU that owns its partition, its state last; between `RETIRED` and
-//! `FREE`, once a grace period has passed, nobody but the agent touches it.
+//! `FREE`, once a grace period has passed, nobody but the agent touches it. [`SlotOwn`] is the agent's
+//! alone: it writes all of it, and the states mean the same.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::key::{KeyV4, KeyV6};
+use crate::key::{KeyOwn, KeyV4, KeyV6};
 
 /// No flow; the owning CPU may open one here.
 pub const FREE: u32 = 0;
@@ -64,8 +65,47 @@ slot!(
     SlotV6, KeyV6, 1
 );
 
+/// A flow in the agent's own table, of either IP version: 128 octets, two cache lines.
+///
+/// What a look-up compares and a packet adds to is in the first, what a scan reads in the second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct SlotOwn {
+    /// The flow key.
+    pub key: KeyOwn,
+    /// Packets.
+    pub packets: u64,
+    /// IP octets.
+    pub octets: u64,
+    /// First packet, the clock of [`SlotV4::first`].
+    pub first: u64,
+    /// Last packet, same clock.
+    pub last: u64,
+    /// Smallest IP length; 65,535 stands for that and more.
+    pub length_min: u16,
+    /// Largest IP length; 65,535 stands for that and more.
+    pub length_max: u16,
+    /// [`FREE`], [`LIVE`] or [`RETIRED`]; written last.
+    pub state: u32,
+    /// OR of the TCP flags, 12 bits.
+    pub tcp_flags: u16,
+    /// Smallest IPv4 TTL or IPv6 hop limit.
+    pub ttl_min: u8,
+    /// Largest IPv4 TTL or IPv6 hop limit.
+    pub ttl_max: u8,
+    /// Zero.
+    pub pad: u32,
+    /// Zero.
+    pub spare: [u64; 4],
+}
+
 const _: () = {
     use core::mem::offset_of;
+    assert!(size_of::<SlotOwn>() == 128);
+    assert!(offset_of!(SlotOwn, octets) == 56);
+    assert!(offset_of!(SlotOwn, first) == 64);
+    assert!(offset_of!(SlotOwn, state) == 84);
+    assert!(offset_of!(SlotOwn, spare) == 96);
     assert!(size_of::<SlotV4>() == 64);
     assert!(offset_of!(SlotV4, packets) == 24);
     assert!(offset_of!(SlotV4, state) == 60);

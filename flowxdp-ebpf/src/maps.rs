@@ -7,7 +7,8 @@ use aya_ebpf::{
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS as MOST_ROWS},
-    slot::{SlotV4, SlotV6},
+    overflow::Intent,
+    slot::{SlotOwn, SlotV4, SlotV6},
     switch::SEED_WORDS,
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
@@ -39,6 +40,14 @@ pub static TAKEN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// Packets without a slot, on their way to the agent; the loader sets its size.
 #[map]
 pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+
+/// The agent's own flow table: no program refers to it; the loader sets its size.
+#[map]
+pub static OWN: Array<SlotOwn> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What the agent is about to do with its own table: no program refers to it.
+#[map]
+pub static INTENT: Array<Intent> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[unsafe(no_mangle)]
 static SEED: [u64; SEED_WORDS] = [0; SEED_WORDS];

@@ -1,6 +1,6 @@
 //! The kernel's edge: loading, attaching, the mapped flow table, counters, grace periods and test runs.
 //!
-//! Architecture invariant: only this room knows aya, and only [`scan`] and [`map`] touch shared memory.
+//! Architecture invariant: only this room knows aya, and only [`scan`], [`own`] and [`map`] touch shared memory.
 
 pub mod attach;
 pub mod counters;
@@ -10,6 +10,7 @@ pub mod link;
 pub mod load;
 pub mod map;
 pub mod offload;
+pub mod own;
 pub mod preflight;
 pub mod ring;
 pub mod scan;

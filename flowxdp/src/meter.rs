@@ -11,10 +11,11 @@ use flowxdp_core::{
     overflow::Overflow,
     record::{EndReason, FlowRecord, Total},
     retire::{self, Retirement, Timeouts},
+    slots::Slot,
 };
 use tokio::io::unix::AsyncFd;
 
-use crate::kernel::{counters, grace::Grace, load::Loaded, ring};
+use crate::kernel::{counters, grace::Grace, load::Loaded};
 
 /// Events that one call takes out of the ring buffer: it holds fewer.
 const EVENTS: usize = 1 << 20;
@@ -38,19 +39,20 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Takes over a loaded program. `overflow` flows may live in the agent's own table.
+    /// Takes over a loaded program.
     ///
     /// # Errors
     ///
     /// The kernel offers no grace period.
-    pub fn new(loaded: Loaded, timeouts: Timeouts, overflow: usize) -> anyhow::Result<Self> {
+    pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
+        let overflow = Overflow::adopt(&mut loaded.own, loaded.overflow.position());
         Ok(Self {
             loaded,
             grace: Grace::new()?,
             timeouts,
             retired_v4: Retirement::default(),
             retired_v6: Retirement::default(),
-            overflow: Overflow::new(overflow),
+            overflow,
             straight: Merge::default(),
             merge: Merge::default(),
             closings: 0,
@@ -78,15 +80,16 @@ impl Meter {
     ///
     /// The process has too many descriptors open.
     pub fn ring_readiness(&self) -> std::io::Result<AsyncFd<OwnedFd>> {
-        ring::readiness(&self.loaded.overflow)
+        self.loaded.overflow.readiness()
     }
 
     /// Takes packets that found no slot out of the ring buffer.
     pub fn drain_ring(&mut self) {
         let (overflow, straight, timeouts) = (&mut self.overflow, &mut self.straight, self.timeouts);
-        ring::drain(&mut self.loaded.overflow, EVENTS, |part| {
-            if let Err(part) = overflow.push(part, timeouts) {
-                straight.push(part, EndReason::LackOfResources, false);
+        let own = &mut self.loaded.own;
+        self.loaded.overflow.drain(EVENTS, |packet, position| {
+            if !overflow.push(own, packet, position, timeouts) {
+                straight.push(packet.part(), EndReason::LackOfResources, false);
             }
         });
     }
@@ -122,12 +125,27 @@ impl Meter {
             self.grace.wait()?;
             let (taken, _) = counters::partitions(&self.loaded.cpus);
             let alone = taken <= 1 && self.overflow.is_empty();
-            self.retired_v4.collect(v4, |part, reason| merge.push(part, reason, alone));
-            self.retired_v6.collect(v6, |part, reason| merge.push(part, reason, alone));
+            let (mut done_v4, mut done_v6) = (Vec::new(), Vec::new());
+            self.retired_v4.collect(v4, |index, part, reason| {
+                merge.push(part, reason, alone);
+                done_v4.push(index);
+            });
+            self.retired_v6.collect(v6, |index, part, reason| {
+                merge.push(part, reason, alone);
+                done_v6.push(index);
+            });
+            done_v4.into_iter().for_each(|index| retire::free(v4, index));
+            done_v6.into_iter().for_each(|index| retire::free(v6, index));
         }
-        self.overflow.retire(now, timeouts, forced, room.saturating_sub(marked), |part, reason| {
-            merge.push(part, reason, false);
-        });
+        let own = &mut self.loaded.own;
+        if self.overflow.mark(own, now, timeouts, forced, room.saturating_sub(marked)) > 0 {
+            let mut done = Vec::new();
+            self.overflow.collect(own, |index, part, reason| {
+                merge.push(part, reason, false);
+                done.push(index);
+            });
+            done.into_iter().for_each(|index| self.overflow.free(own, index));
+        }
         let mut records = 0;
         for record in self.straight.records(clock).chain(merge.records(clock)) {
             records += 1;
@@ -176,7 +194,7 @@ impl Meter {
     fn in_table(&self) -> Total {
         let mut total = retire::in_table(&self.loaded.flows_v4);
         total += retire::in_table(&self.loaded.flows_v6);
-        total += self.overflow.total();
+        total += retire::in_table(&self.loaded.own);
         total
     }
 

@@ -1,111 +1,218 @@
 //! The agent's own flow table: packets that found their window of the kernel's table full.
+//!
+//! Its slots lie in shared memory, so that they outlive the agent; what finds a slot is in the agent's own.
+//! A packet is added in such an order that an agent may die anywhere in between:
+//!
+//! 1. An [`Intent`] is noted: which event, which slot, and what its counters were.
+//! 2. The slot is changed.
+//! 3. The caller consumes the event: one store, which makes the note void.
+//!
+//! [`Overflow::adopt`] undoes a step 2 that was not followed by step 3: the event is still in the ring.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    hash::BuildHasher,
+    sync::atomic::{Ordering, compiler_fence},
+};
 
+use flowxdp_common::{
+    key::KeyOwn,
+    overflow::Intent,
+    slot::{FREE, LIVE, SlotOwn},
+};
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::{
-    record::{EndReason, FlowKey, Total},
-    retire::Timeouts,
+    record::EndReason,
+    retire::{Retirement, Table, Timeouts},
     slots::{FIN_OR_RST, Part},
 };
 
-/// Flows that live in the agent, at most so many.
-#[derive(Debug)]
-pub struct Overflow {
-    flows: HashMap<FlowKey, Flow, RandomState>,
-    most: usize,
-    total: Total,
-    earliest: u64,
-    closing: bool,
+/// The own table's slots, and the note beside them.
+///
+/// Every change is made of aligned words, in the order in which they are asked for.
+pub trait Own: Table<Slot = SlotOwn> {
+    /// The key of a slot.
+    fn key(&self, index: usize) -> KeyOwn;
+    /// Writes a slot, word by word.
+    fn write(&mut self, index: usize, slot: &SlotOwn);
+    /// The note.
+    fn intent(&self) -> Intent;
+    /// Writes the note, but for [`Intent::armed`].
+    fn note(&mut self, intent: &Intent);
+    /// Writes [`Intent::armed`] alone.
+    fn arm(&mut self, armed: bool);
 }
 
+/// What finds a flow's slot in the own table, and a free one; the table itself is the caller's.
 #[derive(Debug)]
-struct Flow {
-    part: Part,
+pub struct Overflow {
+    hasher: RandomState,
+    /// Live slots by the hash of their key.
+    live: HashTable<u32>,
+    free: Vec<u32>,
+    retirement: Retirement,
+    /// A FIN or RST came since the last look.
     closing: bool,
 }
 
 impl Overflow {
-    /// A table of at most `most` flows.
-    pub fn new(most: usize) -> Self {
-        Self { flows: HashMap::default(), most, total: Total::default(), earliest: 0, closing: false }
+    /// Takes over a table, new or used; `position` is the ring buffer's consumer position.
+    ///
+    /// Slots that are neither free nor live stay as they are: the caller exports and frees them.
+    pub fn adopt<T: Own>(table: &mut T, position: u64) -> Self {
+        let intent = table.intent();
+        if intent.armed != 0 && intent.position == position {
+            undo(table, &intent);
+            table.arm(false);
+        }
+        let mut own = Self {
+            hasher: RandomState::default(),
+            live: HashTable::with_capacity(table.len()),
+            free: Vec::with_capacity(table.len()),
+            retirement: Retirement::default(),
+            closing: false,
+        };
+        for index in (0..u32::try_from(table.len()).unwrap_or(u32::MAX)).rev() {
+            match table.state(index as usize) {
+                FREE => own.free.push(index),
+                LIVE => own.enter(table, index),
+                _ => {}
+            }
+        }
+        own
     }
 
-    /// Flows in it.
+    /// Flows in it that packets are added to.
     pub fn len(&self) -> usize {
-        self.flows.len()
+        self.live.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.flows.is_empty()
-    }
-
-    /// Packets and octets in it.
-    pub fn total(&self) -> Total {
-        self.total
+        self.live.is_empty()
     }
 
     /// When a flow can be due at the earliest; 0 while one closes.
     pub fn next_due(&self) -> u64 {
-        match self.flows.is_empty() {
+        match self.live.is_empty() {
             true => u64::MAX,
             false if self.closing => 0,
-            false => self.earliest,
+            false => self.retirement.next_due(),
         }
     }
 
-    /// Adds a packet. Gives it back when the table is full of other flows: it is to be exported as it is.
-    pub fn push(&mut self, part: Part, timeouts: Timeouts) -> Result<(), Part> {
-        let full = self.flows.len() >= self.most;
-        match self.flows.entry(part.key) {
-            Entry::Occupied(mut flow) => flow.get_mut().part.absorb(&part),
-            Entry::Vacant(_) if full => return Err(part),
-            Entry::Vacant(place) => {
-                place.insert(Flow { part, closing: false });
-            }
-        }
-        self.earliest = self.earliest.min(timeouts.due(part.first, part.last).0);
-        self.closing |= part.tcp_flags & FIN_OR_RST != 0;
-        self.total += Total { packets: part.packets, octets: part.octets };
-        Ok(())
-    }
-
-    /// Hands every due flow to `sink`, at most `room`; the rules of [`crate::retire::Retirement::mark`].
-    pub fn retire(
+    /// Adds a packet, the event at `position` of the ring buffer. `false` when the table is full of other flows.
+    pub fn push<T: Own>(
         &mut self,
+        table: &mut T,
+        packet: &SlotOwn,
+        position: u64,
+        timeouts: Timeouts,
+    ) -> bool {
+        let known = self.find(table, &packet.key);
+        let Some(index) = known.or_else(|| self.free.last().copied()) else { return false };
+        let place = index as usize;
+        let before = if known.is_some() { table.copy(place) } else { SlotOwn::default() };
+        arm(table, place, position, &before);
+        if known.is_some() {
+            table.write(place, &sum(&before, packet));
+        } else {
+            table.write(place, &SlotOwn { state: FREE, ..*packet });
+            table.set_state(place, LIVE);
+            self.free.pop();
+            self.enter(table, index);
+        }
+        // The event is consumed behind this, and the next one is noted behind that.
+        compiler_fence(Ordering::SeqCst);
+        self.retirement.expect(timeouts.due(packet.first, packet.last).0);
+        self.closing |= packet.tcp_flags & FIN_OR_RST != 0;
+        true
+    }
+
+    /// Step 1 of [`crate::retire`], by its rules: a packet of a flow that retires opens a new slot.
+    ///
+    /// Gives the number of slots retired, at most `room`. No grace period is needed: only the agent writes.
+    pub fn mark<T: Own>(
+        &mut self,
+        table: &mut T,
         now: u64,
         timeouts: Timeouts,
         forced: Option<EndReason>,
         room: usize,
-        mut sink: impl FnMut(Part, EndReason),
-    ) {
-        if forced.is_none() && now < self.earliest && !self.closing {
-            return;
+    ) -> usize {
+        if self.live.is_empty() || forced.is_none() && !self.retirement.is_due(now, self.closing) {
+            return 0;
         }
-        let (mut earliest, mut closing, mut left) = (u64::MAX, false, room);
-        let total = &mut self.total;
-        self.flows.retain(|_, flow| {
-            let (due, reason) = timeouts.due(flow.part.first, flow.part.last);
-            let end = match forced {
-                Some(reason) => Some(reason),
-                None if flow.closing => Some(EndReason::EndOfFlow),
-                None if now >= due => Some(reason),
-                None => None,
-            };
-            if let Some(end) = end.filter(|_| left > 0) {
-                left -= 1;
-                total.packets -= flow.part.packets;
-                total.octets -= flow.part.octets;
-                sink(flow.part, end);
-                return false;
+        self.closing = false;
+        let marked = self.retirement.mark(table, now, timeouts, forced, room);
+        for index in self.retirement.last(marked) {
+            let hash = hash(&self.hasher, &table.key(index));
+            if let Ok(entry) = self.live.find_entry(hash, |&live| live as usize == index) {
+                entry.remove();
             }
-            flow.closing |= flow.part.tcp_flags & FIN_OR_RST != 0;
-            closing |= flow.closing;
-            earliest = earliest.min(due);
-            true
-        });
-        (self.earliest, self.closing) = (earliest, closing);
+        }
+        marked
+    }
+
+    /// Hands each flow that was marked to `sink`, with its slot, which stays retired until [`Overflow::free`].
+    pub fn collect<T: Own>(&mut self, table: &T, sink: impl FnMut(usize, Part, EndReason)) {
+        self.retirement.collect(table, sink);
+    }
+
+    /// Frees a retired slot.
+    pub fn free<T: Own>(&mut self, table: &mut T, index: usize) {
+        table.set_state(index, FREE);
+        self.free.extend(u32::try_from(index));
+    }
+
+    fn find<T: Own>(&self, table: &T, key: &KeyOwn) -> Option<u32> {
+        self.live.find(hash(&self.hasher, key), |&index| table.key(index as usize) == *key).copied()
+    }
+
+    fn enter<T: Own>(&mut self, table: &T, index: u32) {
+        let Self { hasher, live, .. } = self;
+        let hash_of = |index: &u32| hash(hasher, &table.key(*index as usize));
+        live.insert_unique(hash_of(&index), index, hash_of);
+    }
+}
+
+fn hash(hasher: &RandomState, key: &KeyOwn) -> u64 {
+    hasher.hash_one(bytemuck::cast::<KeyOwn, [u64; 6]>(*key))
+}
+
+/// Notes what is about to happen to a slot. The armed word is down while the others do not belong together.
+fn arm<T: Own>(table: &mut T, index: usize, position: u64, before: &SlotOwn) {
+    compiler_fence(Ordering::SeqCst);
+    table.arm(false);
+    let (packets, octets) = (before.packets, before.octets);
+    table.note(&Intent { position, index: index as u64, packets, octets, armed: 0 });
+    table.arm(true);
+}
+
+/// Takes the packet of a note out of its slot again. Times, flags and extremes are what they will be again.
+fn undo<T: Own>(table: &mut T, intent: &Intent) {
+    let Some(index) = usize::try_from(intent.index).ok().filter(|&index| index < table.len()) else { return };
+    if intent.packets == 0 {
+        table.set_state(index, FREE);
+    } else {
+        let slot = table.copy(index);
+        table.write(index, &SlotOwn { packets: intent.packets, octets: intent.octets, ..slot });
+    }
+}
+
+/// A slot with one packet more.
+fn sum(slot: &SlotOwn, packet: &SlotOwn) -> SlotOwn {
+    SlotOwn {
+        packets: slot.packets + packet.packets,
+        octets: slot.octets + packet.octets,
+        first: slot.first.min(packet.first),
+        last: slot.last.max(packet.last),
+        length_min: slot.length_min.min(packet.length_min),
+        length_max: slot.length_max.max(packet.length_max),
+        tcp_flags: slot.tcp_flags | packet.tcp_flags,
+        ttl_min: slot.ttl_min.min(packet.ttl_min),
+        ttl_max: slot.ttl_max.max(packet.ttl_max),
+        ..*slot
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! 1. [`Retirement::mark`] sets every due slot from LIVE to RETIRED: no further packet matches it.
 //! 2. The caller waits for one grace period: no program that saw LIVE is running any more.
-//! 3. [`Retirement::collect`] reads the final counters and sets FREE.
+//! 3. [`Retirement::collect`] reads the final counters; [`free`] sets FREE, once the record is where it
+//!    is safe.
 //!
 //! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
 
@@ -160,12 +161,16 @@ impl Retirement {
         room - left
     }
 
-    /// Step 3, after the grace period: hands each retired flow to `sink` and frees its slot.
-    pub fn collect<T: Table>(&mut self, table: &mut T, mut sink: impl FnMut(Part, EndReason)) {
+    /// The slots that were marked last, so many.
+    pub(crate) fn last(&self, marked: usize) -> impl Iterator<Item = usize> {
+        self.retired.iter().rev().take(marked).map(|&(index, _)| index)
+    }
+
+    /// Step 3, after the grace period: hands each retired flow to `sink`, with its slot for [`free`].
+    pub fn collect<T: Table>(&mut self, table: &T, mut sink: impl FnMut(usize, Part, EndReason)) {
         for (index, reason) in std::mem::take(&mut self.retired) {
-            sink(table.copy(index).part(), reason);
             self.clear_closing(index);
-            table.set_state(index, FREE);
+            sink(index, table.copy(index).part(), reason);
         }
     }
 
@@ -188,6 +193,11 @@ impl Retirement {
             self.closing_count -= 1;
         }
     }
+}
+
+/// The end of step 3: the slot of a record that is kept elsewhere is free again.
+pub fn free<T: Table>(table: &mut T, index: usize) {
+    table.set_state(index, FREE);
 }
 
 /// Packets and octets in the live and retired slots of a table: the sum that the books show.

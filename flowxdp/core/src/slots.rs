@@ -2,9 +2,9 @@
 
 use bytemuck::Pod;
 use flowxdp_common::{
-    key::{KeyV4, KeyV6, Rest},
+    key::{KeyOwn, KeyV4, KeyV6, Rest},
     overflow::Event,
-    slot::{SlotV4, SlotV6},
+    slot::{LIVE, SlotOwn, SlotV4, SlotV6},
 };
 
 use crate::record::{Addresses, FlowKey};
@@ -97,7 +97,14 @@ pub fn key_v6(words: &KeyV6) -> FlowKey {
     key(v6(&words.addresses), &words.rest)
 }
 
-/// The two kinds of slot differ in their key alone.
+/// The key of a flow in the agent's own table; an address of no IP version reads as IPv6.
+pub fn key_own(words: &KeyOwn) -> FlowKey {
+    let [a, b, c, d, e, f, g, h, ..] = words.addresses;
+    let addresses = if words.version == 4 { v4([a, b, c, d, e, f, g, h]) } else { v6(&words.addresses) };
+    key(addresses, &words.rest)
+}
+
+/// The kinds of slot differ in their key alone.
 macro_rules! slot {
     ($slot:ty, $key:ident) => {
         impl Slot for $slot {
@@ -129,29 +136,25 @@ macro_rules! slot {
 
 slot!(SlotV4, key_v4);
 slot!(SlotV6, key_v6);
+slot!(SlotOwn, key_own);
 
-/// The packet that an overflow event tells of; `None` for an event of no IP version.
-pub fn event(event: &Event) -> Option<Part> {
-    let addresses = match event.version {
-        4 => {
-            let mut octets = [0; 8];
-            octets.copy_from_slice(event.addresses.get(..8)?);
-            v4(octets)
-        }
-        6 => v6(&event.addresses),
-        _ => return None,
-    };
+/// The packet that an overflow event tells of, as a slot of its own; `None` for an event of no IP version.
+pub fn event(event: &Event) -> Option<SlotOwn> {
     let length = u16::try_from(event.octets).unwrap_or(u16::MAX);
-    Some(Part {
-        key: key(addresses, &event.rest),
+    let Event { addresses, rest, version, .. } = *event;
+    matches!(version, 4 | 6).then(|| SlotOwn {
+        key: KeyOwn { addresses, rest, version, pad: [0; 3] },
         packets: 1,
         octets: u64::from(event.octets),
         first: event.time,
         last: event.time,
+        length_min: length,
+        length_max: length,
+        state: LIVE,
         tcp_flags: event.tcp_flags,
         ttl_min: event.ttl,
         ttl_max: event.ttl,
-        length_min: length,
-        length_max: length,
+        pad: 0,
+        spare: [0; 4],
     })
 }

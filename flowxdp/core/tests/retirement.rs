@@ -6,9 +6,8 @@ use flowxdp_core::{
     books::{Books, Bracket, Collector},
     clock::{SECOND, WallClock},
     merge::Merge,
-    overflow::Overflow,
     record::{EndReason, FlowRecord, RecordTotal, Total},
-    retire::{Glance, Retirement, Table, Timeouts, in_table},
+    retire::{Glance, Retirement, Table, Timeouts, free, in_table},
     slots::{Part, Slot},
 };
 use proptest::prelude::*;
@@ -79,9 +78,18 @@ impl Table for Slots {
 }
 
 fn look(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(Part, EndReason)> {
-    let mut out = Vec::new();
     retirement.mark(table, now, TIMEOUTS, None, usize::MAX);
-    retirement.collect(table, |part, reason| out.push((part, reason)));
+    collect(table, retirement)
+}
+
+/// Step 3 with its end.
+fn collect(table: &mut Slots, retirement: &mut Retirement) -> Vec<(Part, EndReason)> {
+    let (mut out, mut done) = (Vec::new(), Vec::new());
+    retirement.collect(table, |index, part, reason| {
+        out.push((part, reason));
+        done.push(index);
+    });
+    done.into_iter().for_each(|index| free(table, index));
     out
 }
 
@@ -154,7 +162,7 @@ fn what_finds_no_room_stays_and_comes_next() {
     let mut ports = Vec::new();
     for expected in [4, 4, 2, 0] {
         assert_eq!(retirement.mark(&mut table, 20 * SECOND, TIMEOUTS, None, 4), expected);
-        retirement.collect(&mut table, |part, _| ports.push(part.key.destination_port));
+        ports.extend(collect(&mut table, &mut retirement).iter().map(|(part, _)| part.key.destination_port));
         assert_eq!(retirement.is_due(20 * SECOND, false), ports.len() < 10, "{ports:?}");
     }
     ports.sort_unstable();
@@ -168,9 +176,17 @@ fn a_packet_between_the_steps_opens_a_new_slot() {
     retirement.mark(&mut table, 15 * SECOND, TIMEOUTS, None, 9);
     table.packet(1, 15 * SECOND, 60, 0);
     assert_eq!(in_table(&table), Total { packets: 2, octets: 160 });
-    let mut out = Vec::new();
-    retirement.collect(&mut table, |part, _| out.push(part.octets));
+    let (mut out, mut kept) = (Vec::new(), Vec::new());
+    retirement.collect(&table, |index, part, _| {
+        out.push(part.octets);
+        kept.push(index);
+    });
     assert_eq!(out, [100]);
+    // Until the record is safe, its slot is nobody else's, and the books show it.
+    assert_eq!(in_table(&table), Total { packets: 2, octets: 160 });
+    retirement.mark(&mut table, 15 * SECOND, TIMEOUTS, None, 9);
+    retirement.collect(&table, |_, part, _| panic!("twice: {part:?}"));
+    kept.into_iter().for_each(|index| free(&mut table, index));
     assert_eq!(in_table(&table), Total { packets: 1, octets: 60 });
 }
 
@@ -207,26 +223,6 @@ fn one_offset_converts_both_ends() {
 }
 
 #[test]
-fn the_agents_own_table_has_the_same_rules_and_a_bound() {
-    let mut overflow = Overflow::new(2);
-    assert_eq!(overflow.push(part(1, 1, SECOND, SECOND), TIMEOUTS), Ok(()));
-    assert_eq!(overflow.push(part(2, 1, SECOND, SECOND), TIMEOUTS), Ok(()));
-    let third = part(3, 1, SECOND, SECOND);
-    assert_eq!(overflow.push(third, TIMEOUTS), Err(third));
-    assert_eq!(overflow.push(part(1, 1, 9 * SECOND, 9 * SECOND), TIMEOUTS), Ok(()));
-    assert_eq!((overflow.len(), overflow.total().packets), (2, 3));
-    let mut out = Vec::new();
-    overflow.retire(16 * SECOND, TIMEOUTS, None, 9, |part, reason| out.push((part.packets, reason)));
-    assert_eq!(out, [(1, EndReason::IdleTimeout)]);
-    overflow.retire(17 * SECOND, TIMEOUTS, Some(EndReason::Forced), 9, |part, reason| {
-        out.push((part.packets, reason));
-    });
-    assert_eq!(out[1], (2, EndReason::Forced));
-    assert!(overflow.is_empty());
-    assert_eq!(overflow.total(), Total::default());
-}
-
-#[test]
 fn the_books_fail_visibly_when_a_term_is_missing() {
     let total = |packets| Total { packets, octets: packets * 100 };
     let collector = |exported, queued| Collector {
@@ -253,23 +249,19 @@ proptest! {
     fn no_packet_is_lost_or_doubled(
         steps in prop::collection::vec((0_u16..12, 0_u64..20, 40_u64..1500, any::<bool>(), 0_usize..6), 1..200)
     ) {
-        let (mut table, mut retirement) = (Slots::empty(8), Retirement::default());
-        let (mut overflow, mut now) = (Overflow::new(64), 0);
+        let (mut table, mut retirement, mut now) = (Slots::empty(12), Retirement::default(), 0);
         let (mut sent, mut retired) = (Total::default(), Total::default());
         for (port, seconds, octets, fin, room) in steps {
             now += seconds * SECOND;
             sent += Total { packets: 1, octets };
-            if !table.packet(port, now, octets, if fin { FIN } else { 0 }) {
-                let straight = Part { octets, ..part(port, 1, now, now) };
-                prop_assert_eq!(overflow.push(straight, TIMEOUTS), Ok(()));
-            }
-            let mut sink = |part: Part| retired += Total { packets: part.packets, octets: part.octets };
+            let placed = table.packet(port, now, octets, if fin { FIN } else { 0 });
+            prop_assert!(placed);
             retirement.mark(&mut table, now, TIMEOUTS, None, room);
-            retirement.collect(&mut table, |part, _| sink(part));
-            overflow.retire(now, TIMEOUTS, None, room, |part, _| sink(part));
+            for (part, _) in collect(&mut table, &mut retirement) {
+                retired += Total { packets: part.packets, octets: part.octets };
+            }
             let mut sum = retired;
             sum += in_table(&table);
-            sum += overflow.total();
             prop_assert_eq!(sum, sent);
         }
     }

@@ -120,8 +120,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     preflight::memory(&shape)?;
     stay_on_this_cpu()?;
-    let own = usize::try_from(flows.clamp(4096, 1 << 20))?;
-    let mut meter = Meter::new(load(&shape)?, options.metering.timeouts(), own)?;
+    let mut meter = Meter::new(load(&shape)?, options.metering.timeouts())?;
     meter.name_interface(options.interface_index, &options.interface_index.to_string())?;
     meter.loaded.program(names::PROGRAM_FRAGS)?;
     let mut replay = Replay {

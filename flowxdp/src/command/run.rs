@@ -126,9 +126,7 @@ fn meter(options: &Options, links: &[Link]) -> anyhow::Result<Meter> {
     };
     preflight::memory(&shape)?;
     loop {
-        // The agent's own table is for what finds no slot: a sixteenth of the kernel's, at least some.
-        let own = usize::try_from((flows_v4 / 16).clamp(4096, 1 << 20))?;
-        let mut meter = Meter::new(load(&shape)?, options.metering.timeouts(), own)?;
+        let mut meter = Meter::new(load(&shape)?, options.metering.timeouts())?;
         for link in links {
             meter.name_interface(link.index, &link.name)?;
         }

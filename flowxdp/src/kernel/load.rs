@@ -11,11 +11,12 @@ use aya::{
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS},
     names,
-    slot::{SlotV4, SlotV6, WINDOW},
+    overflow::Intent,
+    slot::{SlotOwn, SlotV4, SlotV6, WINDOW},
     switch::SEED_WORDS,
 };
 
-use super::{cpus, map::Mapped};
+use super::{cpus, map::Mapped, own::OwnTable, ring::Ring};
 
 /// The object that the build script compiled.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
@@ -73,6 +74,13 @@ impl Shape {
     pub fn slots_v6(&self) -> anyhow::Result<u64> {
         self.slots(self.flows_v6)
     }
+
+    /// Slots of the agent's own table, for what finds no slot in the others: a sixteenth of them, at least
+    /// some. In a replay as many as they have, so that it is exact whatever its seed.
+    pub fn slots_own(&self) -> u32 {
+        let flows = self.flows_v4.max(self.flows_v6) / if self.replay { 1 } else { 16 };
+        u32::try_from(flows).unwrap_or(u32::MAX).clamp(4096, 1 << 20)
+    }
 }
 
 /// The loaded program with everything that it shares.
@@ -89,8 +97,10 @@ pub struct Loaded {
     pub cpus: Mapped<CpuState>,
     /// ifIndex → row of the counters.
     pub rows: HashMap<MapData, u32, u32>,
-    /// Packets that found no slot.
-    pub overflow: RingBuf<MapData>,
+    /// Packets that found no slot, on their way to the agent.
+    pub overflow: Ring,
+    /// The agent's own flow table, where they go.
+    pub own: OwnTable,
 }
 
 /// Creates the maps and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
@@ -109,6 +119,7 @@ pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
         .map_max_entries(names::COUNTERS, possible * ROWS)
         .map_max_entries(names::CPUS, possible)
         .map_max_entries(names::OVERFLOW, shape.ring)
+        .map_max_entries(names::OWN, shape.slots_own())
         .override_global(names::SEED, &seed, true)
         .override_global(names::PARTITIONS, &shape.partitions, true)
         .override_global(names::HOMES_V4, &homes_v4, true)
@@ -123,7 +134,11 @@ pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
         counters: mapped(&ebpf, names::COUNTERS, (possible * ROWS) as usize)?,
         cpus: mapped(&ebpf, names::CPUS, possible as usize)?,
         rows: HashMap::try_from(take(&mut ebpf, names::ROWS)?)?,
-        overflow: RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?,
+        overflow: Ring::new(RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?)?,
+        own: OwnTable::new(
+            mapped::<SlotOwn>(&ebpf, names::OWN, shape.slots_own() as usize)?,
+            mapped::<Intent>(&ebpf, names::INTENT, 1)?,
+        ),
         links: Vec::new(),
         ebpf,
     })

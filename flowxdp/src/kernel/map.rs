@@ -65,6 +65,17 @@ impl<T: Pod> Mapped<T> {
         // SAFETY: a valid, aligned element of plain old data.
         unsafe { self.element(index).read_volatile() }
     }
+
+    /// Writes an element, word by word.
+    pub fn write(&mut self, index: usize, value: &T) {
+        let place = self.element(index).cast::<u64>();
+        for (word, octets) in bytemuck::bytes_of(value).chunks_exact(8).enumerate() {
+            // SAFETY: `new` asserted that an element is made of whole words.
+            let place = unsafe { place.add(word) };
+            // SAFETY: inside the element, aligned as the mapping and the element's size are.
+            unsafe { place.write_volatile(bytemuck::pod_read_unaligned(octets)) };
+        }
+    }
 }
 
 impl<T> Drop for Mapped<T> {

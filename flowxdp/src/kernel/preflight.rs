@@ -1,7 +1,7 @@
 //! What must be so before anything is loaded, with the remedy where it is not.
 
 use anyhow::{Context, bail, ensure};
-use flowxdp_common::slot::{SlotV4, SlotV6};
+use flowxdp_common::slot::{SlotOwn, SlotV4, SlotV6};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::{cpus, load::Shape};
@@ -55,7 +55,8 @@ fn kernel_version(release: &str) -> anyhow::Result<()> {
 pub fn memory(shape: &Shape) -> anyhow::Result<()> {
     let v4 = shape.slots_v4()?.saturating_mul(size_of::<SlotV4>() as u64);
     let v6 = shape.slots_v6()?.saturating_mul(size_of::<SlotV6>() as u64);
-    let needed = v4.saturating_add(v6).saturating_add(u64::from(shape.ring));
+    let own = u64::from(shape.slots_own()) * size_of::<SlotOwn>() as u64;
+    let needed = v4.saturating_add(v6).saturating_add(own).saturating_add(u64::from(shape.ring));
     let available = available()?;
     // The agent and the rest of the machine want to live as well.
     ensure!(

@@ -2,40 +2,78 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
+    sync::atomic::{Ordering, compiler_fence},
 };
 
+use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
-use flowxdp_common::overflow::Event;
-use flowxdp_core::slots::{self, Part};
+use flowxdp_common::{overflow::Event, slot::SlotOwn};
+use flowxdp_core::slots;
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// Hands what lies in the ring to `sink`, at most `most` packets; gives the number taken.
-pub fn drain(ring: &mut RingBuf<MapData>, most: usize, mut sink: impl FnMut(Part)) -> usize {
-    let mut taken = 0;
-    while taken < most
-        && let Some(item) = ring.next()
-    {
-        taken += 1;
-        match bytemuck::try_pod_read_unaligned::<Event>(&item).ok().as_ref().and_then(slots::event) {
-            Some(part) => sink(part),
-            None => {
-                log::error!("the ring buffer holds an event of {} octets that is none of ours", item.len())
-            }
-        }
-    }
-    taken
+use super::map::Mapped;
+
+/// The ring buffer, read from where its last reader, perhaps another process, had consumed it to.
+pub struct Ring {
+    buffer: RingBuf<MapData>,
+    /// The first word of the ring's first page: octets consumed so far.
+    consumed: Mapped<u64>,
 }
 
-/// A descriptor that becomes readable when something lies in the ring.
-///
-/// # Errors
-///
-/// The process has too many descriptors open.
-pub fn readiness(ring: &RingBuf<MapData>) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the descriptor lives as long as `ring`, which outlives this call.
-    let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-    // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
-    let registered = unsafe { AsyncFd::register_with_interest(fd.try_clone_to_owned()?, Interest::READABLE) };
-    registered.map_err(io::Error::other)
+impl Ring {
+    /// Maps the ring.
+    ///
+    /// # Errors
+    ///
+    /// What mmap(2) says.
+    pub fn new(buffer: RingBuf<MapData>) -> anyhow::Result<Self> {
+        let consumed = Mapped::new(buffer.as_fd(), 1).context("cannot map the ring buffer's position")?;
+        Ok(Self { buffer, consumed })
+    }
+
+    /// Octets consumed so far: where the next event is.
+    pub fn position(&self) -> u64 {
+        position(&self.consumed)
+    }
+
+    /// Hands what lies in the ring to `sink`, at most `most` packets, with the position of each.
+    ///
+    /// An event is consumed when `sink` has returned. Gives the number taken.
+    pub fn drain(&mut self, most: usize, mut sink: impl FnMut(&SlotOwn, u64)) -> usize {
+        let mut taken = 0;
+        while taken < most
+            && let Some(item) = self.buffer.next()
+        {
+            taken += 1;
+            match bytemuck::try_pod_read_unaligned::<Event>(&item).ok().as_ref().and_then(slots::event) {
+                Some(packet) => sink(&packet, position(&self.consumed)),
+                None => {
+                    log::error!(
+                        "the ring buffer holds an event of {} octets that is none of ours",
+                        item.len()
+                    )
+                }
+            }
+        }
+        taken
+    }
+
+    /// A descriptor that becomes readable when something lies in the ring.
+    ///
+    /// # Errors
+    ///
+    /// The process has too many descriptors open.
+    pub fn readiness(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let descriptor = self.buffer.as_fd().try_clone_to_owned()?;
+        // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
+        let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+        registered.map_err(io::Error::other)
+    }
+}
+
+fn position(consumed: &Mapped<u64>) -> u64 {
+    // The reader's store of the event before is through another mapping of the same page.
+    compiler_fence(Ordering::SeqCst);
+    consumed.read(0)
 }

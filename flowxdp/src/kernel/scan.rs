@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use flowxdp_common::slot::{SlotV4, SlotV6};
+use flowxdp_common::slot::{SlotOwn, SlotV4, SlotV6};
 use flowxdp_core::retire::{Glance, Table};
 
 use super::map::Mapped;
 
-/// Reading fields of a slot of either kind through its address.
+/// Reading fields of a slot of any kind through its address.
 macro_rules! table {
     ($slot:ty) => {
         impl Table for Mapped<$slot> {
@@ -51,3 +51,4 @@ macro_rules! table {
 
 table!(SlotV4);
 table!(SlotV6);
+table!(SlotOwn);
