@@ -12,6 +12,7 @@ pub mod map;
 pub mod offload;
 pub mod own;
 pub mod preflight;
+mod refusal;
 pub mod ring;
 pub mod scan;
 pub mod test_run;

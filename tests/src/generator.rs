@@ -18,7 +18,10 @@ use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
 use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_getcpu, sched_setaffinity};
 
 use crate::netns::Netns;
+use crate::process::patient;
 use crate::traffic::{Generator, Traffic};
+
+pub mod cpus;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_send"));
 
@@ -148,7 +151,7 @@ impl Counters {
 
     /// Waits for the other end to take everything up to a packet.
     fn until(&self, packets: u64, dropped: u64) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patient(PATIENCE);
         loop {
             let count = self.read()?;
             let lost = count.dropped - dropped;

@@ -9,6 +9,7 @@
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
 //! - [`delivery`], `peer`, `authority`, `stage`: at least once over TCP and TLS, a collector that stalls and dies,
 //!   and certificates, good and bad (feature `lab`).
+//! - [`nic`]: the NICs of a test VM.
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`stream`], [`pki`]: receivers of TCP and TLS, and their certificates.
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
@@ -17,7 +18,8 @@
 //!   kernel itself (feature `lab`), and another's XDP program.
 //!
 //! Tests named `core_*` need no root and no built agent. Those named `kernel_*` need both, and are built
-//! only with the feature `kernel`: `cargo test -p flowxdp-tests --features kernel -- --test-threads=1`.
+//! only with the feature `kernel`, and those named `vm_*` with `vm`, for the NICs, the CPUs and the clock of a
+//! test VM: `cargo xtask vm`. By hand: `cargo test -p flowxdp-tests --features kernel -- --test-threads=1`.
 #![deny(unsafe_code)]
 
 pub mod agent;
@@ -36,6 +38,7 @@ pub mod generator;
 pub mod handmade;
 pub mod judge;
 pub mod netns;
+pub mod nic;
 pub mod pcap;
 #[cfg(feature = "lab")]
 pub mod peer;

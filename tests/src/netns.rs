@@ -62,7 +62,16 @@ impl Netns {
 
     /// Makes a veth pair that says nothing by itself: no IPv6, no addresses, both ends up.
     pub fn veth(&self, one: &str, other: &str) -> Result<()> {
-        self.ip(&format!("link add {one} type veth peer name {other}"))?;
+        self.pair(one, other, "")
+    }
+
+    /// The same with so many queues in each direction.
+    pub fn veth_with_queues(&self, one: &str, other: &str, queues: usize) -> Result<()> {
+        self.pair(one, other, &format!("numtxqueues {queues} numrxqueues {queues}"))
+    }
+
+    fn pair(&self, one: &str, other: &str, queues: &str) -> Result<()> {
+        self.ip(&format!("link add {one} {queues} type veth peer name {other} {queues}"))?;
         for end in [one, other] {
             self.sysctl(&format!("ipv6/conf/{end}/disable_ipv6"), "1")?;
             self.ip(&format!("link set {end} up"))?;

@@ -20,6 +20,14 @@ use crate::netns::Netns;
 /// How often a condition is looked at again.
 const POLL: Duration = Duration::from_millis(10);
 
+/// A limit on a machine of usual speed, as it is on this one: `FLOWXDP_PATIENCE` times as long.
+///
+/// Only for what a test waits for at most, never for what it lets pass.
+pub fn patient(limit: Duration) -> Duration {
+    let factor = std::env::var("FLOWXDP_PATIENCE").ok().and_then(|factor| factor.parse().ok());
+    limit * factor.unwrap_or(1)
+}
+
 /// What is to be started, and where.
 pub struct Program {
     name: String,
@@ -169,6 +177,7 @@ impl Running {
         what: &str,
         mut ready: impl FnMut(&Self) -> Result<bool>,
     ) -> Result<()> {
+        let limit = patient(limit);
         let deadline = Instant::now() + limit;
         while !ready(self)? {
             if let Some(status) = self.child.try_wait()? {
@@ -188,6 +197,7 @@ impl Running {
 
     /// Waits for its end, and leaves it for [`Running::wait`] to take; past the limit that is an error.
     pub fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let limit = patient(limit);
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -255,7 +265,7 @@ pub fn find(name: &str) -> Result<PathBuf> {
         "nfcapd" | "nfdump" => "nfdump",
         "nfacctd" => "pmacct",
         "ip" => "iproute2",
-        "setpriv" => "util-linux",
+        "setpriv" | "taskset" => "util-linux",
         other => other,
     };
     found.with_context(|| format!("{name} is not installed: apt-get install {package}"))

@@ -15,6 +15,7 @@ use crate::failures::tell;
 use crate::judge::sessions::{Received, Session};
 use crate::netns::Netns;
 use crate::peer::Peer;
+use crate::process::patient;
 use crate::traffic::{Traffic, UDP, generator};
 
 const SENDER: &str = "gen0";
@@ -112,7 +113,7 @@ fn arguments<'a>(urls: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 pub fn look(live: &Live) -> Result<Books> {
     let asked = Instant::now();
     let books = live.status()?;
-    ensure!(asked.elapsed() < PROMPT, "an answer took {:?}", asked.elapsed());
+    ensure!(asked.elapsed() < patient(PROMPT), "an answer took {:?}", asked.elapsed());
     books.balance()?;
     let retired: Vec<_> = books.collectors.values().map(|collector| collector.rows.retired()).collect();
     ensure!(retired.windows(2).all(|pair| pair[0] == pair[1]), "different for each collector: {books:?}");

@@ -106,6 +106,22 @@ impl Traffic {
     }
 }
 
+impl Traffic {
+    /// The same packet between two stations, for a router that looks at the header's checksum. IPv4 only.
+    pub fn routed(&self, flow: u32, from: [u8; 6], to: [u8; 6]) -> Vec<u8> {
+        let mut frame = self.frame(flow);
+        frame.splice(..12, to.into_iter().chain(from));
+        let header = frame.get(14..34).unwrap_or_default();
+        let words =
+            header.chunks(2).map(|pair| pair.iter().fold(0, |word, octet| word << 8 | u32::from(*octet)));
+        let sum: u32 = words.sum();
+        let folded = (sum & 0xffff) + (sum >> 16);
+        let [.., high, low] = (!(folded + (folded >> 16))).to_be_bytes();
+        frame.splice(24..26, [high, low]);
+        frame
+    }
+}
+
 /// Something that sends exactly what it is told, or fails.
 pub trait Generator {
     /// Sends out of an interface of a namespace. All packets have reached the other end when it returns.
@@ -117,7 +133,7 @@ pub fn generator() -> Box<dyn Generator + Sync> {
     #[cfg(feature = "lab")]
     let generator = crate::generator::InKernel;
     #[cfg(not(feature = "lab"))]
-    let generator = Tcpreplay { rate: 100_000 };
+    let generator = Tcpreplay { rate: 100_000, cpu: None };
     Box::new(generator)
 }
 
@@ -125,10 +141,25 @@ pub fn generator() -> Box<dyn Generator + Sync> {
 pub struct Tcpreplay {
     /// Packets per second: a rate that the receiving end keeps up with.
     pub rate: u32,
+    /// The CPU to send from; any, if it is not named.
+    pub cpu: Option<usize>,
 }
 
 impl Generator for Tcpreplay {
     fn send(&self, traffic: &Traffic, netns: &Netns, interface: &str) -> Result<()> {
+        self.send_frames((0..traffic.flows).map(|flow| traffic.frame(flow)), traffic, netns, interface)
+    }
+}
+
+impl Tcpreplay {
+    /// Sends these frames, one of each flow, as often as the traffic says.
+    pub fn send_frames(
+        &self,
+        frames: impl Iterator<Item = Vec<u8>>,
+        traffic: &Traffic,
+        netns: &Netns,
+        interface: &str,
+    ) -> Result<()> {
         let rounds = traffic.packets / u64::from(traffic.flows);
         ensure!(
             rounds * u64::from(traffic.flows) == traffic.packets,
@@ -137,14 +168,20 @@ impl Generator for Tcpreplay {
         let directory = tempfile::tempdir()?;
         let file = directory.path().join("traffic.pcap");
         let mut writer = Writer::create(&file)?;
-        for flow in 0..traffic.flows {
-            writer.frame(u64::from(flow), &traffic.frame(flow))?;
+        for (time, frame) in (0..).zip(frames) {
+            writer.frame(time, &frame)?;
         }
         writer.finish()?;
         let dropped = netns.counter(interface, "tx_dropped")?;
         let arguments = ["-q", "-K", "-i", interface, "--loop", &rounds.to_string()];
-        let tcpreplay =
-            Program::find("tcpreplay")?.args(arguments).arg(format!("--pps={}", self.rate)).arg(&file);
+        let tcpreplay = match self.cpu {
+            Some(cpu) => {
+                let tcpreplay = Program::find("tcpreplay")?;
+                Program::find("taskset")?.args(["--cpu-list", &cpu.to_string()]).arg(tcpreplay.path())
+            }
+            None => Program::find("tcpreplay")?,
+        };
+        let tcpreplay = tcpreplay.args(arguments).arg(format!("--pps={}", self.rate)).arg(&file);
         let done = tcpreplay.netns(netns).run(Duration::from_secs(120))?.success()?;
         let sent = done.stdout.lines().find_map(|line| line.trim().strip_prefix("Successful packets:"));
         let sent: u64 = sent.context("tcpreplay says nothing")?.trim().parse()?;

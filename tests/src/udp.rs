@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pcap::Datagram;
-use crate::process::{Finished, Running};
+use crate::process::{Finished, Running, patient};
 
 /// A port that nobody has, over UDP or TCP, below those that the kernel gives to clients.
 pub fn free_port() -> Result<u16> {
@@ -122,7 +122,7 @@ impl Inbox {
 
     /// Receives until the exporter has ended and nothing is left.
     pub fn during(self, mut exporter: Running, limit: Duration) -> Result<(Vec<Datagram>, Finished)> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + patient(limit);
         let (mut datagrams, mut buffer) = (Vec::new(), vec![0; 65_535]);
         loop {
             // Asked before the read: what is sent before the end is then in the buffer already.

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use flowxdp_tests::process::patient;
 use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
 
 /// The longest wait for a collector's first octets after it came back.
@@ -23,7 +24,7 @@ fn a_collector_that_dies_ten_times_gets_every_record() -> Result<()> {
         for death in 0..10_u64 {
             let begun = Instant::now();
             while tcp.received() == 0 || tls.received() == 0 {
-                ensure!(begun.elapsed() < PATIENCE, "nothing came to the one after death {death}");
+                ensure!(begun.elapsed() < patient(PATIENCE), "nothing came to the one after death {death}");
                 std::thread::sleep(Duration::from_millis(5));
             }
             // One that lives shorter is waited for longer.

@@ -19,6 +19,7 @@ mod shell;
 mod stop;
 mod sudo;
 mod test;
+mod vm;
 
 /// Jobs of the FlowXDP project. What is missing on this machine is installed, and said.
 #[derive(Parser)]
@@ -48,6 +49,8 @@ enum Job {
     },
     /// Formats, lints and every test; what needs root comes last
     Test(test::Options),
+    /// Boot kernels of others in virtual machines, and run the kernel tests or a command there
+    Vm(vm::Options),
     /// Measure nanoseconds per packet of the XDP program, or with `-- export` records per second of export
     Bench {
         /// Arguments of the benchmark: `--help` shows them, `export --help` those of the export part
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Job::Demo { inside: None } => demo::run(),
         Job::Demo { inside: Some(agent) } => demo::inside(&agent),
         Job::Test(options) => test::run(&options),
+        Job::Vm(options) => vm::run(&options),
         Job::Bench { arguments } => bench::run(&arguments),
         Job::Fuzz(options) => fuzz::run(&options),
         Job::Ledger { brief } => ledger::run(brief),

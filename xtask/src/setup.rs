@@ -27,9 +27,23 @@ pub(crate) const JUDGES: &[Package] = &[
     ("openssl", "openssl"),
     ("socat", "socat"),
     ("softflowd", "softflowd"),
+    ("taskset", "util-linux"),
     ("tcpdump", "tcpdump"),
     ("tcpreplay", "tcpreplay"),
     ("tshark", "tshark"),
+];
+
+/// For the virtual machines: qemu, what unpacks kernels, and what goes into the machine.
+pub(crate) const VM: &[Package] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("dash", "dash"),
+    ("depmod", "kmod"),
+    ("ethtool", "ethtool"),
+    ("ip", "iproute2"),
+    ("setpriv", "util-linux"),
+    ("strip", "binutils"),
+    ("xz", "xz-utils"),
 ];
 
 /// For the benchmark of export: those that it stands beside.

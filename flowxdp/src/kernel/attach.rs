@@ -1,10 +1,12 @@
 //! Attaching the program to interfaces, and how many partitions their packets need.
 
+use std::os::fd::AsFd as _;
+
 use anyhow::bail;
 use aya::programs::{ProgramError, XdpMode, loaded_programs};
 use flowxdp_common::names;
 
-use super::{cpus, link::Link, load::Loaded};
+use super::{cpus, link::Link, load::Loaded, refusal};
 
 /// How the operator wants the program attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -71,7 +73,7 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
-        let refusal = explain(link, refusal.as_ref());
+        let refusal = why(loaded, link, order, refusal.as_ref());
         if mode == Mode::Native {
             bail!(
                 "{}: the driver does not take an XDP program ({refusal}): use --mode generic or auto",
@@ -101,6 +103,21 @@ fn occupied(link: &Link, id: u32) -> String {
          `ip link set dev {0} xdp off`",
         link.name
     )
+}
+
+/// The driver's own words and the remedy, or else the kernel's.
+fn why(loaded: &mut Loaded, link: &Link, order: [&str; 2], error: Option<&ProgramError>) -> String {
+    let said = order.into_iter().find_map(|program| {
+        let program = loaded.program(program).ok()?;
+        refusal::words(link, program.fd().ok()?.as_fd())
+    });
+    match said {
+        Some(words) => match refusal::remedy(&link.name, &words) {
+            Some(remedy) => format!("{words}; {remedy}"),
+            None => words,
+        },
+        None => explain(link, error),
+    }
 }
 
 /// The kernel's refusal in words, without the names of system calls.
