@@ -1,0 +1,198 @@
+//! The agent: looks at the table, hands over what retired, reads the books; and is killed at any step.
+//!
+//! `Retirement`, `in_table` and, in [`ring`], `Overflow` are the agent's own code. The rest is a copy.
+
+use flowxdp_common::slot::RETIRED;
+use flowxdp_core::{
+    record::{EndReason, Total},
+    retire::{Retirement, in_table},
+    slots::Part,
+};
+
+use crate::{
+    cell::{CPUS, Cell, Op},
+    journal::{self, Kept},
+    memory::encode,
+    process::{Access, Go},
+    ring,
+    scenario::{Broken, Scenario},
+    table::{NOW, Shared, TIMEOUTS},
+};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// After a kill.
+    Adopt,
+    Look,
+    /// To this collector, and those behind it.
+    Deliver(usize),
+    Books,
+}
+
+/// Where the agent rests.
+#[derive(Clone, Debug)]
+pub(crate) struct At {
+    stage: Stage,
+    /// Looks to come; the last one is after the end of all traffic.
+    looks: u8,
+    kept: Vec<Kept>,
+}
+
+impl At {
+    pub(crate) const fn start(scenario: &Scenario) -> Self {
+        Self { stage: Stage::Look, looks: scenario.looks + 1, kept: Vec::new() }
+    }
+
+    /// The next agent's start.
+    pub(crate) const ADOPT: Self = Self { stage: Stage::Adopt, looks: 1, kept: Vec::new() };
+
+    pub(crate) fn encode(&self, into: &mut Vec<u8>) {
+        into.push(match self.stage {
+            Stage::Adopt => 0,
+            Stage::Look => 1,
+            Stage::Books => 2,
+            Stage::Deliver(collector) => 3 + u8::try_from(collector).expect("few collectors"),
+        });
+        into.push(self.looks);
+        into.push(u8::try_from(self.kept.len()).expect("few slots"));
+        for kept in &self.kept {
+            for word in [kept.slot as u64, kept.packets, kept.octets, kept.has.into()] {
+                encode(word, into);
+            }
+        }
+    }
+}
+
+/// Goes on from `at` to the next resting place.
+pub(crate) fn run(scenario: &Scenario, at: &At, access: &mut Access<'_>) -> Go<Option<At>> {
+    let looks = at.looks;
+    let (stage, looks, kept) = match at.stage {
+        Stage::Adopt => (Stage::Deliver(0), looks, adopt(scenario, access)?),
+        Stage::Look => (Stage::Deliver(0), looks - 1, look(scenario, looks == 1, access)?),
+        Stage::Deliver(collector) if collector < scenario.collectors => {
+            let mut kept = at.kept.clone();
+            let more = journal::hand_over(scenario, collector, &mut kept, access)?;
+            (Stage::Deliver(if more { collector } else { collector + 1 }), looks, kept)
+        }
+        Stage::Deliver(_) if scenario.books => (Stage::Books, looks, Vec::new()),
+        Stage::Deliver(_) if looks == 0 => return Ok(None),
+        Stage::Deliver(_) => (Stage::Look, looks, Vec::new()),
+        Stage::Books => {
+            for collector in 0..scenario.collectors {
+                books(scenario, collector, access)?;
+            }
+            if looks == 0 {
+                return Ok(None);
+            }
+            (Stage::Look, looks, Vec::new())
+        }
+    };
+    Ok(Some(At { stage, looks, kept }))
+}
+
+fn grace(access: &mut Access<'_>) -> Go<()> {
+    access.step(Op::GraceBegin)?;
+    access.step(Op::GraceEnd)?;
+    Ok(())
+}
+
+/// One look at the tables: what is due is retired and, after a grace period, read.
+fn look(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept>> {
+    if last {
+        access.step(Op::Detached)?;
+        grace(access)?;
+    }
+    if scenario.own_slots > 0 {
+        ring::drain(scenario, access)?;
+    }
+    let mut kept = Vec::new();
+    let kernel = Shared::kernel(scenario, access);
+    retire(scenario, last, kernel, !scenario.is(Broken::NoGrace), &mut kept)?;
+    retire(scenario, last, Shared::own(scenario, access), false, &mut kept)?;
+    Ok(kept)
+}
+
+/// The end of slots of one table, by the agent's own code.
+fn retire(
+    scenario: &Scenario,
+    last: bool,
+    mut table: Shared<'_, '_>,
+    grace: bool,
+    kept: &mut Vec<Kept>,
+) -> Go<()> {
+    let forced = (last || !scenario.undecided).then_some(EndReason::Forced);
+    let mut retirement = Retirement::default();
+    if retirement.mark(&mut table, NOW, TIMEOUTS, forced, usize::MAX) > 0 && grace {
+        table.step(Op::GraceBegin);
+        table.step(Op::GraceEnd);
+    }
+    retirement.collect(&table, |index, part, _| kept.push(keep(table.number(index), &part, 0)));
+    table.end()
+}
+
+fn keep(slot: usize, part: &Part, has: u32) -> Kept {
+    Kept { slot, packets: part.packets, octets: part.octets, has }
+}
+
+/// What the next agent does first. Gives what the one before had retired and not handed over to all.
+fn adopt(scenario: &Scenario, access: &mut Access<'_>) -> Go<Vec<Kept>> {
+    if !scenario.is(Broken::NoGraceAtAdoption) {
+        grace(access)?;
+    }
+    if scenario.is(Broken::RetireFirst) {
+        retire(scenario, true, Shared::kernel(scenario, access), true, &mut Vec::new())?;
+    }
+    for collector in 0..scenario.collectors {
+        journal::adopt(scenario, collector, access)?;
+    }
+    let mut kept = Vec::new();
+    for slot in 0..scenario.slots() {
+        let state = access.step(Op::Load(Cell::State(slot)))?;
+        if state & 0xff == u64::from(RETIRED) {
+            let has = u32::try_from(state >> 8).expect("few collectors");
+            let has = if scenario.is(Broken::ForgetWhoHas) { 0 } else { has };
+            let packets = access.step(Op::Load(Cell::Packets(slot)))?;
+            let octets = access.step(Op::Load(Cell::Octets(slot)))?;
+            kept.push(Kept { slot, packets, octets, has });
+        }
+    }
+    Ok(kept)
+}
+
+/// `seen` of all CPUs, packets and octets.
+fn seen(access: &mut Access<'_>) -> Go<[u64; 2]> {
+    let mut seen = [0, 0];
+    for cpu in 0..CPUS {
+        seen[0] += access.step(Op::Load(Cell::SeenPackets(cpu)))?;
+        seen[1] += access.step(Op::Load(Cell::SeenOctets(cpu)))?;
+    }
+    Ok(seen)
+}
+
+/// A snapshot of a collector's books: `seen = exported + in table`, between two readings of `seen`.
+///
+/// In the table is, for this collector, what it was not given.
+fn books(scenario: &Scenario, collector: usize, access: &mut Access<'_>) -> Go<()> {
+    let before = seen(access)?;
+    if !scenario.is(Broken::NoGraceInBooks) {
+        grace(access)?;
+    }
+    if scenario.own_slots > 0 {
+        ring::drain(scenario, access)?;
+    }
+    let mut in_tables = Total::default();
+    for own in [false, true] {
+        let mut table = if own { Shared::own(scenario, access) } else { Shared::kernel(scenario, access) };
+        table.collector = Some(collector);
+        in_tables += in_table(&table);
+        table.end()?;
+    }
+    let exported = journal::exported(access, collector)?;
+    if !scenario.is(Broken::NoGraceInBooks) {
+        grace(access)?;
+    }
+    let after = seen(access)?;
+    let sum = [exported[0] + in_tables.packets, exported[1] + in_tables.octets];
+    access.judge_books(before, sum, after);
+    Ok(())
+}
