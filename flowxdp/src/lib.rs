@@ -9,6 +9,7 @@
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
 //! - [`capture`]: packets of a file, for the same way.
 //! - [`teller`]: what the exporter tells about itself.
+//! - [`confine`]: what the agent gives up once everything is open; [`service`]: what a service manager is told.
 //! - [`command`]: one file a command; [`report`] shows books to people.
 //!
 //! Architecture invariant: the event loops in [`command`] decide nothing; they move bytes, time and
@@ -18,11 +19,13 @@ pub mod capture;
 pub mod clock;
 pub mod collector_url;
 pub mod command;
+pub mod confine;
 pub mod dispatch;
 pub mod exporter;
 pub mod kernel;
 pub mod meter;
 pub mod report;
+pub mod service;
 pub mod spool;
 pub mod teller;
 pub mod transport;

@@ -67,6 +67,16 @@ impl Live {
         Self::answering(run, socket, directory)
     }
 
+    /// The same as another user, by a program that gives its arguments' privileges to what it starts.
+    pub fn start_by(wrapper: &[&str], user: u32, netns: &Netns, arguments: &[&str]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        std::os::unix::fs::chown(directory.path(), Some(user), Some(user))?;
+        let socket = directory.path().join("flowxdp.sock");
+        let (first, rest) = wrapper.split_first().context("no wrapper")?;
+        let run = Program::find(first)?.args(rest).arg(program()?.path()).arg("run").args(arguments);
+        Self::answering(run.arg("--socket").arg(&socket).netns(netns), socket, directory)
+    }
+
     fn answering(run: Program, socket: PathBuf, directory: TempDir) -> Result<Self> {
         let mut live = Self { running: run.start()?, socket, _directory: directory };
         let (socket, deadline) = (live.socket.clone(), Duration::from_secs(30));

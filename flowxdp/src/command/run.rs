@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
+use flowxdp_common::names;
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND},
@@ -28,17 +29,18 @@ use super::{
 };
 use crate::{
     clock,
+    confine::{Needs, confine},
     dispatch::Dispatch,
     exporter::Exporter,
     kernel::{
         attach::{Attached, Mode, attach, partitions},
         cpus,
         link::{self, Link},
-        load::{Shape, load},
+        load::{Loaded, Shape, load},
         offload, preflight,
     },
     meter::Meter,
-    report,
+    report, service,
     teller::Teller,
     transport::readiness::Readiness,
 };
@@ -68,6 +70,10 @@ pub struct Options {
     /// Socket that `flowxdp status` asks
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     pub socket: PathBuf,
+    /// Keep all privileges, and access to all files and system calls: to find out whether the confinement is
+    /// in the way of something
+    #[arg(long)]
+    pub no_confine: bool,
 }
 
 struct Agent {
@@ -104,8 +110,33 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let teller = Teller::new(options.exporting.observation_domain.get(), system_start_ms, names(&links));
     let woken = woken(&readiness).context("cannot wait for sockets")?;
     let mut agent = Agent { meter, dispatch, readiness, woken, teller, answers: Answers::default() };
-    agent.drive(&socket, &mut stop).await?;
-    agent.finish().await
+    let confined = options.confine(&mut agent.meter.loaded);
+    if confined.is_ok() {
+        service::ready();
+        agent.drive(&socket, &mut stop).await?;
+    }
+    service::stopping();
+    agent.finish().await?;
+    confined
+}
+
+impl Options {
+    /// Gives up what is not needed any more, unless told not to.
+    fn confine(&self, loaded: &mut Loaded) -> anyhow::Result<()> {
+        if self.no_confine {
+            log::warn!(
+                "not confined, as --no-confine says: the agent keeps the privileges it was started with"
+            );
+            return Ok(());
+        }
+        // An interface that comes or changes later may need the other one, and none is loaded any more then.
+        for program in [names::PROGRAM, names::PROGRAM_FRAGS] {
+            if let Err(error) = loaded.program(program) {
+                log::debug!("{error:#}");
+            }
+        }
+        confine(&Needs::new(&self.exporting, &self.socket))
+    }
 }
 
 /// ifIndex and name of each interface.

@@ -1,0 +1,60 @@
+//! Least privilege: what the agent gives up once everything that needs privilege is open.
+//!
+//! In this order, for each step needs what the next one takes away: no new privileges, no capabilities, no
+//! files but its own (Landlock), no system calls but those it makes (seccomp). Threads inherit all of it, so
+//! it comes before the first of them.
+
+mod calls;
+mod capabilities;
+mod files;
+mod needs;
+
+use anyhow::{Context, ensure};
+
+pub use self::needs::Needs;
+
+/// What a step came to.
+enum Step {
+    /// It holds; in words.
+    Done(String),
+    /// This kernel does not have it, or not all of it; in words.
+    Lacking(String),
+}
+
+/// Gives up what is not in `needs`, for good, and says on the log what holds and what this kernel lacks.
+///
+/// # Errors
+///
+/// A capability stays that should not, or there are threads already, which would keep theirs.
+pub fn confine(needs: &Needs) -> anyhow::Result<()> {
+    alone()?;
+    rustix::thread::set_no_new_privs(true).context("cannot give up to gain privileges")?;
+    let capabilities = capabilities::give_up(needs).context("cannot give up capabilities")?;
+    let (done, lacking) = told([Step::Done(capabilities), files::limit(needs), calls::limit()]);
+    if lacking.is_empty() {
+        log::info!("confined: {done}");
+    } else {
+        log::warn!("confined in part: {done}; {lacking}");
+    }
+    Ok(())
+}
+
+/// What holds, and what does not.
+fn told(steps: [Step; 3]) -> (String, String) {
+    let (mut done, mut lacking) = (Vec::new(), Vec::new());
+    for step in steps {
+        match step {
+            Step::Done(words) => done.push(words),
+            Step::Lacking(words) => lacking.push(words),
+        }
+    }
+    (done.join(", "), lacking.join("; "))
+}
+
+/// Capabilities and Landlock are each thread's own, and nobody could take them from another one.
+fn alone() -> anyhow::Result<()> {
+    let threads =
+        std::fs::read_dir("/proc/self/task").context("cannot count this process's threads")?.count();
+    ensure!(threads == 1, "{threads} threads run already, and would stay unconfined: give --no-confine");
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! seccomp: no system call but those that the agent and its libraries make.
+//!
+//! Nothing here ends the process: a library of tomorrow that tries a newer call is told that the kernel does
+//! not have it, and takes the older one. What is never wanted is refused as if the right to it were missing.
+
+mod allowed;
+mod refused;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
+};
+
+use super::Step;
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Limits the system calls of every thread.
+pub(super) fn limit() -> Step {
+    match filters().and_then(|filters| apply(&filters)) {
+        Ok(()) => Step::Done("seccomp limits system calls".into()),
+        Err(error) => Step::Lacking(format!("system calls are not limited: {error:#}")),
+    }
+}
+
+/// The filters, in the order in which they are installed: of two refusals the later one's reason counts.
+fn filters() -> anyhow::Result<[BpfProgram; 2]> {
+    let arch: TargetArch = std::env::consts::ARCH
+        .try_into()
+        .with_context(|| format!("no filter for {}", std::env::consts::ARCH))?;
+    let errno = |errno: libc::c_int| SeccompAction::Errno(errno.cast_unsigned());
+    let allowed: Rules = allowed::CALLS.iter().map(|&call| (call, Vec::new())).collect();
+    let allowed = SeccompFilter::new(allowed, errno(libc::ENOSYS), SeccompAction::Allow, arch)?;
+    let refused = SeccompFilter::new(refused::rules()?, SeccompAction::Allow, errno(libc::EPERM), arch)?;
+    Ok([allowed.try_into()?, refused.try_into()?])
+}
+
+fn apply(filters: &[BpfProgram]) -> anyhow::Result<()> {
+    filters.iter().try_for_each(|filter| apply_filter_all_threads(filter)).context("seccomp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{allowed, filters};
+
+    #[test]
+    fn both_filters_compile_and_fit() {
+        for filter in filters().unwrap() {
+            assert!((10..4096).contains(&filter.len()), "{} instructions", filter.len());
+        }
+    }
+
+    #[test]
+    fn no_call_is_listed_twice() {
+        let mut calls = allowed::CALLS.to_vec();
+        calls.sort_unstable();
+        calls.dedup();
+        assert_eq!(calls.len(), allowed::CALLS.len());
+    }
+}

@@ -1,0 +1,46 @@
+//! What the agent goes on to need after it has opened everything.
+
+use std::path::{Path, PathBuf};
+
+use rustix::thread::CapabilitySet;
+
+use crate::{
+    collector_url::{Host, Scheme},
+    command::options::Exporting,
+};
+
+/// Files that are opened, and capabilities that are used, later than at the start.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Files that are read again, also when another file of that name takes their place.
+    pub files: Vec<PathBuf>,
+    /// Folders in which files are made, written and removed, and files that are written.
+    pub written: Vec<PathBuf>,
+    /// Files and folders that are removed at the end.
+    pub removed: Vec<PathBuf>,
+    /// Capabilities that go on being needed, each with what for.
+    pub kept: Vec<(CapabilitySet, &'static str)>,
+    /// Whether names are resolved.
+    pub names: bool,
+    /// Whether the system's certificate authorities are read.
+    pub authorities: bool,
+}
+
+impl Needs {
+    /// Those of collectors and of the status socket.
+    pub fn new(exporting: &Exporting, socket: &Path) -> Self {
+        let mut needs = Self { removed: vec![socket.to_owned()], ..Self::default() };
+        needs.written.extend(exporting.spool.clone());
+        for url in &exporting.collector {
+            needs.names |= matches!(url.host(), Host::Name(_));
+            if url.scheme() != Scheme::Tls {
+                continue;
+            }
+            let tls = url.tls(&exporting.tls);
+            needs.authorities |= tls.ca.is_none();
+            needs.files.extend([tls.ca, tls.cert, tls.key, tls.peers_file].into_iter().flatten());
+            needs.written.extend(std::env::var_os("SSLKEYLOGFILE").map(PathBuf::from));
+        }
+        needs
+    }
+}
