@@ -9,6 +9,7 @@
 //! - [`overflow`]: what travels over the ring buffer when a window of the table is full.
 //! - [`reason`]: every reason for which a packet is not in a flow record.
 //! - [`counter`]: what each CPU counts for each interface.
+//! - [`journal`]: what one agent leaves to the next.
 //! - [`meta`]: what a replayed frame carries in front of it.
 //! - [`switch`]: constants that are set when the program is loaded.
 //! - [`names`]: names of maps and programs.
@@ -18,11 +19,13 @@
 //!
 //! Architecture invariant: only the CPU that owns a slot writes it while it is live, and the XDP
 //! program is the only writer of counters. The agent writes a slot's state alone, and only
-//! `LIVE → RETIRED` and `RETIRED → FREE`. Its own table is in shared memory for its successor's sake.
+//! `LIVE → RETIRED`, the collectors that have it meanwhile, and `RETIRED → FREE`. Its own table is in shared
+//! memory for its successor's sake.
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod counter;
+pub mod journal;
 pub mod key;
 pub mod meta;
 pub mod names;

@@ -89,6 +89,20 @@ pub const SPOOL_UNREADABLE: Reason = Reason {
     sentence: "The record was in a part of the collector's spool on disk that could not be read back.",
 };
 
-/// Reasons for losing a record on its way to a collector, counted per collector.
-pub const UNDELIVERED: [Reason; 6] =
-    [COLLECTOR_UNREACHABLE, NOT_REPRESENTABLE, QUEUE_FULL, SPOOL_FULL, SPOOL_EXPIRED, SPOOL_UNREADABLE];
+/// An agent that ended at once had it in its memory alone.
+pub const AGENT_KILLED: Reason = Reason {
+    name: "agent_killed",
+    sentence: "The record was to be sent again to a collector that was away, and the agent that had it in memory was killed.",
+};
+
+/// Reasons for losing a record on its way to a collector, counted per collector. [`crate::journal`] has
+/// their order.
+pub const UNDELIVERED: [Reason; 7] = [
+    COLLECTOR_UNREACHABLE,
+    NOT_REPRESENTABLE,
+    QUEUE_FULL,
+    SPOOL_FULL,
+    SPOOL_EXPIRED,
+    SPOOL_UNREADABLE,
+    AGENT_KILLED,
+];

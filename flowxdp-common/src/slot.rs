@@ -16,6 +16,24 @@ pub const LIVE: u32 = 1;
 /// A flow that the agent is about to read for the last time; no packet matches it.
 pub const RETIRED: u32 = 2;
 
+/// Bits of a state that say which of the three it is; those above are [`has`].
+const STATE: u32 = 0xff;
+
+/// A retired slot that the collectors of these bits have already.
+pub const fn retired(has: u32) -> u32 {
+    RETIRED | has << 8
+}
+
+/// Whether a slot is retired, whoever has it.
+pub const fn is_retired(state: u32) -> bool {
+    state & STATE == RETIRED
+}
+
+/// The collectors that have what is in a retired slot, a bit each.
+pub const fn has(state: u32) -> u32 {
+    state >> 8
+}
+
 /// Slots that one look-up may touch, counted from the flow's home slot.
 ///
 /// Each partition has `WINDOW` − 1 slots more than homes, so that a window never wraps.
@@ -48,7 +66,7 @@ macro_rules! slot {
             pub length_min: u16,
             /// Largest IP length; 65,535 stands for that and more.
             pub length_max: u16,
-            /// [`FREE`], [`LIVE`] or [`RETIRED`]; written last.
+            /// [`FREE`], [`LIVE`] or [`RETIRED`] with [`has`]; written last.
             pub state: u32,
             /// Zero.
             pub pad: [u64; $pad],

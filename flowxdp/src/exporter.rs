@@ -36,6 +36,7 @@ use self::{
 };
 use crate::{
     collector_url::{CollectorUrl, Scheme},
+    keeper::{Keeping, page::Left},
     spool::SpoolSettings,
     transport::{
         readiness::Readiness,
@@ -86,6 +87,8 @@ pub struct Settings {
     pub spool: Option<SpoolPlace>,
     /// What wakes the agent's loop.
     pub readiness: Arc<Readiness>,
+    /// What outlives the agent, if anything does.
+    pub keeper: Option<Keeping>,
 }
 
 /// Where records wait on disk, for each collector.
@@ -100,7 +103,6 @@ pub struct SpoolPlace {
 }
 
 /// What both kinds of transport work with.
-#[derive(Debug)]
 struct Outgoing {
     url: CollectorUrl,
     session: Session,
@@ -142,6 +144,14 @@ impl Outgoing {
         if self.said.take().is_some() {
             log::info!("collector {}: reached", self.url);
         }
+    }
+
+    /// What no message has yet is lost, and what is left of options data is of no use.
+    fn lose_queue(&mut self, reason: &Reason) {
+        for record in self.session.drain() {
+            self.account.lost_record(reason, &record);
+        }
+        self.session.clear();
     }
 
     /// Lets the session make its options data, if they are due. `port` is the local one.
@@ -206,9 +216,13 @@ impl Exporter {
         let seed = real ^ u64::from(std::process::id());
         let backoff = Backoff::new(seed, settings.retry_limit);
         let port = url.port(protocol);
-        let mut account = Account::default();
+        let (mut account, left) = account(&url, settings)?;
+        let mut session = session(&url, protocol, settings)?;
         let path = if url.scheme() == Scheme::Udp {
-            Path::Datagrams(Datagrams::new(port, backoff))
+            for (domain, sequence) in account.sequences() {
+                session.go_on(domain, sequence);
+            }
+            Path::Datagrams(Datagrams::new(port, left.port, backoff))
         } else {
             let tls = (url.scheme() == Scheme::Tls).then(|| TlsClient::new(tls, url.host())).transpose()?;
             let making = Making {
@@ -219,12 +233,12 @@ impl Exporter {
                 window: settings.resend_window,
             };
             let store = settings.spool.as_ref().map(|place| store(place, &url, real, wall_ms)).transpose()?;
-            let store = store.unwrap_or_default();
-            account.inherit(store.inherited());
+            let mut store = store.unwrap_or_default();
+            store.adopt(&mut account, &left);
             Path::Connection(Box::new(Connection::new(making, store, backoff)))
         };
         let out = Outgoing {
-            session: session(&url, protocol, settings)?,
+            session,
             url,
             pace: if settings.pace == 0 { Pace::unlimited() } else { Pace::new(settings.pace, BURST) },
             account,
@@ -237,6 +251,11 @@ impl Exporter {
             not_sent: Reliability::default(),
         };
         Ok(Self { out, path, look_at: real, given_up: None, room: None })
+    }
+
+    /// What stands for this collector in the slots of its records; 0 if nobody keeps them.
+    pub fn bit(&self) -> u32 {
+        self.out.account.bit()
     }
 
     /// The URL as it was given.
@@ -352,12 +371,10 @@ impl Exporter {
     /// Nobody waits for this collector any more: what still comes goes to disk, or is lost.
     fn keep_on(&mut self, reason: &Reason, real: u64, now: Now, flush: bool) {
         let Path::Connection(connection) = &mut self.path else { return };
-        let mut left = connection.keep_on(&mut self.out, real, now, flush);
+        connection.keep_on(&mut self.out, reason, real, now, flush);
         if flush || !connection.has_store() {
-            left += self.out.session.queued();
-            self.out.session.clear();
+            self.out.lose_queue(reason);
         }
-        self.out.account.lost(reason, left, false);
     }
 
     /// Stops waiting for this collector: what is queued goes to disk where there is a spool, and is counted
@@ -366,28 +383,20 @@ impl Exporter {
         if self.given_up.is_some() {
             return;
         }
-        let left = match &mut self.path {
-            Path::Datagrams(datagrams) => {
-                let mut left = datagrams.queued();
-                left += self.out.session.queued();
-                datagrams.clear();
-                left
-            }
-            Path::Connection(connection) => {
-                let mut left = connection.give_up(&mut self.out, real, now);
-                left += self.out.session.queued();
-                left
-            }
-        };
-        self.out.session.clear();
-        self.out.account.lost(reason, left, false);
+        let before = self.out.account.all_lost();
+        match &mut self.path {
+            Path::Datagrams(datagrams) => datagrams.give_up(&mut self.out, reason),
+            Path::Connection(connection) => connection.give_up(&mut self.out, reason, real, now),
+        }
+        self.out.lose_queue(reason);
         self.given_up = Some(*reason);
-        if left.records > 0 {
+        let left = self.out.account.all_lost();
+        if left.records > before.records {
             log::error!(
                 "collector {}: given up with {} records not delivered ({} packets)",
                 self.out.url,
-                left.records,
-                left.packets
+                left.records - before.records,
+                left.packets - before.packets
             );
         }
         if let Path::Connection(connection) = &self.path
@@ -465,6 +474,14 @@ impl Exporter {
             _ => true,
         }
     }
+}
+
+/// What an earlier agent left of this collector's books, if somebody keeps them.
+fn account(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(Account, Left)> {
+    let Some(keeping) = &settings.keeper else { return Ok((Account::default(), Left::default())) };
+    let at = keeping.borrow_mut().page(&url.to_string())?;
+    let left = keeping.borrow_mut().adopt(at);
+    Ok((Account::adopt(keeping, at, &left), left))
 }
 
 /// A session with the size of messages that the URL asks for, or the transport's.

@@ -22,6 +22,7 @@ pub mod command;
 pub mod confine;
 pub mod dispatch;
 pub mod exporter;
+pub mod keeper;
 pub mod kernel;
 pub mod meter;
 pub mod report;

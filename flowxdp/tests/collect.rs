@@ -42,6 +42,7 @@ fn record(index: u8) -> FlowRecord {
         length_min: 40,
         length_max: 1500,
         end_reason: EndReason::EndOfFlow,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

@@ -32,7 +32,7 @@ pub use self::fields::{Content, FIELDS, Field};
 use self::queue::Queue;
 pub use self::version::Version;
 use crate::clock::{Now, SECOND};
-use crate::record::{Addresses, FlowRecord, RecordTotal};
+use crate::record::{Addresses, FlowRecord, RecordTotal, Ticket};
 use crate::session::{Message, SessionError};
 use crate::wire::low_16;
 
@@ -103,6 +103,7 @@ pub struct Fixed {
     /// Export time of the last message, milliseconds since 1970.
     export_ms: u64,
     spare: Vec<Vec<u8>>,
+    spare_tickets: Vec<Vec<Ticket>>,
 }
 
 impl Fixed {
@@ -120,6 +121,7 @@ impl Fixed {
             // A SysUptime below zero would read as one of 49 days.
             export_ms: config.system_start_ms,
             spare: Vec::new(),
+            spare_tickets: Vec::new(),
             config,
         })
     }
@@ -156,6 +158,7 @@ impl Fixed {
         bytes.clear();
         bytes.resize(version.header() + most * version.record(), 0);
         let mut end = version.header();
+        let mut tickets = self.spare_tickets.pop().unwrap_or_default();
         let (mut total, mut earliest_ms, mut latest_ms) = (RecordTotal::default(), u64::MAX, 0);
         for octets in bytes[end..].chunks_exact_mut(version.record()) {
             let next = self.queue.next_if(|start_ms, end_ms| {
@@ -168,6 +171,9 @@ impl Fixed {
             self.layout.encode(&record, self.config.system_start_ms, octets);
             end += octets.len();
             total.count(&record);
+            if record.ticket != Ticket::NONE {
+                tickets.push(record.ticket);
+            }
         }
         bytes.truncate(end);
         self.export_ms = self.export_ms.max(latest_ms).max(reach);
@@ -176,7 +182,7 @@ impl Fixed {
         let counted = if version == Version::V1 { 0 } else { count.into() };
         self.sequence = self.sequence.wrapping_add(counted);
         let domain = self.config.observation_domain;
-        Some(Message { bytes, total, templates_only: false, domain, counted })
+        Some(Message { bytes, total, templates_only: false, domain, counted, next: self.sequence, tickets })
     }
 
     /// When [`Fixed::poll_message`] will have a message without a further push: monotonic nanoseconds,
@@ -193,10 +199,19 @@ impl Fixed {
         self.queue.total()
     }
 
+    /// Goes on with the sequence behind an earlier run's messages.
+    pub const fn set_sequence(&mut self, sequence: u32) {
+        self.sequence = sequence;
+    }
+
     /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
-    pub fn recycle(&mut self, message: Message) {
+    pub fn recycle(&mut self, mut message: Message) {
         if self.spare.len() < SPARE_BUFFERS {
             self.spare.push(message.bytes);
+        }
+        if self.spare_tickets.len() < SPARE_BUFFERS && message.tickets.capacity() > 0 {
+            message.tickets.clear();
+            self.spare_tickets.push(message.tickets);
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! - [`slots`]: the bytes of a slot as a part of a flow; [`retire`]: which are due, and why.
 //! - [`overflow`]: flows that found no slot; [`merge`]: parts that retire together become one record.
+//! - [`hold`]: slots that stay until every collector has their record.
 //! - [`books`]: where every packet is.
 //!
 //! The exporting process, from a flow record to a message:
@@ -34,6 +35,7 @@ pub mod data_type;
 pub mod elements;
 pub mod facts;
 pub mod fixed;
+pub mod hold;
 pub mod manual;
 pub mod merge;
 pub mod options;

@@ -72,5 +72,6 @@ pub fn record(part: &Part, end_reason: EndReason, clock: WallClock) -> FlowRecor
         length_min: part.length_min,
         length_max: part.length_max,
         end_reason,
+        ticket: crate::record::Ticket::NONE,
     }
 }

@@ -88,6 +88,19 @@ pub struct FlowRecord {
     pub length_max: u16,
     /// Why it ended.
     pub end_reason: EndReason,
+    /// The slots that it came from.
+    pub ticket: Ticket,
+}
+
+/// Stands for the slots that a record came from, which are kept until every collector has it.
+///
+/// Whoever sends the record, or gives it up, hands the ticket back: see [`crate::hold`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub(crate) u32);
+
+impl Ticket {
+    /// No slots: nothing waits for this record.
+    pub const NONE: Self = Self(0);
 }
 
 /// Packets and octets: a term of the books.

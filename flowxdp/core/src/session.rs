@@ -30,7 +30,7 @@ pub use crate::fixed::NotRepresentable;
 use crate::fixed::{Fixed, FixedConfig, Version};
 use crate::options::{Snapshot, Statistics};
 pub use crate::protocol::Protocol;
-use crate::record::{FlowRecord, RecordTotal};
+use crate::record::{FlowRecord, RecordTotal, Ticket};
 use crate::wire;
 
 /// What a session needs to know before the first record.
@@ -119,6 +119,10 @@ pub struct Message {
     pub domain: u32,
     /// What it adds to the sequence of that domain.
     pub counted: u32,
+    /// The sequence of that domain behind it.
+    pub next: u32,
+    /// Of the records in it that have one, in any order; of a record that was divided with its last part.
+    pub tickets: Vec<Ticket>,
 }
 
 /// Milliseconds in one second.
@@ -231,6 +235,15 @@ impl Session {
     /// Without data in `unsent` it gives nothing: templates come with the next data.
     pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
         either!(self, form => form.resume(unsent, now))
+    }
+
+    /// Goes on with the sequence that an earlier run's messages had behind them in a domain. Protocols
+    /// without domains have one sequence.
+    pub fn go_on(&mut self, domain: u32, sequence: u32) {
+        match &mut self.form {
+            Form::Templated(form) => form.set_sequence(domain, sequence),
+            Form::Fixed(form) => form.set_sequence(sequence),
+        }
     }
 
     /// Over TCP and TLS: a new transport session has begun, with sequences from 0 and without templates
@@ -349,6 +362,7 @@ mod tests {
         length_min: 28,
         length_max: 28,
         end_reason: EndReason::Forced,
+        ticket: Ticket::NONE,
     };
 
     /// Sequence numbers of the messages that two times two records make, from `first` on.

@@ -60,6 +60,7 @@ fn record(nth: u16) -> FlowRecord {
         length_min: 60,
         length_max: 60,
         end_reason: EndReason::IdleTimeout,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

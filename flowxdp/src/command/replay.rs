@@ -232,7 +232,7 @@ impl Replay<'_> {
         let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
         let exporting = &self.options.exporting;
         let now = Now { monotonic: clock::monotonic(), wall_ms: time / MILLISECOND };
-        self.dispatch = exporting.dispatch(system_start_ms, &self.readiness, now)?;
+        self.dispatch = exporting.dispatch(system_start_ms, &self.readiness, now, None)?;
         let index = self.options.interface_index;
         let names = vec![(index, index.to_string())];
         self.teller = Some(Teller::new(exporting.observation_domain.get(), system_start_ms, names));

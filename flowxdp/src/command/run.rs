@@ -102,7 +102,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let started = clock::now();
     let system_start_ms = started.wall_ms.saturating_sub(started.monotonic / MILLISECOND);
     let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
-    let dispatch = options.exporting.dispatch(system_start_ms, &readiness, started)?;
+    let dispatch = options.exporting.dispatch(system_start_ms, &readiness, started, None)?;
     // Before anything is attached: a signal from now on ends in a flush.
     let mut stop = Stop::new()?;
     let socket = Socket::bind(&options.socket)?;

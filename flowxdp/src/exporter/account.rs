@@ -1,46 +1,228 @@
 //! One collector's part of the books, counted where its records are.
+//!
+//! With a [`keeper`](crate::keeper), every step is written down as it is taken, and lets go of the slots of
+//! the records that it settles.
 
 use std::collections::BTreeMap;
 
-use flowxdp_common::reason::Reason;
+use flowxdp_common::{
+    journal::{self, Sum},
+    reason::{AGENT_KILLED, Reason, UNDELIVERED},
+};
 use flowxdp_core::{
     books::Collector,
-    record::{FlowRecord, RecordTotal},
+    record::{FlowRecord, RecordTotal, Ticket},
+    session::Message,
 };
 
+use crate::keeper::{Keeping, page::Left};
+
 /// What became of the records that were meant for a collector.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Account {
-    exported: RecordTotal,
-    lost: BTreeMap<&'static str, RecordTotal>,
-    perhaps_twice: RecordTotal,
-    refused: u64,
-    /// Of an earlier run, which no counter of this one has seen: apart from all others.
-    inherited: RecordTotal,
-    inherited_exported: RecordTotal,
-    inherited_lost: RecordTotal,
+    now: journal::Account,
+    page: Option<(Keeping, usize)>,
+    /// Settled by the step that is being taken.
+    settled: Vec<Ticket>,
+}
+
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// An earlier table, which no counter of this one has seen: apart from all others.
+    pub(super) inherited: bool,
+    /// It is on disk, and stays there until it is delivered.
+    pub(super) stored: bool,
+}
+
+fn add(sum: &mut Sum, total: RecordTotal) {
+    sum.records += total.records;
+    sum.packets += total.packets;
+    sum.octets += total.octets;
+}
+
+fn subtract(sum: &mut Sum, total: RecordTotal) {
+    sum.records = sum.records.saturating_sub(total.records);
+    sum.packets = sum.packets.saturating_sub(total.packets);
+    sum.octets = sum.octets.saturating_sub(total.octets);
+}
+
+/// A sum of the journal, as the books have it.
+pub(super) const fn total(sum: Sum) -> RecordTotal {
+    RecordTotal { records: sum.records, packets: sum.packets, octets: sum.octets }
+}
+
+/// `one` without `other`.
+pub(super) const fn less(one: RecordTotal, other: RecordTotal) -> RecordTotal {
+    RecordTotal {
+        records: one.records.saturating_sub(other.records),
+        packets: one.packets.saturating_sub(other.packets),
+        octets: one.octets.saturating_sub(other.octets),
+    }
 }
 
 impl Account {
-    pub(super) fn exported(&mut self, total: RecordTotal, inherited: bool) {
-        if inherited {
-            self.inherited_exported += total;
-        } else {
-            self.exported += total;
+    /// Goes on with what an earlier agent wrote down. What it had in memory alone is lost, and named.
+    pub(super) fn adopt(keeping: &Keeping, at: usize, left: &Left) -> Self {
+        let mut account = Self { now: left.account, page: Some((keeping.clone(), at)), settled: Vec::new() };
+        if let Some(perhaps) = left.perhaps {
+            // The numbers of messages that may have left are not given again.
+            account.now.sequences = perhaps.sequences;
+            if perhaps.spooled == left.account.spooled {
+                let named = keeping.borrow().total(at, &left.slots);
+                account.perhaps_twice(named);
+            }
+        }
+        let held = total(std::mem::take(&mut account.now.held));
+        account.lost(&AGENT_KILLED, held, false);
+        account.commit();
+        account
+    }
+
+    /// The spool was opened, and so much was found in it. Gives what of it no counter of this table has seen:
+    /// that comes first.
+    ///
+    /// What was handed over and not delivered waits again.
+    pub(super) fn adopt_spool(&mut self, found: RecordTotal, left: &Left) -> RecordTotal {
+        let perhaps = left.perhaps.map_or(self.now.spooled, |perhaps| perhaps.spooled);
+        let known = less(found, total(self.now.foreign));
+        if known.records >= perhaps.records && perhaps.records > self.now.spooled.records {
+            // The last message is there: its slots need not tell it again.
+            self.now.spooled = perhaps;
+            self.release(left);
+        }
+        let before = total(std::mem::take(&mut self.now.spooled));
+        let ours = if known.records > before.records { before } else { known };
+        let foreign = less(found, ours);
+        add(&mut self.now.inherited, less(foreign, total(self.now.foreign)));
+        let delivered = less(total(self.now.foreign), foreign);
+        let again = less(total(std::mem::take(&mut self.now.foreign_exported)), delivered);
+        subtract(&mut self.now.inherited_exported, again);
+        self.now.foreign = Sum::default();
+        add(&mut self.now.foreign, foreign);
+        // What is gone was delivered; beyond that, it was lost with nobody to say so.
+        let gone = less(before, ours);
+        let exported = total(std::mem::take(&mut self.now.spooled_exported));
+        subtract(&mut self.now.exported, less(exported, gone));
+        self.lost(&AGENT_KILLED, less(gone, exported), false);
+        add(&mut self.now.spooled, ours);
+        self.commit();
+        foreign
+    }
+
+    /// Lets go of the slots of messages that are known to be safe.
+    fn release(&self, left: &Left) {
+        if let Some((keeping, at)) = &self.page {
+            keeping.borrow_mut().release(*at, &left.slots);
+        }
+    }
+
+    /// Whether somebody may go on after this agent.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.page.is_some()
+    }
+
+    /// The bit of this collector in slots and tickets; without a keeper 0.
+    pub(super) fn bit(&self) -> u32 {
+        self.page.as_ref().map_or(0, |(_, at)| 1 << at)
+    }
+
+    /// Sequence numbers of earlier messages, by domain.
+    pub(super) fn sequences(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.now.sequences.iter().filter(|it| it.known != 0).map(|it| (it.domain, it.next))
+    }
+
+    /// The local port, for the next agent.
+    pub(super) fn set_port(&self, port: u16) {
+        if let Some((keeping, at)) = &self.page {
+            keeping.borrow_mut().set_port(*at, port);
+        }
+    }
+
+    /// These messages are about to be handed over.
+    pub(super) fn sending<'a>(&self, messages: impl Iterator<Item = &'a Message> + Clone) {
+        let Some((keeping, at)) = self.page.as_ref().filter(|_| messages.clone().next().is_some()) else {
+            return;
+        };
+        let mut after = self.now;
+        for message in messages.clone() {
+            advance(&mut after, message);
+        }
+        let tickets = messages.flat_map(|message| message.tickets.iter().copied());
+        keeping.borrow_mut().sending(*at, tickets, &after);
+    }
+
+    /// A message is with the kernel.
+    pub(super) fn handed(&mut self, message: &mut Message, origin: Origin, again: bool) {
+        self.add_exported(message.total, origin);
+        advance(&mut self.now, message);
+        if again {
+            add(&mut self.now.perhaps_twice, message.total);
+        }
+        if self.is_kept() && message.tickets.is_empty() && !origin.stored {
+            subtract(&mut self.now.held, message.total);
+        }
+        self.settled.append(&mut message.tickets);
+    }
+
+    fn add_exported(&mut self, total: RecordTotal, origin: Origin) {
+        if origin.inherited {
+            add(&mut self.now.inherited_exported, total);
+            add(&mut self.now.foreign_exported, total);
+            return;
+        }
+        add(&mut self.now.exported, total);
+        if origin.stored {
+            add(&mut self.now.spooled_exported, total);
         }
     }
 
     /// What was exported is to be exported again.
-    pub(super) fn taken_back(&mut self, total: RecordTotal, inherited: bool) {
-        if inherited {
-            self.inherited_exported -= total;
-        } else {
-            self.exported -= total;
+    pub(super) fn taken_back(&mut self, total: RecordTotal, origin: Origin) {
+        if origin.inherited {
+            subtract(&mut self.now.inherited_exported, total);
+            subtract(&mut self.now.foreign_exported, total);
+            return;
+        }
+        subtract(&mut self.now.exported, total);
+        match origin.stored {
+            true => subtract(&mut self.now.spooled_exported, total),
+            false if self.is_kept() => add(&mut self.now.held, total),
+            false => {}
         }
     }
 
+    /// A message is about to be put on disk.
+    pub(super) fn storing(&self, message: &Message) {
+        let Some((keeping, at)) = &self.page else { return };
+        let mut after = self.now;
+        add(&mut after.spooled, message.total);
+        keeping.borrow_mut().sending(*at, message.tickets.iter().copied(), &after);
+    }
+
+    /// A message is on disk: its records are safe there.
+    pub(super) fn stored(&mut self, message: &mut Message) {
+        add(&mut self.now.spooled, message.total);
+        if self.is_kept() && message.tickets.is_empty() {
+            subtract(&mut self.now.held, message.total);
+        }
+        self.settled.append(&mut message.tickets);
+        self.commit();
+    }
+
+    /// A message on disk is delivered, and is no longer needed there.
+    pub(super) fn delivered(&mut self, total: RecordTotal, origin: Origin) {
+        let (waiting, exported) = match origin {
+            Origin { stored: false, .. } => return,
+            Origin { inherited: true, .. } => (&mut self.now.foreign, &mut self.now.foreign_exported),
+            Origin { inherited: false, .. } => (&mut self.now.spooled, &mut self.now.spooled_exported),
+        };
+        subtract(waiting, total);
+        subtract(exported, total);
+    }
+
     pub(super) fn perhaps_twice(&mut self, total: RecordTotal) {
-        self.perhaps_twice += total;
+        add(&mut self.now.perhaps_twice, total);
     }
 
     pub(super) fn lost(&mut self, reason: &Reason, total: RecordTotal, inherited: bool) {
@@ -48,50 +230,83 @@ impl Account {
             return;
         }
         if inherited {
-            self.inherited_lost += total;
-        } else {
-            *self.lost.entry(reason.name).or_default() += total;
+            add(&mut self.now.inherited_lost, total);
+        } else if let Some(place) = UNDELIVERED.iter().position(|it| it.name == reason.name) {
+            add(&mut self.now.lost[place], total);
         }
     }
 
+    /// What was on disk is lost.
+    pub(super) fn lost_stored(&mut self, reason: &Reason, total: RecordTotal, inherited: bool) {
+        self.lost(reason, total, inherited);
+        subtract(if inherited { &mut self.now.foreign } else { &mut self.now.spooled }, total);
+        self.commit();
+    }
+
+    /// A message that was not handed over is lost.
+    pub(super) fn lost_message(&mut self, reason: &Reason, mut message: Message) {
+        self.lost(reason, message.total, false);
+        if self.is_kept() && message.tickets.is_empty() {
+            subtract(&mut self.now.held, message.total);
+        }
+        self.settled.append(&mut message.tickets);
+        self.commit();
+    }
+
     pub(super) fn lost_record(&mut self, reason: &Reason, record: &FlowRecord) {
-        self.lost.entry(reason.name).or_default().count(record);
+        self.lost(reason, RecordTotal { records: 1, packets: record.packets, octets: record.octets }, false);
+        self.settled.push(record.ticket);
+        self.commit();
+    }
+
+    /// The step is taken: what was said since the last one holds, and the slots are let go of.
+    pub(super) fn commit(&mut self) {
+        if let Some((keeping, at)) = &self.page {
+            keeping.borrow_mut().settle(*at, &self.settled, &self.now);
+        }
+        self.settled.clear();
     }
 
     /// The other side's ICMP message came back.
     pub(super) const fn refused(&mut self) {
-        self.refused += 1;
-    }
-
-    pub(super) fn inherit(&mut self, total: RecordTotal) {
-        self.inherited += total;
+        self.now.refused += 1;
     }
 
     pub(super) fn all_lost(&self) -> RecordTotal {
         let mut all = RecordTotal::default();
-        for total in self.lost.values() {
-            all += *total;
+        for sum in self.now.lost {
+            all += total(sum);
         }
         all
     }
 
-    pub(super) fn exported_records(&self) -> u64 {
-        self.exported.records + self.inherited_exported.records
+    pub(super) const fn exported_records(&self) -> u64 {
+        self.now.exported.records + self.now.inherited_exported.records
     }
 
     pub(super) fn books(&self, queued: RecordTotal) -> Collector {
-        let lost = self.lost.iter().map(|(reason, total)| ((*reason).to_owned(), *total));
+        let lost = UNDELIVERED.iter().zip(self.now.lost).filter(|(_, sum)| sum.records > 0);
+        let lost: BTreeMap<_, _> = lost.map(|(reason, sum)| (reason.name.to_owned(), total(sum))).collect();
         Collector {
-            exported: self.exported,
+            exported: total(self.now.exported),
             queued,
             lost: self.all_lost(),
-            perhaps_twice: self.perhaps_twice,
-            refused: self.refused,
-            lost_by_reason: lost.collect(),
-            inherited: self.inherited,
-            inherited_exported: self.inherited_exported,
-            inherited_lost: self.inherited_lost,
+            perhaps_twice: total(self.now.perhaps_twice),
+            refused: self.now.refused,
+            lost_by_reason: lost,
+            inherited: total(self.now.inherited),
+            inherited_exported: total(self.now.inherited_exported),
+            inherited_lost: total(self.now.inherited_lost),
             ..Collector::default()
         }
+    }
+}
+
+/// The sequence behind a message.
+fn advance(account: &mut journal::Account, message: &Message) {
+    let known = account.sequences.iter().position(|it| it.known != 0 && it.domain == message.domain);
+    let place = known.or_else(|| account.sequences.iter().position(|it| it.known == 0));
+    if let Some(sequence) = place.and_then(|place| account.sequences.get_mut(place)) {
+        *sequence = journal::Sequence { known: 1, domain: message.domain, next: message.next, pad: 0 };
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct Connection {
     writing: VecDeque<Outbound>,
     /// Octets of the first of `writing` that are written.
     written: usize,
+    /// Wholly written, but TLS has not handed all of it to the kernel.
+    flushing: VecDeque<Outbound>,
     /// Written last.
     window: VecDeque<Outbound>,
     window_octets: usize,
@@ -92,6 +94,7 @@ impl Connection {
             backlog: VecDeque::new(),
             writing: VecDeque::new(),
             written: 0,
+            flushing: VecDeque::new(),
             window: VecDeque::new(),
             window_octets: 0,
             store,
@@ -107,7 +110,8 @@ impl Connection {
     /// In memory and on disk, without what an earlier run left.
     pub(super) fn queued(&self) -> RecordTotal {
         let mut queued = self.store.waiting();
-        for outbound in self.backlog.iter().chain(&self.writing).filter(|outbound| !outbound.inherited) {
+        let unsent = self.backlog.iter().chain(&self.writing).chain(&self.flushing);
+        for outbound in unsent.filter(|outbound| !outbound.inherited) {
             queued += outbound.message.total;
         }
         queued
@@ -126,7 +130,10 @@ impl Connection {
     /// collector that is away.
     pub(super) fn is_settled(&self, stored: bool) -> bool {
         stored && self.away && self.store.is_usable()
-            || self.backlog.is_empty() && self.writing.is_empty() && self.store.is_empty()
+            || self.backlog.is_empty()
+                && self.writing.is_empty()
+                && self.flushing.is_empty()
+                && self.store.is_empty()
     }
 
     /// Whether there is no connection to be ended.

@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, io, net::SocketAddr};
 
+use flowxdp_common::reason::Reason;
 use flowxdp_core::{
     backoff::Backoff,
     clock::{MILLISECOND, Now},
@@ -13,7 +14,7 @@ use flowxdp_core::{
     session::Message,
 };
 
-use super::{Outgoing, resolver::Resolving};
+use super::{Outgoing, account::Origin, resolver::Resolving};
 use crate::transport::udp::{BATCH, Sent, Udp, is_too_large};
 
 /// How long the first message after a start is given to be refused, nanoseconds.
@@ -41,6 +42,8 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Datagrams {
     port: u16,
+    /// The local port of an earlier agent.
+    from: u16,
     backoff: Backoff,
     state: State,
     socket: Option<Udp>,
@@ -57,9 +60,11 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(port: u16, backoff: Backoff) -> Self {
+    /// `local_port` is the one to send from, if it can be had; 0 for any.
+    pub(super) fn new(port: u16, local_port: u16, backoff: Backoff) -> Self {
         Self {
             port,
+            from: local_port,
             backoff,
             state: State::Waiting(0),
             socket: None,
@@ -88,8 +93,11 @@ impl Datagrams {
         self.pending.is_empty() && !matches!(self.state, State::Probing(_))
     }
 
-    pub(super) fn clear(&mut self) {
-        self.pending.clear();
+    /// What is not handed over is lost.
+    pub(super) fn give_up(&mut self, out: &mut Outgoing, reason: &Reason) {
+        for message in self.pending.drain(..) {
+            out.account.lost_message(reason, message);
+        }
     }
 
     /// The local port, once there is one.
@@ -151,12 +159,14 @@ impl Datagrams {
         for address in
             addresses.iter().filter(|address| source.is_none_or(|s| s.is_ipv4() == address.is_ipv4()))
         {
-            result = Udp::connect(*address, source);
+            result = Udp::connect(*address, source, self.from);
             if result.is_ok() {
                 break;
             }
         }
-        self.socket = Some(result?);
+        let socket = result?;
+        out.account.set_port(socket.local_port());
+        self.socket = Some(socket);
         Ok(())
     }
 
@@ -202,12 +212,14 @@ impl Datagrams {
                 let Some(message) = out.session.poll_message(now, flush) else { break };
                 self.pending.push_back(message);
             }
+            out.account.sending(self.pending.iter().take(most));
             let Sent { handed, error, refused } = self.send(most)?;
             // A try costs a token, whatever comes of it.
             out.pace.spend(real, handed.max(1) as u64);
             for _ in 0..handed {
                 self.sent(out, real);
             }
+            out.account.commit();
             match error {
                 None => {}
                 Some(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(real + SOON),
@@ -239,8 +251,8 @@ impl Datagrams {
     }
 
     fn sent(&mut self, out: &mut Outgoing, real: u64) {
-        let Some(message) = self.pending.pop_front() else { return };
-        out.account.exported(message.total, false);
+        let Some(mut message) = self.pending.pop_front() else { return };
+        out.account.handed(&mut message, Origin::default(), false);
         out.session.handed(&message);
         self.too_large = false;
         // Templates are no progress: each try against a closed port begins with them.
@@ -274,11 +286,12 @@ impl Datagrams {
         if error.kind() == io::ErrorKind::ConnectionRefused {
             out.account.refused();
             for last in (0..messages).map_while(|_| self.last.pop_back()) {
-                out.account.taken_back(last.total, false);
+                out.account.taken_back(last.total, Origin::default());
                 self.pending.push_front(last);
             }
             // What was handed before those is not spoken of by a later refusal.
             self.last.drain(..).for_each(|before| out.session.recycle(before));
+            out.account.commit();
         }
         self.wait(out, real, &format!("does not take messages: {error}"));
     }

@@ -16,7 +16,9 @@ use flowxdp_core::{
     spool::begin,
 };
 
-use super::Outgoing;
+use flowxdp_common::reason::Reason;
+
+use super::{Outgoing, account::less};
 use crate::spool::{Place, Spool, SpoolSettings};
 
 /// Records that a session may hold beside a collector that is connected and slow, before they go to disk.
@@ -47,6 +49,8 @@ pub(super) struct Store {
     /// Taken from disk and not delivered when the run ended.
     staying: RecordTotal,
     failing: bool,
+    /// Of what waits in the spool, what no counter of this table has seen.
+    foreign: RecordTotal,
     /// Records that were lost and not spoken of, by reason; nothing is said before `say_at`.
     unsaid: BTreeMap<&'static str, u64>,
     say_at: u64,
@@ -60,7 +64,7 @@ impl Store {
         let mut waiting = self.staying;
         if let Some(spool) = &self.spool {
             waiting += spool.waiting();
-            waiting -= spool.waiting_inherited();
+            waiting -= self.foreign;
         }
         for message in &self.held {
             waiting += message.total;
@@ -84,14 +88,14 @@ impl Store {
             return;
         }
         // What the disk refused before is tried again, before anything newer.
-        while let Some(message) = self.held.pop_front() {
-            if !self.append(out, &message, real, now) {
+        while let Some(mut message) = self.held.pop_front() {
+            if !self.append(out, &mut message, real, now) {
                 self.held.push_front(message);
                 return;
             }
         }
-        while let Some(message) = out.session.poll_stored(now, flush) {
-            if !self.append(out, &message, real, now) {
+        while let Some(mut message) = out.session.poll_stored(now, flush) {
+            if !self.append(out, &mut message, real, now) {
                 self.held.push_back(message);
                 return;
             }
@@ -106,24 +110,23 @@ impl Store {
         }
     }
 
-    /// At the end: everything that there is; gives what the disk did not take.
-    pub(super) fn keep_all(&mut self, out: &mut Outgoing, real: u64, now: Now) -> RecordTotal {
+    /// At the end: everything that there is; what the disk does not take is lost for `reason`.
+    pub(super) fn keep_all(&mut self, out: &mut Outgoing, reason: &Reason, real: u64, now: Now) {
         // The last try, however short ago the one before was.
         self.again_at = 0;
         self.keep(out, real, now, true);
-        let mut left = RecordTotal::default();
         for message in self.held.drain(..) {
-            left += message.total;
+            out.account.lost_message(reason, message);
         }
-        left
     }
 
     /// Puts a message on disk; false if it is not there.
-    pub(super) fn append(&mut self, out: &mut Outgoing, message: &Message, real: u64, now: Now) -> bool {
+    pub(super) fn append(&mut self, out: &mut Outgoing, message: &mut Message, real: u64, now: Now) -> bool {
         if message.total.records == 0 {
             return true;
         }
         let Some(spool) = &mut self.spool else { return false };
+        out.account.storing(message);
         let session = &out.session;
         let seconds = u32::try_from(now.wall_ms / 1000).unwrap_or(u32::MAX);
         let templates = || begin(message.domain, &session.templates(), seconds);
@@ -135,9 +138,11 @@ impl Store {
                     log::info!("collector {}: its spool takes records again", out.url);
                 }
                 self.failing = false;
+                out.account.stored(message);
                 true
             }
             Err(error) => {
+                out.account.commit();
                 if !self.failing {
                     log::error!(
                         "collector {}: its spool cannot be written: {error}; records stay in memory while there is room",
@@ -163,11 +168,15 @@ impl Store {
             }
         };
         if let Some(spooled) = spooled {
+            let inherited = self.foreign.records > 0;
+            if inherited {
+                self.foreign = less(self.foreign, spooled.message.total);
+            }
             return Some(Stored {
                 message: spooled.message,
                 place: Some(spooled.place),
                 templates: Some(spooled.templates),
-                inherited: spooled.inherited,
+                inherited,
                 perhaps_twice: spooled.perhaps_twice,
             });
         }

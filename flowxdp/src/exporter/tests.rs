@@ -39,6 +39,7 @@ fn settings() -> Settings {
         resend_window: 1 << 22,
         spool: None,
         readiness: Arc::new(Readiness::new().unwrap()),
+        keeper: None,
     }
 }
 
@@ -63,6 +64,7 @@ fn record(port: u16) -> FlowRecord {
         length_min: 60,
         length_max: 60,
         end_reason: EndReason::IdleTimeout,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

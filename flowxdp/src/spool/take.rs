@@ -132,6 +132,7 @@ impl Spool {
             templates_only: false,
             domain: content.domain,
             counted: content.counted,
+            ..Message::default()
         };
         let perhaps_twice = inherited && place <= self.sent_before;
         let templates = reader.definitions(content.domain);

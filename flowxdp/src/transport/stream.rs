@@ -149,12 +149,16 @@ impl Stream {
         result.map_err(|error| self.reason(&error))
     }
 
+    /// Octets accepted that are not with our kernel: TLS' own included, 0 without TLS.
+    pub fn unsent(&self) -> usize {
+        self.secure.as_ref().map_or(0, Secure::unsent)
+    }
+
     /// Octets accepted that the collector's kernel has not acknowledged, with TLS' own octets, so never
     /// fewer than the caller's. What is acknowledged need not have been read: a receiver that dies takes
     /// along what its kernel held.
     pub fn outstanding(&self) -> usize {
-        let unsent = self.secure.as_ref().map_or(0, Secure::unsent);
-        unsent + socket::unacknowledged(&self.socket)
+        self.unsent() + socket::unacknowledged(&self.socket)
     }
 
     /// Judges the collector's certificate again, by what `tls` holds now. A handshake that is under way is

@@ -49,12 +49,13 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// A socket for `address`, bound to `source` or to an address of the kernel's choice.
+    /// A socket for `address`, bound to `source` or to an address of the kernel's choice, and to `port` if
+    /// it is not 0 and can be had.
     ///
     /// # Errors
     ///
     /// The system's: no route, or `source` is not an address of this machine.
-    pub fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+    pub fn connect(address: SocketAddr, source: Option<IpAddr>, port: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
@@ -64,7 +65,10 @@ impl Udp {
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         });
         // Bound before connected, so that the port stays when the collector's address changes.
-        socket.bind(&SocketAddr::new(source, 0).into())?;
+        let bind = |port| socket.bind(&SocketAddr::new(source, port).into());
+        if port == 0 || bind(port).is_err() {
+            bind(0)?;
+        }
         socket.connect(&address.into())?;
         Ok(Self { socket, address })
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::SPAN;
-use crate::record::{FlowRecord, RecordTotal};
+use crate::record::{FlowRecord, RecordTotal, Ticket};
 
 #[derive(Debug)]
 struct Entry {
@@ -79,6 +79,7 @@ impl Queue {
             self.total -= RecordTotal { records: 1, packets: part.packets, octets: part.octets };
             return Some(part);
         }
+        part.ticket = Ticket::NONE;
         part.packets = entry.record.packets.div_ceil(entry.parts);
         part.octets = entry.record.octets.div_ceil(entry.parts);
         entry.record.packets -= part.packets;

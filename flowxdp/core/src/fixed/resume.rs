@@ -43,6 +43,7 @@ impl Fixed {
             let header = Header { export_ms, ..self.header() };
             header::stamp(self.config.version, &mut message.bytes, &header);
             self.sequence = self.sequence.wrapping_add(message.counted);
+            message.next = self.sequence;
         }
         unsent
     }

@@ -29,6 +29,7 @@ fn record(start_ms: u64, end_ms: u64) -> FlowRecord {
         length_min: 28,
         length_max: 28,
         end_reason: EndReason::Forced,
+        ticket: Ticket::NONE,
     }
 }
 

@@ -19,7 +19,7 @@ impl Templated {
         }
         let message = self.data_message(group, now, false);
         self.domains.roll_back(message.domain, message.counted);
-        Some(message)
+        Some(Message { next: 0, ..message })
     }
 
     pub(super) fn definitions(&self) -> Vec<Definition> {

@@ -27,7 +27,6 @@ impl Domains {
         self.sequences.get(&domain).copied().unwrap_or(0)
     }
 
-    #[cfg(test)]
     pub(super) fn set_sequence(&mut self, domain: u32, sequence: u32) {
         self.sequences.insert(domain, sequence);
     }

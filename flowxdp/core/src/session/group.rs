@@ -135,6 +135,7 @@ mod tests {
             length_min: 28,
             length_max: 28,
             end_reason: EndReason::Forced,
+            ticket: crate::record::Ticket::NONE,
         }
     }
 

@@ -44,6 +44,7 @@ impl Templated {
         let header = self.header(message.domain);
         self.protocol.stamp(&mut message.bytes, &header);
         self.domains.advance(message.domain, message.counted);
+        message.next = self.domains.sequence(message.domain);
     }
 }
 

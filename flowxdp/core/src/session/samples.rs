@@ -23,5 +23,6 @@ pub(super) fn record(port: u16) -> FlowRecord {
         length_min: 60,
         length_max: 60,
         end_reason: EndReason::IdleTimeout,
+        ticket: crate::record::Ticket::NONE,
     }
 }

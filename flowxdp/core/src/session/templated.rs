@@ -10,14 +10,14 @@ use super::{MS, Message, SessionConfig, SessionError, modulo_32};
 use crate::clock::Now;
 use crate::facts::uptime;
 use crate::options::Statistics;
-use crate::record::{FlowRecord, RecordTotal};
+use crate::record::{FlowRecord, RecordTotal, Ticket};
 use crate::wire::{Header, Protocol, Writer};
 
 /// Buffers kept for reuse: more than a caller has on the way at once.
 const SPARE_BUFFERS: usize = 64;
 
 /// What is in a message, and for whom.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) domain: u32,
     /// Flow records.
@@ -26,6 +26,7 @@ pub(super) struct Content {
     pub(super) latest_ms: u64,
     /// Data records of options.
     pub(super) options: u32,
+    pub(super) tickets: Vec<Ticket>,
 }
 
 impl Content {
@@ -33,6 +34,9 @@ impl Content {
         for record in records {
             self.total.count(record);
             self.latest_ms = self.latest_ms.max(record.end_ms);
+            if record.ticket != Ticket::NONE {
+                self.tickets.push(record.ticket);
+            }
         }
     }
 }
@@ -53,6 +57,7 @@ pub(super) struct Templated {
     /// No record whose time is told by the header ends later, milliseconds since 1970.
     latest_ms: u64,
     spare: Vec<Vec<u8>>,
+    spare_tickets: Vec<Vec<Ticket>>,
 }
 
 impl Templated {
@@ -71,6 +76,7 @@ impl Templated {
             },
             latest_ms: 0,
             spare: Vec::new(),
+            spare_tickets: Vec::new(),
             config,
         })
     }
@@ -164,9 +170,13 @@ impl Templated {
         self.statistics.octets += message.bytes.len() as u64;
     }
 
-    pub(super) fn recycle(&mut self, message: Message) {
+    pub(super) fn recycle(&mut self, mut message: Message) {
         if self.spare.len() < SPARE_BUFFERS {
             self.spare.push(message.bytes);
+        }
+        if self.spare_tickets.len() < SPARE_BUFFERS && message.tickets.capacity() > 0 {
+            message.tickets.clear();
+            self.spare_tickets.push(message.tickets);
         }
     }
 
@@ -253,7 +263,8 @@ impl Templated {
             group.resend.sent(now.monotonic, false);
         }
         let counts = group.queue.plan(&group.layout, templates);
-        let mut content = Content { domain: self.config.observation_domain, ..Content::default() };
+        let tickets = self.spare_tickets.pop().unwrap_or_default();
+        let mut content = Content { domain: self.config.observation_domain, tickets, ..Content::default() };
         for (kind, (&count, template)) in counts.iter().zip(group.layout.templates()).enumerate() {
             if count == 0 {
                 continue;
@@ -304,8 +315,9 @@ impl Templated {
             Protocol::V9 => 1,
         };
         self.domains.advance(content.domain, counted);
-        let templates_only = content.total.records == 0;
-        Message { bytes, total: content.total, templates_only, domain: content.domain, counted }
+        let Content { domain, total, tickets, .. } = content;
+        let next = self.domains.sequence(domain);
+        Message { bytes, total, templates_only: total.records == 0, domain, counted, next, tickets }
     }
 
     /// The header of a message that is sent now.
@@ -318,7 +330,6 @@ impl Templated {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn set_sequence(&mut self, domain: u32, sequence: u32) {
         self.domains.set_sequence(domain, sequence);
     }

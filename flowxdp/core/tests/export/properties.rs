@@ -56,6 +56,7 @@ pub(crate) fn record() -> impl Strategy<Value = FlowRecord> {
                 length_min,
                 length_max,
                 end_reason: reason,
+                ticket: flowxdp_core::record::Ticket::NONE,
             }
         },
     )

@@ -47,6 +47,7 @@ pub(crate) fn ipv4(protocol: u8, destination_port: u16) -> FlowRecord {
         length_min: 40,
         length_max: 1500,
         end_reason: EndReason::EndOfFlow,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 
@@ -113,6 +114,7 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
         length_min: value(&[25]) as u16,
         length_max: value(&[26]) as u16,
         end_reason: reasons[value(&[136]) as usize - 1],
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

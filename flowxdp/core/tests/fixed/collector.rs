@@ -67,5 +67,6 @@ fn record(version: Version, octets: &[u8], export_ms: u64, uptime: u64) -> FlowR
         length_min: 0,
         length_max: 0,
         end_reason: EndReason::Forced,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }

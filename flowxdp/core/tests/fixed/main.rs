@@ -53,5 +53,6 @@ fn ipv4(protocol: u8, destination_port: u16) -> FlowRecord {
         length_min: 40,
         length_max: 1500,
         end_reason: EndReason::EndOfFlow,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }

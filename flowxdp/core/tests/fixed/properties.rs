@@ -39,6 +39,7 @@ fn record() -> impl Strategy<Value = FlowRecord> {
             length_min: 0,
             length_max: 0,
             end_reason: EndReason::Forced,
+            ticket: flowxdp_core::record::Ticket::NONE,
         },
     )
 }

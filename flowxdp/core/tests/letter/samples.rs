@@ -59,6 +59,7 @@ pub(crate) fn record(number: u16) -> FlowRecord {
         length_min: 0x0128,
         length_max: 0x05dc,
         end_reason: EndReason::IdleTimeout,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

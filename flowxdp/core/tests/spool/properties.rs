@@ -38,6 +38,7 @@ fn record() -> impl Strategy<Value = FlowRecord> {
             length_min: 60,
             length_max: 60,
             end_reason: EndReason::IdleTimeout,
+            ticket: flowxdp_core::record::Ticket::NONE,
         },
     )
 }

@@ -11,6 +11,7 @@ use crate::{
     collector_url::{CollectorUrl, Scheme, TlsFlags},
     dispatch::{Dispatch, Strategy},
     exporter::{Exporter, Settings, SpoolPlace},
+    keeper::Keeping,
     transport::readiness::Readiness,
     units,
 };
@@ -133,8 +134,9 @@ impl Exporting {
         system_start_ms: u64,
         readiness: &Arc<Readiness>,
         now: Now,
+        keeper: Option<Keeping>,
     ) -> anyhow::Result<Dispatch> {
-        let settings = self.settings(system_start_ms, readiness);
+        let settings = self.settings(system_start_ms, readiness, keeper);
         let exporter = |url: &CollectorUrl| {
             Exporter::new(url.clone(), url.tls(&self.tls), &settings, now.monotonic, now.wall_ms)
         };
@@ -143,7 +145,12 @@ impl Exporting {
     }
 
     /// What all of them have in common.
-    fn settings(&self, system_start_ms: u64, readiness: &Arc<Readiness>) -> Settings {
+    fn settings(
+        &self,
+        system_start_ms: u64,
+        readiness: &Arc<Readiness>,
+        keeper: Option<Keeping>,
+    ) -> Settings {
         let streams = self.collector.iter().filter(|url| url.scheme() != Scheme::Udp).count();
         let spool = self.spool.as_ref().map(|directory| SpoolPlace {
             directory: directory.clone(),
@@ -164,6 +171,7 @@ impl Exporting {
             resend_window: usize::try_from(self.resend_window).unwrap_or(usize::MAX),
             spool,
             readiness: Arc::clone(readiness),
+            keeper,
         }
     }
 }

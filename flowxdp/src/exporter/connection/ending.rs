@@ -1,7 +1,7 @@
 //! The end of a connection: in order, or because nobody waits any longer.
 
-use flowxdp_common::reason::SPOOL_FULL;
-use flowxdp_core::{clock::Now, record::RecordTotal};
+use flowxdp_common::reason::{Reason, SPOOL_FULL};
+use flowxdp_core::clock::Now;
 
 use super::{Connection, Outgoing, State, sending::Outbound};
 
@@ -34,60 +34,60 @@ impl Connection {
         for outbound in self.window.drain(..) {
             if let Some(place) = outbound.place {
                 self.store.delivered(place);
+                out.account.delivered(outbound.message.total, outbound.origin());
             }
             out.session.recycle(outbound.message);
         }
+        out.account.commit();
     }
 
-    /// Nobody waits any longer: what there is goes to disk, or is given back to be counted as lost.
-    pub(in crate::exporter) fn give_up(&mut self, out: &mut Outgoing, real: u64, now: Now) -> RecordTotal {
+    /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
+    pub(in crate::exporter) fn give_up(&mut self, out: &mut Outgoing, reason: &Reason, real: u64, now: Now) {
         if matches!(self.state, State::Up(_) | State::Closing(_)) {
             self.take_back(out);
             log::debug!("collector {}: the connection is left at {real} ns", out.url);
         }
         self.state = State::Closed;
-        let mut left = RecordTotal::default();
         let unsent = self.backlog.drain(..).chain(self.writing.drain(..)).collect::<Vec<_>>();
         for outbound in unsent {
-            left += self.keep(out, &outbound, real, now);
+            self.keep(out, reason, outbound, real, now);
         }
-        left += self.store.keep_all(out, real, now);
-        left
+        self.store.keep_all(out, reason, real, now);
     }
 
-    /// Leaves a message to the next run; gives what cannot be left.
-    fn keep(&mut self, out: &mut Outgoing, outbound: &Outbound, real: u64, now: Now) -> RecordTotal {
-        let Outbound { message, place, inherited, again, .. } = outbound;
+    /// Leaves a message to the next run, or loses it.
+    fn keep(&mut self, out: &mut Outgoing, reason: &Reason, outbound: Outbound, real: u64, now: Now) {
+        let Outbound { mut message, place, inherited, again, .. } = outbound;
         let total = message.total;
         let on_disk = place.is_some_and(|place| self.store.holds(place));
         // Of what is on disk, the next run knows that by itself.
-        if *again && !on_disk {
+        if again && !on_disk {
             out.account.perhaps_twice(total);
         }
         if on_disk {
-            self.store.stays(total, *inherited);
-        } else if *inherited {
+            self.store.stays(total, inherited);
+        } else if inherited {
             // Its file had to make room after it was read.
             out.account.lost(&SPOOL_FULL, total, true);
-        } else if total.records > 0 && !self.store.append(out, message, real, now) {
-            return total;
+        } else if total.records > 0 && !self.store.append(out, &mut message, real, now) {
+            out.account.lost_message(reason, message);
         }
-        RecordTotal::default()
     }
 
-    /// Nobody waits any longer, but the disk takes what still comes; gives what it does not take.
+    /// Nobody waits any longer, but the disk takes what still comes; what it does not take is lost.
     pub(in crate::exporter) fn keep_on(
         &mut self,
         out: &mut Outgoing,
+        reason: &Reason,
         real: u64,
         now: Now,
         flush: bool,
-    ) -> RecordTotal {
+    ) {
         self.store.account(out, real, now);
         if flush {
-            return self.store.keep_all(out, real, now);
+            self.store.keep_all(out, reason, real, now);
+        } else {
+            self.store.keep(out, real, now, false);
         }
-        self.store.keep(out, real, now, false);
-        RecordTotal::default()
     }
 }

@@ -8,6 +8,7 @@ use flowxdp_core::{
 };
 
 use super::{Connection, LOOK_AGAIN, Outgoing, State};
+use crate::exporter::account::Origin;
 use crate::{spool::Place, transport::broken::Broken};
 
 /// A disk that could not be read is tried again after so long, nanoseconds.
@@ -34,6 +35,11 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
+    /// Where it comes from, for the books.
+    pub(super) const fn origin(&self) -> Origin {
+        Origin { inherited: self.inherited, stored: self.place.is_some() }
+    }
+
     const fn new(message: Message) -> Self {
         Self { message, place: None, templates: None, inherited: false, again: false }
     }
@@ -50,10 +56,13 @@ impl Connection {
     ) -> Result<Option<u64>, Broken> {
         let port = self.local_port();
         out.offer(now, port);
+        self.sending(out);
         let State::Up(stream) = &mut self.state else { return Ok(None) };
         stream.poll(real)?;
+        self.flushed(out, real);
         loop {
             while let Some(first) = self.writing.front() {
+                self.sending(out);
                 let rest = first.message.bytes.get(self.written..).unwrap_or_default();
                 let State::Up(stream) = &mut self.state else { return Ok(None) };
                 let taken = stream.write(rest)?;
@@ -62,7 +71,9 @@ impl Connection {
                     self.store.keep_up(out, real, now);
                     return Ok(Some(real + LOOK_AGAIN));
                 }
-                self.handed(out, real);
+                self.written = 0;
+                self.flushing.extend(self.writing.pop_front());
+                self.flushed(out, real);
             }
             let readable = !self.store.is_empty() && real >= self.read_at;
             if let Some(outbound) = self.backlog.pop_front() {
@@ -76,7 +87,8 @@ impl Connection {
             } else if let Some(message) = out.session.poll_message(now, flush) {
                 self.writing.push_back(Outbound::new(message));
             } else {
-                return Ok((!self.store.is_empty()).then_some(self.read_at));
+                let flushing = (!self.flushing.is_empty()).then_some(real + LOOK_AGAIN);
+                return Ok(flushing.or((!self.store.is_empty()).then_some(self.read_at)));
             }
         }
     }
@@ -107,15 +119,28 @@ impl Connection {
         self.number(out, outbound, now);
     }
 
-    /// The first of `writing` is wholly with the kernel.
-    fn handed(&mut self, out: &mut Outgoing, real: u64) {
-        self.written = 0;
-        let Some(outbound) = self.writing.pop_front() else { return };
-        let total = outbound.message.total;
-        out.account.exported(total, outbound.inherited);
-        if outbound.again {
-            out.account.perhaps_twice(total);
+    /// What the next octets belong to: from now on nobody could say whether the kernel has it.
+    fn sending(&self, out: &Outgoing) {
+        let perhaps = self.flushing.iter().chain(self.writing.front());
+        out.account.sending(perhaps.map(|outbound| &outbound.message));
+    }
+
+    /// What was written is with the kernel once TLS holds nothing back.
+    fn flushed(&mut self, out: &mut Outgoing, real: u64) {
+        let State::Up(stream) = &self.state else { return };
+        if self.flushing.is_empty() || stream.unsent() > 0 {
+            return;
         }
+        while let Some(outbound) = self.flushing.pop_front() {
+            self.handed(out, outbound, real);
+        }
+        out.account.commit();
+        self.narrow(out);
+    }
+
+    fn handed(&mut self, out: &mut Outgoing, mut outbound: Outbound, real: u64) {
+        let origin = outbound.origin();
+        out.account.handed(&mut outbound.message, origin, outbound.again);
         out.session.handed(&outbound.message);
         // A collector that takes the same again and again, and breaks, must not be waited for for ever.
         if out.account.exported_records() > self.most {
@@ -130,7 +155,6 @@ impl Connection {
         }
         self.window_octets += outbound.message.bytes.len();
         self.window.push_back(outbound);
-        self.narrow(out);
     }
 
     /// Lets go of what left the window. What our own kernel still holds has not left: the window is for
@@ -147,6 +171,7 @@ impl Connection {
             self.window_octets -= oldest.message.bytes.len();
             if let Some(place) = oldest.place {
                 self.store.delivered(place);
+                out.account.delivered(oldest.message.total, oldest.origin());
             }
             out.session.recycle(oldest.message);
         }
@@ -159,10 +184,15 @@ impl Connection {
         self.fruitless += 1;
         let mut backlog = std::collections::VecDeque::new();
         for mut outbound in self.window.drain(..).filter(|outbound| outbound.message.total.records > 0) {
-            out.account.taken_back(outbound.message.total, outbound.inherited);
+            out.account.taken_back(outbound.message.total, outbound.origin());
             outbound.again = true;
             backlog.push_back(outbound);
         }
+        for mut outbound in self.flushing.drain(..).filter(|outbound| outbound.message.total.records > 0) {
+            outbound.again = true;
+            backlog.push_back(outbound);
+        }
+        out.account.commit();
         backlog.extend(self.writing.drain(..).filter(|outbound| outbound.message.total.records > 0));
         backlog.append(&mut self.backlog);
         self.backlog = backlog;

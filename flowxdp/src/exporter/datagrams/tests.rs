@@ -46,6 +46,7 @@ impl Pair {
             resend_window: 0,
             spool: None,
             readiness: Arc::new(Readiness::new().unwrap()),
+            keeper: None,
         };
         let url = format!("udp://127.0.0.1:{port}").parse().unwrap();
         let exporter = Exporter::new(url, TlsSettings::default(), &settings, 0, NOW.wall_ms).unwrap();
@@ -107,6 +108,7 @@ fn record(port: u16) -> FlowRecord {
         length_min: 60,
         length_max: 60,
         end_reason: EndReason::IdleTimeout,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

@@ -8,6 +8,8 @@ use flowxdp_core::{
 };
 
 use super::{Outgoing, Store};
+use crate::exporter::account::{Account, less};
+use crate::keeper::page::Left;
 use crate::spool::{Spool, SpoolSettings};
 
 /// Losses are spoken of once in so long, nanoseconds.
@@ -40,9 +42,12 @@ impl Store {
         }
     }
 
-    /// What an earlier run left.
-    pub(in crate::exporter) fn inherited(&self) -> RecordTotal {
-        self.spool.as_ref().map(Spool::inherited).unwrap_or_default()
+    /// Enters what was found on disk into the books. The first of it are records that this table has never
+    /// seen; the rest is what an earlier agent put there in its name.
+    pub(in crate::exporter) fn adopt(&mut self, account: &mut Account, left: &Left) {
+        let Some(spool) = &self.spool else { return };
+        let found = spool.inherited();
+        self.foreign = account.adopt_spool(found, left);
     }
 
     fn reopen(&mut self, out: &mut Outgoing, real: u64, wall_ms: u64) {
@@ -54,8 +59,8 @@ impl Store {
         match Spool::open(settings.clone(), &out.url.to_string(), wall_ms) {
             Ok(spool) => {
                 log::info!("collector {}: its spool takes records now", out.url);
-                out.account.inherit(spool.inherited());
                 (self.spool, self.closed, self.again_at) = (Some(spool), None, 0);
+                self.adopt(&mut out.account, &Left::default());
             }
             Err(error) => log::debug!("collector {}: {error:#}", out.url),
         }
@@ -81,7 +86,11 @@ impl Store {
     pub(super) fn enter_lost(&mut self, out: &mut Outgoing) {
         let Some(spool) = &mut self.spool else { return };
         for lost in spool.take_lost() {
-            out.account.lost(&lost.reason, lost.total, lost.inherited);
+            let foreign = if lost.inherited { self.foreign } else { RecordTotal::default() };
+            let ours = less(lost.total, foreign);
+            self.foreign = less(self.foreign, less(lost.total, ours));
+            out.account.lost_stored(&lost.reason, less(lost.total, ours), true);
+            out.account.lost_stored(&lost.reason, ours, false);
             let unsaid = self.unsaid.entry(lost.reason.sentence).or_default();
             *unsaid = unsaid.saturating_add(lost.total.records);
         }

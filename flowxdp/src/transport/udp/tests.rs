@@ -19,7 +19,7 @@ fn send(udp: &Udp, messages: &[Vec<u8>]) -> Sent {
 fn messages_of_many_sizes_arrive_whole_and_in_order() {
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
     collector.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-    let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
+    let udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
     let messages = messages(14);
     for batch in [&messages[..], &messages[..1], &messages[3..5]] {
         let sent = send(&udp, batch);
@@ -35,7 +35,7 @@ fn messages_of_many_sizes_arrive_whole_and_in_order() {
 #[test]
 fn no_more_than_a_batch_is_taken() {
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
+    let udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
     assert_eq!(send(&udp, &vec![vec![7; 10]; BATCH + 9]).handed, BATCH);
 }
 
@@ -43,7 +43,7 @@ fn no_more_than_a_batch_is_taken() {
 #[test]
 fn a_refusal_within_a_call_tells_which_messages_come_back() {
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let udp = Udp::connect(closed, None).unwrap();
+    let udp = Udp::connect(closed, None, 0).unwrap();
     let sent = send(&udp, &messages(5));
     assert_eq!((sent.handed, sent.refused), (2, 2));
     assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
@@ -56,7 +56,7 @@ fn a_refusal_within_a_call_tells_which_messages_come_back() {
 #[test]
 fn a_message_that_is_too_large_stops_the_ones_behind_it_alone() {
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let udp = Udp::connect(collector.local_addr().unwrap(), None).unwrap();
+    let udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
     let sent = send(&udp, &[vec![1; 10], vec![2; 10], vec![3; 65_535], vec![4; 10]]);
     assert_eq!((sent.handed, sent.refused), (2, 1));
     assert_eq!(sent.error.unwrap().raw_os_error(), Some(libc::EMSGSIZE));
@@ -68,7 +68,7 @@ fn option(udp: &Udp, level: libc::c_int, option: libc::c_int) -> libc::c_int {
 
 /// Sockets of both IP versions, connected to the loopback.
 fn both() -> [Udp; 2] {
-    ["127.0.0.1:9", "[::1]:9"].map(|address| Udp::connect(address.parse().unwrap(), None).unwrap())
+    ["127.0.0.1:9", "[::1]:9"].map(|address| Udp::connect(address.parse().unwrap(), None, 0).unwrap())
 }
 
 #[test]

@@ -180,5 +180,6 @@ fn flow(number: u16) -> FlowRecord {
         length_min: 60,
         length_max: 60,
         end_reason: EndReason::IdleTimeout,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }

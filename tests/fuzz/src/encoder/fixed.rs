@@ -63,6 +63,7 @@ fn record(version: u64, octets: &[u8], export_ms: u64, uptime: u32) -> FlowRecor
         length_min: 0,
         length_max: 0,
         end_reason: EndReason::Forced,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 
@@ -109,6 +110,7 @@ macro_rules! flows {
             length_min: 0,
             length_max: 0,
             end_reason: EndReason::Forced,
+            ticket: flowxdp_core::record::Ticket::NONE,
         });
         flows.collect::<Vec<_>>()
     }};

@@ -125,6 +125,7 @@ pub(super) fn record(octets: &mut Octets<'_>, config: &SessionConfig, now: Now) 
         length_min: octets.short(),
         length_max: octets.short(),
         end_reason: reasons[usize::from(octets.octet()) % 5],
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

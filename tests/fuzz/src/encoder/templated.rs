@@ -247,5 +247,6 @@ fn flow(export_ms: u64, uptime: u32, values: &Values) -> FlowRecord {
         length_min: short(25),
         length_max: short(26),
         end_reason,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }

@@ -46,7 +46,7 @@ fn defaults_are_those_of_the_manual() {
 fn template_intervals_are_taken() {
     let settings = |arguments: &[&str]| {
         let flags = parsed(&[&["--collector", "udp://h"], arguments].concat());
-        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()));
+        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()), None);
         (settings.template_interval, settings.template_messages)
     };
     assert_eq!(settings(&[]), (600 * SECOND, 20));
@@ -64,7 +64,7 @@ fn template_intervals_are_taken() {
 fn retries_are_as_configured() {
     let settings = |arguments: &[&str]| {
         let flags = parsed(&[&["--collector", "tls://h"], arguments].concat());
-        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()));
+        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()), None);
         (settings.handshake_timeout, settings.retry_limit)
     };
     assert_eq!(settings(&[]), (10 * SECOND, 10 * SECOND));

@@ -57,6 +57,7 @@ fn record(one: u64, other: u64) -> FlowRecord {
         length_min: 40,
         length_max: 1500,
         end_reason: EndReason::IdleTimeout,
+        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

@@ -1,0 +1,178 @@
+//! Slots that stay retired until every collector has what was in them.
+//!
+//! An agent that is killed leaves its table behind. What it had retired is still in its slots, until it was
+//! handed over: so a slot is freed by whoever sends its record, not by whoever makes it. A record carries a
+//! [`Ticket`] for its slots. The collectors that have it are noted in the slot's state, so that the next
+//! agent sends it to the others alone.
+
+use flowxdp_common::slot::{FREE, retired};
+
+use crate::record::Ticket;
+
+/// A slot of one of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotRef(u64);
+
+/// The table of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// IPv4, in the kernel's table.
+    V4,
+    /// IPv6, in the kernel's table.
+    V6,
+    /// The agent's own table.
+    Own,
+}
+
+/// Bits of a [`SlotRef`] that are the index.
+const INDEX: u32 = 56;
+
+impl SlotRef {
+    /// The slot with this index of a table.
+    pub const fn new(place: Place, index: usize) -> Self {
+        Self((place as u64) << INDEX | index as u64)
+    }
+
+    /// As a word, for a journal.
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// From a word of a journal; `None` if it tells of no table.
+    pub fn from_word(word: u64) -> Option<Self> {
+        (word >> INDEX <= Place::Own as u64).then_some(Self(word))
+    }
+
+    /// Table and index.
+    pub fn place(self) -> (Place, usize) {
+        let place = match self.0 >> INDEX {
+            0 => Place::V4,
+            1 => Place::V6,
+            _ => Place::Own,
+        };
+        (place, usize::try_from(self.0 & ((1 << INDEX) - 1)).unwrap_or(usize::MAX))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    slots: [Option<SlotRef>; 2],
+    /// A flow met on more than two CPUs.
+    more: Vec<SlotRef>,
+    /// Collectors that wait for it, a bit each.
+    waiting: u32,
+    /// Collectors that have it.
+    has: u32,
+}
+
+impl Entry {
+    fn slots(&self) -> impl Iterator<Item = SlotRef> {
+        self.slots.iter().copied().flatten().chain(self.more.iter().copied())
+    }
+}
+
+/// What is handed over by nobody yet.
+#[derive(Debug, Default)]
+pub struct Hold {
+    /// The ticket is the place here, from 1.
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+}
+
+impl Hold {
+    /// Keeps the slots of a record of which these collectors have been given word before.
+    pub fn keep(&mut self, slots: &[SlotRef], has: u32) -> Ticket {
+        let mut slots = slots.iter().copied();
+        let entry = Entry { slots: [slots.next(), slots.next()], more: slots.collect(), waiting: 0, has };
+        if let Some(ticket) = self.free.pop()
+            && let Some(place) = self.entries.get_mut(ticket as usize - 1)
+        {
+            *place = entry;
+            return Ticket(ticket);
+        }
+        self.entries.push(entry);
+        Ticket(u32::try_from(self.entries.len()).unwrap_or(0))
+    }
+
+    fn entry(&mut self, ticket: Ticket) -> Option<&mut Entry> {
+        self.entries.get_mut((ticket.0 as usize).checked_sub(1)?)
+    }
+
+    /// The collectors that have the record already.
+    pub fn has(&mut self, ticket: Ticket) -> u32 {
+        self.entry(ticket).map_or(0, |entry| entry.has)
+    }
+
+    /// These collectors wait for the record, and no others.
+    pub fn expect(&mut self, ticket: Ticket, collectors: u32) {
+        if let Some(entry) = self.entry(ticket) {
+            entry.waiting = collectors;
+        }
+    }
+
+    /// The slots of a record.
+    pub fn slots(&self, ticket: Ticket) -> impl Iterator<Item = SlotRef> {
+        let entry = (ticket.0 as usize).checked_sub(1).and_then(|place| self.entries.get(place));
+        entry.into_iter().flat_map(Entry::slots)
+    }
+
+    /// A collector has the record, or gave it up: tells `set` the new state of its slots. After the last
+    /// one they are free, and the ticket is no longer good.
+    pub fn settle(&mut self, ticket: Ticket, collector: u32, mut set: impl FnMut(SlotRef, u32)) {
+        let Some(entry) = self.entry(ticket) else { return };
+        entry.waiting &= !collector;
+        entry.has |= collector;
+        let last = entry.waiting == 0;
+        let state = if last { FREE } else { retired(entry.has) };
+        entry.slots().for_each(|slot| set(slot, state));
+        if last {
+            *entry = Entry::default();
+            self.free.push(ticket.0);
+        }
+    }
+
+    /// Records that somebody waits for.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Whether nobody waits for anything.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_free_when_the_last_collector_has_them() {
+        let mut hold = Hold::default();
+        let slots = [3, 4, 5].map(|index| SlotRef::new(Place::V6, index));
+        let ticket = hold.keep(&slots, 0);
+        hold.expect(ticket, 0b101);
+        assert!(hold.slots(ticket).eq(slots));
+        let mut states = Vec::new();
+        hold.settle(ticket, 0b100, |slot, state| states.push((slot.place(), state)));
+        assert_eq!(states, [3, 4, 5].map(|index| ((Place::V6, index), retired(0b100))));
+        states.clear();
+        hold.settle(ticket, 0b001, |slot, state| states.push((slot.place(), state)));
+        assert_eq!(states, [3, 4, 5].map(|index| ((Place::V6, index), FREE)));
+        assert!(hold.is_empty());
+        // The place is used again, and the old slots are forgotten.
+        let other = hold.keep(&[SlotRef::new(Place::Own, 7)], 0b010);
+        assert_eq!((other, hold.has(other)), (ticket, 0b010));
+        assert!(hold.slots(other).eq([SlotRef::new(Place::Own, 7)]));
+    }
+
+    #[test]
+    fn no_ticket_has_no_slots() {
+        let mut hold = Hold::default();
+        hold.expect(Ticket::NONE, 1);
+        hold.settle(Ticket::NONE, 1, |_, _| unreachable!());
+        assert_eq!(hold.slots(Ticket::NONE).count(), 0);
+        assert_eq!(SlotRef::from_word(SlotRef::new(Place::Own, 9).word()), Some(SlotRef::new(Place::Own, 9)));
+        assert_eq!(SlotRef::from_word(u64::MAX), None);
+    }
+}

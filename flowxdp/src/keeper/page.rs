@@ -1,0 +1,171 @@
+//! One collector's page of the journal.
+
+use flowxdp_common::{
+    journal::{Account, COLLECTORS, IDLE, Page, REFS, RELEASING, SENDING, unfold, word},
+    slot,
+};
+use flowxdp_core::{
+    hold::SlotRef,
+    record::{RecordTotal, Ticket},
+};
+
+use super::Keeper;
+use crate::kernel::map::Mapped;
+
+/// What stands for a collector's URL: never 0, and the same in every build.
+pub(super) fn name(url: &str) -> u64 {
+    let fnv = |hash: u64, octet: &u8| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+    url.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv).max(1)
+}
+
+/// All pages.
+pub(super) struct Pages {
+    mapped: Mapped<Page>,
+}
+
+/// Reads or writes one field of a page: the other side of this memory is another agent, after this one.
+macro_rules! field {
+    ($pages:expr, $at:expr, $($field:tt)+) => {{
+        let page = $pages.mapped.element($at);
+        // SAFETY: the element is in bounds.
+        unsafe { &raw mut (*page).$($field)+ }
+    }};
+}
+
+impl Pages {
+    pub(super) const fn new(mapped: Mapped<Page>) -> Self {
+        Self { mapped }
+    }
+
+    fn read<T: bytemuck::Pod>(place: *mut T) -> T {
+        // SAFETY: a field of an element, aligned, of plain old data.
+        unsafe { place.read_volatile() }
+    }
+
+    fn write<T: bytemuck::Pod>(place: *mut T, value: T) {
+        // SAFETY: a field of an element, aligned, of plain old data.
+        unsafe { place.write_volatile(value) };
+    }
+
+    pub(super) fn find(&mut self, name: u64) -> Option<usize> {
+        let pages = 0..self.mapped.len().min(COLLECTORS);
+        let names: Vec<u64> = pages.map(|at| Self::read(field!(self, at, name))).collect();
+        let at = names.iter().position(|it| *it == name).or_else(|| names.iter().position(|it| *it == 0))?;
+        Self::write(field!(self, at, name), name);
+        Some(at)
+    }
+
+    pub(super) fn forget_all_but(&mut self, used: &[usize]) {
+        for at in (0..self.mapped.len().min(COLLECTORS)).filter(|at| !used.contains(at)) {
+            Self::write(field!(self, at, name), 0);
+            Self::write(field!(self, at, word), 0);
+            Self::write(field!(self, at, accounts), [Account::default(); 2]);
+            Self::write(field!(self, at, port), 0);
+        }
+    }
+}
+
+/// What an earlier agent left of a step.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// What holds.
+    pub account: Account,
+    /// What holds if the messages that were being handed over have left.
+    pub perhaps: Option<Account>,
+    /// Their slots.
+    pub slots: Vec<SlotRef>,
+    /// The local port over UDP, 0 for none.
+    pub port: u16,
+}
+
+impl Keeper {
+    /// What an earlier agent left on a page; finishes what it had begun.
+    pub fn adopt(&mut self, at: usize) -> Left {
+        let (phase, copy, count) = unfold(Pages::read(field!(self.pages, at, word)));
+        let accounts = Pages::read(field!(self.pages, at, accounts));
+        let place = usize::from(copy == 1);
+        let (account, other) = (accounts[place], accounts[1 - place]);
+        let count = usize::try_from(count).unwrap_or(REFS).min(REFS);
+        let words = (0..count).map(|index| Pages::read(field!(self.pages, at, slots[index])));
+        let slots: Vec<SlotRef> = words.filter_map(SlotRef::from_word).collect();
+        let port = u16::try_from(Pages::read(field!(self.pages, at, port))).unwrap_or(0);
+        match phase {
+            RELEASING => {
+                self.release(at, &slots);
+                Pages::write(field!(self.pages, at, word), word(IDLE, copy, 0));
+                Left { account, port, ..Left::default() }
+            }
+            SENDING => Left { account, perhaps: Some(other), slots, port },
+            _ => Left { account, port, ..Left::default() },
+        }
+    }
+
+    /// Notes in these slots that the collector of a page has them. The table is looked through afterwards,
+    /// so that nobody needs to know here whether it was the last one.
+    pub fn release(&mut self, at: usize, slots: &[SlotRef]) {
+        let Some(tables) = &mut self.tables else { return };
+        for &slot in slots {
+            if let Some(state) = tables.state(slot) {
+                tables.set(slot, slot::retired(slot::has(state) | 1 << at));
+            }
+        }
+    }
+
+    /// What is in those of these slots that the collector of a page is not known to have.
+    pub fn total(&self, at: usize, slots: &[SlotRef]) -> RecordTotal {
+        let mut total = RecordTotal::default();
+        let Some(tables) = &self.tables else { return total };
+        for &slot in slots {
+            let open =
+                tables.state(slot).is_some_and(|it| slot::is_retired(it) && slot::has(it) >> at & 1 == 0);
+            if open && let Some((packets, octets)) = tables.counters(slot) {
+                total += RecordTotal { records: 1, packets, octets };
+            }
+        }
+        total
+    }
+
+    /// Messages with these records are about to be handed over; `after` holds if they are.
+    pub fn sending(&mut self, at: usize, tickets: impl Iterator<Item = Ticket>, after: &Account) {
+        let copy = self.copy(at);
+        let mut count = 0;
+        for slot in tickets.flat_map(|ticket| self.hold.slots(ticket)).take(REFS) {
+            Pages::write(field!(self.pages, at, slots[count]), slot.word());
+            count += 1;
+        }
+        Pages::write(field!(self.pages, at, accounts[1 - copy]), *after);
+        Pages::write(field!(self.pages, at, word), word(SENDING, copy as u64, count as u64));
+    }
+
+    /// `account` holds, and these records are settled. One step, whatever ends the agent.
+    pub fn settle(&mut self, at: usize, tickets: &[Ticket], account: &Account) {
+        let copy = 1 - self.copy(at);
+        let mut count = 0;
+        // More than the list holds are slots of one flow on very many CPUs: those are let go of as well.
+        for slot in tickets.iter().flat_map(|ticket| self.hold.slots(*ticket)).take(REFS) {
+            Pages::write(field!(self.pages, at, slots[count]), slot.word());
+            count += 1;
+        }
+        Pages::write(field!(self.pages, at, accounts[copy]), *account);
+        Pages::write(field!(self.pages, at, word), word(RELEASING, copy as u64, count as u64));
+        let (hold, tables) = (&mut self.hold, &mut self.tables);
+        for ticket in tickets {
+            hold.settle(*ticket, 1 << at, |slot, state| {
+                if let Some(tables) = tables.as_mut() {
+                    tables.set(slot, state);
+                }
+            });
+        }
+        Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
+    }
+
+    /// The local port over UDP.
+    pub fn set_port(&mut self, at: usize, port: u16) {
+        Pages::write(field!(self.pages, at, port), u64::from(port));
+    }
+
+    /// The copy that holds.
+    fn copy(&self, at: usize) -> usize {
+        usize::from(unfold(Pages::read(field!(self.pages, at, word))).1 == 1)
+    }
+}
