@@ -12,6 +12,7 @@
 //! - [`journal`]: what one agent leaves to the next.
 //! - [`meta`]: what a replayed frame carries in front of it.
 //! - [`switch`]: constants that are set when the program is loaded.
+//! - [`table`]: what a pinned table says of itself.
 //! - [`names`]: names of maps and programs.
 //!
 //! Byte order: addresses and ports stay as they were on the wire; everything else is in the order of
@@ -33,6 +34,7 @@ pub mod overflow;
 pub mod reason;
 pub mod slot;
 pub mod switch;
+pub mod table;
 
 /// Version of everything in this crate that two programs share. A change of any layout raises it.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u64 = 3;

@@ -22,6 +22,12 @@ pub const OVERFLOW: &str = "OVERFLOW";
 pub const OWN: &str = "OWN";
 /// ARRAY of one [`crate::overflow::Intent`], which no program refers to.
 pub const INTENT: &str = "INTENT";
+/// ARRAY of [`crate::journal::Page`], which no program refers to.
+pub const JOURNAL: &str = "JOURNAL";
+/// ARRAY of one [`crate::table::Shape`], which no program refers to.
+pub const SHAPE: &str = "SHAPE";
+/// ARRAY of [`crate::table::Name`] by row of the counters, which no program refers to.
+pub const NAMES: &str = "NAMES";
 /// Load-time constant: the hash's seed, [`crate::switch::SEED_WORDS`] random u64.
 pub const SEED: &str = "SEED";
 /// Load-time constant: partitions of the tables, u32.

@@ -7,9 +7,11 @@ use aya_ebpf::{
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS as MOST_ROWS},
+    journal::{COLLECTORS, Page},
     overflow::Intent,
     slot::{SlotOwn, SlotV4, SlotV6},
     switch::SEED_WORDS,
+    table::{Name, Shape},
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
 
@@ -48,6 +50,18 @@ pub static OWN: Array<SlotOwn> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// What the agent is about to do with its own table: no program refers to it.
 #[map]
 pub static INTENT: Array<Intent> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What the agent leaves to its successor: no program refers to it.
+#[map]
+pub static JOURNAL: Array<Page> = Array::with_max_entries(COLLECTORS as u32, BPF_F_MMAPABLE);
+
+/// What the table says of itself: no program refers to it.
+#[map]
+pub static SHAPE: Array<Shape> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Names of interfaces: no program refers to it.
+#[map]
+pub static NAMES: Array<Name> = Array::with_max_entries(MOST_ROWS, BPF_F_MMAPABLE);
 
 #[unsafe(no_mangle)]
 static SEED: [u64; SEED_WORDS] = [0; SEED_WORDS];

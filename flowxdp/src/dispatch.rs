@@ -10,10 +10,10 @@ use flowxdp_core::{
     books::Books,
     clock::Now,
     options::Snapshot,
-    record::{FlowKey, FlowRecord},
+    record::{FlowKey, FlowRecord, Ticket},
 };
 
-use crate::exporter::Exporter;
+use crate::{exporter::Exporter, keeper::Keeping};
 
 /// Whom a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -38,19 +38,20 @@ pub struct Dispatch {
     real: u64,
     /// What each collector was worth at the last look: whose records move is seen by a change.
     usable: Vec<bool>,
+    keeper: Option<Keeping>,
 }
 
 impl Dispatch {
     /// `hold` is in nanoseconds.
-    pub fn new(exporters: Vec<Exporter>, strategy: Strategy, hold: u64) -> Self {
+    pub fn new(exporters: Vec<Exporter>, strategy: Strategy, hold: u64, keeper: Option<Keeping>) -> Self {
         let usable = vec![true; exporters.len()];
         let names = exporters.iter().map(|exporter| hash(&exporter.url().to_string())).collect();
-        Self { exporters, names, strategy, hold, real: 0, usable }
+        Self { exporters, names, strategy, hold, real: 0, usable, keeper }
     }
 
     /// No collector: what a replay has before its first packet.
     pub fn none() -> Self {
-        Self::new(Vec::new(), Strategy::Replicate, 0)
+        Self::new(Vec::new(), Strategy::Replicate, 0, None)
     }
 
     /// Every collector.
@@ -66,13 +67,33 @@ impl Dispatch {
     /// Queues a record for whom it is for.
     pub fn push(&mut self, record: &FlowRecord, now: Now) {
         let patient = self.exporters.len() == 1;
-        if self.strategy == Strategy::Replicate {
-            for exporter in &mut self.exporters {
+        let chosen = if self.strategy == Strategy::Replicate { None } else { self.choose(&record.key) };
+        let has = self.expect(record.ticket, chosen);
+        for (at, exporter) in self.exporters.iter_mut().enumerate() {
+            if chosen.is_none_or(|chosen| at == chosen) && exporter.bit() & has == 0 {
                 exporter.push(record, now, patient);
             }
-        } else if let Some(exporter) = self.choose(&record.key).and_then(|at| self.exporters.get_mut(at)) {
-            exporter.push(record, now, patient);
         }
+    }
+
+    /// Whoever gets a record is waited for until its slots are free. Gives those that need not get it: an
+    /// earlier agent handed it to them, or, where each record goes to one, to any.
+    fn expect(&mut self, ticket: Ticket, chosen: Option<usize>) -> u32 {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| ticket != Ticket::NONE) else { return 0 };
+        let mut keeper = keeper.borrow_mut();
+        let bits = self.exporters.iter().map(Exporter::bit);
+        let all = bits.enumerate().filter(|(at, _)| chosen.is_none_or(|chosen| *at == chosen));
+        let all = all.fold(0, |all, (_, bit)| all | bit);
+        let has = match keeper.has(ticket) {
+            0 => 0,
+            has if chosen.is_none() => has,
+            _ => all,
+        };
+        keeper.expect(ticket, all & !has);
+        if all & !has == 0 {
+            keeper.drop(ticket);
+        }
+        has
     }
 
     /// The collector of a flow, where it has one.

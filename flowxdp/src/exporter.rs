@@ -258,6 +258,12 @@ impl Exporter {
         self.out.account.bit()
     }
 
+    /// Its page of the journal, if somebody keeps one.
+    pub fn page(&self) -> Option<usize> {
+        let bit = self.bit();
+        (bit != 0).then(|| bit.trailing_zeros() as usize)
+    }
+
     /// The URL as it was given.
     pub const fn url(&self) -> &CollectorUrl {
         &self.out.url
@@ -404,6 +410,13 @@ impl Exporter {
         {
             let url = &self.out.url;
             log::warn!("collector {url}: {} records wait in {folder} for the next start", stored.records);
+        }
+    }
+
+    /// Leaves what is queued to the next agent: what is in no slot goes to disk, where there is a spool.
+    pub fn leave(&mut self, real: u64, now: Now) {
+        if let Path::Connection(connection) = &mut self.path {
+            connection.leave(&mut self.out, real, now);
         }
     }
 

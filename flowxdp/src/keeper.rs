@@ -13,7 +13,7 @@ use std::{cell::RefCell, rc::Rc};
 use anyhow::Context;
 use flowxdp_common::{
     journal::{COLLECTORS, Page},
-    slot::{self, SlotV4, SlotV6},
+    slot::{self, FREE, SlotOwn, SlotV4, SlotV6},
 };
 use flowxdp_core::{
     hold::{Hold, Place, SlotRef},
@@ -25,44 +25,71 @@ use flowxdp_core::{
 use self::page::Pages;
 use crate::kernel::map::Mapped;
 
-/// The tables, to set the state of slots whose record was handed over.
-pub struct Tables {
+/// The kernel's two tables of one generation.
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
     /// IPv4.
     pub v4: Mapped<SlotV4>,
     /// IPv6.
     pub v6: Mapped<SlotV6>,
 }
 
-impl Tables {
-    fn state(&self, slot: SlotRef) -> Option<u32> {
-        let (place, index) = slot.place();
-        match place {
-            Place::V4 => (index < Table::len(&self.v4)).then(|| self.v4.state(index)),
-            Place::V6 => (index < Table::len(&self.v6)).then(|| self.v6.state(index)),
-            Place::Own => None,
+/// The tables, to set the state of slots whose record was handed over.
+pub struct Tables {
+    /// The one that packets go to, and before it those that are being emptied.
+    pub generations: Vec<Generation>,
+    /// The agent's own.
+    pub own: Mapped<SlotOwn>,
+}
+
+/// Does something with the table of a slot, if it is there and has the slot.
+macro_rules! with {
+    ($tables:expr, $slot:expr, $table:ident, $index:ident => $does:expr) => {{
+        let (place, $index) = $slot.place();
+        let mut result = None;
+        if place == Place::OWN {
+            let $table = &mut $tables.own;
+            if $index < Table::len($table) {
+                result = Some($does);
+            }
         }
+        for generation in $tables.generations.iter_mut().rev() {
+            if place == Place::v4(generation.number) {
+                let $table = &mut generation.v4;
+                if $index < Table::len($table) {
+                    result = Some($does);
+                }
+                break;
+            }
+            if place == Place::v6(generation.number) {
+                let $table = &mut generation.v6;
+                if $index < Table::len($table) {
+                    result = Some($does);
+                }
+                break;
+            }
+        }
+        result
+    }};
+}
+
+impl Tables {
+    fn state(&mut self, slot: SlotRef) -> Option<u32> {
+        with!(self, slot, table, index => table.state(index))
     }
 
-    fn counters(&self, slot: SlotRef) -> Option<(u64, u64)> {
-        let (place, index) = slot.place();
-        match place {
-            Place::V4 => (index < Table::len(&self.v4)).then(|| self.v4.copy(index).counters()),
-            Place::V6 => (index < Table::len(&self.v6)).then(|| self.v6.copy(index).counters()),
-            Place::Own => None,
-        }
+    fn counters(&mut self, slot: SlotRef) -> Option<(u64, u64)> {
+        with!(self, slot, table, index => table.copy(index).counters())
     }
 
     /// Only a retired slot is the agent's to change.
     fn set(&mut self, slot: SlotRef, state: u32) {
-        if !self.state(slot).is_some_and(slot::is_retired) {
-            return;
-        }
-        let (place, index) = slot.place();
-        match place {
-            Place::V4 => self.v4.set_state(index, state),
-            Place::V6 => self.v6.set_state(index, state),
-            Place::Own => {}
-        }
+        with!(self, slot, table, index => {
+            if slot::is_retired(table.state(index)) {
+                table.set_state(index, state);
+            }
+        });
     }
 }
 
@@ -71,6 +98,8 @@ pub struct Keeper {
     hold: Hold,
     tables: Option<Tables>,
     pages: Pages,
+    /// Slots of the agent's own table that were freed since somebody asked.
+    freed: Vec<usize>,
 }
 
 /// The keeper, in several hands of one thread.
@@ -85,7 +114,7 @@ impl std::fmt::Debug for Keeper {
 impl Keeper {
     /// Goes on with what is in the journal.
     pub fn new(pages: Mapped<Page>) -> Self {
-        Self { hold: Hold::default(), tables: None, pages: Pages::new(pages) }
+        Self { hold: Hold::default(), tables: None, pages: Pages::new(pages), freed: Vec::new() }
     }
 
     /// The tables whose slots are let go of from now on.
@@ -122,6 +151,30 @@ impl Keeper {
     /// These collectors wait for the record.
     pub fn expect(&mut self, ticket: Ticket, collectors: u32) {
         self.hold.expect(ticket, collectors);
+    }
+
+    /// A record that nobody waits for.
+    pub fn drop(&mut self, ticket: Ticket) {
+        self.settle_ticket(ticket, 0);
+    }
+
+    /// Slots of the agent's own table that were freed since the last call.
+    pub fn freed(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.freed)
+    }
+
+    fn settle_ticket(&mut self, ticket: Ticket, collector: u32) {
+        let Self { hold, tables, freed, .. } = self;
+        hold.settle(ticket, collector, |slot, state| {
+            if let Some(tables) = tables.as_mut() {
+                tables.set(slot, state);
+            }
+            if let (Place::OWN, index) = slot.place()
+                && state == FREE
+            {
+                freed.push(index);
+            }
+        });
     }
 
     /// Records that somebody waits for.

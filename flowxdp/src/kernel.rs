@@ -11,6 +11,7 @@ pub mod load;
 pub mod map;
 pub mod offload;
 pub mod own;
+pub mod pin;
 pub mod preflight;
 mod refusal;
 pub mod ring;

@@ -3,19 +3,27 @@
 use std::{collections::BTreeMap, os::fd::OwnedFd};
 
 use anyhow::Context;
-use flowxdp_common::reason;
+use flowxdp_common::{
+    names, reason,
+    slot::{FREE, SlotV4, SlotV6},
+    table::Name,
+};
 use flowxdp_core::{
     books::{Books, Bracket, Interface},
     clock::WallClock,
-    merge::Merge,
+    hold::{Place, SlotRef},
+    merge::{self, Merge},
     overflow::Overflow,
-    record::{EndReason, FlowRecord, Total},
-    retire::{self, Retirement, Timeouts},
-    slots::Slot,
+    record::{EndReason, FlowRecord, Ticket, Total},
+    retire::{self, Retirement, Table, Timeouts},
+    slots::{Part, Slot},
 };
 use tokio::io::unix::AsyncFd;
 
-use crate::kernel::{counters, grace::Grace, load::Loaded};
+use crate::{
+    keeper::Keeping,
+    kernel::{counters, grace::Grace, load::Loaded, map::Mapped, pin},
+};
 
 /// Events that one call takes out of the ring buffer: it holds fewer.
 const EVENTS: usize = 1 << 20;
@@ -36,6 +44,44 @@ pub struct Meter {
     /// Names of the interfaces, by row of the counters.
     rows: BTreeMap<u32, String>,
     said_no_partition: bool,
+    /// Who keeps slots until their record was handed over, if somebody does.
+    keeper: Option<Keeping>,
+    /// The number of the table's generation.
+    generation: u64,
+    old: Vec<Old>,
+}
+
+/// A table of another size, which is being emptied.
+pub struct Old {
+    /// What it is.
+    pub generation: pin::Generation,
+    v4: Mapped<SlotV4>,
+    v6: Mapped<SlotV6>,
+    retired_v4: Retirement,
+    retired_v6: Retirement,
+}
+
+impl Old {
+    /// Opens the table of a generation.
+    ///
+    /// # Errors
+    ///
+    /// A pin is gone.
+    pub fn open(generation: &pin::Generation) -> anyhow::Result<Self> {
+        Ok(Self {
+            v4: pin::open_map(generation, names::FLOWS_V4)?,
+            v6: pin::open_map(generation, names::FLOWS_V6)?,
+            generation: generation.clone(),
+            retired_v4: Retirement::default(),
+            retired_v6: Retirement::default(),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        let busy = |table: &Mapped<SlotV4>| (0..Table::len(table)).any(|index| table.state(index) != FREE);
+        let busy_v6 = |table: &Mapped<SlotV6>| (0..Table::len(table)).any(|index| table.state(index) != FREE);
+        !busy(&self.v4) && !busy_v6(&self.v6)
+    }
 }
 
 impl Meter {
@@ -45,6 +91,7 @@ impl Meter {
     ///
     /// The kernel offers no grace period.
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
+        let rows = named(&loaded);
         let overflow = Overflow::adopt(&mut loaded.own, loaded.overflow.position());
         Ok(Self {
             loaded,
@@ -56,9 +103,69 @@ impl Meter {
             straight: Merge::default(),
             merge: Merge::default(),
             closings: 0,
-            rows: BTreeMap::new(),
+            rows,
             said_no_partition: false,
+            keeper: None,
+            generation: 1,
+            old: Vec::new(),
         })
+    }
+
+    /// From now on slots stay retired until `keeper` lets go of them; `old` tables are emptied.
+    pub fn keep(&mut self, keeper: Keeping, generation: u64, old: Vec<Old>) {
+        self.keeper = Some(keeper);
+        self.generation = generation;
+        self.old = old;
+    }
+
+    /// Hands on what an earlier agent had retired. `known` are the collectors whose bits count.
+    ///
+    /// # Errors
+    ///
+    /// The grace period cannot be waited for: nothing was read then.
+    pub fn adopt(
+        &mut self,
+        now: u64,
+        clock: WallClock,
+        known: u32,
+        mut sink: impl FnMut(FlowRecord),
+    ) -> anyhow::Result<()> {
+        let Some(keeper) = self.keeper.clone() else { return Ok(()) };
+        self.grace.wait()?;
+        let mut keep = |place: Place, index: usize, has: u32, part: Part, reason: EndReason| {
+            let ticket = keeper.borrow_mut().keep(&[SlotRef::new(place, index)], has);
+            sink(FlowRecord { ticket, ..merge::record(&part, reason, clock) });
+        };
+        let (timeouts, number) = (self.timeouts, self.generation);
+        for old in &mut self.old {
+            let (v4, v6) = (Place::v4(old.generation.number), Place::v6(old.generation.number));
+            retire::adopt(&mut old.v4, known, now, timeouts, |index, has, part, end| {
+                keep(v4, index, has, part, end)
+            });
+            retire::adopt(&mut old.v6, known, now, timeouts, |index, has, part, end| {
+                keep(v6, index, has, part, end)
+            });
+        }
+        let Loaded { flows_v4, flows_v6, own, .. } = &mut self.loaded;
+        let (v4, v6) = (Place::v4(number), Place::v6(number));
+        retire::adopt(flows_v4, known, now, timeouts, |index, has, part, end| {
+            keep(v4, index, has, part, end)
+        });
+        retire::adopt(flows_v6, known, now, timeouts, |index, has, part, end| {
+            keep(v6, index, has, part, end)
+        });
+        retire::adopt(own, known, now, timeouts, |index, has, part, end| {
+            keep(Place::OWN, index, has, part, end)
+        });
+        Ok(())
+    }
+
+    /// Tables of another size that are empty by now, and are forgotten.
+    pub fn emptied(&mut self) -> Vec<pin::Generation> {
+        let (empty, left) = std::mem::take(&mut self.old).into_iter().partition(Old::is_empty);
+        self.old = left;
+        let empty: Vec<Old> = empty;
+        empty.into_iter().map(|old| old.generation).collect()
     }
 
     /// Counts packets of `index` under `name`.
@@ -67,11 +174,24 @@ impl Meter {
     ///
     /// More interfaces than there are rows.
     pub fn name_interface(&mut self, index: u32, name: &str) -> anyhow::Result<()> {
+        if let Ok(row) = self.loaded.rows.get(&index, 0) {
+            self.set_name(row, name);
+            return Ok(());
+        }
         let row = u32::try_from(self.rows.len() + 1)?;
         anyhow::ensure!(row < flowxdp_common::counter::ROWS, "too many interfaces: {} at most", row - 1);
         self.loaded.rows.insert(index, row, 0).with_context(|| format!("cannot name interface {name}"))?;
-        self.rows.insert(row, name.to_owned());
+        self.set_name(row, name);
         Ok(())
+    }
+
+    fn set_name(&mut self, row: u32, name: &str) {
+        let mut stored = Name::default();
+        for (place, octet) in stored.octets.iter_mut().zip(name.bytes().take(15)) {
+            *place = octet;
+        }
+        self.loaded.names.write(row as usize, &stored);
+        self.rows.insert(row, name.to_owned());
     }
 
     /// A descriptor that becomes readable when a packet found no slot.
@@ -85,13 +205,22 @@ impl Meter {
 
     /// Takes packets that found no slot out of the ring buffer.
     pub fn drain_ring(&mut self) {
+        self.free_own();
         let (overflow, straight, timeouts) = (&mut self.overflow, &mut self.straight, self.timeouts);
         let own = &mut self.loaded.own;
         self.loaded.overflow.drain(EVENTS, |packet, position| {
             if !overflow.push(own, packet, position, timeouts) {
-                straight.push(packet.part(), EndReason::LackOfResources, false);
+                straight.push(packet.part(), EndReason::LackOfResources, false, None);
             }
         });
+    }
+
+    /// Slots of the agent's own table that somebody let go of can be used again.
+    fn free_own(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        for index in keeper.borrow_mut().freed() {
+            self.overflow.free(&mut self.loaded.own, index);
+        }
     }
 
     /// Retires what is due at `now`, at most about `room` flows, and hands the records to `sink`.
@@ -114,8 +243,13 @@ impl Meter {
         let closing = std::mem::replace(&mut self.closings, closings) != closings;
         let (v4, v6, timeouts) = (&mut self.loaded.flows_v4, &mut self.loaded.flows_v6, self.timeouts);
         let mut marked = 0;
+        for old in &mut self.old {
+            let forced = Some(forced.unwrap_or(EndReason::Forced));
+            marked += old.retired_v4.mark(&mut old.v4, now, timeouts, forced, room - marked);
+            marked += old.retired_v6.mark(&mut old.v6, now, timeouts, forced, room - marked);
+        }
         if forced.is_some() || self.retired_v4.is_due(now, closing) {
-            marked += self.retired_v4.mark(v4, now, timeouts, forced, room);
+            marked += self.retired_v4.mark(v4, now, timeouts, forced, room - marked);
         }
         if forced.is_some() || self.retired_v6.is_due(now, closing) {
             marked += self.retired_v6.mark(v6, now, timeouts, forced, room - marked);
@@ -125,14 +259,30 @@ impl Meter {
             self.grace.wait()?;
             let (taken, _) = counters::partitions(&self.loaded.cpus);
             let alone = taken <= 1 && self.overflow.is_empty();
+            let kept = self.keeper.is_some();
+            let slot = |place: Place, index: usize| kept.then(|| SlotRef::new(place, index));
+            for old in &mut self.old {
+                let (v4, v6) = (Place::v4(old.generation.number), Place::v6(old.generation.number));
+                let merge = &mut *merge;
+                old.retired_v4
+                    .collect(&old.v4, |index, part, end| merge.push(part, end, false, slot(v4, index)));
+                old.retired_v6
+                    .collect(&old.v6, |index, part, end| merge.push(part, end, false, slot(v6, index)));
+            }
+            let alone = alone && self.old.is_empty();
+            let (place_v4, place_v6) = (Place::v4(self.generation), Place::v6(self.generation));
             let (mut done_v4, mut done_v6) = (Vec::new(), Vec::new());
             self.retired_v4.collect(v4, |index, part, reason| {
-                merge.push(part, reason, alone);
-                done_v4.push(index);
+                merge.push(part, reason, alone, slot(place_v4, index));
+                if !kept {
+                    done_v4.push(index);
+                }
             });
             self.retired_v6.collect(v6, |index, part, reason| {
-                merge.push(part, reason, alone);
-                done_v6.push(index);
+                merge.push(part, reason, alone, slot(place_v6, index));
+                if !kept {
+                    done_v6.push(index);
+                }
             });
             done_v4.into_iter().for_each(|index| retire::free(v4, index));
             done_v6.into_iter().for_each(|index| retire::free(v6, index));
@@ -141,13 +291,19 @@ impl Meter {
         if self.overflow.mark(own, now, timeouts, forced, room.saturating_sub(marked)) > 0 {
             let mut done = Vec::new();
             self.overflow.collect(own, |index, part, reason| {
-                merge.push(part, reason, false);
-                done.push(index);
+                let slot = self.keeper.as_ref().map(|_| SlotRef::new(Place::OWN, index));
+                merge.push(part, reason, false, slot);
+                if slot.is_none() {
+                    done.push(index);
+                }
             });
             done.into_iter().for_each(|index| self.overflow.free(own, index));
         }
         let mut records = 0;
-        for record in self.straight.records(clock).chain(merge.records(clock)) {
+        let keeper = self.keeper.as_ref();
+        let keep =
+            |slots: &[SlotRef]| keeper.map_or(Ticket::NONE, |keeper| keeper.borrow_mut().keep(slots, 0));
+        for record in self.straight.records(clock, keep).chain(merge.records(clock, keep)) {
             records += 1;
             sink(record);
         }
@@ -192,6 +348,17 @@ impl Meter {
     }
 
     fn in_table(&self) -> Total {
+        if self.keeper.is_some() {
+            // What is retired is with the collectors' queues.
+            let mut total = retire::in_live(&self.loaded.flows_v4);
+            total += retire::in_live(&self.loaded.flows_v6);
+            total += retire::in_live(&self.loaded.own);
+            for old in &self.old {
+                total += retire::in_live(&old.v4);
+                total += retire::in_live(&old.v6);
+            }
+            return total;
+        }
         let mut total = retire::in_table(&self.loaded.flows_v4);
         total += retire::in_table(&self.loaded.flows_v6);
         total += retire::in_table(&self.loaded.own);
@@ -246,6 +413,19 @@ impl Meter {
         self.grace.wait()?;
         Ok((books, Bracket { before, after: self.seen() }))
     }
+}
+
+/// Names of interfaces that an earlier agent counted for, by row.
+fn named(loaded: &Loaded) -> BTreeMap<u32, String> {
+    let mut rows = BTreeMap::new();
+    for row in 1..flowxdp_common::counter::ROWS {
+        let octets = loaded.names.read(row as usize).octets;
+        let name: Vec<u8> = octets.into_iter().take_while(|octet| *octet != 0).collect();
+        if !name.is_empty() {
+            rows.insert(row, String::from_utf8_lossy(&name).into_owned());
+        }
+    }
+    rows
 }
 
 /// One interface's part, added to the totals as well.

@@ -44,7 +44,7 @@ impl Records {
     }
 
     /// Whether no number is larger than that of another row.
-    const fn within(&self, other: &Self) -> bool {
+    pub const fn within(&self, other: &Self) -> bool {
         self.records <= other.records && self.packets <= other.packets && self.octets <= other.octets
     }
 }

@@ -13,15 +13,26 @@ use crate::record::Ticket;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotRef(u64);
 
-/// The table of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// IPv4, in the kernel's table.
-    V4,
-    /// IPv6, in the kernel's table.
-    V6,
+/// The table of a slot: a number that means the same to the next agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place(u8);
+
+/// Generations of tables that can be told apart.
+const GENERATIONS: u64 = 127;
+
+impl Place {
     /// The agent's own table.
-    Own,
+    pub const OWN: Self = Self(0);
+
+    /// The IPv4 table of a generation.
+    pub fn v4(generation: u64) -> Self {
+        Self(u8::try_from(1 + 2 * (generation % GENERATIONS)).unwrap_or(u8::MAX))
+    }
+
+    /// The IPv6 table of a generation.
+    pub fn v6(generation: u64) -> Self {
+        Self(u8::try_from(2 + 2 * (generation % GENERATIONS)).unwrap_or(u8::MAX))
+    }
 }
 
 /// Bits of a [`SlotRef`] that are the index.
@@ -30,7 +41,7 @@ const INDEX: u32 = 56;
 impl SlotRef {
     /// The slot with this index of a table.
     pub const fn new(place: Place, index: usize) -> Self {
-        Self((place as u64) << INDEX | index as u64)
+        Self((place.0 as u64) << INDEX | index as u64)
     }
 
     /// As a word, for a journal.
@@ -38,19 +49,15 @@ impl SlotRef {
         self.0
     }
 
-    /// From a word of a journal; `None` if it tells of no table.
-    pub fn from_word(word: u64) -> Option<Self> {
-        (word >> INDEX <= Place::Own as u64).then_some(Self(word))
+    /// From a word of a journal.
+    pub const fn from_word(word: u64) -> Self {
+        Self(word)
     }
 
     /// Table and index.
     pub fn place(self) -> (Place, usize) {
-        let place = match self.0 >> INDEX {
-            0 => Place::V4,
-            1 => Place::V6,
-            _ => Place::Own,
-        };
-        (place, usize::try_from(self.0 & ((1 << INDEX) - 1)).unwrap_or(usize::MAX))
+        let place = u8::try_from(self.0 >> INDEX).unwrap_or(u8::MAX);
+        (Place(place), usize::try_from(self.0 & ((1 << INDEX) - 1)).unwrap_or(usize::MAX))
     }
 }
 
@@ -149,21 +156,21 @@ mod tests {
     #[test]
     fn slots_are_free_when_the_last_collector_has_them() {
         let mut hold = Hold::default();
-        let slots = [3, 4, 5].map(|index| SlotRef::new(Place::V6, index));
+        let slots = [3, 4, 5].map(|index| SlotRef::new(Place::v6(1), index));
         let ticket = hold.keep(&slots, 0);
         hold.expect(ticket, 0b101);
         assert!(hold.slots(ticket).eq(slots));
         let mut states = Vec::new();
         hold.settle(ticket, 0b100, |slot, state| states.push((slot.place(), state)));
-        assert_eq!(states, [3, 4, 5].map(|index| ((Place::V6, index), retired(0b100))));
+        assert_eq!(states, [3, 4, 5].map(|index| ((Place::v6(1), index), retired(0b100))));
         states.clear();
         hold.settle(ticket, 0b001, |slot, state| states.push((slot.place(), state)));
-        assert_eq!(states, [3, 4, 5].map(|index| ((Place::V6, index), FREE)));
+        assert_eq!(states, [3, 4, 5].map(|index| ((Place::v6(1), index), FREE)));
         assert!(hold.is_empty());
         // The place is used again, and the old slots are forgotten.
-        let other = hold.keep(&[SlotRef::new(Place::Own, 7)], 0b010);
+        let other = hold.keep(&[SlotRef::new(Place::OWN, 7)], 0b010);
         assert_eq!((other, hold.has(other)), (ticket, 0b010));
-        assert!(hold.slots(other).eq([SlotRef::new(Place::Own, 7)]));
+        assert!(hold.slots(other).eq([SlotRef::new(Place::OWN, 7)]));
     }
 
     #[test]
@@ -172,7 +179,7 @@ mod tests {
         hold.expect(Ticket::NONE, 1);
         hold.settle(Ticket::NONE, 1, |_, _| unreachable!());
         assert_eq!(hold.slots(Ticket::NONE).count(), 0);
-        assert_eq!(SlotRef::from_word(SlotRef::new(Place::Own, 9).word()), Some(SlotRef::new(Place::Own, 9)));
-        assert_eq!(SlotRef::from_word(u64::MAX), None);
+        let slot = SlotRef::new(Place::v4(130), 9);
+        assert_eq!(SlotRef::from_word(slot.word()).place(), (Place::v4(3), 9));
     }
 }

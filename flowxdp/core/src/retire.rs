@@ -7,7 +7,7 @@
 //!
 //! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
 
-use flowxdp_common::slot::{FREE, LIVE, RETIRED};
+use flowxdp_common::slot::{FREE, LIVE, RETIRED, has, is_retired, retired};
 
 use crate::{
     record::EndReason,
@@ -198,6 +198,45 @@ impl Retirement {
 /// The end of step 3: the slot of a record that is kept elsewhere is free again.
 pub fn free<T: Table>(table: &mut T, index: usize) {
     table.set_state(index, FREE);
+}
+
+/// Slots that an earlier agent had retired and not freed, with the collectors that have them, a bit each.
+///
+/// Of those only the bits of `known` count: the others are those of nobody. To be called after a grace
+/// period, before anything else is marked.
+pub fn adopt<T: Table>(
+    table: &mut T,
+    known: u32,
+    now: u64,
+    timeouts: Timeouts,
+    mut sink: impl FnMut(usize, u32, Part, EndReason),
+) {
+    for index in 0..table.len() {
+        let state = table.state(index);
+        if !is_retired(state) {
+            continue;
+        }
+        let has = has(state) & known;
+        table.set_state(index, retired(has));
+        let part = table.copy(index).part();
+        let (due, reason) = timeouts.due(part.first, part.last);
+        let end = match part.tcp_flags & FIN_OR_RST {
+            0 if now < due => EndReason::Forced,
+            0 => reason,
+            _ => EndReason::EndOfFlow,
+        };
+        sink(index, has, part, end);
+    }
+}
+
+/// Packets and octets in the live slots of a table, where the retired ones are counted as queued.
+pub fn in_live<T: Table>(table: &T) -> crate::record::Total {
+    let mut total = crate::record::Total::default();
+    for index in (0..table.len()).filter(|&index| table.state(index) == LIVE) {
+        let (packets, octets) = table.copy(index).counters();
+        total += crate::record::Total { packets, octets };
+    }
+    total
 }
 
 /// Packets and octets in the live and retired slots of a table: the sum that the books show.

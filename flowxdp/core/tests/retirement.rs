@@ -199,11 +199,11 @@ fn part(port: u16, packets: u64, first: u64, last: u64) -> Part {
 #[test]
 fn parts_of_one_flow_that_retire_together_are_one_record() {
     let mut merge = Merge::default();
-    merge.push(part(1, 2, 10, 20), EndReason::IdleTimeout, false);
-    merge.push(part(2, 5, 10, 20), EndReason::IdleTimeout, false);
-    merge.push(Part { ttl_min: 3, ..part(1, 3, 5, 15) }, EndReason::ActiveTimeout, false);
+    merge.push(part(1, 2, 10, 20), EndReason::IdleTimeout, false, None);
+    merge.push(part(2, 5, 10, 20), EndReason::IdleTimeout, false, None);
+    merge.push(Part { ttl_min: 3, ..part(1, 3, 5, 15) }, EndReason::ActiveTimeout, false, None);
     assert_eq!(merge.total(), Total { packets: 10, octets: 1000 });
-    let records: Vec<FlowRecord> = merge.records(WallClock::default()).collect();
+    let records: Vec<FlowRecord> = merge.records(WallClock::default(), |_| unreachable!()).collect();
     assert_eq!(records.iter().map(|record| record.packets).collect::<Vec<_>>(), [5, 5]);
     assert_eq!((records[0].ttl_min, records[0].ttl_max), (3, 9));
     assert!(merge.is_empty());

@@ -1,11 +1,16 @@
 //! `flowxdp run`: meters interfaces and exports until told to stop.
 //!
+//! [`table`]: the flow table, which may be an earlier agent's.
+//!
 //! One thread, one loop. In the order of their urgency: stop, packets in the ring buffer, the look at the
 //! flow table each second, messages that the pace lets go, questions for the books.
+
+mod table;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -23,6 +28,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+use self::table::Table;
 use super::{
     options::{Exporting, Metering},
     status::{SOCKET, Socket, answers::Answers},
@@ -32,12 +38,15 @@ use crate::{
     confine::{Needs, confine},
     dispatch::Dispatch,
     exporter::Exporter,
+    keeper::Keeping,
     kernel::{
         attach::{Attached, Mode, attach, partitions},
         cpus,
         link::{self, Link},
-        load::{Loaded, Shape, load},
-        offload, preflight,
+        load::{Loaded, Shape},
+        offload,
+        pin::Pins,
+        preflight,
     },
     meter::Meter,
     report, service,
@@ -67,6 +76,13 @@ pub struct Options {
     /// Where the program runs: in the driver (native) or in the kernel's stack (generic)
     #[arg(long, value_enum, default_value = "auto")]
     pub mode: Mode,
+    /// Folder in a BPF file system where table, counters and attachments outlive the agent; the next one
+    /// goes on with them
+    #[arg(long, value_name = "DIR")]
+    pub pin: Option<PathBuf>,
+    /// With --pin: at SIGTERM and SIGINT leave the table and the attachments to the next agent
+    #[arg(long, requires = "pin")]
+    pub keep: bool,
     /// Socket that `flowxdp status` asks
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     pub socket: PathBuf,
@@ -84,6 +100,9 @@ struct Agent {
     woken: AsyncFd<OwnedFd>,
     teller: Teller,
     answers: Answers,
+    pins: Option<Rc<Pins>>,
+    /// Leave the table to the next agent.
+    keep: bool,
 }
 
 /// Runs the command.
@@ -102,21 +121,30 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let started = clock::now();
     let system_start_ms = started.wall_ms.saturating_sub(started.monotonic / MILLISECOND);
     let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
-    let dispatch = options.exporting.dispatch(system_start_ms, &readiness, started, None)?;
     // Before anything is attached: a signal from now on ends in a flush.
     let mut stop = Stop::new()?;
     let socket = Socket::bind(&options.socket)?;
-    let meter = meter(&options, &links)?;
+    let pins = options.pin.as_deref().map(Pins::open).transpose()?.map(Rc::new);
+    let exporting = |keeper| options.exporting.dispatch(system_start_ms, &readiness, started, keeper);
+    let new = pins.as_ref().is_some_and(|pins| pins.is_new());
+    let (dispatch, meter) = meter(&options, &links, pins.as_ref(), exporting).inspect_err(|_| {
+        // Nothing was metered: what was made just now is of no use to anybody.
+        if let Some(Err(error)) = pins.as_ref().filter(|_| new).map(|pins| pins.clear()) {
+            log::warn!("{error:#}");
+        }
+    })?;
     let teller = Teller::new(options.exporting.observation_domain.get(), system_start_ms, names(&links));
     let woken = woken(&readiness).context("cannot wait for sockets")?;
-    let mut agent = Agent { meter, dispatch, readiness, woken, teller, answers: Answers::default() };
+    let answers = Answers::default();
+    let mut agent = Agent { meter, dispatch, readiness, woken, teller, answers, pins, keep: options.keep };
+    agent.adopt()?;
     let confined = options.confine(&mut agent.meter.loaded);
     if confined.is_ok() {
         service::ready();
         agent.drive(&socket, &mut stop).await?;
     }
     service::stopping();
-    agent.finish().await?;
+    if agent.keep { agent.leave().await? } else { agent.finish().await? }
     confined
 }
 
@@ -135,7 +163,9 @@ impl Options {
                 log::debug!("{error:#}");
             }
         }
-        confine(&Needs::new(&self.exporting, &self.socket))
+        let mut needs = Needs::new(&self.exporting, &self.socket);
+        needs.written.extend(self.pin.clone());
+        confine(&needs)
     }
 }
 
@@ -144,8 +174,15 @@ fn names(links: &[Link]) -> Vec<(u32, String)> {
     links.iter().map(|link| (link.index, link.name.clone())).collect()
 }
 
-/// Loads and attaches. In generic mode packets may come on every CPU, which is only known afterwards.
-fn meter(options: &Options, links: &[Link]) -> anyhow::Result<Meter> {
+/// Loads and attaches, with exporters between the two: they go on where an earlier agent's stopped.
+///
+/// In generic mode packets may come on every CPU, which is only known afterwards.
+fn meter(
+    options: &Options,
+    links: &[Link],
+    pins: Option<&Rc<Pins>>,
+    exporting: impl Fn(Option<Keeping>) -> anyhow::Result<Dispatch>,
+) -> anyhow::Result<(Dispatch, Meter)> {
     warn_of_relatives(links);
     let flows_v4 = options.metering.flows;
     let mut shape = Shape {
@@ -157,7 +194,17 @@ fn meter(options: &Options, links: &[Link]) -> anyhow::Result<Meter> {
     };
     preflight::memory(&shape)?;
     loop {
-        let mut meter = Meter::new(load(&shape)?, options.metering.timeouts())?;
+        let table = Table::open(&mut shape, pins)?;
+        if table.adopted {
+            log::info!("an earlier agent's table goes on");
+        }
+        let keeper = pins.map(|_| table.keeper()).transpose()?;
+        let dispatch = exporting(keeper.clone())?;
+        let (generation, old) = (table.generation, table.old()?);
+        let mut meter = Meter::new(table.loaded, options.metering.timeouts())?;
+        if let Some(keeper) = keeper {
+            meter.keep(keeper, generation, old);
+        }
         for link in links {
             meter.name_interface(link.index, &link.name)?;
         }
@@ -177,7 +224,14 @@ fn meter(options: &Options, links: &[Link]) -> anyhow::Result<Meter> {
                 if attached == Attached::Native { "native" } else { "generic" }
             );
         }
-        return Ok(meter);
+        if let Some(pins) = pins {
+            let wanted = |index| links.iter().any(|link| link.index == index);
+            for (index, path) in pins.links()?.into_iter().filter(|(index, _)| !wanted(*index)) {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                log::info!("interface {index}: no longer metered");
+            }
+        }
+        return Ok((dispatch, meter));
     }
 }
 
@@ -253,8 +307,54 @@ impl Agent {
         })?;
         self.meter.warn_of_cpus();
         self.teller.tell(&self.meter, &mut self.dispatch, now, false);
+        self.forget_old()?;
         // Out of room: what is due waits in the table, and is looked for as soon as the queue is shorter.
         Ok(now.monotonic + if retired >= room { 10 * MILLISECOND } else { SECOND })
+    }
+
+    /// Goes on with what an earlier agent had taken out of the table.
+    fn adopt(&mut self) -> anyhow::Result<()> {
+        let now = clock::now();
+        let known = self.dispatch.all().iter().fold(0, |known, exporter| known | exporter.bit());
+        let dispatch = &mut self.dispatch;
+        let mut records: u64 = 0;
+        self.meter.adopt(now.monotonic, clock::wall_clock(), known, |record| {
+            records += 1;
+            dispatch.push(&record, now);
+        })?;
+        if records > 0 {
+            log::info!("{records} records of an earlier agent are exported");
+        }
+        Ok(())
+    }
+
+    /// Tables of another size are removed once they are empty.
+    fn forget_old(&mut self) -> anyhow::Result<()> {
+        let Some(pins) = &self.pins else { return Ok(()) };
+        for generation in self.meter.emptied() {
+            pins.remove(&generation)?;
+            log::info!("the table of another size is empty, and removed");
+        }
+        Ok(())
+    }
+
+    /// Leaves table and attachments to the next agent, once everything that is made has left.
+    async fn leave(&mut self) -> anyhow::Result<()> {
+        let begun = clock::monotonic();
+        loop {
+            let now = clock::now();
+            let wake = self.export(now, true);
+            if self.dispatch.is_settled(now, true) || now.monotonic > begun + PATIENCE {
+                break;
+            }
+            self.wait(wake.min(now.monotonic + 100 * MILLISECOND)).await;
+        }
+        let now = clock::now();
+        self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.leave(now.monotonic, now));
+        self.close().await;
+        let books = serde_json::to_value(self.books()?)?;
+        log::info!("stopped, and metering goes on for the next agent; the books:\n{}", report::table(&books));
+        Ok(())
     }
 
     /// Lets every collector send; gives the time at which one wants to go on.
@@ -305,6 +405,9 @@ impl Agent {
             }
         }
         let books = serde_json::to_value(self.books()?)?;
+        if let Some(pins) = &self.pins {
+            pins.clear()?;
+        }
         log::info!("stopped; the books:\n{}", report::table(&books));
         Ok(())
     }

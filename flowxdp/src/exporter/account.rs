@@ -69,7 +69,7 @@ impl Account {
             // The numbers of messages that may have left are not given again.
             account.now.sequences = perhaps.sequences;
             if perhaps.spooled == left.account.spooled {
-                let named = keeping.borrow().total(at, &left.slots);
+                let named = keeping.borrow_mut().total(at, &left.slots);
                 account.perhaps_twice(named);
             }
         }

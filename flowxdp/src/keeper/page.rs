@@ -87,7 +87,7 @@ impl Keeper {
         let (account, other) = (accounts[place], accounts[1 - place]);
         let count = usize::try_from(count).unwrap_or(REFS).min(REFS);
         let words = (0..count).map(|index| Pages::read(field!(self.pages, at, slots[index])));
-        let slots: Vec<SlotRef> = words.filter_map(SlotRef::from_word).collect();
+        let slots: Vec<SlotRef> = words.map(SlotRef::from_word).collect();
         let port = u16::try_from(Pages::read(field!(self.pages, at, port))).unwrap_or(0);
         match phase {
             RELEASING => {
@@ -112,9 +112,9 @@ impl Keeper {
     }
 
     /// What is in those of these slots that the collector of a page is not known to have.
-    pub fn total(&self, at: usize, slots: &[SlotRef]) -> RecordTotal {
+    pub fn total(&mut self, at: usize, slots: &[SlotRef]) -> RecordTotal {
         let mut total = RecordTotal::default();
-        let Some(tables) = &self.tables else { return total };
+        let Some(tables) = &mut self.tables else { return total };
         for &slot in slots {
             let open =
                 tables.state(slot).is_some_and(|it| slot::is_retired(it) && slot::has(it) >> at & 1 == 0);
@@ -148,13 +148,8 @@ impl Keeper {
         }
         Pages::write(field!(self.pages, at, accounts[copy]), *account);
         Pages::write(field!(self.pages, at, word), word(RELEASING, copy as u64, count as u64));
-        let (hold, tables) = (&mut self.hold, &mut self.tables);
         for ticket in tickets {
-            hold.settle(*ticket, 1 << at, |slot, state| {
-                if let Some(tables) = tables.as_mut() {
-                    tables.set(slot, state);
-                }
-            });
+            self.settle_ticket(*ticket, 1 << at);
         }
         Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
     }

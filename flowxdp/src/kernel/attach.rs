@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd as _;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use aya::programs::{ProgramError, XdpMode, loaded_programs};
 use flowxdp_common::names;
 
@@ -57,6 +57,12 @@ fn threaded(name: &str) -> bool {
 ///
 /// One line that names the interface, what is in the way and the remedy.
 pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<Attached> {
+    if loaded
+        .take_over(link.index)
+        .with_context(|| format!("{}: cannot go on with its attachment", link.name))?
+    {
+        return Ok(if link.generic { Attached::Generic } else { Attached::Native });
+    }
     if let Some(id) = link.xdp {
         bail!("{}", occupied(link, id));
     }

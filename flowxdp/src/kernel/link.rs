@@ -4,6 +4,9 @@ use anyhow::Context;
 use netlink_bindings::rt_link;
 use netlink_socket2::NetlinkSocket;
 
+/// `XDP_ATTACHED_SKB` of the kernel's `uapi/linux/if_link.h`.
+const GENERIC: u8 = 2;
+
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -19,6 +22,8 @@ pub struct Link {
     pub kind: Option<String>,
     /// The XDP program on it, if any.
     pub xdp: Option<u32>,
+    /// That program runs in the kernel's stack, not in the driver.
+    pub generic: bool,
     /// Interfaces that carry the same packets: the one below, and the bond or bridge above.
     pub relatives: Vec<u32>,
 }
@@ -57,6 +62,10 @@ pub fn all() -> anyhow::Result<Vec<Link>> {
             rx_queues: attributes.get_num_rx_queues().unwrap_or(1),
             kind: kind.map(|kind| kind.to_string_lossy().into_owned()),
             xdp: attributes.get_xdp().and_then(|xdp| xdp.get_prog_id()).ok().filter(|&id| id != 0),
+            generic: attributes
+                .get_xdp()
+                .and_then(|xdp| xdp.get_attached())
+                .is_ok_and(|mode| mode == GENERIC),
             relatives: relatives(
                 attributes.get_link().ok().filter(|_| {
                     // A link into another namespace, as a veth has it, is no interface of this one.

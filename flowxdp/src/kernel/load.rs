@@ -1,22 +1,34 @@
 //! Loading the program with its tables: shape, seed and switches are set here.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, path::PathBuf, rc::Rc};
 
 use anyhow::{Context, ensure};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, Map, MapData, RingBuf},
-    programs::{ProgramError, Xdp, XdpMode, xdp::XdpLinkId},
+    programs::{
+        ProgramError, Xdp, XdpMode,
+        links::{FdLink, PinnedLink},
+        xdp::{XdpLink, XdpLinkId},
+    },
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS},
+    journal::Page,
     names,
     overflow::Intent,
     slot::{SlotOwn, SlotV4, SlotV6, WINDOW},
     switch::SEED_WORDS,
+    table::{self, Name},
 };
 
-use super::{cpus, map::Mapped, own::OwnTable, ring::Ring};
+use super::{
+    cpus,
+    map::Mapped,
+    own::OwnTable,
+    pin::{self, Pins},
+    ring::Ring,
+};
 
 /// The object that the build script compiled.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
@@ -86,7 +98,7 @@ impl Shape {
 /// The loaded program with everything that it shares.
 pub struct Loaded {
     ebpf: Ebpf,
-    links: Vec<(&'static str, XdpLinkId)>,
+    links: Vec<(&'static str, u32, XdpLinkId)>,
     /// IPv4 flow table.
     pub flows_v4: Mapped<SlotV4>,
     /// IPv6 flow table.
@@ -101,19 +113,47 @@ pub struct Loaded {
     pub overflow: Ring,
     /// The agent's own flow table, where they go.
     pub own: OwnTable,
+    /// Names of interfaces by their row of the counters.
+    pub names: Mapped<Name>,
+    /// What the table says of itself.
+    pub shape: Mapped<table::Shape>,
+    /// Where attachments are pinned.
+    pins: Option<Rc<Pins>>,
 }
 
-/// Creates the maps and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
+/// The maps of a generation, where a table is pinned.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// The folder that attachments go to.
+    pub pins: Rc<Pins>,
+    /// The folder of the maps. What is there is used, and what is not is made.
+    pub directory: PathBuf,
+    /// The seed that the table was filled with.
+    pub seed: Option<[u64; SEED_WORDS]>,
+}
+
+/// [`load_at`] without pins.
 ///
 /// # Errors
 ///
 /// The kernel refused a map.
 pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
+    load_at(shape, None)
+}
+
+/// Creates the maps, or takes those that are pinned, and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
+///
+/// # Errors
+///
+/// The kernel refused a map.
+pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
     let possible = cpus::possible()?;
     let (slots_v4, slots_v6) = (shape.slots_v4()?, shape.slots_v6()?);
     let (homes_v4, homes_v6) = (shape.homes(shape.flows_v4)?, shape.homes(shape.flows_v6)?);
-    let (seed, replay) = (seed()?, u32::from(shape.replay));
-    let mut ebpf = EbpfLoader::new()
+    let seed = pinned.and_then(|pinned| pinned.seed).map_or_else(seed, Ok)?;
+    let replay = u32::from(shape.replay);
+    let mut loader = EbpfLoader::new();
+    loader
         .map_max_entries(names::FLOWS_V4, u32::try_from(slots_v4)?)
         .map_max_entries(names::FLOWS_V6, u32::try_from(slots_v6)?)
         .map_max_entries(names::COUNTERS, possible * ROWS)
@@ -124,21 +164,33 @@ pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
         .override_global(names::PARTITIONS, &shape.partitions, true)
         .override_global(names::HOMES_V4, &homes_v4, true)
         .override_global(names::HOMES_V6, &homes_v6, true)
-        .override_global(names::REPLAY, &replay, true)
-        .load(OBJECT)
-        .context("cannot create the flow tables")?;
-    let (slots_v4, slots_v6) = (usize::try_from(slots_v4)?, usize::try_from(slots_v6)?);
+        .override_global(names::REPLAY, &replay, true);
+    for name in pinned.iter().flat_map(|_| pin::all()) {
+        if let Some(pinned) = pinned {
+            loader.map_pin_path(name, pinned.directory.join(name));
+        }
+    }
+    let mut ebpf = loader.load(OBJECT).context("cannot create the flow tables")?;
+    let mut shape_map = mapped::<table::Shape>(&ebpf, names::SHAPE)?;
+    if shape_map.read(0).layout == 0 {
+        let (flows_v4, flows_v6) = (shape.flows_v4, shape.flows_v6);
+        let partitions = u64::from(shape.partitions);
+        pin::finish(
+            &mut shape_map,
+            table::Shape { flows_v4, flows_v6, partitions, seed, ..table::Shape::default() },
+        );
+    }
     Ok(Loaded {
-        flows_v4: mapped(&ebpf, names::FLOWS_V4, slots_v4)?,
-        flows_v6: mapped(&ebpf, names::FLOWS_V6, slots_v6)?,
-        counters: mapped(&ebpf, names::COUNTERS, (possible * ROWS) as usize)?,
-        cpus: mapped(&ebpf, names::CPUS, possible as usize)?,
+        flows_v4: mapped(&ebpf, names::FLOWS_V4)?,
+        flows_v6: mapped(&ebpf, names::FLOWS_V6)?,
+        counters: mapped(&ebpf, names::COUNTERS)?,
+        cpus: mapped(&ebpf, names::CPUS)?,
         rows: HashMap::try_from(take(&mut ebpf, names::ROWS)?)?,
         overflow: Ring::new(RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?)?,
-        own: OwnTable::new(
-            mapped::<SlotOwn>(&ebpf, names::OWN, shape.slots_own() as usize)?,
-            mapped::<Intent>(&ebpf, names::INTENT, 1)?,
-        ),
+        own: OwnTable::new(mapped::<SlotOwn>(&ebpf, names::OWN)?, mapped::<Intent>(&ebpf, names::INTENT)?),
+        names: mapped(&ebpf, names::NAMES)?,
+        shape: shape_map,
+        pins: pinned.map(|pinned| Rc::clone(&pinned.pins)),
         links: Vec::new(),
         ebpf,
     })
@@ -174,8 +226,69 @@ impl Loaded {
         index: u32,
         mode: XdpMode,
     ) -> anyhow::Result<Result<(), ProgramError>> {
-        let link = self.program(name)?.attach_to_if_index(index, mode);
-        Ok(link.map(|link| self.links.push((name, link))))
+        let link = match self.program(name)?.attach_to_if_index(index, mode) {
+            Ok(link) => link,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Some(pins) = self.pins.clone() {
+            let program = self.program(name)?;
+            let fd_link = FdLink::try_from(program.take_link(link)?).context("this kernel pins no links")?;
+            let pinned = fd_link.pin(pins.link(index)).context("cannot pin the attachment")?;
+            let link = XdpLink::try_from(FdLink::from(pinned))?;
+            // The link's own program once more: what was taken is given back.
+            let link = program.attach_to_link(link)?;
+            self.links.push((name, index, link));
+        } else {
+            self.links.push((name, index, link));
+        }
+        Ok(Ok(()))
+    }
+
+    /// Puts this program where an earlier one of ours is attached, without a packet between them that is
+    /// not metered. `false` where there is no pinned attachment.
+    ///
+    /// # Errors
+    ///
+    /// The pin is there and cannot be used.
+    pub fn take_over(&mut self, index: u32) -> anyhow::Result<bool> {
+        let Some(path) = self.pins.as_ref().map(|pins| pins.link(index)).filter(|path| path.exists()) else {
+            return Ok(false);
+        };
+        let open = || -> anyhow::Result<XdpLink> {
+            let pinned = PinnedLink::from_pin(&path).with_context(|| path.display().to_string())?;
+            Ok(XdpLink::try_from(FdLink::from(pinned))?)
+        };
+        let mut refusal = None;
+        // The one for packets in several buffers stays where it was: the MTU may need it.
+        for name in [names::PROGRAM, names::PROGRAM_FRAGS] {
+            match self.program(name)?.attach_to_link(open()?) {
+                Ok(link) => {
+                    self.links.push((name, index, link));
+                    return Ok(true);
+                }
+                Err(error) => refusal = Some(error),
+            }
+        }
+        Err(refusal.map_or_else(|| anyhow::anyhow!("no reason given"), Into::into))
+    }
+
+    /// The journal, mapped.
+    ///
+    /// # Errors
+    ///
+    /// mmap(2)'s.
+    pub fn journal(&self) -> anyhow::Result<Mapped<Page>> {
+        mapped(&self.ebpf, names::JOURNAL)
+    }
+
+    /// The flow tables, mapped once more: IPv4, IPv6, and the agent's own.
+    ///
+    /// # Errors
+    ///
+    /// mmap(2)'s.
+    pub fn tables(&self) -> anyhow::Result<(Mapped<SlotV4>, Mapped<SlotV6>, Mapped<SlotOwn>)> {
+        let ebpf = &self.ebpf;
+        Ok((mapped(ebpf, names::FLOWS_V4)?, mapped(ebpf, names::FLOWS_V6)?, mapped(ebpf, names::OWN)?))
     }
 
     /// Lets go of every interface; after a grace period no program of ours runs any more.
@@ -184,7 +297,10 @@ impl Loaded {
     ///
     /// The kernel's; an interface that is gone is none.
     pub fn detach(&mut self) -> anyhow::Result<()> {
-        for (name, link) in std::mem::take(&mut self.links) {
+        for (name, index, link) in std::mem::take(&mut self.links) {
+            if let Some(path) = self.pins.as_ref().map(|pins| pins.link(index)).filter(|path| path.exists()) {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
             self.program(name)?.detach(link).context("cannot detach the XDP program")?;
         }
         Ok(())
@@ -196,11 +312,12 @@ fn take(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<Map> {
 }
 
 /// Maps an array, which stays where it is: the program, loaded later, refers to it.
-fn mapped<T: bytemuck::Pod>(ebpf: &Ebpf, name: &str, elements: usize) -> anyhow::Result<Mapped<T>> {
+fn mapped<T: bytemuck::Pod>(ebpf: &Ebpf, name: &str) -> anyhow::Result<Mapped<T>> {
     let Some(Map::Array(map)) = ebpf.map(name) else { anyhow::bail!("the object has no array map {name}") };
-    let size = map.info()?.value_size();
+    let info = map.info()?;
+    let size = info.value_size();
     ensure!(size as usize == size_of::<T>(), "{name} has elements of {size} octets: another layout");
-    Mapped::new(map.fd().as_fd(), elements).with_context(|| format!("cannot map {name}"))
+    Mapped::new(map.fd().as_fd(), info.max_entries() as usize).with_context(|| format!("cannot map {name}"))
 }
 
 /// Random words for the hash, from the kernel.

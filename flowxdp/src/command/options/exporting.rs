@@ -136,12 +136,16 @@ impl Exporting {
         now: Now,
         keeper: Option<Keeping>,
     ) -> anyhow::Result<Dispatch> {
-        let settings = self.settings(system_start_ms, readiness, keeper);
+        let settings = self.settings(system_start_ms, readiness, keeper.clone());
         let exporter = |url: &CollectorUrl| {
             Exporter::new(url.clone(), url.tls(&self.tls), &settings, now.monotonic, now.wall_ms)
         };
-        let exporters = self.collector.iter().map(exporter).collect::<anyhow::Result<_>>()?;
-        Ok(Dispatch::new(exporters, self.strategy, nanoseconds(self.failover_hold)))
+        let exporters = self.collector.iter().map(exporter).collect::<anyhow::Result<Vec<_>>>()?;
+        let pages: Vec<usize> = exporters.iter().filter_map(Exporter::page).collect();
+        if let Some(keeper) = &keeper {
+            keeper.borrow_mut().forget_all_but(&pages);
+        }
+        Ok(Dispatch::new(exporters, self.strategy, nanoseconds(self.failover_hold), keeper))
     }
 
     /// What all of them have in common.

@@ -55,6 +55,15 @@ impl Connection {
         self.store.keep_all(out, reason, real, now);
     }
 
+    /// The next agent finds in the table what is in slots; the rest goes to disk, if there is one.
+    pub(in crate::exporter) fn leave(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+        for outbound in &mut self.backlog {
+            if outbound.message.tickets.is_empty() && outbound.place.is_none() && self.store.is_usable() {
+                self.store.append(out, &mut outbound.message, real, now);
+            }
+        }
+    }
+
     /// Leaves a message to the next run, or loses it.
     fn keep(&mut self, out: &mut Outgoing, reason: &Reason, outbound: Outbound, real: u64, now: Now) {
         let Outbound { mut message, place, inherited, again, .. } = outbound;

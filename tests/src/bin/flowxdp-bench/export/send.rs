@@ -54,6 +54,7 @@ impl Driver {
             resend_window: 4 << 20,
             spool: None,
             readiness: Arc::clone(&readiness),
+            keeper: None,
         };
         let tls = TlsSettings { ca, ..TlsSettings::default() };
         let exporter = Exporter::new(url.parse()?, tls, &settings, 1, NOW.wall_ms)?;

@@ -1,0 +1,242 @@
+//! Pins: an agent ends in whatever way, metering goes on, and the next agent goes on with all of it.
+//!
+//! What nfcapd and a receiver over TCP got is compared with what the generator sent: with an agent that
+//! was told to keep its table to the last octet and without one gap in the sequence, with killed ones up to
+//! what the books name as perhaps twice.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use flowxdp_tests::agent::{Live, PROTOCOLS, program};
+use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::compare::{Columns, equal};
+use flowxdp_tests::delivery::Rows;
+use flowxdp_tests::failures::{Failures, tell};
+use flowxdp_tests::flows::Flows;
+use flowxdp_tests::judge::nfcapd::Nfcapd;
+use flowxdp_tests::judge::sessions::Received;
+use flowxdp_tests::netns::Netns;
+use flowxdp_tests::peer::Peer;
+use flowxdp_tests::pins::BpfFs;
+use flowxdp_tests::traffic::{Traffic, UDP, generator};
+
+const SENDER: &str = "gen0";
+const METERED: &str = "met0";
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Stage {
+    netns: Netns,
+    bpffs: BpfFs,
+}
+
+impl Stage {
+    fn new() -> Result<Self> {
+        let netns = Netns::new("pins")?;
+        netns.veth(SENDER, METERED)?;
+        Ok(Self { netns, bpffs: BpfFs::mount()? })
+    }
+
+    fn agent(&self, url: &str, more: &[&str]) -> Result<Live> {
+        let pins = self.bpffs.pins().display().to_string();
+        let mut arguments = vec!["--interface", METERED, "--collector", url, "--pin", &pins];
+        arguments.extend(["--idle-timeout", "1s", "--active-timeout", "1s"]);
+        arguments.extend(more);
+        Live::start(&self.netns, &arguments)
+    }
+
+    fn send(&self, traffic: &Traffic) -> Result<()> {
+        generator().send(traffic, &self.netns, SENDER)?;
+        Ok(())
+    }
+
+    /// Sends rounds of traffic while `what` is done; gives the number of rounds.
+    fn meanwhile(&self, round: &Traffic, what: impl FnOnce() -> Result<()>) -> Result<u64> {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let mut rounds = 0;
+                while !done.load(Ordering::Relaxed) {
+                    self.send(round)?;
+                    rounds += 1;
+                }
+                anyhow::Ok(rounds)
+            });
+            let result = what();
+            done.store(true, Ordering::Relaxed);
+            let rounds = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
+            result.map(|()| rounds)
+        })
+    }
+
+    /// Nothing may be left, neither attached nor pinned.
+    fn close(self) -> Result<()> {
+        self.netns.expect_clean(METERED)?;
+        self.bpffs.expect_clean()
+    }
+}
+
+fn traffic(flows: u32, packets: u64, ipv6: bool) -> Traffic {
+    Traffic { flows, packets, ipv6, protocol: UDP, length: 100 }
+}
+
+fn count(traffic: &Traffic, rounds: u64) -> Count {
+    Count { packets: traffic.packets * rounds, octets: traffic.octets() * rounds }
+}
+
+/// Waits until nothing is in the table or in a queue.
+fn at_rest(live: &mut Live) -> Result<Books> {
+    live.until(LIMIT, "at rest", |books| books.in_table.packets == 0 && books.queued.packets == 0)?;
+    let books = live.status()?;
+    books.balance()?;
+    Ok(books)
+}
+
+fn only(books: &Books) -> Result<&Rows> {
+    Ok(&books.collectors.values().next().context("no collector")?.rows)
+}
+
+fn kept(protocol: &str, ipv6: bool, more: &[&str]) -> Result<()> {
+    let stage = Stage::new()?;
+    let nfcapd = Nfcapd::start(Some(&stage.netns))?;
+    let url = nfcapd.url();
+    let round = traffic(2_000, 20_000, ipv6);
+    let mut arguments = vec!["--protocol", protocol, "--keep"];
+    let mut live = stage.agent(&url, &arguments)?;
+    stage.send(&round)?;
+    live.until(LIMIT, "exporting", |books| books.exported.packets > 0)?;
+    stage.send(&round)?;
+    live.stop()?.success()?;
+    // Nobody is there: what comes in is metered all the same.
+    stage.send(&round)?;
+    arguments.extend(more);
+    let mut live = stage.agent(&url, &arguments)?;
+    let books = live.status()?;
+    books.balance()?;
+    ensure!(books.seen == count(&round, 3), "seen {:?} of {:?}", books.seen, count(&round, 3));
+    stage.send(&round)?;
+    let books = at_rest(&mut live)?;
+    ensure!(books.lost_total().packets == 0 && only(&books)?.perhaps_twice.records == 0, "{books:?}");
+    live.stop()?.success()?;
+    let mut live = stage.agent(&url, &["--protocol", protocol])?;
+    ensure!(live.status()?.exported == count(&round, 4), "{:?}", live.status()?);
+    at_rest(&mut live)?;
+    live.stop()?.success()?;
+    stage.close()?;
+    // One exporter to it: no gap in the sequence, no datagram from another port.
+    let records = nfcapd.stop()?.clean()?;
+    let mut truth = Flows::default();
+    for _ in 0..4 {
+        truth.merge(&round.truth());
+    }
+    equal(&truth, &Flows::by_tuple(&records), Columns::WITHOUT_TTL)
+}
+
+#[test]
+fn a_stop_that_keeps_is_no_gap_to_the_collector() -> Result<()> {
+    let mut failures = Failures::default();
+    for (protocol, ipv6) in PROTOCOLS.into_iter().zip([false, true]).chain([("v5", false)]) {
+        failures.check(protocol, || kept(protocol, ipv6, &[]));
+    }
+    failures.end()
+}
+
+#[test]
+fn a_table_of_another_size_takes_over_from_the_one_before() -> Result<()> {
+    let mut failures = Failures::default();
+    failures.check("smaller", || kept("ipfix", false, &["--flows", "10K"]));
+    failures.check("larger", || kept("v9", true, &["--flows", "2M", "--flows6", "20K"]));
+    failures.end()
+}
+
+/// Ten kills while packets come in; then everything that was sent must be accounted for.
+fn killed(stage: &Stage, url: &str, more: &[&str], round: &Traffic) -> Result<(Books, Count)> {
+    // A veth takes the generator's frames once its other end has a program.
+    let mut first = Some(stage.agent(url, more)?);
+    let rounds = stage.meanwhile(round, || {
+        for kill in 0..10 {
+            let mut live = first.take().map_or_else(|| stage.agent(url, more), Ok)?;
+            let before = live.status()?;
+            before.balance().with_context(|| format!("after {kill} kills"))?;
+            let exported = before.exported.packets;
+            live.until(LIMIT, "exporting", |books| books.exported.packets > exported)?;
+            live.status()?.balance()?;
+            std::thread::sleep(Duration::from_millis(37 * kill));
+            live.kill()?;
+        }
+        Ok(())
+    })?;
+    let mut live = stage.agent(url, more)?;
+    let books = at_rest(&mut live)?;
+    live.stop()?.success()?;
+    Ok((books, count(round, rounds)))
+}
+
+#[test]
+fn ten_kills_over_udp_lose_nothing_and_name_what_came_twice() -> Result<()> {
+    let mut failures = Failures::default();
+    for (protocol, ipv6) in PROTOCOLS.into_iter().zip([false, true]) {
+        failures.check(protocol, || {
+            let stage = Stage::new()?;
+            let nfcapd = Nfcapd::start(Some(&stage.netns))?;
+            let url = nfcapd.url();
+            let round = traffic(20_000, 200_000, ipv6);
+            let (books, sent) = killed(&stage, &url, &["--protocol", protocol], &round)?;
+            ensure!(books.seen == sent && books.exported == sent, "sent {sent:?}: {books:?}");
+            stage.close()?;
+            let verdict = nfcapd.stop()?;
+            let (packets, octets) = Flows::by_tuple(&verdict.records).totals();
+            let twice = only(&books)?.perhaps_twice;
+            let most = Count { packets: sent.packets + twice.packets, octets: sent.octets + twice.octets };
+            ensure!(
+                (sent.packets..=most.packets).contains(&packets)
+                    && (sent.octets..=most.octets).contains(&octets),
+                "{packets} packets, {octets} octets came of {sent:?}, and {twice:?} is named"
+            );
+            tell(&format!("{protocol}: {sent:?} sent, {packets} packets came, {twice:?} named"));
+            Ok(())
+        });
+    }
+    failures.end()
+}
+
+#[test]
+fn ten_kills_over_tcp_lose_nothing_and_name_what_came_twice() -> Result<()> {
+    let stage = Stage::new()?;
+    let peer = Peer::start(&stage.netns, 0, None)?;
+    let round = traffic(20_000, 200_000, false);
+    let (books, sent) = killed(&stage, &format!("tcp://127.0.0.1:{}", peer.port()), &[], &round)?;
+    ensure!(books.seen == sent && books.exported == sent, "sent {sent:?}: {books:?}");
+    let rows = only(&books)?;
+    let received = Received::read(&peer.sessions())?.all();
+    let most = rows.exported + rows.perhaps_twice;
+    ensure!(
+        rows.exported.within(&received) && received.within(&most),
+        "{received:?} came, and at most {most:?} is named"
+    );
+    tell(&format!("tcp: {sent:?} sent, {:?} named", rows.perhaps_twice));
+    stage.close()
+}
+
+#[test]
+fn a_second_agent_is_told_who_has_the_pins() -> Result<()> {
+    let stage = Stage::new()?;
+    let live = stage.agent("udp://127.0.0.1:9", &[])?;
+    let pins = stage.bpffs.pins().display().to_string();
+    let other = ["run", "--interface", METERED, "--collector", "udp://127.0.0.1:9", "--pin", &pins];
+    let refused =
+        program()?.args(other).args(["--socket", "/nonexistent/no"]).netns(&stage.netns).run(LIMIT)?;
+    ensure!(refused.code == Some(1), "{refused:?}");
+    live.stop()?.success()?;
+    stage.close()
+}
+
+#[test]
+fn a_folder_that_keeps_no_pins_is_refused() -> Result<()> {
+    let stage = Stage::new()?;
+    let folder = tempfile::tempdir()?;
+    let run = program()?.args(["run", "--interface", METERED, "--collector", "udp://127.0.0.1:9", "--pin"]);
+    let refused = run.arg(folder.path()).netns(&stage.netns).run(LIMIT)?;
+    ensure!(refused.code == Some(1) && refused.stderr.contains("is in no BPF file system"), "{refused:?}");
+    stage.close()
+}
