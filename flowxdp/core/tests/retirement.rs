@@ -217,8 +217,8 @@ fn one_offset_converts_both_ends() {
     // A clock that stands before 1970 in its first seconds gives no wrapped time.
     assert_eq!(WallClock::new(10 * SECOND, SECOND).wall_ms(0), 0);
     let mut merge = Merge::default();
-    merge.push(part(1, 1, 7, 7), EndReason::Forced, true);
-    let record = merge.records(clock).next().unwrap();
+    merge.push(part(1, 1, 7, 7), EndReason::Forced, true, None);
+    let record = merge.records(clock, |_| unreachable!()).next().unwrap();
     assert!(record.start_ms <= record.end_ms);
 }
 

@@ -144,7 +144,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         agent.drive(&socket, &mut stop).await?;
     }
     service::stopping();
-    if agent.keep { agent.leave().await? } else { agent.finish().await? }
+    if agent.keep {
+        agent.leave().await?
+    } else {
+        agent.finish().await?
+    }
     confined
 }
 

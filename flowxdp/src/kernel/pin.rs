@@ -201,8 +201,9 @@ impl Pins {
         }
         match fs::remove_dir(&self.directory) {
             // Made for us in a folder of somebody else's, it stays.
-            Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(error)
-                .with_context(|| format!("cannot remove {}", self.directory.display())),
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => {
+                Err(error).with_context(|| format!("cannot remove {}", self.directory.display()))
+            }
             _ => Ok(()),
         }
     }
