@@ -1,7 +1,8 @@
 //! Confines itself as the agent does and then tries what the agent must not be able to do.
 //!
 //! `flowxdp-confined on|off READ WRITTEN FORBIDDEN`: a file that is read again, a folder that is written, and
-//! a folder that is neither. One line for each try: its name, and `done` or what the kernel said.
+//! a folder that is
+//! neither, with a file `secret`. One line for each try: its name, and `done` or what the kernel said.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -36,7 +37,8 @@ fn main() -> Result<()> {
     wanted(read, written);
     told("a file beside its own", fs::write(read.with_file_name("beside"), "1"));
     unwanted(forbidden, &namespace);
-    std::thread::spawn(|| told("a file, in a thread", fs::read("/etc/shadow"))).join().ok().context("a panic")
+    let secret = forbidden.join("secret");
+    std::thread::spawn(|| told("a file, in a thread", fs::read(secret))).join().ok().context("a panic")
 }
 
 /// What the agent goes on to do.
@@ -54,11 +56,11 @@ fn wanted(read: &Path, written: &Path) {
 
 /// What nobody who got hold of it may do. That the system itself allows it is shown without confinement.
 fn unwanted(forbidden: &Path, namespace: &File) {
-    told("another file", fs::read("/etc/shadow"));
-    told("another folder", fs::read_dir("/root").map(|_| ()));
+    told("another file", fs::read(forbidden.join("secret")));
+    told("another folder", fs::read_dir(forbidden));
     told("a file elsewhere", fs::write(forbidden.join("file"), "1"));
     told("a link elsewhere", std::os::unix::fs::symlink("/", forbidden.join("link")));
-    told("another program", Command::new("/bin/true").status());
+    told("another program", Command::new("/bin/sh").args(["-c", ":"]).status());
     told("another namespace", move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)));
     told("another root", chroot("/"));
     told("a signal", getppid().ok_or(std::io::ErrorKind::NotFound.into()).and_then(signal));
