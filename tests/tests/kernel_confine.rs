@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -191,14 +191,19 @@ fn an_unconfined_agent_says_so() -> Result<()> {
     Ok(())
 }
 
+/// The program that confines itself: where it was built, or beside the tests where those were taken along.
+fn helper() -> Result<PathBuf> {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_flowxdp-confined"));
+    Ok(if built.exists() { built } else { std::env::current_exe()?.with_file_name("flowxdp-confined") })
+}
+
 /// What a program that confines itself as the agent does could do then, by name.
 fn tries(confined: &str) -> Result<Vec<(String, String)>> {
     let (read, written, forbidden) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
     let file = read.path().join("file");
     fs::write(&file, "1")?;
     fs::write(forbidden.path().join("secret"), "1")?;
-    let program = Program::at(Path::new(env!("CARGO_BIN_EXE_flowxdp-confined")));
-    let program = program.arg(confined).arg(file).arg(written.path()).arg(forbidden.path());
+    let program = Program::at(&helper()?).arg(confined).arg(file).arg(written.path()).arg(forbidden.path());
     let out = program.run(LIMIT)?.success()?.stdout;
     let line = |line: &str| Some(line.split_once(": ").map(|(name, result)| (name.into(), result.into())));
     out.lines().map(|text| line(text).flatten().with_context(|| text.to_owned())).collect()

@@ -72,9 +72,10 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() -> Result<()> {
     let path = directory.path().join("notify");
     let told = UnixDatagram::bind(&path)?;
     told.set_read_timeout(Some(LIMIT))?;
-    let environment = format!("NOTIFY_SOCKET={}", path.display());
+    let script = r#"NOTIFY_SOCKET="$0" exec "$@""#;
+    let wrapper = ["sh", "-c", script, &path.display().to_string()];
     let arguments = ["--interface", "met0", "--collector", "udp://127.0.0.1:9"];
-    let live = Live::start_by(&["env", &environment], 0, &netns, &arguments)?;
+    let live = Live::start_by(&wrapper, 0, &netns, &arguments)?;
     ensure!(next(&told)? == "READY=1", "not ready");
     ensure!(Path::new(live.socket()).exists(), "ready without a socket");
     live.stop()?.success()?;

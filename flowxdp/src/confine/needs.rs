@@ -43,4 +43,12 @@ impl Needs {
         }
         needs
     }
+
+    /// A folder of pins, in which some are made and removed, and which is removed itself at the end.
+    #[must_use]
+    pub fn with_pins(mut self, directory: Option<&Path>) -> Self {
+        self.written.extend(directory.map(Path::to_owned));
+        self.removed.extend(directory.map(Path::to_owned));
+        self
+    }
 }

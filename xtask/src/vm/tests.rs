@@ -18,6 +18,8 @@ const FOLDERS: [&str; 3] = ["/usr/share/wireshark", "/usr/lib/x86_64-linux-gnu/w
 /// The test programs that were chosen, built.
 pub(crate) struct Tests {
     programs: Vec<build::Executable>,
+    /// What they start, which lies beside them.
+    helpers: Vec<build::Executable>,
     /// Words that libtest takes: which tests of them.
     filter: Vec<String>,
 }
@@ -27,15 +29,17 @@ impl Tests {
     pub(crate) fn build(only: &[String], with_taps: bool) -> Result<Self> {
         setup::packages(setup::JUDGES)?;
         let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "vm", "--locked"]);
-        let mut programs = build::executables(cargo.arg("--no-run"))?;
-        programs.retain(|program| program.is_test && wanted(&program.name, only));
+        let (mut programs, mut helpers): (Vec<_>, Vec<_>) =
+            build::executables(cargo.arg("--no-run"))?.into_iter().partition(|program| program.is_test);
+        programs.retain(|program| wanted(&program.name, only));
+        helpers.retain(|helper| helper.name == HELPER);
         if !with_taps && programs.iter().any(|program| program.name == NEEDS_TAPS) {
             println!("vm: left out without root: {NEEDS_TAPS}");
             programs.retain(|program| program.name != NEEDS_TAPS);
         }
         programs.sort_by(|one, other| one.name.cmp(&other.name));
         ensure!(!programs.is_empty(), "no test program is named {}", only.join(" or "));
-        Ok(Self { programs, filter: Vec::new() })
+        Ok(Self { programs, helpers, filter: Vec::new() })
     }
 
     /// Packs them, the judges, and the job that runs one after the other.
@@ -50,7 +54,7 @@ impl Tests {
         }
         let mut job = include_str!("run-tests.sh").to_owned();
         job += &format!("export FLOWXDP_PATIENCE={PATIENCE}\n");
-        for program in &self.programs {
+        for program in self.programs.iter().chain(&self.helpers) {
             let stripped = work.join(&program.name);
             shell::quietly(Command::new("strip").arg("-o").arg(&stripped).arg(&program.path))?;
             archive.program(&stripped, &Path::new("/tests").join(&program.name))?;
@@ -65,6 +69,9 @@ impl Tests {
         archive.text("/job", 0o755, &(job + "exit $failed\n"))
     }
 }
+
+/// What a test starts beside the agent.
+const HELPER: &str = "flowxdp-confined";
 
 /// The tests of NICs that only root can give a VM.
 const NEEDS_TAPS: &str = "vm_queues";
