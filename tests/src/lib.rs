@@ -17,7 +17,8 @@
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
 //!   kernel itself (feature `lab`), and another's XDP program.
 //!
-//! Tests named `core_*` need no root and no built agent. Those named `kernel_*` need both, and are built
+//! Tests named `core_*` need no root and no built agent; those named `judged_*` need no kernel, and judges
+//! that are set up for those named `kernel_*`. These need root and the built agent, and are built
 //! only with the feature `kernel`, and those named `vm_*` with `vm`, for the NICs, the CPUs and the clock of a
 //! test VM: `cargo xtask vm`. By hand: `cargo test -p flowxdp-tests --features kernel -- --test-threads=1`.
 #![deny(unsafe_code)]

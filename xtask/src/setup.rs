@@ -27,6 +27,7 @@ pub(crate) const JUDGES: &[Package] = &[
     ("openssl", "openssl"),
     ("socat", "socat"),
     ("softflowd", "softflowd"),
+    ("systemd-analyze", "systemd"),
     ("taskset", "util-linux"),
     ("tcpdump", "tcpdump"),
     ("tcpreplay", "tcpreplay"),
