@@ -1,10 +1,11 @@
-//! What the shipped program is to the verifier, and the stack that it uses.
+//! What the shipped programs are to the verifier: its effort, and the stack that they use.
 
-use anyhow::{Context, Result};
-use aya_obj::Object;
-use aya_obj::generated::bpf_insn;
+use anyhow::{Context, Result, bail};
+use aya::programs::{ProgramError, Xdp};
+use aya::{EbpfLoader, VerifierLogLevel};
 use flowxdp::kernel::load;
 use flowxdp_common::names;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::subject::{Load, shape};
 
@@ -18,13 +19,12 @@ pub(crate) struct Cost {
     pub(crate) translated: u32,
     /// Octets of machine code.
     pub(crate) jitted: u32,
-    /// Octets of stack: the largest of its functions, which follow one another and do not call each other.
-    pub(crate) stack: u32,
+    /// Octets of stack: of the program itself, then of each function in it, as the verifier tells.
+    pub(crate) stack: Vec<u32>,
 }
 
 /// Both programs of the object that the agent embeds.
 pub(crate) fn of_shipped() -> Result<Vec<Cost>> {
-    let object = Object::parse(load::OBJECT)?;
     let mut loaded = load::load(&shape(Load { flows: 1, table: 1_000, ipv6: false, apart: false }))?;
     [names::PROGRAM, names::PROGRAM_FRAGS]
         .into_iter()
@@ -35,48 +35,34 @@ pub(crate) fn of_shipped() -> Result<Vec<Cost>> {
                 verified: info.verified_instruction_count().context("a kernel before 5.16")?,
                 translated: info.size_translated().context("no translated program")?,
                 jitted: info.size_jitted(),
-                stack: stack(&object, name)?,
+                stack: stack(name)?,
             })
         })
         .collect()
 }
 
-/// The frame of a program's function, and of the largest that it calls.
-fn stack(object: &Object, name: &str) -> Result<u32> {
-    let program = object.programs.get(name).with_context(|| format!("no program {name}"))?;
-    let own = object.functions.get(&program.function_key()).context("no code")?;
-    let has_calls = own.instructions.iter().any(|insn| insn.code == CALL && insn.src_reg() == PSEUDO_CALL);
-    let called = object.functions.values().filter(|other| has_calls && other.name != own.name);
-    let called = called
-        .filter(|function| !object.programs.contains_key(&function.name))
-        .map(|function| frame(&function.instructions))
-        .max();
-    Ok(frame(&own.instructions) + called.unwrap_or(0))
+/// "stack depth 208+0+312" in what the verifier says of a program.
+fn stack(name: &str) -> Result<Vec<u32>> {
+    let log = verifier_log(name)?;
+    let depth = log.lines().find_map(|line| line.strip_prefix("stack depth "));
+    let depths = depth.with_context(|| format!("the verifier tells no stack depth of {name}: {log}"))?;
+    depths.trim().split('+').map(|octets| octets.parse().with_context(|| depths.to_owned())).collect()
 }
 
-const CALL: u8 = 0x85;
-const PSEUDO_CALL: u8 = 1;
-/// Class bits of an instruction: loads, stores of numbers, stores of registers.
-const CLASS: u8 = 0x07;
-const LDX: u8 = 1;
-const ST: u8 = 2;
-const STX: u8 = 3;
-/// `dst = src` and `dst += number`, 64 bits.
-const MOV: u8 = 0xbf;
-const ADD: u8 = 0x07;
-/// The register that points at the end of the stack.
-const FRAME: u8 = 10;
-
-/// The lowest address below the frame pointer that a function reads, writes or hands to a helper.
-fn frame(instructions: &[bpf_insn]) -> u32 {
-    let direct = instructions.iter().filter_map(|insn| match insn.code & CLASS {
-        LDX if insn.src_reg() == FRAME => Some(i32::from(insn.off)),
-        ST | STX if insn.dst_reg() == FRAME => Some(i32::from(insn.off)),
-        _ => None,
-    });
-    let derived = instructions.windows(2).filter_map(|pair| match pair {
-        [copy, add] if copy.code == MOV && copy.src_reg() == FRAME && add.code == ADD => Some(add.imm),
-        _ => None,
-    });
-    direct.chain(derived).min().map_or(0, |lowest| lowest.unsigned_abs().next_multiple_of(8))
+/// What the verifier says of a program that it takes.
+///
+/// The library that loads programs hands on what the verifier says only where the kernel refuses one. So
+/// there is no descriptor left for the kernel to give when it has verified the program.
+fn verifier_log(name: &str) -> Result<String> {
+    let mut ebpf = EbpfLoader::new().verifier_log_level(VerifierLogLevel::STATS).load(load::OBJECT)?;
+    let program: &mut Xdp = ebpf.program_mut(name).with_context(|| format!("no {name}"))?.try_into()?;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit })?;
+    let refusal = program.load();
+    setrlimit(Resource::Nofile, limit)?;
+    match refusal {
+        Err(ProgramError::LoadError { verifier_log, .. }) => Ok(verifier_log.to_string()),
+        Err(error) => Err(error).with_context(|| format!("the verifier's words on {name}")),
+        Ok(()) => bail!("{name} was loaded without a descriptor"),
+    }
 }

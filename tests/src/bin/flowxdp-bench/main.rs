@@ -10,6 +10,7 @@
 //!
 //! - [`subject`]: the programs, and what they must have counted in the end.
 //! - [`measure`]: the rounds.
+//! - [`worst`]: the shipped program where each window of the table is full.
 //! - [`cost`]: what the verifier and the compiler say of the shipped program.
 //! - [`report`]: the table, or JSON.
 #![deny(unsafe_code)]
@@ -22,6 +23,7 @@ mod export;
 mod measure;
 mod report;
 mod subject;
+mod worst;
 
 /// Nanoseconds per packet of the XDP program that is shipped, beside others.
 #[derive(Parser)]
@@ -69,7 +71,7 @@ fn main() -> Result<()> {
     }
     measure::stay_on_this_cpu()?;
     let cost = cost::of_shipped()?;
-    let mut groups = Vec::new();
+    let (mut groups, mut worst) = (Vec::new(), Vec::new());
     for ipv6 in [false, true] {
         for &flows in &options.flows {
             let load = subject::Load { flows, table: options.table.max(flows), ipv6, apart: options.apart };
@@ -79,9 +81,18 @@ fn main() -> Result<()> {
             }
             groups.push(group);
         }
+        // A window of slots for each flow must fit beside the others'.
+        for &flows in options.flows.iter().filter(|flows| **flows > 1 && **flows <= options.table / 10) {
+            let load = subject::Load { flows, table: options.table, ipv6, apart: options.apart };
+            let group = worst::group(load, options.rounds, options.packets)?;
+            if !options.json {
+                println!("The worst window. {}", report::table(&group));
+            }
+            worst.push(group);
+        }
     }
     if options.json {
-        println!("{:#}", report::json(&cost, &groups));
+        println!("{:#}", report::json(&cost, &groups, &worst));
     } else {
         println!("{}", report::cost(&cost));
     }

@@ -21,6 +21,8 @@ pub(crate) struct Measured {
 /// Programs that were measured together.
 pub(crate) struct Group {
     pub(crate) load: Load,
+    /// The program that the others are compared with.
+    pub(crate) reference: &'static str,
     pub(crate) rounds: u32,
     pub(crate) packets: u32,
     pub(crate) measured: Vec<Measured>,
@@ -34,7 +36,7 @@ impl Group {
 
     /// That, as a part of what the reference costs.
     pub(crate) fn ratio(&self, one: &Measured) -> f64 {
-        self.over_parse(one) / (self.median(Kind::REFERENCE) - self.median("parse and pass"))
+        self.over_parse(one) / (self.median(self.reference) - self.median("parse and pass"))
     }
 
     fn median(&self, name: &str) -> f64 {
@@ -56,14 +58,31 @@ pub(crate) fn group(load: Load, all: bool, rounds: u32, packets: u32) -> Result<
         let mut subject = Subject::new(kind, load).with_context(|| name)?;
         // Every flow once, in order; then as they are measured.
         subject.run(load.flows).with_context(|| name)?;
-        subject.run(packets).with_context(|| name)?;
-        subjects.push((name, subject, Vec::new()));
+        subjects.push((name, subject));
     }
-    for _ in 0..rounds {
+    turns(load, Kind::REFERENCE, subjects, rounds, packets)
+}
+
+/// Lets programs that are ready take turns.
+pub(crate) fn turns(
+    load: Load,
+    reference: &'static str,
+    subjects: Vec<(&'static str, Subject)>,
+    rounds: u32,
+    packets: u32,
+) -> Result<Group> {
+    let mut subjects: Vec<_> =
+        subjects.into_iter().map(|(name, subject)| (name, subject, Vec::new())).collect();
+    for round in 0..=rounds {
         for (name, subject, times) in &mut subjects {
             let start = cpu_time();
             subject.run(packets).with_context(|| *name)?;
-            times.push((cpu_time() - start).as_secs_f64() * 1e9 / f64::from(packets));
+            let time = (cpu_time() - start).as_secs_f64() * 1e9 / f64::from(packets);
+            subject.settle();
+            // The first one is for the caches.
+            if round > 0 {
+                times.push(time);
+            }
         }
     }
     let measured = subjects.into_iter().map(|(name, subject, mut times)| {
@@ -79,7 +98,7 @@ pub(crate) fn group(load: Load, all: bool, rounds: u32, packets: u32) -> Result<
         })
     });
     let measured = measured.collect::<Result<_>>()?;
-    Ok(Group { load, rounds, packets, measured })
+    Ok(Group { load, reference, rounds, packets, measured })
 }
 
 /// Time that this thread had a CPU for: another program's turn is no part of it.

@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 
 use crate::cost::Cost;
 use crate::measure::{Group, Measured};
-use crate::subject::Kind;
 
 /// One group as a table with a title.
 pub(crate) fn table(group: &Group) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let ratio = format!("of {}", Kind::REFERENCE);
+    let ratio = format!("of {}", group.reference);
     table.set_header(["program", "ns/packet", "from", "to", "over parse", &ratio]);
     for one in &group.measured {
         let over = group.over_parse(one);
@@ -47,8 +46,10 @@ pub(crate) fn cost(costs: &[Cost]) -> String {
     table.load_style(presets::NOTHING);
     table.set_header(["program", "instructions verified", "stack, octets", "translated", "machine code"]);
     for cost in costs {
-        let numbers =
-            [cost.verified, cost.stack, cost.translated, cost.jitted].map(|number| number.to_string());
+        let stack: Vec<String> = cost.stack.iter().map(u32::to_string).collect();
+        let [verified, translated, jitted] =
+            [cost.verified, cost.translated, cost.jitted].map(|number| number.to_string());
+        let numbers = [verified, stack.join("+"), translated, jitted];
         table.add_row(std::iter::once(cost.name.to_owned()).chain(numbers));
     }
     for column in table.column_iter_mut().skip(1) {
@@ -58,7 +59,7 @@ pub(crate) fn cost(costs: &[Cost]) -> String {
 }
 
 /// Everything, for programs.
-pub(crate) fn json(costs: &[Cost], groups: &[Group]) -> Value {
+pub(crate) fn json(costs: &[Cost], groups: &[Group], worst: &[Group]) -> Value {
     let one = |group: &Group, one: &Measured| {
         json!({
             "program": one.name,
@@ -66,7 +67,7 @@ pub(crate) fn json(costs: &[Cost], groups: &[Group]) -> Value {
             "ns_least": one.least,
             "ns_most": one.most,
             "ns_over_parse": group.over_parse(one),
-            "of_lru_percpu_hash": group.ratio(one),
+            "of_reference": group.ratio(one),
             "without_slot": one.without_slot,
         })
     };
@@ -77,6 +78,7 @@ pub(crate) fn json(costs: &[Cost], groups: &[Group]) -> Value {
             "flows": group.load.flows,
             "table": group.load.table,
             "apart": group.load.apart,
+            "reference": group.reference,
             "rounds": group.rounds,
             "packets": group.packets,
             "programs": programs,
@@ -94,5 +96,6 @@ pub(crate) fn json(costs: &[Cost], groups: &[Group]) -> Value {
     json!({
         "shipped": costs.iter().map(shipped).collect::<Vec<_>>(),
         "measured": groups.iter().map(group).collect::<Vec<_>>(),
+        "worst_window": worst.iter().map(group).collect::<Vec<_>>(),
     })
 }

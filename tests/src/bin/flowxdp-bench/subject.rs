@@ -1,6 +1,6 @@
 //! The programs that are measured, each behind a program of its own that varies the flow.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{HashMap, MapData, PerCpuHashMap, ProgramArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Parse,
     Floor,
     Shipped,
+    /// The same, with a ring buffer that holds what a turn sends through it.
+    ShippedWithRing(u32),
     Peer(Peer),
 }
 
@@ -114,6 +116,21 @@ impl Subject {
         Ok(())
     }
 
+    /// The shipped program's tables.
+    pub(crate) fn loaded(&mut self) -> Result<&mut load::Loaded> {
+        match &mut self.program {
+            Program::Shipped(loaded) => Ok(loaded),
+            Program::Lab(_) => bail!("this program has no flow table"),
+        }
+    }
+
+    /// Takes what came through the ring buffer out of it, so that there is room for the next turn.
+    pub(crate) fn settle(&mut self) {
+        if let Ok(loaded) = self.loaded() {
+            loaded.overflow.drain(usize::MAX, |_, _| {});
+        }
+    }
+
     /// What it counted must be what it was given. Tells the packets that found no slot.
     pub(crate) fn check(&self) -> Result<u64> {
         match (&self.program, self.kind) {
@@ -169,8 +186,12 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
             loader.map_max_entries(peer.maps[usize::from(load.ipv6)], load.table);
             (PEERS, peer.program)
         }
-        Kind::Shipped => {
-            let mut loaded = load::load(&shape(load))?;
+        Kind::Shipped | Kind::ShippedWithRing(_) => {
+            let mut shape = shape(load);
+            if let Kind::ShippedWithRing(octets) = kind {
+                shape.ring = octets;
+            }
+            let mut loaded = load::load(&shape)?;
             let fd = loaded.program(names::PROGRAM)?.fd()?.try_clone()?;
             return Ok((Program::Shipped(Box::new(loaded)), fd));
         }
