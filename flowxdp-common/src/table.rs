@@ -2,9 +2,125 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::switch::SEED_WORDS;
+use core::mem::offset_of;
 
-/// The shape of a table and its program's constants. Of this type the first two words never change.
+use crate::{
+    key::{KeyOwn, KeyV4, KeyV6, Rest},
+    overflow::Event,
+    slot::{SlotOwn, SlotV4, SlotV6},
+    switch::SEED_WORDS,
+};
+
+/// A field that there is none of.
+pub const NONE: u16 = u16::MAX;
+
+/// Where the fields of a slot, or of an event of the ring buffer, are: offsets in octets, [`NONE`] for none.
+/// The number of octets of each field is that of [`SlotOwn`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Fields {
+    /// Octets of the whole.
+    pub whole: u16,
+    /// 4 or 6, or 0 where it is different in each: then it is at `version_at`.
+    pub version: u16,
+    /// One octet, 4 or 6.
+    pub version_at: u16,
+    /// Source and destination address, as on the wire.
+    pub addresses: u16,
+    /// Source and destination port, in network byte order.
+    pub ports: u16,
+    /// IANA protocol number.
+    pub protocol: u16,
+    /// Type of service or traffic class.
+    pub tos: u16,
+    /// Outer VLAN identifier.
+    pub vlan: u16,
+    /// ifIndex of the ingress interface.
+    pub ingress: u16,
+    /// Packets; [`NONE`]: one.
+    pub packets: u16,
+    /// IP octets: 8 octets behind `packets`, else 4.
+    pub octets: u16,
+    /// First packet.
+    pub first: u16,
+    /// Last packet.
+    pub last: u16,
+    /// OR of the TCP flags.
+    pub tcp_flags: u16,
+    /// Smallest TTL or hop limit.
+    pub ttl_min: u16,
+    /// Largest TTL or hop limit.
+    pub ttl_max: u16,
+    /// Smallest IP length; [`NONE`]: `octets`.
+    pub length_min: u16,
+    /// Largest IP length; [`NONE`]: `octets`.
+    pub length_max: u16,
+    /// The state, as [`crate::slot`] has it.
+    pub state: u16,
+    /// Zero.
+    pub pad: u16,
+}
+
+/// The fields of a slot of this layout.
+macro_rules! fields {
+    ($slot:ty, $key:ty, $version:literal, $version_at:expr) => {
+        Fields {
+            whole: size_of::<$slot>() as u16,
+            version: $version,
+            version_at: $version_at as u16,
+            addresses: offset_of!($key, addresses) as u16,
+            ports: (offset_of!($key, rest) + offset_of!(Rest, ports)) as u16,
+            protocol: (offset_of!($key, rest) + offset_of!(Rest, protocol)) as u16,
+            tos: (offset_of!($key, rest) + offset_of!(Rest, tos)) as u16,
+            vlan: (offset_of!($key, rest) + offset_of!(Rest, vlan)) as u16,
+            ingress: (offset_of!($key, rest) + offset_of!(Rest, ingress)) as u16,
+            packets: offset_of!($slot, packets) as u16,
+            octets: offset_of!($slot, octets) as u16,
+            first: offset_of!($slot, first) as u16,
+            last: offset_of!($slot, last) as u16,
+            tcp_flags: offset_of!($slot, tcp_flags) as u16,
+            ttl_min: offset_of!($slot, ttl_min) as u16,
+            ttl_max: offset_of!($slot, ttl_max) as u16,
+            length_min: offset_of!($slot, length_min) as u16,
+            length_max: offset_of!($slot, length_max) as u16,
+            state: offset_of!($slot, state) as u16,
+            pad: 0,
+        }
+    };
+}
+
+/// The layout of this version: IPv4 slots, IPv6 slots, the agent's own, and events of the ring buffer.
+#[allow(clippy::cast_possible_truncation, reason = "offsets in slots of at most 128 octets")]
+pub const FIELDS: [Fields; 4] = [
+    fields!(SlotV4, KeyV4, 4, NONE),
+    fields!(SlotV6, KeyV6, 6, NONE),
+    fields!(SlotOwn, KeyOwn, 0, offset_of!(KeyOwn, version)),
+    Fields {
+        whole: size_of::<Event>() as u16,
+        version: 0,
+        version_at: offset_of!(Event, version) as u16,
+        addresses: offset_of!(Event, addresses) as u16,
+        ports: (offset_of!(Event, rest) + offset_of!(Rest, ports)) as u16,
+        protocol: (offset_of!(Event, rest) + offset_of!(Rest, protocol)) as u16,
+        tos: (offset_of!(Event, rest) + offset_of!(Rest, tos)) as u16,
+        vlan: (offset_of!(Event, rest) + offset_of!(Rest, vlan)) as u16,
+        ingress: (offset_of!(Event, rest) + offset_of!(Rest, ingress)) as u16,
+        packets: NONE,
+        octets: offset_of!(Event, octets) as u16,
+        first: offset_of!(Event, time) as u16,
+        last: offset_of!(Event, time) as u16,
+        tcp_flags: offset_of!(Event, tcp_flags) as u16,
+        ttl_min: offset_of!(Event, ttl) as u16,
+        ttl_max: offset_of!(Event, ttl) as u16,
+        length_min: NONE,
+        length_max: NONE,
+        state: NONE,
+        pad: 0,
+    },
+];
+
+/// The shape of a table and its program's constants. Up to `fields` this never changes, so that every agent
+/// can empty the table of every other one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Shape {
@@ -12,6 +128,8 @@ pub struct Shape {
     pub layout: u64,
     /// Octets of this struct.
     pub size: u64,
+    /// As [`FIELDS`].
+    pub fields: [Fields; 4],
     /// IPv4 flows that the whole table holds.
     pub flows_v4: u64,
     /// IPv6 flows that the whole table holds.
@@ -20,6 +138,8 @@ pub struct Shape {
     pub partitions: u64,
     /// The hash's seed.
     pub seed: [u64; SEED_WORDS],
+    /// The generation that this table took over from, if that has another layout; else 0.
+    pub taken_from: u64,
     /// Packets that this table took over from one of another layout, which its counters have not seen.
     pub taken_packets: u64,
     /// Their octets.

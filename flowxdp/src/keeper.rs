@@ -13,7 +13,7 @@ use std::{cell::RefCell, rc::Rc};
 use anyhow::Context;
 use flowxdp_common::{
     journal::{COLLECTORS, Page},
-    slot::{self, FREE, SlotOwn, SlotV4, SlotV6},
+    slot::{self, FREE},
 };
 use flowxdp_core::{
     hold::{Hold, Place, SlotRef},
@@ -25,71 +25,65 @@ use flowxdp_core::{
 use self::page::Pages;
 use crate::kernel::map::Mapped;
 
-/// The kernel's two tables of one generation.
-pub struct Generation {
-    /// Its number.
-    pub number: u64,
-    /// IPv4.
-    pub v4: Mapped<SlotV4>,
-    /// IPv6.
-    pub v6: Mapped<SlotV6>,
+/// A table, as far as letting go of its slots needs it.
+pub trait States {
+    /// The state of a slot; `None` if there is none of that index.
+    fn state(&self, index: usize) -> Option<u32>;
+    /// Packets and octets in it.
+    fn counters(&self, index: usize) -> (u64, u64);
+    /// Sets its state.
+    fn set(&mut self, index: usize, state: u32);
 }
 
-/// The tables, to set the state of slots whose record was handed over.
+impl<T: Table> States for T {
+    fn state(&self, index: usize) -> Option<u32> {
+        (index < self.len()).then(|| Table::state(self, index))
+    }
+
+    fn counters(&self, index: usize) -> (u64, u64) {
+        self.copy(index).counters()
+    }
+
+    fn set(&mut self, index: usize, state: u32) {
+        self.set_state(index, state);
+    }
+}
+
+/// All tables, to set the state of slots whose record was handed over.
+#[derive(Default)]
 pub struct Tables {
-    /// The one that packets go to, and before it those that are being emptied.
-    pub generations: Vec<Generation>,
-    /// The agent's own.
-    pub own: Mapped<SlotOwn>,
-}
-
-/// Does something with the table of a slot, if it is there and has the slot.
-macro_rules! with {
-    ($tables:expr, $slot:expr, $table:ident, $index:ident => $does:expr) => {{
-        let (place, $index) = $slot.place();
-        let mut result = None;
-        if place == Place::OWN {
-            let $table = &mut $tables.own;
-            if $index < Table::len($table) {
-                result = Some($does);
-            }
-        }
-        for generation in $tables.generations.iter_mut().rev() {
-            if place == Place::v4(generation.number) {
-                let $table = &mut generation.v4;
-                if $index < Table::len($table) {
-                    result = Some($does);
-                }
-                break;
-            }
-            if place == Place::v6(generation.number) {
-                let $table = &mut generation.v6;
-                if $index < Table::len($table) {
-                    result = Some($does);
-                }
-                break;
-            }
-        }
-        result
-    }};
+    tables: Vec<(Place, Box<dyn States>)>,
 }
 
 impl Tables {
-    fn state(&mut self, slot: SlotRef) -> Option<u32> {
-        with!(self, slot, table, index => table.state(index))
+    /// Adds a table; the one that most records come from first.
+    pub fn add(&mut self, place: Place, table: impl States + 'static) {
+        self.tables.push((place, Box::new(table)));
     }
 
+    fn find(&mut self, slot: SlotRef) -> Option<(&mut dyn States, usize)> {
+        let (place, index) = slot.place();
+        let table = self.tables.iter_mut().find(|(it, _)| *it == place)?;
+        Some((table.1.as_mut(), index))
+    }
+
+    fn state(&mut self, slot: SlotRef) -> Option<u32> {
+        self.find(slot).and_then(|(table, index)| table.state(index))
+    }
+
+    /// Packets and octets of a slot that is there.
     fn counters(&mut self, slot: SlotRef) -> Option<(u64, u64)> {
-        with!(self, slot, table, index => table.copy(index).counters())
+        let (table, index) = self.find(slot)?;
+        table.state(index).map(|_| table.counters(index))
     }
 
     /// Only a retired slot is the agent's to change.
     fn set(&mut self, slot: SlotRef, state: u32) {
-        with!(self, slot, table, index => {
-            if slot::is_retired(table.state(index)) {
-                table.set_state(index, state);
-            }
-        });
+        if let Some((table, index)) = self.find(slot)
+            && table.state(index).is_some_and(slot::is_retired)
+        {
+            table.set(index, state);
+        }
     }
 }
 

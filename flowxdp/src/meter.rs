@@ -1,13 +1,11 @@
 //! The metering process as the agent sees it: when slots retire, and what the kernel counted.
 
+mod old;
+
 use std::{collections::BTreeMap, os::fd::OwnedFd};
 
 use anyhow::Context;
-use flowxdp_common::{
-    names, reason,
-    slot::{FREE, SlotV4, SlotV6},
-    table::Name,
-};
+use flowxdp_common::{reason, table::Name};
 use flowxdp_core::{
     books::{Books, Bracket, Interface},
     clock::WallClock,
@@ -15,14 +13,15 @@ use flowxdp_core::{
     merge::{self, Merge},
     overflow::Overflow,
     record::{EndReason, FlowRecord, Ticket, Total},
-    retire::{self, Retirement, Table, Timeouts},
+    retire::{self, Retirement, Timeouts},
     slots::{Part, Slot},
 };
 use tokio::io::unix::AsyncFd;
 
+pub use self::old::Old;
 use crate::{
     keeper::Keeping,
-    kernel::{counters, grace::Grace, load::Loaded, map::Mapped, pin},
+    kernel::{counters, grace::Grace, load::Loaded, pin},
 };
 
 /// Events that one call takes out of the ring buffer: it holds fewer.
@@ -49,39 +48,6 @@ pub struct Meter {
     /// The number of the table's generation.
     generation: u64,
     old: Vec<Old>,
-}
-
-/// A table of another size, which is being emptied.
-pub struct Old {
-    /// What it is.
-    pub generation: pin::Generation,
-    v4: Mapped<SlotV4>,
-    v6: Mapped<SlotV6>,
-    retired_v4: Retirement,
-    retired_v6: Retirement,
-}
-
-impl Old {
-    /// Opens the table of a generation.
-    ///
-    /// # Errors
-    ///
-    /// A pin is gone.
-    pub fn open(generation: &pin::Generation) -> anyhow::Result<Self> {
-        Ok(Self {
-            v4: pin::open_map(generation, names::FLOWS_V4)?,
-            v6: pin::open_map(generation, names::FLOWS_V6)?,
-            generation: generation.clone(),
-            retired_v4: Retirement::default(),
-            retired_v6: Retirement::default(),
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        let busy = |table: &Mapped<SlotV4>| (0..Table::len(table)).any(|index| table.state(index) != FREE);
-        let busy_v6 = |table: &Mapped<SlotV6>| (0..Table::len(table)).any(|index| table.state(index) != FREE);
-        !busy(&self.v4) && !busy_v6(&self.v6)
-    }
 }
 
 impl Meter {
@@ -132,19 +98,14 @@ impl Meter {
     ) -> anyhow::Result<()> {
         let Some(keeper) = self.keeper.clone() else { return Ok(()) };
         self.grace.wait()?;
+        self.take_over();
         let mut keep = |place: Place, index: usize, has: u32, part: Part, reason: EndReason| {
             let ticket = keeper.borrow_mut().keep(&[SlotRef::new(place, index)], has);
             sink(FlowRecord { ticket, ..merge::record(&part, reason, clock) });
         };
         let (timeouts, number) = (self.timeouts, self.generation);
         for old in &mut self.old {
-            let (v4, v6) = (Place::v4(old.generation.number), Place::v6(old.generation.number));
-            retire::adopt(&mut old.v4, known, now, timeouts, |index, has, part, end| {
-                keep(v4, index, has, part, end)
-            });
-            retire::adopt(&mut old.v6, known, now, timeouts, |index, has, part, end| {
-                keep(v6, index, has, part, end)
-            });
+            old.adopt(known, now, timeouts, &mut keep);
         }
         let Loaded { flows_v4, flows_v6, own, .. } = &mut self.loaded;
         let (v4, v6) = (Place::v4(number), Place::v6(number));
@@ -158,6 +119,33 @@ impl Meter {
             keep(Place::OWN, index, has, part, end)
         });
         Ok(())
+    }
+
+    /// Enters what a table of another layout holds into the books, once.
+    fn take_over(&mut self) {
+        let Self { old, loaded, overflow, straight, timeouts, .. } = self;
+        for old in old.iter_mut().filter(|old| !old.generation.is_known()) {
+            let mut shape = loaded.shape.read(0);
+            if shape.taken_from == old.generation.number {
+                continue;
+            }
+            let mut taken = old.take_over();
+            old.drain_ring(|packet| {
+                taken += Total { packets: packet.packets, octets: packet.octets };
+                // No position of our ring: there is nothing to be undone.
+                if !overflow.push(&mut loaded.own, packet, u64::MAX, *timeouts) {
+                    straight.push(packet.part(), EndReason::LackOfResources, false, None);
+                }
+            });
+            shape.taken_packets += taken.packets;
+            shape.taken_octets += taken.octets;
+            shape.taken_from = old.generation.number;
+            loaded.shape.write(0, &shape);
+            log::info!(
+                "a table of another version is emptied: {} packets, which this one counts as seen",
+                taken.packets
+            );
+        }
     }
 
     /// Tables of another size that are empty by now, and are forgotten.
@@ -244,9 +232,7 @@ impl Meter {
         let (v4, v6, timeouts) = (&mut self.loaded.flows_v4, &mut self.loaded.flows_v6, self.timeouts);
         let mut marked = 0;
         for old in &mut self.old {
-            let forced = Some(forced.unwrap_or(EndReason::Forced));
-            marked += old.retired_v4.mark(&mut old.v4, now, timeouts, forced, room - marked);
-            marked += old.retired_v6.mark(&mut old.v6, now, timeouts, forced, room - marked);
+            marked += old.mark(now, timeouts, room - marked);
         }
         if forced.is_some() || self.retired_v4.is_due(now, closing) {
             marked += self.retired_v4.mark(v4, now, timeouts, forced, room - marked);
@@ -262,12 +248,7 @@ impl Meter {
             let kept = self.keeper.is_some();
             let slot = |place: Place, index: usize| kept.then(|| SlotRef::new(place, index));
             for old in &mut self.old {
-                let (v4, v6) = (Place::v4(old.generation.number), Place::v6(old.generation.number));
-                let merge = &mut *merge;
-                old.retired_v4
-                    .collect(&old.v4, |index, part, end| merge.push(part, end, false, slot(v4, index)));
-                old.retired_v6
-                    .collect(&old.v6, |index, part, end| merge.push(part, end, false, slot(v6, index)));
+                old.collect(|slot, part, end| merge.push(part, end, false, Some(slot)));
             }
             let alone = alone && self.old.is_empty();
             let (place_v4, place_v6) = (Place::v4(self.generation), Place::v6(self.generation));
@@ -354,8 +335,7 @@ impl Meter {
             total += retire::in_live(&self.loaded.flows_v6);
             total += retire::in_live(&self.loaded.own);
             for old in &self.old {
-                total += retire::in_live(&old.v4);
-                total += retire::in_live(&old.v6);
+                total += old.in_live();
             }
             return total;
         }
@@ -376,8 +356,15 @@ impl Meter {
         ignored
     }
 
+    /// What came from a table of another layout: seen there.
+    fn taken_over(&self) -> Total {
+        let shape = self.loaded.shape.read(0);
+        Total { packets: shape.taken_packets, octets: shape.taken_octets }
+    }
+
     fn seen(&self) -> Total {
-        let mut seen = counters::row(&self.loaded.counters, 0).seen;
+        let mut seen = self.taken_over();
+        seen += counters::row(&self.loaded.counters, 0).seen;
         for &row in self.rows.keys() {
             seen += counters::row(&self.loaded.counters, row).seen;
         }
@@ -400,6 +387,11 @@ impl Meter {
         }
         for reason in reason::LOST {
             books.lost.insert(reason.name.to_owned(), Total::default());
+        }
+        let taken = self.taken_over();
+        if taken.packets > 0 {
+            let part = Interface { seen: taken, ..Interface::default() };
+            books.interfaces.insert("taken over from another version".to_owned(), part);
         }
         let unnamed = (0, "other".to_owned());
         for (row, name) in std::iter::once((&unnamed.0, &unnamed.1)).chain(&self.rows) {

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use aya::maps::MapData;
+use flowxdp::kernel::map::Mapped;
+use flowxdp_common::table::Shape;
 use flowxdp_tests::agent::{Live, PROTOCOLS, program};
 use flowxdp_tests::books::{Books, Count};
 use flowxdp_tests::compare::{Columns, equal};
@@ -147,6 +150,49 @@ fn a_table_of_another_size_takes_over_from_the_one_before() -> Result<()> {
     failures.check("smaller", || kept("ipfix", false, &["--flows", "10K"]));
     failures.check("larger", || kept("v9", true, &["--flows", "2M", "--flows6", "20K"]));
     failures.end()
+}
+
+/// Makes the pinned table one of another version, which says what its slots look like.
+fn age(stage: &Stage) -> Result<()> {
+    let path = stage.bpffs.pins().join("1/SHAPE");
+    let mut shape: Mapped<Shape> = Mapped::new(MapData::from_pin(path)?.fd(), 1)?;
+    let said = shape.read(0);
+    shape.write(0, &Shape { layout: said.layout + 95, size: said.size + 8, ..said });
+    Ok(())
+}
+
+#[test]
+fn a_table_of_another_version_is_emptied_before_it_goes() -> Result<()> {
+    let stage = Stage::new()?;
+    let nfcapd = Nfcapd::start(Some(&stage.netns))?;
+    let url = nfcapd.url();
+    // A table so small that packets go through the ring buffer, too.
+    let (small, round) = (["--flows", "2K", "--keep"], traffic(2_000, 20_000, false));
+    let live = stage.agent(&url, &small)?;
+    stage.send(&round)?;
+    live.stop()?.success()?;
+    let exported = {
+        // Nobody empties the ring now.
+        stage.send(&round)?;
+        age(&stage)?;
+        let mut live = stage.agent(&url, &["--flows", "2K"])?;
+        stage.send(&round)?;
+        live.until_log(LIMIT, "taking over", |log| log.contains("a table of another version"))?;
+        let books = at_rest(&mut live)?;
+        ensure!(books.lost_total().packets == 0, "{books:?}");
+        live.until_log(LIMIT, "done with it", |log| log.contains("is empty, and removed"))?;
+        ensure!(!stage.bpffs.pins().join("1").exists(), "the old table is left");
+        live.stop()?.success()?;
+        books.exported
+    };
+    stage.close()?;
+    let mut truth = Flows::default();
+    (0..3).for_each(|_| truth.merge(&round.truth()));
+    let records = nfcapd.stop()?.records;
+    equal(&truth, &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
+    // What had left before is in the books of the agent before.
+    ensure!(exported.packets <= count(&round, 3).packets, "{exported:?}");
+    Ok(())
 }
 
 /// Ten kills while packets come in; then everything that was sent must be accounted for.

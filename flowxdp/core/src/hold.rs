@@ -18,20 +18,29 @@ pub struct SlotRef(u64);
 pub struct Place(u8);
 
 /// Generations of tables that can be told apart.
-const GENERATIONS: u64 = 127;
+const GENERATIONS: u64 = 84;
 
 impl Place {
     /// The agent's own table.
     pub const OWN: Self = Self(0);
 
+    fn of(generation: u64, table: u64) -> Self {
+        Self(u8::try_from(1 + 3 * (generation % GENERATIONS) + table).unwrap_or(u8::MAX))
+    }
+
     /// The IPv4 table of a generation.
     pub fn v4(generation: u64) -> Self {
-        Self(u8::try_from(1 + 2 * (generation % GENERATIONS)).unwrap_or(u8::MAX))
+        Self::of(generation, 0)
     }
 
     /// The IPv6 table of a generation.
     pub fn v6(generation: u64) -> Self {
-        Self(u8::try_from(2 + 2 * (generation % GENERATIONS)).unwrap_or(u8::MAX))
+        Self::of(generation, 1)
+    }
+
+    /// The own table of an agent whose generation has another layout.
+    pub fn own_of(generation: u64) -> Self {
+        Self::of(generation, 2)
     }
 }
 
@@ -179,7 +188,7 @@ mod tests {
         hold.expect(Ticket::NONE, 1);
         hold.settle(Ticket::NONE, 1, |_, _| unreachable!());
         assert_eq!(hold.slots(Ticket::NONE).count(), 0);
-        let slot = SlotRef::new(Place::v4(130), 9);
+        let slot = SlotRef::new(Place::v4(87), 9);
         assert_eq!(SlotRef::from_word(slot.word()).place(), (Place::v4(3), 9));
     }
 }

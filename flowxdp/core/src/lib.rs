@@ -6,6 +6,7 @@
 //! From a slot to a flow record:
 //!
 //! - [`slots`]: the bytes of a slot as a part of a flow; [`retire`]: which are due, and why.
+//! - [`foreign`]: slots of another agent's layout.
 //! - [`overflow`]: flows that found no slot; [`merge`]: parts that retire together become one record.
 //! - [`hold`]: slots that stay until every collector has their record.
 //! - [`books`]: where every packet is.
@@ -35,6 +36,7 @@ pub mod data_type;
 pub mod elements;
 pub mod facts;
 pub mod fixed;
+pub mod foreign;
 pub mod hold;
 pub mod manual;
 pub mod merge;

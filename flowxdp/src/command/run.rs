@@ -169,6 +169,7 @@ impl Options {
         }
         let mut needs = Needs::new(&self.exporting, &self.socket);
         needs.written.extend(self.pin.clone());
+        needs.removed.extend(self.pin.clone());
         confine(&needs)
     }
 }

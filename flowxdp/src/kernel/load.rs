@@ -130,6 +130,8 @@ pub struct Pinned {
     pub directory: PathBuf,
     /// The seed that the table was filled with.
     pub seed: Option<[u64; SEED_WORDS]>,
+    /// What a table of another size said of itself, whose counters go on.
+    pub before: table::Shape,
 }
 
 /// [`load_at`] without pins.
@@ -175,10 +177,8 @@ pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded>
     if shape_map.read(0).layout == 0 {
         let (flows_v4, flows_v6) = (shape.flows_v4, shape.flows_v6);
         let partitions = u64::from(shape.partitions);
-        pin::finish(
-            &mut shape_map,
-            table::Shape { flows_v4, flows_v6, partitions, seed, ..table::Shape::default() },
-        );
+        let before = pinned.map_or_else(table::Shape::default, |pinned| pinned.before);
+        pin::finish(&mut shape_map, table::Shape { flows_v4, flows_v6, partitions, seed, ..before });
     }
     Ok(Loaded {
         flows_v4: mapped(&ebpf, names::FLOWS_V4)?,

@@ -16,8 +16,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use aya::maps::MapData;
+use bytemuck::Zeroable;
 use flowxdp_common::{LAYOUT_VERSION, names, table};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstatfs, open};
 
@@ -212,6 +213,7 @@ impl Pins {
 /// Says what a generation is: from now on it counts.
 pub fn finish(shape: &mut Mapped<table::Shape>, mut what: table::Shape) {
     what.size = size_of::<table::Shape>() as u64;
+    what.fields = table::FIELDS;
     what.layout = 0;
     shape.write(0, &what);
     std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
@@ -239,24 +241,14 @@ fn shape(directory: &Path) -> Option<table::Shape> {
     let map = MapData::from_pin(directory.join(names::SHAPE)).ok()?;
     let size = map.info().ok()?.value_size() as usize;
     if size < size_of::<table::Shape>() {
-        // Of an older one, two words are there.
-        let words: Mapped<[u64; 2]> = Mapped::new(map.fd(), 1).ok()?;
-        let [layout, size] = words.read(0);
-        return Some(table::Shape { layout, size, ..table::Shape::default() });
+        // Of a shorter one, what never changes is there.
+        let words: Mapped<u64> = Mapped::new(map.fd(), size / 8).ok()?;
+        let mut shape = table::Shape::zeroed();
+        let octets = bytemuck::bytes_of_mut(&mut shape);
+        for (word, place) in octets.chunks_exact_mut(8).take(size / 8).enumerate() {
+            place.copy_from_slice(&words.read(word).to_ne_bytes());
+        }
+        return (size >= std::mem::offset_of!(table::Shape, flows_v4)).then_some(shape);
     }
     Mapped::<table::Shape>::new(map.fd(), 1).ok().map(|mapped| mapped.read(0))
-}
-
-/// The maps of a table of another size, to be emptied.
-///
-/// # Errors
-///
-/// A pin is gone, or has another size than its layout says.
-pub fn open_map<T: bytemuck::Pod>(generation: &Generation, name: &str) -> anyhow::Result<Mapped<T>> {
-    let path = generation.directory.join(name);
-    let map = MapData::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    let info = map.info()?;
-    ensure!(info.value_size() as usize == size_of::<T>(), "{} has another layout", path.display());
-    Mapped::new(map.fd(), info.max_entries() as usize)
-        .with_context(|| format!("cannot map {}", path.display()))
 }

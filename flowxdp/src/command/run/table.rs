@@ -3,16 +3,17 @@
 use std::rc::Rc;
 
 use crate::{
-    keeper::{self, Keeper, Keeping, Tables},
+    keeper::{Keeper, Keeping, Tables},
     kernel::{
+        foreign::Foreign,
         load::{Loaded, Pinned, Shape, load, load_at},
-        map::Mapped,
-        pin::{Generation, Pins, open_map},
+        pin::{Generation, Pins},
     },
     meter::Old,
 };
 
 use flowxdp_common::names;
+use flowxdp_core::hold::Place;
 
 /// A loaded table, and who goes on with it.
 pub(super) struct Table {
@@ -42,14 +43,20 @@ impl Table {
         if let Some(last) = old.last().filter(|last| does(last, shape)).cloned() {
             old.pop();
             shape.partitions = u32::try_from(last.shape.partitions)?;
-            let pinned =
-                Pinned { pins: Rc::clone(pins), directory: last.directory, seed: Some(last.shape.seed) };
+            let pinned = Pinned {
+                pins: Rc::clone(pins),
+                directory: last.directory,
+                seed: Some(last.shape.seed),
+                before: last.shape,
+            };
             let loaded = load_at(shape, Some(&pinned))?;
             return Ok(Self { loaded, generation: last.number, old, adopted: true });
         }
         let generation = old.last().map_or(1, |last| last.number + 1);
-        let directory = pins.begin(old.last().filter(|last| last.is_known()), generation)?;
-        let loaded = load_at(shape, Some(&Pinned { pins: Rc::clone(pins), directory, seed: None }))?;
+        let last = old.last().filter(|last| last.is_known());
+        let directory = pins.begin(last, generation)?;
+        let before = last.map(|last| last.shape).unwrap_or_default();
+        let loaded = load_at(shape, Some(&Pinned { pins: Rc::clone(pins), directory, seed: None, before }))?;
         Ok(Self { loaded, generation, old, adopted: false })
     }
 
@@ -60,32 +67,30 @@ impl Table {
     /// A table cannot be mapped.
     pub(super) fn keeper(&self) -> anyhow::Result<Keeping> {
         let mut keeper = Keeper::new(self.loaded.journal()?);
-        let mut generations = Vec::new();
-        for old in self.known() {
-            generations.push(keeper::Generation {
-                number: old.number,
-                v4: open_map(old, names::FLOWS_V4)?,
-                v6: open_map(old, names::FLOWS_V6)?,
-            });
+        let mut tables = Tables::default();
+        let (v4, v6, own) = self.loaded.tables()?;
+        tables.add(Place::v4(self.generation), v4);
+        tables.add(Place::v6(self.generation), v6);
+        tables.add(Place::OWN, own);
+        for old in &self.old {
+            let number = old.number;
+            tables.add(Place::v4(number), Foreign::open(old, names::FLOWS_V4, &old.shape.fields[0])?);
+            tables.add(Place::v6(number), Foreign::open(old, names::FLOWS_V6, &old.shape.fields[1])?);
+            if !old.is_known() {
+                tables.add(Place::own_of(number), Foreign::open(old, names::OWN, &old.shape.fields[2])?);
+            }
         }
-        let (v4, v6, own): (Mapped<_>, Mapped<_>, Mapped<_>) = self.loaded.tables()?;
-        generations.push(keeper::Generation { number: self.generation, v4, v6 });
-        keeper.set_tables(Tables { generations, own });
+        keeper.set_tables(tables);
         Ok(Rc::new(keeper.into()))
     }
 
-    /// The tables before it that this agent can read.
-    fn known(&self) -> impl Iterator<Item = &Generation> {
-        self.old.iter().filter(|old| old.is_known())
-    }
-
-    /// Those tables, to be emptied.
+    /// The tables before it, to be emptied.
     ///
     /// # Errors
     ///
     /// A table cannot be mapped.
     pub(super) fn old(&self) -> anyhow::Result<Vec<Old>> {
-        self.known().map(Old::open).collect()
+        self.old.iter().map(Old::open).collect()
     }
 }
 

@@ -1,0 +1,93 @@
+//! A pinned table that is to be emptied, by what its generation says of its layout.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, ensure};
+use aya::maps::MapData;
+use bytemuck::Zeroable;
+use flowxdp_common::{
+    slot::SlotOwn,
+    table::{Fields, NONE},
+};
+use flowxdp_core::{
+    foreign,
+    retire::{Glance, Table},
+};
+
+use super::{map::Mapped, pin::Generation};
+
+/// Octets of a slot at most.
+const MOST: usize = 256;
+
+/// Slots of any layout.
+#[derive(Debug)]
+pub struct Foreign {
+    words: Mapped<u64>,
+    fields: Fields,
+    slots: usize,
+}
+
+impl Foreign {
+    /// Maps the table of this name.
+    ///
+    /// # Errors
+    ///
+    /// Its pin is gone, or it is not what its generation says.
+    pub fn open(generation: &Generation, name: &str, fields: &Fields) -> anyhow::Result<Self> {
+        let path = generation.directory.join(name);
+        let map = MapData::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let (whole, slots) = (map.info()?.value_size() as usize, map.info()?.max_entries() as usize);
+        let state = usize::from(fields.state);
+        let words = whole == usize::from(fields.whole) && whole.is_multiple_of(8) && whole <= MOST;
+        ensure!(
+            words && fields.state != NONE && state.is_multiple_of(4) && state + 4 <= whole,
+            "{} has slots of {whole} octets, which cannot be read: let the version that made it empty it, or \
+             remove it with `flowxdp detach --pin`",
+            path.display()
+        );
+        let words = Mapped::new(map.fd(), slots * whole / 8)
+            .with_context(|| format!("cannot map {}", path.display()))?;
+        Ok(Self { words, fields: *fields, slots })
+    }
+
+    fn state_word(&self, index: usize) -> *mut u32 {
+        let words = usize::from(self.fields.whole) / 8;
+        let state = usize::from(self.fields.state);
+        let word = self.words.element(index * words + state / 8).cast::<u32>();
+        // SAFETY: the half of the word that `open` found inside the slot.
+        unsafe { word.add(state % 8 / 4) }
+    }
+}
+
+impl Table for Foreign {
+    type Slot = SlotOwn;
+
+    fn len(&self) -> usize {
+        self.slots
+    }
+
+    fn state(&self, index: usize) -> u32 {
+        // SAFETY: aligned, and only this agent writes here: no program refers to the table any more.
+        unsafe { AtomicU32::from_ptr(self.state_word(index)) }.load(Ordering::Acquire)
+    }
+
+    fn glance(&self, index: usize) -> Glance {
+        let slot = self.copy(index);
+        Glance { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
+    }
+
+    fn copy(&self, index: usize) -> SlotOwn {
+        let words = usize::from(self.fields.whole) / 8;
+        let mut octets = <[u64; MOST / 8]>::zeroed();
+        for (at, place) in octets.iter_mut().take(words).enumerate() {
+            *place = self.words.read(index * words + at);
+        }
+        let octets: &[u8] = bytemuck::cast_slice(&octets);
+        foreign::slot(&self.fields, octets.get(..words * 8).unwrap_or_default())
+    }
+
+    fn set_state(&mut self, index: usize, state: u32) {
+        // SAFETY: as in `state`.
+        unsafe { AtomicU32::from_ptr(self.state_word(index)) }.store(state, Ordering::Release);
+    }
+}

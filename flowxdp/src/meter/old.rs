@@ -1,0 +1,134 @@
+//! Tables that are being emptied: of another size, or of an agent with another layout.
+
+use aya::maps::{Map, MapData, RingBuf};
+use flowxdp_common::{
+    names,
+    slot::{self, FREE, LIVE, SlotOwn},
+};
+use flowxdp_core::{
+    foreign,
+    hold::{Place, SlotRef},
+    record::{EndReason, Total},
+    retire::{self, Retirement, Table, Timeouts},
+    slots::Part,
+};
+
+use crate::kernel::{foreign::Foreign, pin};
+
+struct OldTable {
+    place: Place,
+    table: Foreign,
+    retirement: Retirement,
+}
+
+/// All tables of one generation.
+pub struct Old {
+    /// What it is.
+    pub generation: pin::Generation,
+    tables: Vec<OldTable>,
+}
+
+impl Old {
+    /// Opens the tables of a generation.
+    ///
+    /// # Errors
+    ///
+    /// A pin is gone, or is not what the generation says.
+    pub fn open(generation: &pin::Generation) -> anyhow::Result<Self> {
+        let number = generation.number;
+        let all = [
+            (Place::v4(number), names::FLOWS_V4, true),
+            (Place::v6(number), names::FLOWS_V6, true),
+            // Of the same layout, that table goes on.
+            (Place::own_of(number), names::OWN, !generation.is_known()),
+        ];
+        let mut tables = Vec::new();
+        for ((place, name, here), fields) in all.into_iter().zip(&generation.shape.fields) {
+            if here {
+                let table = Foreign::open(generation, name, fields)?;
+                tables.push(OldTable { place, table, retirement: Retirement::default() });
+            }
+        }
+        Ok(Self { generation: generation.clone(), tables })
+    }
+
+    /// Of another layout: what is in it, which no counter of ours has seen. Who has what is told in terms of
+    /// a journal that nobody can read any more, and is forgotten.
+    pub(super) fn take_over(&mut self) -> Total {
+        let mut total = Total::default();
+        for OldTable { table, .. } in &mut self.tables {
+            total += retire::in_table(table);
+            for index in 0..table.len() {
+                if slot::is_retired(table.state(index)) {
+                    table.set_state(index, slot::retired(0));
+                }
+            }
+        }
+        total
+    }
+
+    /// Of another layout: hands each packet that waits in its ring buffer to `sink`.
+    pub(super) fn drain_ring(&self, mut sink: impl FnMut(&SlotOwn)) {
+        let fields = &self.generation.shape.fields[3];
+        let path = self.generation.directory.join(names::OVERFLOW);
+        let ring = MapData::from_pin(&path).map_err(anyhow::Error::new);
+        let ring = ring.and_then(|map| RingBuf::try_from(Map::RingBuf(map)).map_err(Into::into));
+        let mut ring = match ring {
+            Ok(ring) => ring,
+            Err(error) => return log::error!("{} cannot be read: {error:#}", path.display()),
+        };
+        while let Some(item) = ring.next() {
+            if item.len() == usize::from(fields.whole) {
+                sink(&SlotOwn { state: LIVE, ..foreign::slot(fields, &item) });
+            } else {
+                log::error!("{} holds an event of {} octets", path.display(), item.len());
+            }
+        }
+    }
+
+    /// As [`retire::adopt`], with the place of each slot.
+    pub(super) fn adopt(
+        &mut self,
+        known: u32,
+        now: u64,
+        timeouts: Timeouts,
+        mut sink: impl FnMut(Place, usize, u32, Part, EndReason),
+    ) {
+        for OldTable { place, table, .. } in &mut self.tables {
+            retire::adopt(table, known, now, timeouts, |index, has, part, end| {
+                sink(*place, index, has, part, end);
+            });
+        }
+    }
+
+    /// Marks at most `room` slots, and gives their number: all of them are due.
+    pub(super) fn mark(&mut self, now: u64, timeouts: Timeouts, room: usize) -> usize {
+        let mut marked = 0;
+        for OldTable { table, retirement, .. } in &mut self.tables {
+            marked += retirement.mark(table, now, timeouts, Some(EndReason::Forced), room - marked);
+        }
+        marked
+    }
+
+    /// Hands on what was marked.
+    pub(super) fn collect(&mut self, mut sink: impl FnMut(SlotRef, Part, EndReason)) {
+        for OldTable { place, table, retirement } in &mut self.tables {
+            retirement.collect(table, |index, part, end| sink(SlotRef::new(*place, index), part, end));
+        }
+    }
+
+    /// Packets and octets in slots that are not retired yet.
+    pub(super) fn in_live(&self) -> Total {
+        let mut total = Total::default();
+        for OldTable { table, .. } in &self.tables {
+            total += retire::in_live(table);
+        }
+        total
+    }
+
+    /// Whether every slot was let go of.
+    pub(super) fn is_empty(&self) -> bool {
+        let busy = |old: &OldTable| (0..old.table.len()).any(|index| old.table.state(index) != FREE);
+        !self.tables.iter().any(busy)
+    }
+}
