@@ -164,3 +164,6 @@ impl Keeper {
         usize::from(unfold(Pages::read(field!(self.pages, at, word))).1 == 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

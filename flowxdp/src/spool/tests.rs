@@ -60,7 +60,8 @@ impl Bench {
             self.records += 1;
             self.session.push(&record(self.records), now).unwrap();
         }
-        let messages = std::iter::from_fn(|| self.session.poll_message(now, true));
+        let messages =
+            std::iter::from_fn(|| Some(Message { next: 0, ..self.session.poll_message(now, true)? }));
         let mut data = messages.filter(|message| !message.templates_only);
         let message = data.next().unwrap();
         assert!(data.next().is_none(), "the records do not fit into one message");

@@ -1,0 +1,151 @@
+//! Pages in memory of the test's own, and agents that end between any two steps.
+
+use flowxdp_common::{
+    journal::Sum,
+    slot::{FREE, LIVE, SlotV4, retired},
+};
+use flowxdp_core::{hold::Place, retire::Table};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use std::os::fd::OwnedFd;
+
+use super::*;
+use crate::keeper::Tables;
+
+/// Memory that outlives an agent.
+struct Memory {
+    pages: OwnedFd,
+    table: OwnedFd,
+}
+
+const SLOTS: usize = 8;
+
+impl Memory {
+    fn new() -> Self {
+        let file = |octets: usize| {
+            let file = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+            ftruncate(&file, octets as u64).unwrap();
+            file
+        };
+        Self { pages: file(COLLECTORS * size_of::<Page>()), table: file(SLOTS * size_of::<SlotV4>()) }
+    }
+
+    fn table(&self) -> Mapped<SlotV4> {
+        Mapped::new(&self.table, SLOTS).unwrap()
+    }
+
+    fn state(&self, index: usize) -> u32 {
+        self.table().state(index)
+    }
+
+    fn pages(&self) -> Mapped<Page> {
+        Mapped::new(&self.pages, COLLECTORS).unwrap()
+    }
+
+    /// What the next agent begins with.
+    fn keeper(&self) -> Keeper {
+        let mut keeper = Keeper::new(self.pages());
+        let mut tables = Tables::default();
+        tables.add(Place::v4(1), self.table());
+        keeper.set_tables(tables);
+        keeper
+    }
+
+    /// A slot that the agent took out of the table, and its ticket.
+    fn retire(&self, keeper: &mut Keeper, index: usize, waiting: u32) -> Ticket {
+        let slot = SlotV4 { packets: 3, octets: 300, state: retired(0), ..SlotV4::default() };
+        self.table().write(index, &slot);
+        let ticket = keeper.keep(&[SlotRef::new(Place::v4(1), index)], 0);
+        keeper.expect(ticket, waiting);
+        ticket
+    }
+}
+
+fn exported(packets: u64) -> Account {
+    Account { exported: Sum { records: 1, packets, octets: 100 * packets }, ..Account::default() }
+}
+
+#[test]
+fn each_collector_has_its_page_again() {
+    let memory = Memory::new();
+    let mut keeper = memory.keeper();
+    assert_eq!(keeper.page("udp://one").unwrap(), 0);
+    assert_eq!(keeper.page("udp://two").unwrap(), 1);
+    let mut next = memory.keeper();
+    assert_eq!(next.page("udp://two").unwrap(), 1);
+    next.settle(1, &[], &exported(7));
+    next.forget_all_but(&[0]);
+    assert_eq!(next.page("udp://three").unwrap(), 1);
+    assert_eq!(next.adopt(1).account, Account::default());
+    for number in 0..COLLECTORS - 2 {
+        next.page(&format!("udp://{number}")).unwrap();
+    }
+    assert!(next.page("udp://one too many").is_err());
+}
+
+#[test]
+fn what_was_being_handed_over_is_named_and_stays() {
+    let memory = Memory::new();
+    let mut keeper = memory.keeper();
+    let ticket = memory.retire(&mut keeper, 5, 1);
+    keeper.settle(0, &[], &exported(1));
+    keeper.sending(0, std::iter::once(ticket), &exported(4));
+    // Killed here.
+    let mut next = memory.keeper();
+    let left = next.adopt(0);
+    assert_eq!((left.account, left.perhaps), (exported(1), Some(exported(4))));
+    assert_eq!(left.slots, [SlotRef::new(Place::v4(1), 5)]);
+    assert_eq!(next.total(0, &left.slots), RecordTotal { records: 1, packets: 3, octets: 300 });
+    assert_eq!(memory.state(5), retired(0));
+}
+
+#[test]
+fn what_was_handed_over_is_finished_by_the_next_agent() {
+    let memory = Memory::new();
+    let mut keeper = memory.keeper();
+    memory.retire(&mut keeper, 2, 1);
+    memory.retire(&mut keeper, 3, 1);
+    keeper.settle(0, &[], &exported(1));
+    // As in `settle`, but killed before any slot was let go of, and after one was and a packet opened it anew.
+    let mut pages = memory.pages();
+    let mut page = pages.read(0);
+    page.slots[0] = SlotRef::new(Place::v4(1), 2).word();
+    page.slots[1] = SlotRef::new(Place::v4(1), 3).word();
+    let copy = 1 - unfold(page.word).1;
+    page.accounts[usize::try_from(copy).unwrap()] = exported(7);
+    page.word = word(RELEASING, copy, 2);
+    pages.write(0, &page);
+    memory.table().set_state(3, LIVE);
+    let mut next = memory.keeper();
+    let left = next.adopt(0);
+    assert_eq!((left.account, left.perhaps, left.slots.len()), (exported(7), None, 0));
+    assert_eq!((memory.state(2), memory.state(3)), (retired(1), LIVE));
+    // And nothing is done twice.
+    assert_eq!(next.adopt(0).account, exported(7));
+    assert_eq!(memory.state(2), retired(1));
+}
+
+#[test]
+fn a_slot_is_free_when_both_collectors_have_it() {
+    let memory = Memory::new();
+    let mut keeper = memory.keeper();
+    let ticket = memory.retire(&mut keeper, 4, 0b11);
+    keeper.settle(1, &[ticket], &exported(3));
+    assert_eq!(memory.state(4), retired(0b10));
+    keeper.settle(0, &[ticket], &exported(3));
+    assert_eq!(memory.state(4), FREE);
+    assert_eq!((keeper.adopt(0).account, keeper.adopt(1).account), (exported(3), exported(3)));
+    assert_eq!(keeper.waiting(), 0);
+}
+
+#[test]
+fn more_slots_than_a_step_lists_are_let_go_of_all_the_same() {
+    let memory = Memory::new();
+    let mut keeper = memory.keeper();
+    let slots = vec![SlotRef::new(Place::v4(1), 6); REFS + 10];
+    memory.retire(&mut keeper, 6, 1);
+    let ticket = keeper.keep(&slots, 0);
+    keeper.expect(ticket, 1);
+    keeper.sending(0, std::iter::once(ticket), &exported(3));
+    keeper.settle(0, &[ticket], &exported(3));
+    assert_eq!(memory.state(6), FREE);
+}
