@@ -65,9 +65,20 @@ pub struct KeyOwn {
     pub rest: Rest,
     /// 4 or 6.
     pub version: u8,
+    /// [`FLOW`], [`BY_DESTINATION`], [`BY_PROTOCOL`] or [`BY_VERSION`].
+    pub level: u8,
     /// Zero.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
+
+/// One flow.
+pub const FLOW: u8 = 0;
+/// All flows of an ingress interface, protocol, destination address and destination port; the rest is zero.
+pub const BY_DESTINATION: u8 = 1;
+/// All flows of an ingress interface, IP version and protocol; the rest is zero.
+pub const BY_PROTOCOL: u8 = 2;
+/// All flows of an IP version; the protocol is 255, which is reserved, and the rest is zero.
+pub const BY_VERSION: u8 = 3;
 
 const _: () = assert!(size_of::<KeyOwn>() == 48);
 const _: () = assert!(size_of::<Rest>() == 12);

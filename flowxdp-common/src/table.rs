@@ -57,13 +57,13 @@ pub struct Fields {
     pub length_max: u16,
     /// The state, as [`crate::slot`] has it.
     pub state: u16,
-    /// Zero.
-    pub pad: u16,
+    /// One octet, [`KeyOwn::level`].
+    pub level: u16,
 }
 
 /// The fields of a slot of this layout.
 macro_rules! fields {
-    ($slot:ty, $key:ty, $version:literal, $version_at:expr) => {
+    ($slot:ty, $key:ty, $version:literal, $version_at:expr, $level:expr) => {
         Fields {
             whole: size_of::<$slot>() as u16,
             version: $version,
@@ -84,7 +84,7 @@ macro_rules! fields {
             length_min: offset_of!($slot, length_min) as u16,
             length_max: offset_of!($slot, length_max) as u16,
             state: offset_of!($slot, state) as u16,
-            pad: 0,
+            level: $level as u16,
         }
     };
 }
@@ -92,9 +92,9 @@ macro_rules! fields {
 /// The layout of this version: IPv4 slots, IPv6 slots, the agent's own, and events of the ring buffer.
 #[allow(clippy::cast_possible_truncation, reason = "offsets in slots of at most 128 octets")]
 pub const FIELDS: [Fields; 4] = [
-    fields!(SlotV4, KeyV4, 4, NONE),
-    fields!(SlotV6, KeyV6, 6, NONE),
-    fields!(SlotOwn, KeyOwn, 0, offset_of!(KeyOwn, version)),
+    fields!(SlotV4, KeyV4, 4, NONE, NONE),
+    fields!(SlotV6, KeyV6, 6, NONE, NONE),
+    fields!(SlotOwn, KeyOwn, 0, offset_of!(KeyOwn, version), offset_of!(KeyOwn, level)),
     Fields {
         whole: size_of::<Event>() as u16,
         version: 0,
@@ -115,7 +115,7 @@ pub const FIELDS: [Fields; 4] = [
         length_min: NONE,
         length_max: NONE,
         state: NONE,
-        pad: 0,
+        level: NONE,
     },
 ];
 

@@ -4,6 +4,7 @@
 //!
 //! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
 //! - [`meter`]: slots that are due retire and become flow records; the rules are [`flowxdp_core::retire`]'s.
+//!   [`pressure`]: sooner when a table fills.
 //! - [`dispatch`]: which collector a record goes to; [`exporter`]: one collector's session turns records
 //!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
@@ -25,6 +26,7 @@ pub mod exporter;
 pub mod keeper;
 pub mod kernel;
 pub mod meter;
+pub mod pressure;
 pub mod report;
 pub mod service;
 pub mod spool;

@@ -13,7 +13,7 @@ use flowxdp_core::{
     merge::{self, Merge},
     overflow::Overflow,
     record::{EndReason, FlowRecord, Ticket, Total},
-    retire::{self, Retirement, Timeouts},
+    retire::{self, Retirement, Table, Timeouts},
     slots::{Part, Slot},
 };
 use tokio::io::unix::AsyncFd;
@@ -22,10 +22,14 @@ pub use self::old::Old;
 use crate::{
     keeper::Keeping,
     kernel::{counters, grace::Grace, load::Loaded, pin},
+    pressure::{Watch, Which},
 };
 
 /// Events that one call takes out of the ring buffer: it holds fewer.
-const EVENTS: usize = 1 << 20;
+const EVENTS: usize = 1 << 18;
+
+/// Events between two turns of the loop: the time of some messages.
+const SOME: usize = 1 << 12;
 
 /// The flow tables with their retirement.
 pub struct Meter {
@@ -36,9 +40,12 @@ pub struct Meter {
     retired_v4: Retirement,
     retired_v6: Retirement,
     overflow: Overflow,
-    /// Packets that the agent's own table had no room for: records of one packet.
-    straight: Merge,
     merge: Merge,
+    watch: Watch,
+    /// Which table has the first turn where there is room for some records only.
+    turn: usize,
+    /// The last look saw all that was due.
+    done: bool,
     closings: u64,
     /// Names of the interfaces, by row of the counters.
     rows: BTreeMap<u32, String>,
@@ -59,6 +66,7 @@ impl Meter {
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
         let rows = named(&loaded);
         let overflow = Overflow::adopt(&mut loaded.own, loaded.overflow.position());
+        let watch = Watch::new(&loaded.shape, overflow.flows().1, timeouts);
         Ok(Self {
             loaded,
             grace: Grace::new()?,
@@ -66,8 +74,10 @@ impl Meter {
             retired_v4: Retirement::default(),
             retired_v6: Retirement::default(),
             overflow,
-            straight: Merge::default(),
             merge: Merge::default(),
+            watch,
+            turn: 0,
+            done: true,
             closings: 0,
             rows,
             said_no_partition: false,
@@ -123,24 +133,30 @@ impl Meter {
 
     /// Enters what a table of another layout holds into the books, once.
     fn take_over(&mut self) {
-        let Self { old, loaded, overflow, straight, timeouts, .. } = self;
+        let Self { old, loaded, overflow, timeouts, .. } = self;
         for old in old.iter_mut().filter(|old| !old.generation.is_known()) {
-            let mut shape = loaded.shape.read(0);
+            let mut shape = loaded.says.read(0);
             if shape.taken_from == old.generation.number {
                 continue;
             }
-            let mut taken = old.take_over();
+            let (mut taken, mut lost) = (old.take_over(), 0_u64);
             old.drain_ring(|packet| {
-                taken += Total { packets: packet.packets, octets: packet.octets };
                 // No position of our ring: there is nothing to be undone.
-                if !overflow.push(&mut loaded.own, packet, u64::MAX, *timeouts) {
-                    straight.push(packet.part(), EndReason::LackOfResources, false, None);
+                if overflow.push(&mut loaded.own, packet, u64::MAX, *timeouts) {
+                    taken += Total { packets: packet.packets, octets: packet.octets };
+                } else {
+                    lost += 1;
                 }
             });
             shape.taken_packets += taken.packets;
             shape.taken_octets += taken.octets;
             shape.taken_from = old.generation.number;
-            loaded.shape.write(0, &shape);
+            loaded.says.write(0, &shape);
+            if lost > 0 {
+                log::error!(
+                    "{lost} packets in the ring buffer of another version are lost: there is no room"
+                );
+            }
             log::info!(
                 "a table of another version is emptied: {} packets, which this one counts as seen",
                 taken.packets
@@ -191,16 +207,31 @@ impl Meter {
         self.loaded.overflow.readiness()
     }
 
-    /// Takes packets that found no slot out of the ring buffer.
+    /// Takes packets that found no slot out of the ring buffer, all that are there now.
     pub fn drain_ring(&mut self) {
+        self.drain(EVENTS);
+    }
+
+    /// Takes some of them; whether more are there.
+    pub fn drain_some(&mut self) -> bool {
+        self.drain(SOME) == SOME
+    }
+
+    /// When to look at the tables, if the last look was at `last`, nanoseconds.
+    pub fn next_look(&self, last: u64) -> u64 {
+        self.watch.next_look(last)
+    }
+
+    fn drain(&mut self, most: usize) -> usize {
         self.free_own();
-        let (overflow, straight, timeouts) = (&mut self.overflow, &mut self.straight, self.timeouts);
+        let (overflow, watch, timeouts) = (&mut self.overflow, &mut self.watch, self.timeouts);
         let own = &mut self.loaded.own;
-        self.loaded.overflow.drain(EVENTS, |packet, position| {
-            if !overflow.push(own, packet, position, timeouts) {
-                straight.push(packet.part(), EndReason::LackOfResources, false, None);
-            }
+        let taken = self.loaded.overflow.drain(most, |packet, position| {
+            watch.spill(packet.key.version);
+            overflow.push(own, packet, position, timeouts)
         });
+        watch.own(overflow.flows(), overflow.is_blocked());
+        taken
     }
 
     /// Slots of the agent's own table that somebody let go of can be used again.
@@ -229,66 +260,80 @@ impl Meter {
     ) -> anyhow::Result<usize> {
         let closings = counters::closings(&self.loaded.cpus);
         let closing = std::mem::replace(&mut self.closings, closings) != closings;
-        let (v4, v6, timeouts) = (&mut self.loaded.flows_v4, &mut self.loaded.flows_v6, self.timeouts);
-        let mut marked = 0;
-        for old in &mut self.old {
-            marked += old.mark(now, timeouts, room - marked);
-        }
-        if forced.is_some() || self.retired_v4.is_due(now, closing) {
-            marked += self.retired_v4.mark(v4, now, timeouts, forced, room - marked);
-        }
-        if forced.is_some() || self.retired_v6.is_due(now, closing) {
-            marked += self.retired_v6.mark(v6, now, timeouts, forced, room - marked);
-        }
-        let merge = &mut self.merge;
+        let (taken, _) = counters::partitions(&self.loaded.cpus);
+        let alone = taken <= 1 && self.overflow.is_empty() && self.old.is_empty();
+        let look = Look { now, closing, seen: self.seen().packets, forced, timeouts: self.timeouts };
+        let marked = self.mark(&look, room);
         if marked > 0 {
             self.grace.wait()?;
-            let (taken, _) = counters::partitions(&self.loaded.cpus);
-            let alone = taken <= 1 && self.overflow.is_empty();
-            let kept = self.keeper.is_some();
-            let slot = |place: Place, index: usize| kept.then(|| SlotRef::new(place, index));
-            for old in &mut self.old {
-                old.collect(|slot, part, end| merge.push(part, end, false, Some(slot)));
-            }
-            let alone = alone && self.old.is_empty();
-            let (place_v4, place_v6) = (Place::v4(self.generation), Place::v6(self.generation));
-            let (mut done_v4, mut done_v6) = (Vec::new(), Vec::new());
-            self.retired_v4.collect(v4, |index, part, reason| {
-                merge.push(part, reason, alone, slot(place_v4, index));
-                if !kept {
-                    done_v4.push(index);
-                }
-            });
-            self.retired_v6.collect(v6, |index, part, reason| {
-                merge.push(part, reason, alone, slot(place_v6, index));
-                if !kept {
-                    done_v6.push(index);
-                }
-            });
-            done_v4.into_iter().for_each(|index| retire::free(v4, index));
-            done_v6.into_iter().for_each(|index| retire::free(v6, index));
+            self.collect(alone);
         }
-        let own = &mut self.loaded.own;
-        if self.overflow.mark(own, now, timeouts, forced, room.saturating_sub(marked)) > 0 {
-            let mut done = Vec::new();
-            self.overflow.collect(own, |index, part, reason| {
-                let slot = self.keeper.as_ref().map(|_| SlotRef::new(Place::OWN, index));
-                merge.push(part, reason, false, slot);
-                if slot.is_none() {
-                    done.push(index);
-                }
-            });
-            done.into_iter().for_each(|index| self.overflow.free(own, index));
-        }
+        self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
+        self.done = marked < room;
         let mut records = 0;
         let keeper = self.keeper.as_ref();
         let keep =
             |slots: &[SlotRef]| keeper.map_or(Ticket::NONE, |keeper| keeper.borrow_mut().keep(slots, 0));
-        for record in self.straight.records(clock, keep).chain(merge.records(clock, keep)) {
+        for record in self.merge.records(clock, keep) {
             records += 1;
             sink(record);
         }
         Ok(records)
+    }
+
+    /// Step 1 in every table: under pressure each has the first turn in turn, as room is short then.
+    fn mark(&mut self, look: &Look, room: usize) -> usize {
+        self.turn = if self.watch.told().is_empty() { 0 } else { (self.turn + 1) % Which::ALL.len() };
+        let mut marked = 0;
+        for old in &mut self.old {
+            marked += old.mark(look.now, look.timeouts, room - marked);
+        }
+        for which in Which::ALL.into_iter().cycle().skip(self.turn).take(Which::ALL.len()) {
+            let (loaded, watch, room) = (&mut self.loaded, &mut self.watch, room.saturating_sub(marked));
+            marked += match which {
+                Which::V4 => look.mark(which, &mut self.retired_v4, &mut loaded.flows_v4, watch, room),
+                Which::V6 => look.mark(which, &mut self.retired_v6, &mut loaded.flows_v6, watch, room),
+                Which::Own => {
+                    let live = self.overflow.flows().0 as u64;
+                    self.overflow.press(watch.look(which, look.now, Some(live), look.seen));
+                    self.overflow.mark(&mut loaded.own, look.now, look.timeouts, look.forced, room)
+                }
+            };
+        }
+        marked
+    }
+
+    /// Step 3 in every table, into one record for each flow.
+    fn collect(&mut self, alone: bool) {
+        let (loaded, merge, kept) = (&mut self.loaded, &mut self.merge, self.keeper.is_some());
+        let slot = |place: Place, index: usize| kept.then(|| SlotRef::new(place, index));
+        for old in &mut self.old {
+            old.collect(|slot, part, end| merge.push(part, end, false, Some(slot)));
+        }
+        let mut done = Vec::new();
+        let v4 = Place::v4(self.generation);
+        self.retired_v4.collect(&loaded.flows_v4, |index, part, reason| {
+            merge.push(part, reason, alone, slot(v4, index));
+            done.push(index);
+        });
+        done.drain(..).filter(|_| !kept).for_each(|index| retire::free(&mut loaded.flows_v4, index));
+        let v6 = Place::v6(self.generation);
+        self.retired_v6.collect(&loaded.flows_v6, |index, part, reason| {
+            merge.push(part, reason, alone, slot(v6, index));
+            done.push(index);
+        });
+        done.drain(..).filter(|_| !kept).for_each(|index| retire::free(&mut loaded.flows_v6, index));
+        self.overflow.collect(&loaded.own, |index, part, reason| {
+            // An aggregate has the key of a flow from nowhere, and is none.
+            merge.push(part, reason, reason == EndReason::Aggregated, slot(Place::OWN, index));
+            done.push(index);
+        });
+        done.drain(..).filter(|_| !kept).for_each(|index| self.overflow.free(&mut loaded.own, index));
+    }
+
+    /// Whether the last look saw all that was due.
+    pub const fn is_done(&self) -> bool {
+        self.done
     }
 
     /// When a flow that is known of is due at the earliest, on the table's clock; 0: at the next look.
@@ -358,7 +403,7 @@ impl Meter {
 
     /// What came from a table of another layout: seen there.
     fn taken_over(&self) -> Total {
-        let shape = self.loaded.shape.read(0);
+        let shape = self.loaded.says.read(0);
         Total { packets: shape.taken_packets, octets: shape.taken_octets }
     }
 
@@ -381,7 +426,7 @@ impl Meter {
         self.grace.wait()?;
         self.drain_ring();
         let mut books = Books { in_table: self.in_table(), ..Books::default() };
-        books.in_table += self.straight.total();
+        books.pressure = self.watch.told();
         for reason in reason::IGNORED {
             books.ignored.insert(reason.name.to_owned(), Total::default());
         }
@@ -418,6 +463,37 @@ fn named(loaded: &Loaded) -> BTreeMap<u32, String> {
         }
     }
     rows
+}
+
+/// A look at the tables.
+struct Look {
+    now: u64,
+    /// A FIN or RST was metered since the last one.
+    closing: bool,
+    /// Packets seen so far.
+    seen: u64,
+    forced: Option<EndReason>,
+    timeouts: Timeouts,
+}
+
+impl Look {
+    /// Step 1 in one of the kernel's tables, where a look can find anything or measures pressure.
+    fn mark<T: Table>(
+        &self,
+        which: Which,
+        retirement: &mut Retirement,
+        table: &mut T,
+        watch: &mut Watch,
+        room: usize,
+    ) -> usize {
+        let due = self.forced.is_some() || retirement.is_due(self.now, self.closing);
+        if !due && !watch.needs_look(which, self.now, self.seen) {
+            return 0;
+        }
+        let marked = retirement.mark(table, self.now, self.timeouts, self.forced, room);
+        retirement.press(watch.look(which, self.now, retirement.live(), self.seen));
+        marked
+    }
 }
 
 /// One interface's part, added to the totals as well.

@@ -21,7 +21,8 @@ pub fn table(books: &Value) -> String {
     let mut text = total(books);
     text.push('\n');
     text.push_str(&verdict(books));
-    for part in [interfaces(books), collectors(books), options(books)].into_iter().flatten() {
+    for part in [pressure(books), interfaces(books), collectors(books), options(books)].into_iter().flatten()
+    {
         text.push('\n');
         text.push_str(&part);
     }
@@ -83,6 +84,16 @@ fn verdict(books: &Value) -> String {
         text.push_str("The books balance: seen = exported + queued + in table + ignored + lost.\n");
     }
     text
+}
+
+/// Tables that fill, and what is done about it.
+fn pressure(books: &Value) -> Option<String> {
+    let mut table = Rows::new(["under pressure", "% full", "idle timeout ms"]);
+    for (name, pressed) in entries(&books["pressure"]) {
+        let name = printable(name).into_owned();
+        table.add([name, cell(pressed, "percent"), cell(pressed, "idle_timeout_ms")]);
+    }
+    table.any().then(|| table.aligned(1))
 }
 
 fn interfaces(books: &Value) -> Option<String> {

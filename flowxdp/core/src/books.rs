@@ -42,9 +42,21 @@ pub struct Books {
     /// What options data tell of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Snapshot>,
+    /// Flow tables that fill, by name: idle flows in them are retired sooner.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pressure: BTreeMap<String, Pressed>,
     /// Each record went to one collector, not to all: the terms at the top are sums.
     #[serde(skip)]
     pub divided: bool,
+}
+
+/// A flow table under pressure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pressed {
+    /// Flows in it at the last look, of a hundred that it holds.
+    pub percent: u64,
+    /// Idle timeout now, milliseconds.
+    pub idle_timeout_ms: u64,
 }
 
 /// The readings of "seen" before and after the rest of a snapshot.

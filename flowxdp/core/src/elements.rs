@@ -90,7 +90,7 @@ impl Length {
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 26] = [
+pub const ELEMENTS: [Element; 31] = [
     row(8, "sourceIPv4Address", Ipv4Address, Fact::SourceIpv4, Within::Ipv4, Length::Both(4),
         "Source address."),
     row(12, "destinationIPv4Address", Ipv4Address, Fact::DestinationIpv4, Within::Ipv4, Length::Both(4),
@@ -143,6 +143,16 @@ pub const ELEMENTS: [Element; 26] = [
         "ICMPv6 type."),
     row(179, "icmpCodeIPv6", Unsigned8, Fact::IcmpCode, Within::IcmpIpv6, Length::V9(1),
         "ICMPv6 code."),
+    row(9, "sourceIPv4PrefixLength", Unsigned8, Fact::SourcePrefix, Within::Ipv4, Length::Both(1),
+        "In aggregates alone: 0, for their flows may have any source."),
+    row(13, "destinationIPv4PrefixLength", Unsigned8, Fact::DestinationPrefix, Within::Ipv4, Length::Both(1),
+        "In aggregates alone: 32, or 0 where their flows may have any destination."),
+    row(29, "sourceIPv6PrefixLength", Unsigned8, Fact::SourcePrefix, Within::Ipv6, Length::Both(1),
+        "In aggregates alone: 0, for their flows may have any source."),
+    row(30, "destinationIPv6PrefixLength", Unsigned8, Fact::DestinationPrefix, Within::Ipv6, Length::Both(1),
+        "In aggregates alone: 128, or 0 where their flows may have any destination."),
+    row(3, "deltaFlowCount", Unsigned64, Fact::Flows, Within::All, Length::Both(8),
+        "In aggregates alone: flows in it; each packet counts as one, for it would have been a record of its own."),
 ];
 
 /// A row of [`ELEMENTS`].
@@ -161,6 +171,11 @@ const fn row(
 /// Whether the element with this number is part of the flow key.
 pub(crate) fn is_key(id: u16) -> bool {
     ELEMENTS.iter().any(|element| element.id == id && element.fact.is_key())
+}
+
+/// Whether the element with this number tells of the source alone.
+pub(crate) fn is_source(id: u16) -> bool {
+    ELEMENTS.iter().any(|element| element.id == id && element.fact.is_source())
 }
 
 #[cfg(test)]

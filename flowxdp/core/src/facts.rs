@@ -53,6 +53,12 @@ pub enum Fact {
     StartUptime,
     /// Last packet, milliseconds since system start, modulo 2^32.
     EndUptime,
+    /// Of an aggregate: significant bits of the source address, 0.
+    SourcePrefix,
+    /// Of an aggregate: significant bits of the destination address, 0 or all.
+    DestinationPrefix,
+    /// Of an aggregate: flows in it.
+    Flows,
 }
 
 impl Fact {
@@ -75,14 +81,28 @@ impl Fact {
         )
     }
 
+    /// Whether records of flows have it, and whether those of aggregates (RFC 7015) do.
+    pub(crate) const fn is_of(self, aggregates: bool) -> bool {
+        match self {
+            Self::SourcePrefix | Self::DestinationPrefix | Self::Flows => aggregates,
+            Self::SourcePort | Self::Tos | Self::Vlan => !aggregates,
+            _ => true,
+        }
+    }
+
+    /// Whether it is the source's, which is no part of an aggregate's key.
+    pub(crate) const fn is_source(self) -> bool {
+        matches!(self, Self::SourceIpv4 | Self::SourceIpv6)
+    }
+
     /// How many facts there are.
-    pub(crate) const COUNT: usize = Self::EndUptime as usize + 1;
+    pub(crate) const COUNT: usize = Self::Flows as usize + 1;
 
     /// Octets of the fact at full size.
     pub(crate) const fn length(self) -> usize {
         match self {
             Self::SourceIpv6 | Self::DestinationIpv6 => 16,
-            Self::Packets | Self::Octets | Self::StartMs | Self::EndMs => 8,
+            Self::Packets | Self::Octets | Self::StartMs | Self::EndMs | Self::Flows => 8,
             Self::SourceIpv4
             | Self::DestinationIpv4
             | Self::Ingress
@@ -100,6 +120,8 @@ impl Fact {
             | Self::Tos
             | Self::TtlMin
             | Self::TtlMax
+            | Self::SourcePrefix
+            | Self::DestinationPrefix
             | Self::EndReason => 1,
         }
     }

@@ -6,8 +6,9 @@
 //! From a slot to a flow record:
 //!
 //! - [`slots`]: the bytes of a slot as a part of a flow; [`retire`]: which are due, and why.
-//! - [`foreign`]: slots of another agent's layout.
-//! - [`overflow`]: flows that found no slot; [`merge`]: parts that retire together become one record.
+//! - [`pressure`]: how long an idle flow may stay in a table that fills; [`foreign`]: slots of another layout.
+//! - [`overflow`]: flows that found no slot; [`aggregate`]: those that there is no room to keep apart;
+//!   [`merge`]: parts that retire together become one record.
 //! - [`hold`]: slots that stay until every collector has their record.
 //! - [`books`]: where every packet is.
 //!
@@ -29,6 +30,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod aggregate;
 pub mod backoff;
 pub mod books;
 pub mod clock;
@@ -43,6 +45,7 @@ pub mod merge;
 pub mod options;
 pub mod overflow;
 pub mod pace;
+pub mod pressure;
 pub mod protocol;
 pub mod record;
 pub mod registry;

@@ -18,7 +18,11 @@ pub fn elements() -> String {
     }
     page.push_str(TEMPLATES);
     for kind in Kind::ALL {
-        line(&mut page, &template_row(kind));
+        line(&mut page, &template_row(kind, Template::new));
+    }
+    page.push_str(AGGREGATES);
+    for kind in Kind::ALL {
+        line(&mut page, &template_row(kind, Template::of_aggregates));
     }
     page.push_str(FIXED);
     for version in Version::ALL {
@@ -105,10 +109,24 @@ of a data record.
 |---:|---|---|---|---:|---:|
 ";
 
-const FIXED: &str = "
+const AGGREGATES: &str = "
 NetFlow v9 has a second set of these templates, four ids higher, with times of day (152, 153) for records
 that the 32 bits of sysUptime cannot place.
 
+# Aggregates
+
+When the flow tables are full of other flows, packets are counted in aggregates (RFC 7015), which have
+templates of their own, sent from the first aggregate on. An aggregate has all flows to one destination
+address and port over one protocol that came in on one interface; where there is no room for more of
+those, all of one protocol and interface (destination and port 0); and where there is none for that, all of
+an IP version (protocol 255, interface 0). The source is 0.0.0.0/0 or ::/0, flowEndReason is 5. NetFlow v7,
+v5 and v1 send it as a record of source 0.0.0.0, port 0.
+
+| template id | aggregates | fields in IPFIX | fields in v9 | IPFIX | v9 |
+|---:|---|---|---|---:|---:|
+";
+
+const FIXED: &str = "
 # Fixed layouts
 
 NetFlow v7, v5 and v1 have no templates. They say IPv4 alone: a record of IPv6 is counted as lost
@@ -157,15 +175,15 @@ fn element_row(element: &Element) -> String {
     )
 }
 
-fn template_row(kind: Kind) -> String {
-    let [ipfix, v9] = [Protocol::Ipfix, Protocol::V9].map(|protocol| Template::new(protocol, kind));
+fn template_row(kind: Kind, template: fn(Protocol, Kind) -> Template) -> String {
+    let [ipfix, v9] = [Protocol::Ipfix, Protocol::V9].map(|protocol| template(protocol, kind));
     let fields = |template: &Template| {
         let ids: Vec<_> = template.fields().iter().map(|field| field.id.to_string()).collect();
         ids.join(" ")
     };
     format!(
         "| {} | {} | {} | {} | {} | {} |",
-        kind.id(),
+        ipfix.id(),
         kind_name(kind),
         fields(&ipfix),
         fields(&v9),

@@ -15,7 +15,7 @@ use std::{
 };
 
 use flowxdp_common::{
-    key::KeyOwn,
+    key::{FLOW, KeyOwn},
     overflow::Intent,
     slot::{FREE, LIVE, SlotOwn},
 };
@@ -23,6 +23,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::{
+    aggregate::{self, LEVELS, level},
     record::EndReason,
     retire::{Retirement, Table, Timeouts},
     slots::{FIN_OR_RST, Part},
@@ -51,9 +52,14 @@ pub struct Overflow {
     /// Live slots by the hash of their key.
     live: HashTable<u32>,
     free: Vec<u32>,
+    /// Slots that are not free, by [`KeyOwn::level`].
+    used: [usize; LEVELS],
+    room: [usize; LEVELS],
     retirement: Retirement,
     /// A FIN or RST came since the last look.
     closing: bool,
+    /// There was no room for a packet since the last look.
+    refused: bool,
 }
 
 impl Overflow {
@@ -70,20 +76,26 @@ impl Overflow {
             hasher: RandomState::default(),
             live: HashTable::with_capacity(table.len()),
             free: Vec::with_capacity(table.len()),
+            used: [0; LEVELS],
+            room: aggregate::room(table.len()),
             retirement: Retirement::default(),
             closing: false,
+            refused: false,
         };
         for index in (0..u32::try_from(table.len()).unwrap_or(u32::MAX)).rev() {
-            match table.state(index as usize) {
+            let state = table.state(index as usize);
+            match state {
                 FREE => own.free.push(index),
-                LIVE => own.enter(table, index),
-                _ => {}
+                _ => own.used[level(&table.key(index as usize))] += 1,
+            }
+            if state == LIVE {
+                own.enter(table, index);
             }
         }
         own
     }
 
-    /// Flows in it that packets are added to.
+    /// Flows in it that packets are added to, aggregates included.
     pub fn len(&self) -> usize {
         self.live.len()
     }
@@ -91,6 +103,16 @@ impl Overflow {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty()
+    }
+
+    /// Flows in it that are kept apart, and how many can be.
+    pub fn flows(&self) -> (usize, usize) {
+        (self.used[usize::from(FLOW)], self.room[usize::from(FLOW)])
+    }
+
+    /// Whether there was no room for a packet, not even in an aggregate, since the last look.
+    pub const fn is_blocked(&self) -> bool {
+        self.refused
     }
 
     /// When a flow can be due at the earliest; 0 while one closes.
@@ -102,7 +124,13 @@ impl Overflow {
         }
     }
 
-    /// Adds a packet, the event at `position` of the ring buffer. `false` when the table is full of other flows.
+    /// Sets the idle timeout under pressure, as [`Retirement::press`] does.
+    pub const fn press(&mut self, idle: Option<u64>) {
+        self.retirement.press(idle);
+    }
+
+    /// Adds a packet, the event at `position` of the ring buffer: to its flow or, where there is no room for
+    /// another flow, to an aggregate. `false`: no room there either, and the event is to wait.
     pub fn push<T: Own>(
         &mut self,
         table: &mut T,
@@ -110,24 +138,35 @@ impl Overflow {
         position: u64,
         timeouts: Timeouts,
     ) -> bool {
-        let known = self.find(table, &packet.key);
-        let Some(index) = known.or_else(|| self.free.last().copied()) else { return false };
+        for key in aggregate::keys(&packet.key) {
+            let packet = SlotOwn { key, ..*packet };
+            let known = self.find(table, &key);
+            if let Some(index) = known.or_else(|| self.vacant(level(&key))) {
+                self.add(table, index, known.is_some(), &packet, position);
+                self.retirement.expect(timeouts.due(packet.first, packet.last).0);
+                self.closing |= packet.tcp_flags & FIN_OR_RST != 0 && key.level == FLOW;
+                return true;
+            }
+        }
+        self.refused = true;
+        false
+    }
+
+    fn add<T: Own>(&mut self, table: &mut T, index: u32, known: bool, packet: &SlotOwn, position: u64) {
         let place = index as usize;
-        let before = if known.is_some() { table.copy(place) } else { SlotOwn::default() };
+        let before = if known { table.copy(place) } else { SlotOwn::default() };
         arm(table, place, position, &before);
-        if known.is_some() {
+        if known {
             table.write(place, &sum(&before, packet));
         } else {
             table.write(place, &SlotOwn { state: FREE, ..*packet });
             table.set_state(place, LIVE);
             self.free.pop();
+            self.used[level(&packet.key)] += 1;
             self.enter(table, index);
         }
         // The event is consumed behind this, and the next one is noted behind that.
         compiler_fence(Ordering::SeqCst);
-        self.retirement.expect(timeouts.due(packet.first, packet.last).0);
-        self.closing |= packet.tcp_flags & FIN_OR_RST != 0;
-        true
     }
 
     /// Step 1 of [`crate::retire`], by its rules: a packet of a flow that retires opens a new slot.
@@ -141,6 +180,7 @@ impl Overflow {
         forced: Option<EndReason>,
         room: usize,
     ) -> usize {
+        self.refused = false;
         if self.live.is_empty() || forced.is_none() && !self.retirement.is_due(now, self.closing) {
             return 0;
         }
@@ -162,12 +202,18 @@ impl Overflow {
 
     /// Frees a retired slot.
     pub fn free<T: Own>(&mut self, table: &mut T, index: usize) {
+        self.used[level(&table.key(index))] -= 1;
         table.set_state(index, FREE);
         self.free.extend(u32::try_from(index));
     }
 
     fn find<T: Own>(&self, table: &T, key: &KeyOwn) -> Option<u32> {
         self.live.find(hash(&self.hasher, key), |&index| table.key(index as usize) == *key).copied()
+    }
+
+    /// A free slot for a flow or aggregate of this level.
+    fn vacant(&self, level: usize) -> Option<u32> {
+        self.free.last().filter(|_| self.used[level] < self.room[level]).copied()
     }
 
     fn enter<T: Own>(&mut self, table: &T, index: u32) {

@@ -40,6 +40,18 @@ pub struct FlowKey {
     pub ingress: u32,
 }
 
+impl Addresses {
+    /// Significant bits of an aggregate's destination: none of the unspecified address, which stands for all.
+    pub(crate) fn destination_prefix(&self) -> u8 {
+        match self {
+            Self::V4 { destination: [0, 0, 0, 0], .. } => 0,
+            Self::V4 { .. } => 32,
+            Self::V6 { destination, .. } if *destination == [0; 16] => 0,
+            Self::V6 { .. } => 128,
+        }
+    }
+}
+
 impl FlowKey {
     /// Whether the destination port holds an ICMP or ICMPv6 type and code.
     pub const fn is_icmp(&self) -> bool {
@@ -61,6 +73,18 @@ pub enum EndReason {
     Forced = 4,
     /// Retired early to make room.
     LackOfResources = 5,
+    /// The same, and the record is of many flows that there was no room to keep apart (RFC 7015).
+    Aggregated = 6,
+}
+
+impl EndReason {
+    /// Number of flowEndReason: an aggregate is one for lack of resources.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Aggregated => Self::LackOfResources as u8,
+            own => own as u8,
+        }
+    }
 }
 
 /// One flow between two instants.

@@ -10,6 +10,7 @@
 use flowxdp_common::slot::{FREE, LIVE, RETIRED, has, is_retired, retired};
 
 use crate::{
+    pressure::LASTING,
     record::EndReason,
     slots::{FIN_OR_RST, Part, Slot},
 };
@@ -77,6 +78,10 @@ pub struct Retirement {
     known: u64,
     /// Where the next look starts, after one that ran out of room.
     cursor: usize,
+    /// The idle timeout under pressure, nanoseconds.
+    pressed: Option<u64>,
+    /// Slots that the last look left live, if it saw all.
+    live: Option<u64>,
 }
 
 impl Default for Retirement {
@@ -88,6 +93,8 @@ impl Default for Retirement {
             earliest: 0,
             known: u64::MAX,
             cursor: 0,
+            pressed: None,
+            live: None,
         }
     }
 }
@@ -95,7 +102,25 @@ impl Default for Retirement {
 impl Retirement {
     /// Whether a look at the table at `now` can find a due slot. `closings`: a FIN or RST came since the last one.
     pub fn is_due(&self, now: u64, closings: bool) -> bool {
-        now >= self.earliest || closings || self.closing_count > 0
+        now >= self.earliest || closings || self.closing_count > 0 || self.pressed.is_some()
+    }
+
+    /// Sets the idle timeout under pressure, nanoseconds: what retires by it alone ends for lack of
+    /// resources. A flow that goes on may be idle for longer.
+    pub const fn press(&mut self, idle: Option<u64>) {
+        self.pressed = idle;
+    }
+
+    /// Slots that the last look left live; `None` if it ran out of room before it had seen all.
+    pub const fn live(&self) -> Option<u64> {
+        self.live
+    }
+
+    fn is_pressed(&self, glance: &Glance, now: u64) -> bool {
+        self.pressed.is_some_and(|idle| {
+            let idle = if glance.last > glance.first { idle.saturating_mul(LASTING) } else { idle };
+            now >= glance.last.saturating_add(idle)
+        })
     }
 
     /// When a slot that is known of is due at the earliest; 0 while a flow closes.
@@ -125,7 +150,7 @@ impl Retirement {
         let slots = table.len();
         self.closing.resize(slots.div_ceil(64), 0);
         let mut known = u64::MAX;
-        let mut left = room;
+        let (mut left, mut live, mut all) = (room, 0, true);
         let start = std::mem::take(&mut self.cursor).min(slots);
         for index in (start..slots).chain(0..start) {
             if table.state(index) != LIVE {
@@ -137,9 +162,11 @@ impl Retirement {
                 Some(reason) => Some(reason),
                 None if self.is_closing(index) => Some(EndReason::EndOfFlow),
                 None if now >= due => Some(reason),
+                None if self.is_pressed(&glance, now) => Some(EndReason::LackOfResources),
                 None => None,
             };
             let Some(end) = end else {
+                live += 1;
                 known = known.min(due);
                 if glance.tcp_flags & FIN_OR_RST != 0 {
                     self.set_closing(index);
@@ -149,6 +176,7 @@ impl Retirement {
             if left == 0 {
                 self.cursor = index;
                 known = now;
+                all = false;
                 break;
             }
             left -= 1;
@@ -156,6 +184,7 @@ impl Retirement {
             self.retired.push((index, end));
         }
         self.known = known;
+        self.live = all.then_some(live);
         // A flow that opens after this look is not due before its shorter timeout.
         self.earliest = known.min(now.saturating_add(timeouts.idle.min(timeouts.active)));
         room - left
@@ -170,7 +199,8 @@ impl Retirement {
     pub fn collect<T: Table>(&mut self, table: &T, mut sink: impl FnMut(usize, Part, EndReason)) {
         for (index, reason) in std::mem::take(&mut self.retired) {
             self.clear_closing(index);
-            sink(index, table.copy(index).part(), reason);
+            let slot = table.copy(index);
+            sink(index, slot.part(), slot.reason(reason));
         }
     }
 
@@ -218,14 +248,15 @@ pub fn adopt<T: Table>(
         }
         let has = has(state) & known;
         table.set_state(index, retired(has));
-        let part = table.copy(index).part();
+        let slot = table.copy(index);
+        let part = slot.part();
         let (due, reason) = timeouts.due(part.first, part.last);
         let end = match part.tcp_flags & FIN_OR_RST {
             0 if now < due => EndReason::Forced,
             0 => reason,
             _ => EndReason::EndOfFlow,
         };
-        sink(index, has, part, end);
+        sink(index, has, part, slot.reason(end));
     }
 }
 

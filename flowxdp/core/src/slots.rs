@@ -2,12 +2,15 @@
 
 use bytemuck::Pod;
 use flowxdp_common::{
-    key::{KeyOwn, KeyV4, KeyV6, Rest},
+    key::{FLOW, KeyOwn, KeyV4, KeyV6, Rest},
     overflow::Event,
     slot::{LIVE, SlotOwn, SlotV4, SlotV6},
 };
 
-use crate::record::{Addresses, FlowKey};
+use crate::{
+    aggregate,
+    record::{Addresses, EndReason, FlowKey},
+};
 
 /// TCP FIN and RST: either ends a flow.
 pub const FIN_OR_RST: u16 = 0x01 | 0x04;
@@ -60,6 +63,8 @@ pub trait Slot: Pod {
     fn counters(&self) -> (u64, u64);
     /// The flow in it.
     fn part(&self) -> Part;
+    /// Why its record ends, if it retires for `reason`.
+    fn reason(&self, reason: EndReason) -> EndReason;
 }
 
 fn key(addresses: Addresses, rest: &Rest) -> FlowKey {
@@ -106,8 +111,12 @@ pub fn key_own(words: &KeyOwn) -> FlowKey {
 
 /// The kinds of slot differ in their key alone.
 macro_rules! slot {
-    ($slot:ty, $key:ident) => {
+    ($slot:ty, $key:ident, $reason:expr) => {
         impl Slot for $slot {
+            fn reason(&self, reason: EndReason) -> EndReason {
+                $reason(&self.key, reason)
+            }
+
             fn state(&self) -> u32 {
                 self.state
             }
@@ -134,16 +143,16 @@ macro_rules! slot {
     };
 }
 
-slot!(SlotV4, key_v4);
-slot!(SlotV6, key_v6);
-slot!(SlotOwn, key_own);
+slot!(SlotV4, key_v4, |_, reason| reason);
+slot!(SlotV6, key_v6, |_, reason| reason);
+slot!(SlotOwn, key_own, aggregate::reason);
 
 /// The packet that an overflow event tells of, as a slot of its own; `None` for an event of no IP version.
 pub fn event(event: &Event) -> Option<SlotOwn> {
     let length = u16::try_from(event.octets).unwrap_or(u16::MAX);
     let Event { addresses, rest, version, .. } = *event;
     matches!(version, 4 | 6).then(|| SlotOwn {
-        key: KeyOwn { addresses, rest, version, pad: [0; 3] },
+        key: KeyOwn { addresses, rest, version, level: FLOW, pad: [0; 2] },
         packets: 1,
         octets: u64::from(event.octets),
         first: event.time,

@@ -59,6 +59,7 @@ pub struct Template {
     /// Octets of one data record.
     length: usize,
     encode: Encode,
+    of_aggregates: bool,
 }
 
 /// Writes data records one behind the other: records of the template's kind, milliseconds since 1970 of
@@ -86,13 +87,26 @@ impl Template {
         Self::with(kind, kind.id() + kinds, Form::V9TimesOfDay)
     }
 
+    /// The template of aggregates (RFC 7015): of flows that there was no room to keep apart.
+    ///
+    /// In v9 with times of day, so that one set serves whenever they are.
+    pub fn of_aggregates(protocol: Protocol, kind: Kind) -> Self {
+        let kinds = low_16(Kind::ALL.len());
+        let form = match protocol {
+            Protocol::Ipfix => Form::IpfixAggregates,
+            Protocol::V9 => Form::V9Aggregates,
+        };
+        Self::with(kind, kind.id() + 2 * kinds, form)
+    }
+
     fn with(kind: Kind, id: u16, form: Form) -> Self {
         let fields = ELEMENTS.iter().filter_map(|element| {
             let length = form.length(kind, element)?;
             Some(Field { id: element.id, length })
         });
         let (length, _) = places(form, kind);
-        Self { id, fields: fields.collect(), length, encode: ENCODE[form as usize][kind as usize] }
+        let encode = ENCODE[form as usize][kind as usize];
+        Self { id, fields: fields.collect(), length, encode, of_aggregates: form.is_of_aggregates() }
     }
 
     /// Template id.
@@ -114,7 +128,8 @@ impl Template {
     /// (flowKeyIndicator, RFC 7011 section 4.4).
     pub(crate) fn flow_keys(&self) -> (u16, u64) {
         let fields = self.fields.iter().enumerate();
-        let keys = fields.filter(|(_, field)| elements::is_key(field.id)).map(|(place, _)| 1 << place);
+        let is_key = |id| elements::is_key(id) && !(self.of_aggregates && elements::is_source(id));
+        let keys = fields.filter(|(_, field)| is_key(field.id)).map(|(place, _)| 1 << place);
         (self.id, keys.fold(0, |all, bit: u64| all | bit))
     }
 
@@ -159,21 +174,29 @@ enum Form {
     Ipfix,
     V9,
     V9TimesOfDay,
+    IpfixAggregates,
+    V9Aggregates,
 }
 
 impl Form {
-    const ALL: [Self; 3] = [Self::Ipfix, Self::V9, Self::V9TimesOfDay];
+    const ALL: [Self; 5] =
+        [Self::Ipfix, Self::V9, Self::V9TimesOfDay, Self::IpfixAggregates, Self::V9Aggregates];
+
+    const fn is_of_aggregates(self) -> bool {
+        matches!(self, Self::IpfixAggregates | Self::V9Aggregates)
+    }
 
     /// Octets of an element in data records of this kind; `None` if they do not have it.
     const fn length(self, kind: Kind, element: &Element) -> Option<u16> {
         let is_time =
             matches!(element.fact, Fact::StartMs | Fact::EndMs | Fact::StartUptime | Fact::EndUptime);
         let protocol = match self {
-            Self::Ipfix => Protocol::Ipfix,
-            Self::V9TimesOfDay if is_time => Protocol::Ipfix,
-            Self::V9 | Self::V9TimesOfDay => Protocol::V9,
+            Self::Ipfix | Self::IpfixAggregates => Protocol::Ipfix,
+            Self::V9TimesOfDay | Self::V9Aggregates if is_time => Protocol::Ipfix,
+            Self::V9 | Self::V9TimesOfDay | Self::V9Aggregates => Protocol::V9,
         };
-        if element.within.holds(kind) { element.length.of(protocol) } else { None }
+        let has = element.within.holds(kind) && element.fact.is_of(self.is_of_aggregates());
+        if has { element.length.of(protocol) } else { None }
     }
 }
 
@@ -200,7 +223,8 @@ impl<const FORM: usize, const KIND: usize> Shape for Of<FORM, KIND> {
 }
 
 /// By form and kind.
-const ENCODE: [[Encode; Kind::ALL.len()]; Form::ALL.len()] = [of::<0>(), of::<1>(), of::<2>()];
+const ENCODE: [[Encode; Kind::ALL.len()]; Form::ALL.len()] =
+    [of::<0>(), of::<1>(), of::<2>(), of::<3>(), of::<4>()];
 
 const fn of<const FORM: usize>() -> [Encode; Kind::ALL.len()] {
     [encode::<Of<FORM, 0>>, encode::<Of<FORM, 1>>, encode::<Of<FORM, 2>>, encode::<Of<FORM, 3>>]
@@ -223,6 +247,8 @@ mod tests {
                 Template::new(Protocol::Ipfix, kind),
                 Template::new(Protocol::V9, kind),
                 Template::v9_with_times_of_day(kind),
+                Template::of_aggregates(Protocol::Ipfix, kind),
+                Template::of_aggregates(Protocol::V9, kind),
             ] {
                 let fields: usize = template.fields().iter().map(|field| usize::from(field.length)).sum();
                 assert_eq!(fields, template.record_length());
@@ -254,5 +280,21 @@ mod tests {
             ids(Protocol::V9, Kind::IcmpIpv6),
             [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 178, 179]
         );
+        let aggregates = |protocol, kind| -> Vec<u16> {
+            Template::of_aggregates(protocol, kind).fields().iter().map(|field| field.id).collect()
+        };
+        let ipv4 = [8, 12, 11, 4, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 9, 13, 3];
+        assert_eq!(aggregates(Protocol::Ipfix, Kind::Ipv4), ipv4);
+        assert_eq!(aggregates(Protocol::V9, Kind::Ipv4), ipv4);
+        assert_eq!(
+            aggregates(Protocol::V9, Kind::IcmpIpv6),
+            [27, 28, 11, 4, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 178, 179, 29, 30, 3]
+        );
+    }
+
+    #[test]
+    fn the_key_of_an_aggregate_has_no_source() {
+        let (id, keys) = Template::of_aggregates(Protocol::Ipfix, Kind::Ipv4).flow_keys();
+        assert_eq!((id, keys), (264, 0b11110));
     }
 }

@@ -245,7 +245,7 @@ impl Replay<'_> {
         self.meter.drain_ring();
         loop {
             let mut records = Vec::new();
-            let retired = self.meter.check(time, WallClock::default(), forced, QUEUE, |record| {
+            self.meter.check(time, WallClock::default(), forced, QUEUE, |record| {
                 records.push(record);
             })?;
             // By their ends: a header of v5 places what is within 49.7 days before it, and never goes back.
@@ -253,7 +253,7 @@ impl Replay<'_> {
             records.iter().for_each(|record| self.dispatch.push(record, now));
             self.tell(now, false);
             self.settle(now, forced.is_some(), clock::monotonic());
-            if retired < QUEUE {
+            if self.meter.is_done() {
                 return Ok(());
             }
         }

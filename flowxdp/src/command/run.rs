@@ -3,7 +3,8 @@
 //! [`table`]: the flow table, which may be an earlier agent's.
 //!
 //! One thread, one loop. In the order of their urgency: stop, packets in the ring buffer, the look at the
-//! flow table each second, messages that the pace lets go, questions for the books.
+//! flow table each second, messages that the pace lets go, questions for the books. However much lies in
+//! the ring buffer, a turn takes some of it only.
 
 mod table;
 
@@ -257,17 +258,21 @@ impl Agent {
     /// Meters and exports until told to stop.
     async fn drive(&mut self, socket: &Socket, stop: &mut Stop) -> anyhow::Result<()> {
         let ring = self.meter.ring_readiness()?;
-        let (mut check_at, mut listening) = (0, true);
+        let (mut check_at, mut checked, mut listening) = (0, 0, true);
         loop {
             let now = clock::now();
-            if self.dispatch.room() > 0 {
-                self.meter.drain_ring();
-            }
+            let more = self.meter.drain_some();
+            check_at = check_at.min(self.meter.next_look(checked));
             if now.monotonic >= check_at {
                 check_at = self.check(now, None)?;
+                checked = now.monotonic;
                 listening = true;
             }
-            let wake = self.export(now, false).min(check_at);
+            let wake = self.export(now, false).min(if more { 0 } else { check_at });
+            if more {
+                // So that signals and questions are heard, however much comes in.
+                tokio::task::yield_now().await;
+            }
             tokio::select! {
                 biased;
                 asked = stop.asked() => match asked {
@@ -279,7 +284,6 @@ impl Agent {
                     ready?.clear_ready();
                     self.readiness.clear()?;
                 }
-                () = until(wake) => {}
                 stream = socket.listener.accept(), if listening => match stream {
                     Ok((stream, _)) => {
                         self.answer(stream, socket).await?;
@@ -292,6 +296,7 @@ impl Agent {
                         listening = false;
                     }
                 },
+                () = until(wake) => {}
             }
         }
     }
@@ -307,14 +312,15 @@ impl Agent {
     fn check(&mut self, now: Now, forced: Option<EndReason>) -> anyhow::Result<u64> {
         let room = self.dispatch.room();
         let dispatch = &mut self.dispatch;
-        let retired = self.meter.check(now.monotonic, clock::wall_clock(), forced, room, |record| {
+        self.meter.check(now.monotonic, clock::wall_clock(), forced, room, |record| {
             dispatch.push(&record, now);
         })?;
         self.meter.warn_of_cpus();
         self.teller.tell(&self.meter, &mut self.dispatch, now, false);
         self.forget_old()?;
         // Out of room: what is due waits in the table, and is looked for as soon as the queue is shorter.
-        Ok(now.monotonic + if retired >= room { 10 * MILLISECOND } else { SECOND })
+        let soon = now.monotonic + 10 * MILLISECOND;
+        Ok(if self.meter.is_done() { self.meter.next_look(now.monotonic) } else { soon })
     }
 
     /// Goes on with what an earlier agent had taken out of the table.
@@ -423,10 +429,8 @@ impl Agent {
         loop {
             let now = clock::now();
             if left && self.dispatch.room() > 0 {
-                let room = self.dispatch.room();
-                let before: u64 = self.pushed();
                 self.check(now, Some(EndReason::Forced))?;
-                left = self.pushed() - before >= room as u64;
+                left = !self.meter.is_done();
             }
             let wake = self.export(now, true);
             if !left && self.dispatch.is_settled(now, true) {
@@ -482,15 +486,6 @@ impl Agent {
             }
             () = until(instant) => {}
         }
-    }
-
-    /// Records that any collector was ever given.
-    fn pushed(&self) -> u64 {
-        let given = |exporter: &Exporter| {
-            let books = exporter.books();
-            books.exported.records + books.queued.records + books.lost.records
-        };
-        self.dispatch.all().iter().map(given).sum()
     }
 }
 

@@ -98,6 +98,8 @@ impl Shape {
 /// The loaded program with everything that it shares.
 pub struct Loaded {
     ebpf: Ebpf,
+    /// What it was loaded with.
+    pub shape: Shape,
     links: Vec<(&'static str, u32, XdpLinkId)>,
     /// IPv4 flow table.
     pub flows_v4: Mapped<SlotV4>,
@@ -116,7 +118,7 @@ pub struct Loaded {
     /// Names of interfaces by their row of the counters.
     pub names: Mapped<Name>,
     /// What the table says of itself.
-    pub shape: Mapped<table::Shape>,
+    pub says: Mapped<table::Shape>,
     /// Where attachments are pinned.
     pins: Option<Rc<Pins>>,
 }
@@ -173,12 +175,12 @@ pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded>
         }
     }
     let mut ebpf = loader.load(OBJECT).context("cannot create the flow tables")?;
-    let mut shape_map = mapped::<table::Shape>(&ebpf, names::SHAPE)?;
-    if shape_map.read(0).layout == 0 {
+    let mut says = mapped::<table::Shape>(&ebpf, names::SHAPE)?;
+    if says.read(0).layout == 0 {
         let (flows_v4, flows_v6) = (shape.flows_v4, shape.flows_v6);
         let partitions = u64::from(shape.partitions);
         let before = pinned.map_or_else(table::Shape::default, |pinned| pinned.before);
-        pin::finish(&mut shape_map, table::Shape { flows_v4, flows_v6, partitions, seed, ..before });
+        pin::finish(&mut says, table::Shape { flows_v4, flows_v6, partitions, seed, ..before });
     }
     Ok(Loaded {
         flows_v4: mapped(&ebpf, names::FLOWS_V4)?,
@@ -189,9 +191,10 @@ pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded>
         overflow: Ring::new(RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?)?,
         own: OwnTable::new(mapped::<SlotOwn>(&ebpf, names::OWN)?, mapped::<Intent>(&ebpf, names::INTENT)?),
         names: mapped(&ebpf, names::NAMES)?,
-        shape: shape_map,
+        says,
         pins: pinned.map(|pinned| Rc::clone(&pinned.pins)),
         links: Vec::new(),
+        shape: *shape,
         ebpf,
     })
 }

@@ -39,15 +39,20 @@ impl Ring {
 
     /// Hands what lies in the ring to `sink`, at most `most` packets, with the position of each.
     ///
-    /// An event is consumed when `sink` has returned. Gives the number taken.
-    pub fn drain(&mut self, most: usize, mut sink: impl FnMut(&SlotOwn, u64)) -> usize {
+    /// An event is consumed when `sink` has returned true. False ends it: the event is to be had again.
+    /// Gives the number taken.
+    pub fn drain(&mut self, most: usize, mut sink: impl FnMut(&SlotOwn, u64) -> bool) -> usize {
         let mut taken = 0;
         while taken < most
             && let Some(item) = self.buffer.next()
         {
-            taken += 1;
             match bytemuck::try_pod_read_unaligned::<Event>(&item).ok().as_ref().and_then(slots::event) {
-                Some(packet) => sink(&packet, position(&self.consumed)),
+                Some(packet) if sink(&packet, position(&self.consumed)) => {}
+                // What is dropped is consumed.
+                Some(_) => {
+                    std::mem::forget(item);
+                    break;
+                }
                 None => {
                     log::error!(
                         "the ring buffer holds an event of {} octets that is none of ours",
@@ -55,6 +60,7 @@ impl Ring {
                     )
                 }
             }
+            taken += 1;
         }
         taken
     }

@@ -108,7 +108,11 @@ pub(crate) fn write<S: Shape>(record: &FlowRecord, system_start_ms: u64, octets:
     put!(S, octets, TtlMax, [record.ttl_max]);
     put!(S, octets, LengthMin, record.length_min.to_be_bytes());
     put!(S, octets, LengthMax, record.length_max.to_be_bytes());
-    put!(S, octets, EndReason, [record.end_reason as u8]);
+    put!(S, octets, EndReason, [record.end_reason.number()]);
     put!(S, octets, StartUptime, uptime(record.start_ms, system_start_ms).to_be_bytes());
     put!(S, octets, EndUptime, uptime(record.end_ms, system_start_ms).to_be_bytes());
+    put!(S, octets, SourcePrefix, [0]);
+    put!(S, octets, DestinationPrefix, [key.addresses.destination_prefix()]);
+    // Each packet in an aggregate would have been a record of its own.
+    put!(S, octets, Flows, record.packets.to_be_bytes());
 }

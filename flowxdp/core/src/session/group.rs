@@ -3,14 +3,15 @@
 //! IPFIX has one such group. NetFlow v9 has a second one, from the first record on that needs it: times
 //! there are milliseconds since system start in 32 bits, and a record from before the last wrap of those
 //! (49.7 days), or from before system start, can only be told with times of day. So can one whose end is in
-//! another round of them than the export, as after a step of the clock.
+//! another round of them than the export, as after a step of the clock. Aggregates have a group of their own
+//! in both protocols, from the first one on: their templates say what a flow's do not.
 
 use super::layout::Layout;
 use super::process::flow_keys_set;
 use super::queue::Queue;
 use super::resend::Resend;
 use super::{MS, SessionConfig, SessionError};
-use crate::record::FlowRecord;
+use crate::record::{EndReason, FlowRecord};
 use crate::template::{Kind, Template};
 use crate::wire::Protocol;
 
@@ -24,11 +25,16 @@ pub(super) enum Times {
     OfProtocol,
     /// v9 with milliseconds since 1970.
     OfDay,
+    /// Aggregates (RFC 7015), which have more to say; times as the protocol does, or of day in v9.
+    OfAggregates,
 }
 
 impl Times {
     /// What `record` needs if the next export time is `export_ms` or somewhat later.
     pub(super) fn of(record: &FlowRecord, export_ms: u64, protocol: Protocol, system_start_ms: u64) -> Self {
+        if record.end_reason == EndReason::Aggregated {
+            return Self::OfAggregates;
+        }
         let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
         let at_export = wrap(export_ms);
         let within = wrap(record.start_ms) == at_export
@@ -43,7 +49,7 @@ impl Times {
 
 #[derive(Debug)]
 pub(super) struct Group {
-    times: Times,
+    pub(super) times: Times,
     pub(super) layout: Layout,
     pub(super) queue: Queue,
     pub(super) resend: Resend,
@@ -70,6 +76,7 @@ impl Group {
         let template = |kind| match times {
             Times::OfProtocol => Template::new(protocol, kind),
             Times::OfDay => Template::v9_with_times_of_day(kind),
+            Times::OfAggregates => Template::of_aggregates(protocol, kind),
         };
         Layout::new(protocol, config.max_message, Kind::ALL.map(template), flow_keys_set(protocol, config))
     }
@@ -91,7 +98,7 @@ impl Group {
     pub(super) fn latest_ms(&self, end_ms: u64, wall_ms: u64) -> u64 {
         match self.times {
             Times::OfProtocol => end_ms,
-            Times::OfDay => end_ms.min(wall_ms.saturating_add(MS)),
+            Times::OfDay | Times::OfAggregates => end_ms.min(wall_ms.saturating_add(MS)),
         }
     }
 

@@ -45,7 +45,7 @@ impl Content {
 pub(super) struct Templated {
     pub(super) protocol: Protocol,
     pub(super) config: SessionConfig,
-    /// The usual group, and behind it v9's group with times of day once a record needed it.
+    /// The usual group, and behind it those with other templates once a record needed them.
     pub(super) groups: Vec<Group>,
     pub(super) domains: Domains,
     pub(super) process: Process,
@@ -83,24 +83,24 @@ impl Templated {
 
     pub(super) fn push(&mut self, record: &FlowRecord, now: Now) {
         let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS)).max(self.latest_ms);
-        let group = match Times::of(record, export_ms, self.protocol, self.config.system_start_ms) {
-            Times::OfProtocol => {
-                self.latest_ms = self.latest_ms.max(record.end_ms);
-                0
-            }
-            Times::OfDay => self.times_of_day(),
-        };
+        let times = Times::of(record, export_ms, self.protocol, self.config.system_start_ms);
+        if times == Times::OfProtocol {
+            self.latest_ms = self.latest_ms.max(record.end_ms);
+        }
+        let group = self.group(times);
         self.groups[group].queue.push(record, now.monotonic);
     }
 
-    /// The place of the group with times of day, which is made now if this is its first record.
-    fn times_of_day(&mut self) -> usize {
-        if self.groups.len() == 1 {
-            // Its templates are as large as the usual ones but for eight octets a record. Where they do not
-            // fit into a message, its records go with the usual ones, times modulo 2^32.
-            self.groups.extend(Group::new(self.protocol, &self.config, Times::OfDay));
-        }
-        self.groups.len() - 1
+    /// The place of a group, which is made now if this is its first record.
+    fn group(&mut self, times: Times) -> usize {
+        let place = |groups: &[Group]| groups.iter().position(|group| group.times == times);
+        place(&self.groups).unwrap_or_else(|| {
+            // Its templates are as large as the usual ones but for some octets a record. Where they do not
+            // fit into a message, its records go with the usual ones: times modulo 2^32, and an aggregate
+            // as a flow from nowhere.
+            self.groups.extend(Group::new(self.protocol, &self.config, times));
+            place(&self.groups).unwrap_or_default()
+        })
     }
 
     pub(super) fn poll_message(&mut self, now: Now, flush: bool) -> Option<Message> {

@@ -7,6 +7,7 @@
     reason = "every function here is part of a test"
 )]
 
+mod aggregates;
 mod collector;
 mod golden;
 mod manual;

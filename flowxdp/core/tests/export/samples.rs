@@ -71,6 +71,11 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
             read.export_secs * 1000 - u64::from(before)
         }
     };
+    let aggregate = get(&[3]).is_some();
+    let unless_aggregate = |id: u16| {
+        assert_eq!(get(&[id]).is_none(), aggregate, "{id}");
+        if aggregate { 0 } else { value(&[id]) }
+    };
     let array = |id| get(&[id]).unwrap().as_slice();
     let key = FlowKey {
         addresses: if get(&[8]).is_some() {
@@ -81,11 +86,11 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
                 destination: array(28).try_into().unwrap(),
             }
         },
-        source_port: value(&[7]) as u16,
+        source_port: unless_aggregate(7) as u16,
         destination_port: value(&[11]) as u16,
         protocol: value(&[4]) as u8,
-        tos: value(&[5]) as u8,
-        vlan: value(&[58]) as u16,
+        tos: unless_aggregate(5) as u8,
+        vlan: unless_aggregate(58) as u16,
         ingress: value(&[10]) as u32,
     };
     assert_eq!(get(&[32, 139, 178]).is_some(), key.is_icmp());
@@ -94,6 +99,12 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
     }
     if get(&[178]).is_some() {
         assert_eq!(value(&[178]) << 8 | value(&[179]), value(&[11]));
+    }
+    if aggregate {
+        let any = [&[12][..], &[28]].iter().any(|id| get(id).is_some_and(|it| it.iter().all(|o| *o == 0)));
+        let all = if get(&[8]).is_some() { 32 } else { 128 };
+        assert_eq!((value(&[9, 29]), value(&[13, 30])), (0, if any { 0 } else { all }));
+        assert_eq!((value(&[3]), value(&[136])), (value(&[2]), 5));
     }
     let reasons = [
         EndReason::IdleTimeout,
@@ -113,7 +124,7 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
         ttl_max: value(&[53]) as u8,
         length_min: value(&[25]) as u16,
         length_max: value(&[26]) as u16,
-        end_reason: reasons[value(&[136]) as usize - 1],
+        end_reason: if aggregate { EndReason::Aggregated } else { reasons[value(&[136]) as usize - 1] },
         ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
@@ -123,6 +134,9 @@ pub(crate) fn as_exported(protocol: Protocol, record: &FlowRecord) -> FlowRecord
     let mut record = *record;
     if protocol == Protocol::V9 {
         record.tcp_flags &= 0xff;
+    }
+    if record.end_reason == EndReason::Aggregated {
+        (record.key.source_port, record.key.tos, record.key.vlan) = (0, 0, 0);
     }
     record
 }

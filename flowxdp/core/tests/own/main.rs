@@ -12,7 +12,7 @@ use flowxdp_common::{
 use flowxdp_core::{
     clock::SECOND,
     overflow::Overflow,
-    record::{EndReason, Total},
+    record::{Addresses, EndReason, Total},
     retire::{Timeouts, in_table},
     slots::{self, Part},
 };
@@ -21,6 +21,8 @@ use proptest::prelude::*;
 
 const TIMEOUTS: Timeouts = Timeouts { idle: 15 * SECOND, active: 60 * SECOND };
 const FIN: u16 = 0x01;
+/// 28 flows, an aggregate by destination, two by protocol, one by version.
+const SLOTS: usize = 32;
 
 fn event(port: u16, time: u64, octets: u32, tcp_flags: u16) -> Event {
     let [high, low] = port.to_be_bytes();
@@ -71,14 +73,13 @@ fn look(
 }
 
 #[test]
-fn it_has_the_rules_of_the_kernels_tables_and_a_bound() {
-    let mut memory = Memory::new(2);
+fn it_has_the_rules_of_the_kernels_tables() {
+    let mut memory = Memory::new(SLOTS);
     let mut own = adopt(&mut memory);
     assert_eq!(own.next_due(), u64::MAX);
     assert!(add(&mut memory, &mut own, event(1, SECOND, 100, 0)));
     assert!(add(&mut memory, &mut own, event(2, SECOND, 100, 0)));
     assert_eq!(own.next_due(), 16 * SECOND);
-    assert!(!add(&mut memory, &mut own, event(3, SECOND, 100, 0)));
     assert!(add(&mut memory, &mut own, event(1, 9 * SECOND, 40, 0)));
     assert_eq!((own.len(), in_table(&memory)), (2, Total { packets: 3, octets: 240 }));
     assert!(look(&mut memory, &mut own, 16 * SECOND - 1, None, 9).is_empty());
@@ -92,8 +93,116 @@ fn it_has_the_rules_of_the_kernels_tables_and_a_bound() {
 }
 
 #[test]
+fn under_pressure_idle_flows_go_sooner_and_those_that_go_on_later() {
+    let mut memory = Memory::new(SLOTS);
+    let mut own = adopt(&mut memory);
+    add(&mut memory, &mut own, event(1, 10 * SECOND, 100, 0));
+    add(&mut memory, &mut own, event(2, 9 * SECOND, 100, 0));
+    add(&mut memory, &mut own, event(2, 10 * SECOND, 100, 0));
+    own.press(Some(SECOND));
+    assert!(look(&mut memory, &mut own, 11 * SECOND - 1, None, 9).is_empty());
+    let out = look(&mut memory, &mut own, 11 * SECOND, None, 9);
+    assert_eq!((out.len(), out[0].0.key.destination_port, out[0].1), (1, 1, EndReason::LackOfResources));
+    assert!(look(&mut memory, &mut own, 18 * SECOND - 1, None, 9).is_empty());
+    let out = look(&mut memory, &mut own, 18 * SECOND, None, 9);
+    assert_eq!((out.len(), out[0].0.packets, out[0].1), (1, 2, EndReason::LackOfResources));
+    // What is due by the timeout that was asked for says so.
+    add(&mut memory, &mut own, event(3, 20 * SECOND, 100, 0));
+    assert_eq!(look(&mut memory, &mut own, 35 * SECOND, None, 9)[0].1, EndReason::IdleTimeout);
+    // And without pressure nothing is early.
+    add(&mut memory, &mut own, event(4, 40 * SECOND, 100, 0));
+    own.press(None);
+    assert!(look(&mut memory, &mut own, 55 * SECOND - 1, None, 9).is_empty());
+}
+
+/// A packet to an address and port.
+fn to(host: u8, port: u16, protocol: u8) -> Event {
+    let mut event = event(port, SECOND, 100, FIN);
+    event.addresses[..8].copy_from_slice(&[10, 0, 0, 1, 192, 0, 2, host]);
+    (event.rest.protocol, event.rest.tos, event.rest.vlan, event.rest.ingress) = (protocol, 8, 7, 3);
+    event.rest.ports[..2].copy_from_slice(&[0x12, 0x34]);
+    event
+}
+
+#[test]
+fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
+    let mut memory = Memory::new(SLOTS);
+    let mut own = adopt(&mut memory);
+    let (_, most) = own.flows();
+    let sent = [
+        // As many flows as there may be, and another packet of one of them when it is full.
+        (0..most).map(|port| to(1, u16::try_from(port).unwrap_or(0), 6)).collect::<Vec<_>>(),
+        // To one destination: two packets. Then others: by protocol.
+        vec![to(9, 80, 6), to(9, 80, 6), to(1, 0, 6), to(9, 81, 6), to(8, 80, 6)],
+        vec![to(8, 53, 17), to(8, 53, 58)],
+        // The unspecified address stands for all destinations.
+        vec![Event { addresses: [0; 32], ..to(9, 80, 6) }],
+    ]
+    .concat();
+    for event in &sent {
+        assert!(add(&mut memory, &mut own, *event));
+    }
+    assert_eq!(own.flows(), (most, most));
+    let records = look(&mut memory, &mut own, SECOND, Some(EndReason::Forced), 99);
+    let (flows, aggregates): (Vec<_>, Vec<_>) =
+        records.iter().partition(|(_, reason)| *reason == EndReason::Forced);
+    assert_eq!(flows.iter().map(|(part, _)| part.packets).sum::<u64>(), most as u64 + 1);
+    let mut told: Vec<_> = aggregates
+        .iter()
+        .map(|(part, reason)| {
+            assert_eq!(*reason, EndReason::Aggregated);
+            let Addresses::V4 { source, destination } = part.key.addresses else { panic!("{part:?}") };
+            let key = part.key;
+            assert_eq!((source, key.source_port, key.tos, key.vlan), ([0; 4], 0, 0, 0));
+            (destination, key.destination_port, key.protocol, key.ingress, part.packets, part.octets)
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ([0; 4], 0, 6, 3, 3, 300),
+            ([0; 4], 0, 17, 3, 1, 100),
+            ([0; 4], 0, 255, 0, 1, 100),
+            ([192, 0, 2, 9], 80, 6, 3, 2, 200),
+        ]
+    );
+    assert_eq!(in_table(&memory), Total::default());
+    // All are free again.
+    assert!(add(&mut memory, &mut own, to(1, 7, 6)));
+    assert_eq!(own.flows(), (1, most));
+}
+
+#[test]
+fn an_event_waits_when_not_even_an_aggregate_has_room() {
+    let mut memory = Memory::new(SLOTS);
+    let mut own = adopt(&mut memory);
+    for port in 0..1000 {
+        assert!(add(&mut memory, &mut own, to(1, port, 6)));
+    }
+    // All retire, and none is free yet.
+    let marked = own.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
+    let (mut total, mut kept, mut port) = (in_table(&memory), Vec::new(), 0);
+    own.collect(&memory, |index, _, _| kept.push(index));
+    assert_eq!(kept.len(), marked);
+    while add(&mut memory, &mut own, to(2, port, 6)) {
+        total += Total { packets: 1, octets: 100 };
+        port += 1;
+        if port % 9 == 0 {
+            own.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
+            own.collect(&memory, |index, _, _| kept.push(index));
+        }
+    }
+    assert!(own.is_blocked());
+    assert_eq!(in_table(&memory), total);
+    kept.into_iter().for_each(|index| own.free(&mut memory, index));
+    own.mark(&mut memory, SECOND, TIMEOUTS, None, 0);
+    assert!(add(&mut memory, &mut own, to(2, port, 6)) && !own.is_blocked());
+}
+
+#[test]
 fn a_closed_connection_is_due_at_the_second_look() {
-    let mut memory = Memory::new(2);
+    let mut memory = Memory::new(SLOTS);
     let mut own = adopt(&mut memory);
     add(&mut memory, &mut own, event(1, SECOND, 100, 0));
     assert!(look(&mut memory, &mut own, SECOND, None, 9).is_empty());
@@ -108,7 +217,7 @@ fn a_closed_connection_is_due_at_the_second_look() {
 
 #[test]
 fn a_packet_of_a_retired_flow_opens_a_new_slot() {
-    let mut memory = Memory::new(2);
+    let mut memory = Memory::new(SLOTS);
     let mut own = adopt(&mut memory);
     add(&mut memory, &mut own, event(1, SECOND, 100, 0));
     assert_eq!(own.mark(&mut memory, 16 * SECOND, TIMEOUTS, None, 9), 1);
@@ -116,18 +225,17 @@ fn a_packet_of_a_retired_flow_opens_a_new_slot() {
     let mut kept = Vec::new();
     own.collect(&memory, |index, part, _| kept.push((index, part.octets)));
     assert_eq!(kept, [(0, 100)]);
-    assert_eq!(memory.slots.iter().map(|slot| slot.state).collect::<Vec<_>>(), [RETIRED, LIVE]);
-    // Not freed yet: no room for another flow, and a successor finds both.
-    assert!(!add(&mut memory, &mut own, event(2, 16 * SECOND, 40, 0)));
+    assert_eq!(memory.slots[..2].iter().map(|slot| slot.state).collect::<Vec<_>>(), [RETIRED, LIVE]);
+    // Not freed yet: it takes room, and a successor finds both.
     let mut heir = adopt(&mut memory);
-    assert_eq!((heir.len(), in_table(&memory).octets), (1, 140));
+    assert_eq!((heir.len(), heir.flows().0, in_table(&memory).octets), (1, 2, 140));
     heir.free(&mut memory, 0);
-    assert!(add(&mut memory, &mut heir, event(2, 16 * SECOND, 40, 0)));
+    assert_eq!((heir.len(), heir.flows().0, in_table(&memory).octets), (1, 1, 40));
 }
 
 #[test]
 fn ipv4_and_ipv6_with_the_same_octets_are_two_flows() {
-    let mut memory = Memory::new(2);
+    let mut memory = Memory::new(SLOTS);
     let mut own = adopt(&mut memory);
     add(&mut memory, &mut own, event(1, SECOND, 100, 0));
     add(&mut memory, &mut own, Event { version: 6, ..event(1, SECOND, 100, 0) });
@@ -162,7 +270,7 @@ proptest! {
         lives in prop::collection::vec(0_usize..120, 0..40),
         looks in prop::collection::vec((0_usize..5, 0_usize..4), 0..40),
     ) {
-        let (mut memory, mut now, mut sent) = (Memory::new(32), 0, Flows::new());
+        let (mut memory, mut now, mut sent) = (Memory::new(SLOTS), 0, Flows::new());
         for (port, seconds, octets, fin) in packets {
             now += seconds * SECOND;
             memory.ring.push_back(event(port, now, octets, if fin { FIN } else { 0 }));
@@ -200,7 +308,7 @@ proptest! {
 fn death_at_every_word_of_an_event() {
     for known in [false, true] {
         for life in 0..60 {
-            let mut memory = Memory::new(2);
+            let mut memory = Memory::new(SLOTS);
             let mut own = adopt(&mut memory);
             if known {
                 add(&mut memory, &mut own, event(1, SECOND, 100, 0));

@@ -1,0 +1,68 @@
+//! Flows that there is no room to keep apart become one: aggregation as RFC 7015 has it.
+//!
+//! An aggregate has all flows to one destination address and port that came in on one interface; where
+//! there is no room for more of those, all of one protocol; and where there is none for that, all of an IP
+//! version. What is not in its key is zero: the source, type of service, VLAN. Each packet in it counts as
+//! a flow of its own, for that is the record that it would have been.
+
+use flowxdp_common::key::{BY_DESTINATION, BY_PROTOCOL, BY_VERSION, FLOW, KeyOwn, Rest};
+
+use crate::record::EndReason;
+
+/// Levels of [`KeyOwn::level`].
+pub(crate) const LEVELS: usize = 4;
+
+/// IANA's reserved protocol number: no packet's.
+const ANY_PROTOCOL: u8 = 255;
+
+/// Slots of each level in a table of so many: an eighth for the aggregates.
+///
+/// Two of the last kind live at once, one for each IP version; others may wait to be exported.
+pub(crate) const fn room(slots: usize) -> [usize; LEVELS] {
+    let (by_protocol, by_version) = (slots.div_ceil(16), slots.div_ceil(32));
+    let by_destination = slots / 32;
+    [slots - by_destination - by_protocol - by_version, by_destination, by_protocol, by_version]
+}
+
+/// The level of a key as an index.
+pub(crate) fn level(key: &KeyOwn) -> usize {
+    usize::from(key.level.min(BY_VERSION))
+}
+
+/// The keys under which a packet can be counted, the finest first.
+pub(crate) fn keys(key: &KeyOwn) -> impl Iterator<Item = KeyOwn> {
+    let flow = *key;
+    [FLOW, BY_DESTINATION, BY_PROTOCOL, BY_VERSION].into_iter().filter_map(move |level| match level {
+        FLOW => Some(flow),
+        BY_DESTINATION => by_destination(&flow),
+        BY_PROTOCOL => Some(by_protocol(&flow)),
+        _ => Some(by_version(&flow)),
+    })
+}
+
+/// None for the unspecified address: without a destination an aggregate is of all of them.
+fn by_destination(flow: &KeyOwn) -> Option<KeyOwn> {
+    let length = if flow.version == 4 { 4 } else { 16 };
+    let mut addresses = [0; 32];
+    let destination = flow.addresses.get(length..2 * length)?;
+    addresses.get_mut(length..2 * length)?.copy_from_slice(destination);
+    let [.., high, low] = flow.rest.ports;
+    let rest = Rest { ports: [0, 0, high, low], tos: 0, vlan: 0, ..flow.rest };
+    let aggregate = KeyOwn { addresses, rest, level: BY_DESTINATION, ..*flow };
+    (addresses != [0; 32]).then_some(aggregate)
+}
+
+fn by_protocol(flow: &KeyOwn) -> KeyOwn {
+    let rest = Rest { ports: [0; 4], tos: 0, vlan: 0, ..flow.rest };
+    KeyOwn { addresses: [0; 32], rest, level: BY_PROTOCOL, ..*flow }
+}
+
+fn by_version(flow: &KeyOwn) -> KeyOwn {
+    let rest = Rest { protocol: ANY_PROTOCOL, ..Rest::default() };
+    KeyOwn { addresses: [0; 32], rest, level: BY_VERSION, ..*flow }
+}
+
+/// Why a record ended; that of an aggregate says what it is.
+pub fn reason(key: &KeyOwn, reason: EndReason) -> EndReason {
+    if key.level == FLOW { reason } else { EndReason::Aggregated }
+}

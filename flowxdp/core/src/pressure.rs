@@ -1,0 +1,159 @@
+//! Retirement under pressure: how long an idle flow may stay in a table that fills.
+//!
+//! By measure: after every look it is known how many flows live. Above [`HIGH`] of what the table holds
+//! the idle timeout is halved, at each look, down to a 64th; below [`LOW`] it is doubled again, but only
+//! when the last step had the time to show. In between it stays: so it does not swing. Those that are idle
+//! for longest go first, and a flow of one packet eight times as early as one that goes on.
+
+use crate::clock::MILLISECOND;
+
+/// Parts of a hundred of a table's flows above which it is under pressure.
+pub const HIGH: u64 = 75;
+/// Parts of a hundred below which pressure is let off.
+pub const LOW: u64 = 60;
+/// Time between two looks under pressure, nanoseconds.
+pub const LOOK: u64 = 100 * MILLISECOND;
+/// A flow with more than one packet may be idle for so many times as long.
+pub(crate) const LASTING: u64 = 8;
+/// The shortest idle timeout, as a part of the one asked for.
+const SHORTEST: u64 = 64;
+
+/// What a look at the table changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Pressure began.
+    Began,
+    /// Pressure ended: the idle timeout is what was asked for.
+    Ended,
+}
+
+/// The pressure on one table.
+#[derive(Clone, Copy, Debug)]
+pub struct Pressure {
+    /// Flows that the table holds.
+    flows: u64,
+    /// Idle timeout as asked for, nanoseconds.
+    asked: u64,
+    /// Idle timeout now.
+    idle: u64,
+    /// When it may be doubled.
+    patience: u64,
+    /// Flows that lived after the last look.
+    live: u64,
+    /// Packets that had been seen then.
+    seen: u64,
+}
+
+impl Pressure {
+    /// No pressure on a table for `flows` flows; `idle` is the timeout asked for, nanoseconds.
+    pub const fn new(flows: u64, idle: u64) -> Self {
+        Self { flows, asked: idle, idle, patience: 0, live: 0, seen: 0 }
+    }
+
+    /// The shortened idle timeout, nanoseconds; `None` without pressure.
+    pub const fn idle(&self) -> Option<u64> {
+        if self.idle < self.asked { Some(self.idle) } else { None }
+    }
+
+    /// Flows that lived after the last look, of a hundred that the table holds.
+    pub fn percent(&self) -> u64 {
+        self.live.saturating_mul(100) / self.flows.max(1)
+    }
+
+    /// Whether a look is needed when `seen` packets were seen so far: each may have opened a flow.
+    pub fn needs_look(&self, seen: u64) -> bool {
+        self.idle().is_some() || self.part(HIGH) <= self.live.saturating_add(seen.saturating_sub(self.seen))
+    }
+
+    /// Takes what a look at `now` found: flows that live on and, so far, packets seen. `spilling`: flows that
+    /// found no slot fill the agent's own table as well.
+    pub fn look(&mut self, now: u64, live: u64, seen: u64, spilling: bool) -> Option<Change> {
+        (self.live, self.seen) = (live, seen);
+        let before = self.idle();
+        if spilling || live >= self.part(HIGH) {
+            let shortest = (self.asked / SHORTEST).max(LOOK).min(self.asked);
+            self.idle = (self.idle / 2).max(shortest);
+            self.patience = now.saturating_add(self.idle);
+        } else if before.is_some() && live < self.part(LOW) && now >= self.patience {
+            self.idle = self.idle.saturating_mul(2).min(self.asked);
+            self.patience = now.saturating_add(self.idle);
+        }
+        match (before, self.idle()) {
+            (None, Some(_)) => Some(Change::Began),
+            (Some(_), None) => Some(Change::Ended),
+            _ => None,
+        }
+    }
+
+    fn part(&self, percent: u64) -> u64 {
+        (self.flows.saturating_mul(percent) / 100).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, LOOK, Pressure};
+    use crate::clock::SECOND;
+
+    const IDLE: u64 = 15 * SECOND;
+
+    fn pressure() -> Pressure {
+        Pressure::new(1000, IDLE)
+    }
+
+    #[test]
+    fn it_begins_above_the_high_mark_and_goes_down_to_a_floor() {
+        let mut pressure = pressure();
+        assert_eq!(pressure.look(0, 749, 0, false), None);
+        assert_eq!(pressure.idle(), None);
+        assert_eq!(pressure.look(1, 750, 0, false), Some(Change::Began));
+        assert_eq!(pressure.idle(), Some(IDLE / 2));
+        for look in 2..10 {
+            assert_eq!(pressure.look(look, 1200, 0, false), None);
+        }
+        assert_eq!((pressure.idle(), pressure.percent()), (Some(IDLE / 64), 120));
+    }
+
+    #[test]
+    fn between_the_marks_nothing_changes_and_below_it_goes_back_step_by_step() {
+        let mut pressure = pressure();
+        pressure.look(0, 800, 0, false);
+        pressure.look(LOOK, 800, 0, false);
+        let step = IDLE / 4;
+        for look in 2..200 {
+            assert_eq!(pressure.look(look * LOOK, 650, 0, false), None);
+        }
+        assert_eq!(pressure.idle(), Some(step));
+        let now = 200 * LOOK;
+        assert_eq!(pressure.look(now, 599, 0, false), None);
+        assert_eq!(pressure.idle(), Some(2 * step));
+        // The step shows in as long as flows may be idle now.
+        assert_eq!(pressure.look(now + 2 * step - 1, 10, 0, false), None);
+        assert_eq!(pressure.idle(), Some(2 * step));
+        assert_eq!(pressure.look(now + 2 * step, 10, 0, false), Some(Change::Ended));
+        assert_eq!(pressure.idle(), None);
+    }
+
+    #[test]
+    fn what_spills_presses_a_table_that_is_not_full() {
+        let mut pressure = pressure();
+        assert_eq!(pressure.look(0, 10, 0, true), Some(Change::Began));
+    }
+
+    #[test]
+    fn a_look_is_needed_when_the_packets_since_the_last_could_have_filled_it() {
+        let mut pressure = pressure();
+        assert!(!pressure.needs_look(749) && pressure.needs_look(750));
+        pressure.look(0, 600, 5000, false);
+        assert!(!pressure.needs_look(5149) && pressure.needs_look(5150));
+        pressure.look(0, 750, 5150, false);
+        assert!(pressure.needs_look(5150), "under pressure always");
+    }
+
+    #[test]
+    fn no_timeout_falls_below_a_look() {
+        let mut pressure = Pressure::new(1000, LOOK / 2);
+        assert_eq!(pressure.look(0, 1000, 0, false), None);
+        assert_eq!(pressure.idle(), None);
+    }
+}

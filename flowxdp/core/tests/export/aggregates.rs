@@ -1,0 +1,99 @@
+//! Aggregates (RFC 7015) go out by templates of their own, which come with the first of them.
+
+use flowxdp_core::record::{Addresses, EndReason, FlowRecord};
+use flowxdp_core::session::{Protocol, Session, SessionConfig};
+use flowxdp_core::template::Kind;
+
+use crate::collector::Collector;
+use crate::samples::{BOTH, SYSTEM_START, as_exported, at, drain, flow, ipv4, ipv6, session};
+
+fn aggregate(record: FlowRecord) -> FlowRecord {
+    let mut record = FlowRecord { end_reason: EndReason::Aggregated, ..record };
+    match &mut record.key.addresses {
+        Addresses::V4 { source, .. } => *source = [0; 4],
+        Addresses::V6 { source, .. } => *source = [0; 16],
+    }
+    record
+}
+
+fn of_all_destinations(record: FlowRecord) -> FlowRecord {
+    let mut record = aggregate(record);
+    (record.key.addresses, record.key.destination_port) = match record.key.addresses {
+        Addresses::V4 { .. } => (Addresses::V4 { source: [0; 4], destination: [0; 4] }, 0),
+        Addresses::V6 { .. } => (Addresses::V6 { source: [0; 16], destination: [0; 16] }, 0),
+    };
+    record
+}
+
+fn samples() -> Vec<FlowRecord> {
+    let flows = [ipv4(6, 443), ipv6(17, 53), ipv4(1, 0x0800), ipv6(58, 0x8000)];
+    let mut records = Vec::new();
+    for record in flows {
+        records.extend([record, aggregate(record), of_all_destinations(record)]);
+    }
+    records
+}
+
+fn exchange(
+    session: &mut Session,
+    collector: &mut Collector,
+    protocol: Protocol,
+    records: &[FlowRecord],
+) -> Vec<u16> {
+    for record in records {
+        session.push(record, at(0)).unwrap();
+    }
+    let (mut templates, mut told) = (Vec::new(), Vec::new());
+    for message in drain(session, at(0), true) {
+        let read = collector.read(&message.bytes);
+        templates.extend(&read.templates);
+        for data in &read.records {
+            let record = flow(&read, data);
+            let first = if record.end_reason == EndReason::Aggregated { 8 } else { 0 };
+            assert_eq!(data.set, Kind::of(&record).id() + first);
+            told.push(record);
+        }
+    }
+    let sorted = |mut records: Vec<FlowRecord>| {
+        records.sort_by_key(|record| (record.key, record.end_reason));
+        records
+    };
+    let sent = records.iter().map(|record| as_exported(protocol, record)).collect();
+    assert_eq!(sorted(told), sorted(sent));
+    templates
+}
+
+#[test]
+fn they_say_what_they_are_and_nothing_of_what_they_are_not() {
+    for protocol in BOTH {
+        let (mut session, mut collector) = (session(protocol), Collector::default());
+        let flows = exchange(&mut session, &mut collector, protocol, &[ipv4(6, 80)]);
+        assert_eq!(flows, [256, 257, 258, 259], "{protocol:?}");
+        let mut all = exchange(&mut session, &mut collector, protocol, &samples());
+        all.sort_unstable();
+        assert_eq!(all, [264, 265, 266, 267], "{protocol:?}");
+        assert!(exchange(&mut session, &mut collector, protocol, &samples()).is_empty());
+    }
+}
+
+/// Where a message has no room for other templates than the usual ones, an aggregate is a flow from nowhere.
+#[test]
+fn the_smallest_messages_have_them_too() {
+    for protocol in BOTH {
+        let mut most = 4096;
+        let smaller =
+            |max_message| SessionConfig { max_message, ..SessionConfig::new(protocol, SYSTEM_START) };
+        while Session::new(smaller(most - 1)).is_ok() {
+            most -= 1;
+        }
+        let mut session = Session::new(smaller(most)).unwrap();
+        let mut collector = Collector::default();
+        for record in samples() {
+            session.push(&record, at(0)).unwrap();
+        }
+        let messages = drain(&mut session, at(0), true);
+        let records: usize =
+            messages.iter().map(|message| collector.read(&message.bytes).records.len()).sum();
+        assert_eq!(records, samples().len());
+    }
+}

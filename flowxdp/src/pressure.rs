@@ -1,0 +1,130 @@
+//! Pressure on the flow tables: measured at every look, said once when it begins and when it ends.
+
+use std::collections::BTreeMap;
+
+use flowxdp_core::{
+    books::Pressed,
+    clock::{MILLISECOND, SECOND},
+    pressure::{Change, HIGH, LOOK, Pressure},
+    retire::Timeouts,
+};
+
+use crate::kernel::load::Shape;
+
+/// A flow table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The kernel's, of IPv4.
+    V4,
+    /// The kernel's, of IPv6.
+    V6,
+    /// The agent's own.
+    Own,
+}
+
+impl Which {
+    /// All tables.
+    pub const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Own];
+
+    /// Name in the books, and in words.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::V4 => ("ipv4", "IPv4"),
+            Self::V6 => ("ipv6", "IPv6"),
+            Self::Own => ("own", "agent's own"),
+        }
+    }
+}
+
+/// The pressure on every table of a live agent; a replay has none.
+pub struct Watch {
+    tables: [Pressure; 3],
+    looked: [u64; 3],
+    /// Packets of each table's flows that found no slot there since the last look.
+    spilled: [u64; 3],
+    /// The own table fills.
+    filling: bool,
+    asked: u64,
+    live: bool,
+}
+
+impl Watch {
+    /// No pressure yet. `own`: flows that the agent's own table keeps apart.
+    pub fn new(shape: &Shape, own: usize, timeouts: Timeouts) -> Self {
+        let pressure = |flows| Pressure::new(flows, timeouts.idle);
+        Self {
+            tables: [pressure(shape.flows_v4), pressure(shape.flows_v6), pressure(own as u64)],
+            looked: [0; 3],
+            spilled: [0; 3],
+            filling: false,
+            asked: timeouts.idle,
+            live: !shape.replay,
+        }
+    }
+
+    /// A packet of this IP version found no slot.
+    pub const fn spill(&mut self, version: u8) {
+        self.spilled[if version == 4 { 0 } else { 1 }] += 1;
+    }
+
+    /// Tells how full the own table is: flows in it, how many can be, and whether not even an aggregate could.
+    pub const fn own(&mut self, (used, room): (usize, usize), blocked: bool) {
+        self.filling = self.live && (blocked || used as u64 * 100 >= room as u64 * HIGH);
+    }
+
+    /// When to look at the tables, if the last look was at `last`, nanoseconds.
+    pub fn next_look(&self, last: u64) -> u64 {
+        let pressed = self.filling || self.tables.iter().any(|table| table.idle().is_some());
+        last.saturating_add(if pressed { LOOK } else { SECOND })
+    }
+
+    /// Whether a table is to be looked at, whatever is due, when so many packets were seen.
+    pub fn needs_look(&self, which: Which, now: u64, seen: u64) -> bool {
+        let table = which as usize;
+        let soon = self.is_spilling(which) || now >= self.looked[table].saturating_add(SECOND);
+        self.live && soon && self.tables[table].needs_look(seen)
+    }
+
+    fn is_spilling(&self, which: Which) -> bool {
+        self.filling && (which == Which::Own || self.spilled[which as usize] > 0)
+    }
+
+    /// Takes what a look found, if it saw all; gives the idle timeout under pressure.
+    pub fn look(&mut self, which: Which, now: u64, live: Option<u64>, seen: u64) -> Option<u64> {
+        let spilling = self.is_spilling(which);
+        let table = &mut self.tables[which as usize];
+        if let Some(live) = live.filter(|_| self.live) {
+            (self.looked[which as usize], self.spilled[which as usize]) = (now, 0);
+            let change = table.look(now, live, seen, spilling);
+            say(which, change, table, self.asked);
+        }
+        self.tables[which as usize].idle()
+    }
+
+    /// For the books: the tables under pressure.
+    pub fn told(&self) -> BTreeMap<String, Pressed> {
+        let tables = Which::ALL.into_iter().zip(&self.tables);
+        let pressed = tables.filter_map(|(which, table)| {
+            let told = Pressed { percent: table.percent(), idle_timeout_ms: table.idle()? / MILLISECOND };
+            Some((which.names().0.to_owned(), told))
+        });
+        pressed.collect()
+    }
+}
+
+fn say(which: Which, change: Option<Change>, table: &Pressure, asked: u64) {
+    let (_, name) = which.names();
+    match change {
+        Some(Change::Began) => log::warn!(
+            "the {name} flow table fills ({} % of its flows): idle flows are retired sooner, with end reason 5, \
+             until it is below its mark",
+            table.percent()
+        ),
+        Some(Change::Ended) => log::info!(
+            "the {name} flow table has room again ({} % of its flows): the idle timeout is {} s as before",
+            table.percent(),
+            asked / SECOND
+        ),
+        None => {}
+    }
+}
