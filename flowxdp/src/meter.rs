@@ -41,6 +41,8 @@ pub struct Meter {
     retired_v6: Retirement,
     overflow: Overflow,
     merge: Merge,
+    /// In a replay, packets that the agent's own table had no room for: records of one packet.
+    straight: Merge,
     watch: Watch,
     /// Which table has the first turn where there is room for some records only.
     turn: usize,
@@ -65,7 +67,10 @@ impl Meter {
     /// The kernel offers no grace period.
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
         let rows = named(&loaded);
-        let overflow = Overflow::adopt(&mut loaded.own, loaded.overflow.position());
+        let mut overflow = Overflow::adopt(&mut loaded.own, loaded.overflow.position());
+        if loaded.shape.replay {
+            overflow.without_aggregates();
+        }
         let watch = Watch::new(&loaded.shape, overflow.flows().1, timeouts);
         Ok(Self {
             loaded,
@@ -75,6 +80,7 @@ impl Meter {
             retired_v6: Retirement::default(),
             overflow,
             merge: Merge::default(),
+            straight: Merge::default(),
             watch,
             turn: 0,
             done: true,
@@ -226,9 +232,15 @@ impl Meter {
         self.free_own();
         let (overflow, watch, timeouts) = (&mut self.overflow, &mut self.watch, self.timeouts);
         let own = &mut self.loaded.own;
+        let (straight, replay) = (&mut self.straight, self.loaded.shape.replay);
         let taken = self.loaded.overflow.drain(most, |packet, position| {
             watch.spill(packet.key.version);
-            overflow.push(own, packet, position, timeouts)
+            let placed = overflow.push(own, packet, position, timeouts);
+            if !placed && replay {
+                // What a replay says is exact, whatever its table holds; and its memory is bounded by the file.
+                straight.push(packet.part(), EndReason::LackOfResources, false, None);
+            }
+            placed || replay
         });
         watch.own(overflow.flows(), overflow.is_blocked());
         taken
@@ -266,7 +278,7 @@ impl Meter {
         let marked = self.mark(&look, room);
         if marked > 0 {
             self.grace.wait()?;
-            self.collect(alone);
+            self.collect(alone, now);
         }
         self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
         self.done = marked < room;
@@ -274,7 +286,7 @@ impl Meter {
         let keeper = self.keeper.as_ref();
         let keep =
             |slots: &[SlotRef]| keeper.map_or(Ticket::NONE, |keeper| keeper.borrow_mut().keep(slots, 0));
-        for record in self.merge.records(clock, keep) {
+        for record in self.straight.records(clock, keep).chain(self.merge.records(clock, keep)) {
             records += 1;
             sink(record);
         }
@@ -283,7 +295,7 @@ impl Meter {
 
     /// Step 1 in every table: under pressure each has the first turn in turn, as room is short then.
     fn mark(&mut self, look: &Look, room: usize) -> usize {
-        self.turn = if self.watch.told().is_empty() { 0 } else { (self.turn + 1) % Which::ALL.len() };
+        self.turn = if self.watch.is_pressed() { (self.turn + 1) % Which::ALL.len() } else { 0 };
         let mut marked = 0;
         for old in &mut self.old {
             marked += old.mark(look.now, look.timeouts, room - marked);
@@ -304,31 +316,40 @@ impl Meter {
     }
 
     /// Step 3 in every table, into one record for each flow.
-    fn collect(&mut self, alone: bool) {
+    fn collect(&mut self, alone: bool, now: u64) {
         let (loaded, merge, kept) = (&mut self.loaded, &mut self.merge, self.keeper.is_some());
         let slot = |place: Place, index: usize| kept.then(|| SlotRef::new(place, index));
         for old in &mut self.old {
             old.collect(|slot, part, end| merge.push(part, end, false, Some(slot)));
         }
+        // Flows that go on while others fill the tables.
+        let (pressed, mut lasting) = (self.watch.is_pressed(), Vec::new());
         let mut done = Vec::new();
+        let mut take = |part: Part, reason, alone, slot| {
+            if pressed && reason == EndReason::ActiveTimeout {
+                lasting.push(part.key);
+            }
+            merge.push(part, reason, alone, slot);
+        };
         let v4 = Place::v4(self.generation);
         self.retired_v4.collect(&loaded.flows_v4, |index, part, reason| {
-            merge.push(part, reason, alone, slot(v4, index));
+            take(part, reason, alone, slot(v4, index));
             done.push(index);
         });
         done.drain(..).filter(|_| !kept).for_each(|index| retire::free(&mut loaded.flows_v4, index));
         let v6 = Place::v6(self.generation);
         self.retired_v6.collect(&loaded.flows_v6, |index, part, reason| {
-            merge.push(part, reason, alone, slot(v6, index));
+            take(part, reason, alone, slot(v6, index));
             done.push(index);
         });
         done.drain(..).filter(|_| !kept).for_each(|index| retire::free(&mut loaded.flows_v6, index));
         self.overflow.collect(&loaded.own, |index, part, reason| {
             // An aggregate has the key of a flow from nowhere, and is none.
-            merge.push(part, reason, reason == EndReason::Aggregated, slot(Place::OWN, index));
+            take(part, reason, reason == EndReason::Aggregated, slot(Place::OWN, index));
             done.push(index);
         });
         done.drain(..).filter(|_| !kept).for_each(|index| self.overflow.free(&mut loaded.own, index));
+        lasting.iter().for_each(|flow| self.overflow.keep(&mut loaded.own, flow, now));
     }
 
     /// Whether the last look saw all that was due.
@@ -426,6 +447,7 @@ impl Meter {
         self.grace.wait()?;
         self.drain_ring();
         let mut books = Books { in_table: self.in_table(), ..Books::default() };
+        books.in_table += self.straight.total();
         books.pressure = self.watch.told();
         for reason in reason::IGNORED {
             books.ignored.insert(reason.name.to_owned(), Total::default());

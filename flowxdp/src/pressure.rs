@@ -74,8 +74,12 @@ impl Watch {
 
     /// When to look at the tables, if the last look was at `last`, nanoseconds.
     pub fn next_look(&self, last: u64) -> u64 {
-        let pressed = self.filling || self.tables.iter().any(|table| table.idle().is_some());
-        last.saturating_add(if pressed { LOOK } else { SECOND })
+        last.saturating_add(if self.is_pressed() { LOOK } else { SECOND })
+    }
+
+    /// Whether any table is under pressure.
+    pub fn is_pressed(&self) -> bool {
+        self.filling || self.tables.iter().any(|table| table.idle().is_some())
     }
 
     /// Whether a table is to be looked at, whatever is due, when so many packets were seen.

@@ -24,6 +24,11 @@ pub(crate) const fn room(slots: usize) -> [usize; LEVELS] {
     [slots - by_destination - by_protocol - by_version, by_destination, by_protocol, by_version]
 }
 
+/// Slots that only flows which go on may take, of so many for flows.
+pub(crate) const fn reserve(flows: usize) -> usize {
+    flows / 8
+}
+
 /// The level of a key as an index.
 pub(crate) fn level(key: &KeyOwn) -> usize {
     usize::from(key.level.min(BY_VERSION))

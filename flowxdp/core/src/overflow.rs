@@ -24,9 +24,9 @@ use hashbrown::HashTable;
 
 use crate::{
     aggregate::{self, LEVELS, level},
-    record::EndReason,
+    record::{EndReason, FlowKey},
     retire::{Retirement, Table, Timeouts},
-    slots::{FIN_OR_RST, Part},
+    slots::{self, FIN_OR_RST, Part},
 };
 
 /// The own table's slots, and the note beside them.
@@ -55,6 +55,8 @@ pub struct Overflow {
     /// Slots that are not free, by [`KeyOwn::level`].
     used: [usize; LEVELS],
     room: [usize; LEVELS],
+    /// Slots of the flows' room that only those which go on may take.
+    reserve: usize,
     retirement: Retirement,
     /// A FIN or RST came since the last look.
     closing: bool,
@@ -78,12 +80,17 @@ impl Overflow {
             free: Vec::with_capacity(table.len()),
             used: [0; LEVELS],
             room: aggregate::room(table.len()),
+            reserve: aggregate::reserve(aggregate::room(table.len())[usize::from(FLOW)]),
             retirement: Retirement::default(),
             closing: false,
             refused: false,
         };
         for index in (0..u32::try_from(table.len()).unwrap_or(u32::MAX)).rev() {
-            let state = table.state(index as usize);
+            let mut state = table.state(index as usize);
+            if state != LIVE && state != FREE && table.copy(index as usize).packets == 0 {
+                table.set_state(index as usize, FREE);
+                state = FREE;
+            }
             match state {
                 FREE => own.free.push(index),
                 _ => own.used[level(&table.key(index as usize))] += 1,
@@ -93,6 +100,14 @@ impl Overflow {
             }
         }
         own
+    }
+
+    /// Keeps all flows apart: without room for another one, [`Overflow::push`] gives false.
+    pub fn without_aggregates(&mut self) {
+        let all = self.room.iter().sum();
+        self.room = [0; LEVELS];
+        self.room[usize::from(FLOW)] = all;
+        self.reserve = 0;
     }
 
     /// Flows in it that packets are added to, aggregates included.
@@ -141,7 +156,8 @@ impl Overflow {
         for key in aggregate::keys(&packet.key) {
             let packet = SlotOwn { key, ..*packet };
             let known = self.find(table, &key);
-            if let Some(index) = known.or_else(|| self.vacant(level(&key))) {
+            let kept = if key.level == FLOW { self.reserve } else { 0 };
+            if let Some(index) = known.or_else(|| self.vacant(level(&key), kept)) {
                 self.add(table, index, known.is_some(), &packet, position);
                 self.retirement.expect(timeouts.due(packet.first, packet.last).0);
                 self.closing |= packet.tcp_flags & FIN_OR_RST != 0 && key.level == FLOW;
@@ -152,21 +168,42 @@ impl Overflow {
         false
     }
 
+    /// Keeps a slot, empty so far, for a flow that goes on in a new record, so that its next packets are not
+    /// aggregated with what fills the tables. An eighth of the slots is for such flows alone.
+    pub fn keep<T: Own>(&mut self, table: &mut T, flow: &FlowKey, now: u64) {
+        let key = slots::own_key(flow);
+        if self.find(table, &key).is_some() {
+            return;
+        }
+        let Some(index) = self.vacant(level(&key), 0) else { return };
+        // As one that goes on it may be idle for longer than others.
+        let times = SlotOwn { first: now.saturating_sub(1), last: now, ..SlotOwn::default() };
+        let extremes = SlotOwn { length_min: u16::MAX, ttl_min: u8::MAX, ..times };
+        self.open(table, index, &SlotOwn { key, ..extremes });
+    }
+
     fn add<T: Own>(&mut self, table: &mut T, index: u32, known: bool, packet: &SlotOwn, position: u64) {
         let place = index as usize;
         let before = if known { table.copy(place) } else { SlotOwn::default() };
         arm(table, place, position, &before);
-        if known {
+        if known && before.packets > 0 {
             table.write(place, &sum(&before, packet));
+        } else if known {
+            // Kept for it: its record begins with this packet.
+            table.write(place, packet);
         } else {
-            table.write(place, &SlotOwn { state: FREE, ..*packet });
-            table.set_state(place, LIVE);
-            self.free.pop();
-            self.used[level(&packet.key)] += 1;
-            self.enter(table, index);
+            self.open(table, index, packet);
         }
         // The event is consumed behind this, and the next one is noted behind that.
         compiler_fence(Ordering::SeqCst);
+    }
+
+    fn open<T: Own>(&mut self, table: &mut T, index: u32, slot: &SlotOwn) {
+        table.write(index as usize, &SlotOwn { state: FREE, ..*slot });
+        table.set_state(index as usize, LIVE);
+        self.free.pop();
+        self.used[level(&slot.key)] += 1;
+        self.enter(table, index);
     }
 
     /// Step 1 of [`crate::retire`], by its rules: a packet of a flow that retires opens a new slot.
@@ -192,6 +229,9 @@ impl Overflow {
                 entry.remove();
             }
         }
+        let mut empty = Vec::new();
+        self.retirement.drop_empty(table, |index| empty.push(index));
+        empty.into_iter().for_each(|index| self.free(table, index));
         marked
     }
 
@@ -211,9 +251,9 @@ impl Overflow {
         self.live.find(hash(&self.hasher, key), |&index| table.key(index as usize) == *key).copied()
     }
 
-    /// A free slot for a flow or aggregate of this level.
-    fn vacant(&self, level: usize) -> Option<u32> {
-        self.free.last().filter(|_| self.used[level] < self.room[level]).copied()
+    /// A free slot for a flow or aggregate of this level, if more than so many are.
+    fn vacant(&self, level: usize, kept: usize) -> Option<u32> {
+        self.free.last().filter(|_| self.used[level] + kept < self.room[level]).copied()
     }
 
     fn enter<T: Own>(&mut self, table: &T, index: u32) {

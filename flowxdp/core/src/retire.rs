@@ -195,6 +195,19 @@ impl Retirement {
         self.retired.iter().rev().take(marked).map(|&(index, _)| index)
     }
 
+    /// Takes slots out again, of which there is nothing to tell: the caller frees them.
+    pub(crate) fn drop_empty<T: Table>(&mut self, table: &T, mut empty: impl FnMut(usize)) {
+        let (kept, dropped) = std::mem::take(&mut self.retired)
+            .into_iter()
+            .partition(|&(index, _)| table.copy(index).counters().0 > 0);
+        self.retired = kept;
+        let dropped: Vec<(usize, EndReason)> = dropped;
+        for (index, _) in dropped {
+            self.clear_closing(index);
+            empty(index);
+        }
+    }
+
     /// Step 3, after the grace period: hands each retired flow to `sink`, with its slot for [`free`].
     pub fn collect<T: Table>(&mut self, table: &T, mut sink: impl FnMut(usize, Part, EndReason)) {
         for (index, reason) in std::mem::take(&mut self.retired) {

@@ -109,6 +109,27 @@ pub fn key_own(words: &KeyOwn) -> FlowKey {
     key(addresses, &words.rest)
 }
 
+/// The same, the other way round.
+pub fn own_key(key: &FlowKey) -> KeyOwn {
+    let mut addresses = [0; 32];
+    let (source, destination, version): (&[u8], &[u8], u8) = match &key.addresses {
+        Addresses::V4 { source, destination } => (source, destination, 4),
+        Addresses::V6 { source, destination } => (source, destination, 6),
+    };
+    let octets = source.iter().chain(destination);
+    addresses.iter_mut().zip(octets).for_each(|(place, octet)| *place = *octet);
+    let [a, b] = key.source_port.to_be_bytes();
+    let [c, d] = key.destination_port.to_be_bytes();
+    let FlowKey { protocol, tos, vlan, ingress, .. } = *key;
+    KeyOwn {
+        addresses,
+        rest: Rest { ports: [a, b, c, d], protocol, tos, vlan, ingress },
+        version,
+        level: FLOW,
+        pad: [0; 2],
+    }
+}
+
 /// The kinds of slot differ in their key alone.
 macro_rules! slot {
     ($slot:ty, $key:ident, $reason:expr) => {

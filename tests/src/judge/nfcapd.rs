@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::Verdict;
+use crate::books::Count;
 use crate::flows::{Key, Record, Sums, Tuple};
 use crate::netns::Netns;
 use crate::pcap::Datagram;
@@ -67,7 +68,20 @@ impl Nfcapd {
     }
 
     /// Ends it once it has read everything, and reads what it stored.
-    pub fn stop(mut self) -> Result<Verdict> {
+    pub fn stop(self) -> Result<Verdict> {
+        let stored = self.store()?;
+        let records = stored.records("any")?;
+        ensure!(
+            records.len() as u64 == stored.count,
+            "nfcapd stored {} records, nfdump prints {}",
+            stored.count,
+            records.len()
+        );
+        Ok(Verdict { records, findings: stored.findings })
+    }
+
+    /// Ends it once it has read everything; what it stored is there to be asked.
+    pub fn store(mut self) -> Result<Stored> {
         let mut findings = Vec::new();
         match udp::until_read(&mut self.running, self.port)? {
             0 => {}
@@ -76,19 +90,41 @@ impl Nfcapd {
             }
         }
         let ended = self.running.stop(Signal::TERM, LIMIT)?.success()?;
-        let summary = read_log(&format!("{}{}", ended.stdout, ended.stderr), &mut findings)?;
-        let nfdump =
-            Program::find("nfdump")?.args(["-q", "-R"]).arg(self.directory.path()).args(["-o", "pipe"]);
-        let rows = nfdump.run(LIMIT)?.success()?.stdout;
+        let count = read_log(&format!("{}{}", ended.stdout, ended.stderr), &mut findings)?;
+        Ok(Stored { directory: self.directory, count, findings })
+    }
+}
+
+/// What an nfcapd that has ended stored.
+pub struct Stored {
+    directory: TempDir,
+    /// Records.
+    pub count: u64,
+    /// What it complained of.
+    pub findings: Vec<String>,
+}
+
+impl Stored {
+    /// The records that a filter of nfdump lets through.
+    pub fn records(&self, filter: &str) -> Result<Vec<Record>> {
+        let rows = self.nfdump(&["-q", "-o", "pipe", filter])?;
         let rows = rows.lines().filter(|line| !line.is_empty() && *line != "No matching flows");
-        let records =
-            rows.map(|row| record(row).with_context(|| row.to_owned())).collect::<Result<Vec<_>>>()?;
-        ensure!(
-            records.len() as u64 == summary,
-            "nfcapd stored {summary} records, nfdump prints {}",
-            records.len()
-        );
-        Ok(Verdict { records, findings })
+        rows.map(|row| record(row).with_context(|| row.to_owned())).collect()
+    }
+
+    /// Packets and octets of all records, added up by nfdump.
+    pub fn total(&self) -> Result<Count> {
+        let text = self.nfdump(&["-I"])?;
+        let number = |name: &str| -> Result<u64> {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            Ok(value.with_context(|| format!("no {name} in: {text}"))?.trim().parse()?)
+        };
+        Ok(Count { packets: number("Packets")?, octets: number("Bytes")? })
+    }
+
+    fn nfdump(&self, arguments: &[&str]) -> Result<String> {
+        let nfdump = Program::find("nfdump")?.arg("-R").arg(self.directory.path()).args(arguments);
+        Ok(nfdump.run(LIMIT)?.success()?.stdout)
     }
 }
 

@@ -26,14 +26,14 @@ pub(super) enum Times {
     /// v9 with milliseconds since 1970.
     OfDay,
     /// Aggregates (RFC 7015), which have more to say; times as the protocol does, or of day in v9.
-    OfAggregates,
+    Aggregates,
 }
 
 impl Times {
     /// What `record` needs if the next export time is `export_ms` or somewhat later.
     pub(super) fn of(record: &FlowRecord, export_ms: u64, protocol: Protocol, system_start_ms: u64) -> Self {
         if record.end_reason == EndReason::Aggregated {
-            return Self::OfAggregates;
+            return Self::Aggregates;
         }
         let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
         let at_export = wrap(export_ms);
@@ -76,7 +76,7 @@ impl Group {
         let template = |kind| match times {
             Times::OfProtocol => Template::new(protocol, kind),
             Times::OfDay => Template::v9_with_times_of_day(kind),
-            Times::OfAggregates => Template::of_aggregates(protocol, kind),
+            Times::Aggregates => Template::of_aggregates(protocol, kind),
         };
         Layout::new(protocol, config.max_message, Kind::ALL.map(template), flow_keys_set(protocol, config))
     }
@@ -98,7 +98,7 @@ impl Group {
     pub(super) fn latest_ms(&self, end_ms: u64, wall_ms: u64) -> u64 {
         match self.times {
             Times::OfProtocol => end_ms,
-            Times::OfDay | Times::OfAggregates => end_ms.min(wall_ms.saturating_add(MS)),
+            Times::OfDay | Times::Aggregates => end_ms.min(wall_ms.saturating_add(MS)),
         }
     }
 

@@ -12,7 +12,7 @@ use flowxdp_common::{
 use flowxdp_core::{
     clock::SECOND,
     overflow::Overflow,
-    record::{Addresses, EndReason, Total},
+    record::{Addresses, EndReason, FlowKey, Total},
     retire::{Timeouts, in_table},
     slots::{self, Part},
 };
@@ -23,6 +23,8 @@ const TIMEOUTS: Timeouts = Timeouts { idle: 15 * SECOND, active: 60 * SECOND };
 const FIN: u16 = 0x01;
 /// 28 flows, an aggregate by destination, two by protocol, one by version.
 const SLOTS: usize = 32;
+/// Of the flows those that only flows which go on may take.
+const RESERVE: usize = 3;
 
 fn event(port: u16, time: u64, octets: u32, tcp_flags: u16) -> Event {
     let [high, low] = port.to_be_bytes();
@@ -128,7 +130,8 @@ fn to(host: u8, port: u16, protocol: u8) -> Event {
 fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
     let mut memory = Memory::new(SLOTS);
     let mut own = adopt(&mut memory);
-    let (_, most) = own.flows();
+    let (_, room) = own.flows();
+    let most = room - RESERVE;
     let sent = [
         // As many flows as there may be, and another packet of one of them when it is full.
         (0..most).map(|port| to(1, u16::try_from(port).unwrap_or(0), 6)).collect::<Vec<_>>(),
@@ -142,7 +145,7 @@ fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
     for event in &sent {
         assert!(add(&mut memory, &mut own, *event));
     }
-    assert_eq!(own.flows(), (most, most));
+    assert_eq!(own.flows(), (most, room));
     let records = look(&mut memory, &mut own, SECOND, Some(EndReason::Forced), 99);
     let (flows, aggregates): (Vec<_>, Vec<_>) =
         records.iter().partition(|(_, reason)| *reason == EndReason::Forced);
@@ -170,7 +173,37 @@ fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
     assert_eq!(in_table(&memory), Total::default());
     // All are free again.
     assert!(add(&mut memory, &mut own, to(1, 7, 6)));
-    assert_eq!(own.flows(), (1, most));
+    assert_eq!(own.flows(), (1, room));
+}
+
+#[test]
+fn a_flow_that_goes_on_is_kept_apart_from_a_flood() {
+    let mut memory = Memory::new(SLOTS);
+    let mut own = adopt(&mut memory);
+    for port in 0..100 {
+        assert!(add(&mut memory, &mut own, to(1, port, 17)));
+    }
+    let flood = in_table(&memory);
+    let flow = slots::key_own(&slots::event(&to(1, 7000, 6)).expect("an event").key);
+    let other = FlowKey { destination_port: 7001, ..flow };
+    own.keep(&mut memory, &flow, 2 * SECOND);
+    own.keep(&mut memory, &flow, 2 * SECOND);
+    own.keep(&mut memory, &other, 2 * SECOND);
+    assert_eq!(in_table(&memory), flood, "nothing of it is in the books");
+    for time in [3, 4] {
+        let mut packet = to(1, 7000, 6);
+        packet.time = time * SECOND;
+        assert!(add(&mut memory, &mut own, packet));
+    }
+    // The one that did not go on leaves no record, in an heir's hands neither.
+    let mut own = adopt(&mut memory);
+    let records = look(&mut memory, &mut own, 5 * SECOND, Some(EndReason::Forced), 999);
+    let of = |port| records.iter().filter(|(part, _)| part.key.destination_port == port).collect::<Vec<_>>();
+    let [(kept, EndReason::Forced)] = of(7000)[..] else { panic!("{:?}", of(7000)) };
+    assert_eq!((kept.packets, kept.octets, kept.first, kept.last), (2, 200, 3 * SECOND, 4 * SECOND));
+    assert_eq!((kept.key, kept.ttl_min, kept.length_min), (flow, 9, 100));
+    assert!(of(7001).is_empty());
+    assert_eq!((own.flows().0, in_table(&memory)), (0, Total::default()));
 }
 
 #[test]
@@ -303,17 +336,21 @@ proptest! {
     }
 }
 
-/// Every point within one event: a flow that is new, and one that is known.
+/// Every point within one event: a flow that is new, one that is known, and one that a slot was kept for.
 #[test]
 fn death_at_every_word_of_an_event() {
-    for known in [false, true] {
+    for (known, kept) in [(false, false), (true, false), (false, true)] {
         for life in 0..60 {
             let mut memory = Memory::new(SLOTS);
             let mut own = adopt(&mut memory);
             if known {
                 add(&mut memory, &mut own, event(1, SECOND, 100, 0));
             }
-            memory.ring.push_back(event(1, 2 * SECOND, 40, 0));
+            let packet = event(1, 2 * SECOND, 40, 0);
+            if kept {
+                own.keep(&mut memory, &slots::key_own(&slots::event(&packet).expect("one").key), SECOND);
+            }
+            memory.ring.push_back(packet);
             memory.life = life;
             take(&mut memory, &mut own);
             memory.life = usize::MAX;
