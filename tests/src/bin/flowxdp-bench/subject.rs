@@ -127,7 +127,7 @@ impl Subject {
     /// Takes what came through the ring buffer out of it, so that there is room for the next turn.
     pub(crate) fn settle(&mut self) {
         if let Ok(loaded) = self.loaded() {
-            loaded.overflow.drain(usize::MAX, |_, _| {});
+            loaded.overflow.drain(usize::MAX, |_, _| true);
         }
     }
 
