@@ -14,6 +14,7 @@ use flowxdp_tests::foreign;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::judge::tshark;
 use flowxdp_tests::netns::Netns;
+use flowxdp_tests::pins::BpfFs;
 use flowxdp_tests::sniff::Sniffer;
 use flowxdp_tests::stack;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
@@ -390,5 +391,55 @@ fn an_mtu_that_is_raised_under_traffic_is_followed_without_a_gap() -> Result<()>
     let (packets, octets) = Flows::by_tuple(&records).totals();
     ensure!(Count { packets, octets } == wanted, "{packets} packets, {octets} octets exported of {wanted:?}");
     ensure!(log.matches("metering in native mode").count() == 1, "attached more than once: {log}");
+    Ok(())
+}
+
+#[test]
+fn links_that_change_while_no_agent_runs_are_those_that_the_next_one_meters() -> Result<()> {
+    let (netns, bpffs) = (Netns::new("links")?, BpfFs::mount()?);
+    for number in 0..4_u64 {
+        netns.veth(&format!("gen{number}"), &format!("met{number}"))?;
+    }
+    let pins = bpffs.pins().display().to_string();
+    let mut stage = Stage::new(netns, "met*", &["--pin", &pins])?;
+    stage.metered("met3", 1)?;
+    for number in 0..4_u64 {
+        stage.send(1_000 + number * 100, &format!("gen{number}"))?;
+    }
+    stage.seen(&[("met0", 1_000), ("met1", 1_100), ("met2", 1_200), ("met3", 1_300)])?;
+    let Stage { netns, nfcapd, live } = stage;
+    live.kill()?;
+    // One is gone, one made again, one renamed, and one is new.
+    netns.ip("link del met0")?;
+    netns.ip("link del met1")?;
+    netns.veth("gen1", "met1")?;
+    rename(&netns, "met2", "met9")?;
+    netns.veth("gen7", "met7")?;
+    let arguments =
+        ["--interface", "met*", "--idle-timeout", "1s", "--collector", &nfcapd.url(), "--pin", &pins];
+    let live = Live::start(&netns, &arguments)?;
+    let mut stage = Stage { netns, nfcapd, live };
+    for (interface, packets) in [("gen1", 10), ("gen2", 20), ("gen3", 30), ("gen7", 40)] {
+        stage.send(packets, interface)?;
+    }
+    let wanted = [("met0", 1_000), ("met1", 1_110), ("met3", 1_330), ("met7", 40), ("met9", 1_220)];
+    stage.seen(&wanted)?;
+    let (packets, left) = (wanted.iter().map(|(_, packets)| packets).sum(), ["met1", "met3", "met7", "met9"]);
+    // Later ones are pinned as well.
+    stage.netns.veth("gen8", "met8")?;
+    stage.metered("met8", 1)?;
+    let links = |pins: &str| -> Result<usize> {
+        let names = std::fs::read_dir(pins)?.map(|entry| Ok(entry?.file_name()));
+        let names = names.collect::<Result<Vec<_>>>()?;
+        Ok(names.iter().filter(|name| name.to_string_lossy().starts_with("link-")).count())
+    };
+    ensure!(links(&pins)? == 5, "{} attachments are pinned", links(&pins)?);
+    stage.netns.ip("link del met7")?;
+    stage.said("met7: the interface is gone", 1)?;
+    ensure!(links(&pins)? == 4, "{} attachments are pinned", links(&pins)?);
+    let (_netns, records, _) = stage.close(&left.map(|name| if name == "met7" { "met8" } else { name }))?;
+    bpffs.expect_clean()?;
+    let sent = traffic(packets);
+    ensure!(Flows::by_tuple(&records).totals() == (packets, sent.octets()), "{packets} sent: {records:?}");
     Ok(())
 }
