@@ -12,6 +12,7 @@ use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
+use flowxdp_tests::pins::BpfFs;
 use flowxdp_tests::process::Program;
 use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
@@ -134,18 +135,21 @@ fn meters(stage: &Stage, nfcapd: Nfcapd, live: Live) -> Result<String> {
     Ok(log)
 }
 
+/// An agent that a user who owns nothing runs with three capabilities.
+fn by_nobody(stage: &Stage, arguments: &[&str]) -> Result<Live> {
+    let sets = ["--inh-caps", "--ambient-caps", "--bounding-set"];
+    let capabilities = sets.iter().flat_map(|set| [*set, "-all,+bpf,+perfmon,+net_admin"]);
+    let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let wrapper: Vec<&str> = user.into_iter().chain(capabilities).collect();
+    Live::start_by(&wrapper, NOBODY, &stage.netns, arguments)
+}
+
 #[test]
 fn a_user_with_three_capabilities_meters_as_root_does() -> Result<()> {
     let stage = Stage::new()?;
     let nfcapd = Nfcapd::start(Some(&stage.netns))?;
-    let wrapper = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    let capabilities =
-        ["--inh-caps", "-all,+bpf,+perfmon,+net_admin", "--ambient-caps", "-all,+bpf,+perfmon,+net_admin"];
-    let bounding = ["--bounding-set", "-all,+bpf,+perfmon,+net_admin"];
-    let wrapper = [&wrapper[..], &capabilities, &bounding].concat();
     let url = nfcapd.url();
-    let live =
-        Live::start_by(&wrapper, NOBODY, &stage.netns, &["--interface", METERED, "--collector", &url])?;
+    let live = by_nobody(&stage, &["--interface", METERED, "--collector", &url])?;
     let task = format!("/proc/{}", live.pid());
     ensure!(fs::metadata(&task)?.uid() == NOBODY, "it is another user's");
     let status = status(Path::new(&task))?;
@@ -153,6 +157,32 @@ fn a_user_with_three_capabilities_meters_as_root_does() -> Result<()> {
         ensure!(status(name)? == 0, "{name} is left");
     }
     unhindered(&meters(&stage, nfcapd, live)?)
+}
+
+#[test]
+fn such_a_user_goes_on_with_pins_in_a_folder_of_its_own() -> Result<()> {
+    let (stage, bpffs) = (Stage::new()?, BpfFs::mount()?);
+    let nfcapd = Nfcapd::start(Some(&stage.netns))?;
+    let folder = bpffs.path().join("own");
+    fs::create_dir(&folder)?;
+    chown(&folder, Some(NOBODY), Some(NOBODY))?;
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+    let (url, pins) = (nfcapd.url(), folder.join("table").display().to_string());
+    let arguments = ["--interface", METERED, "--collector", &url, "--pin", &pins];
+    let traffic = Traffic { flows: 100, packets: 10_000, ipv6: false, protocol: UDP, length: 100 };
+    let live = by_nobody(&stage, &[&arguments[..], &["--keep"]].concat())?;
+    generator().send(&traffic, &stage.netns, "gen0")?;
+    unhindered(&live.stop()?.success()?.stderr)?;
+    // Nobody is there, and it is metered.
+    generator().send(&traffic, &stage.netns, "gen0")?;
+    let live = by_nobody(&stage, &arguments)?;
+    generator().send(&traffic, &stage.netns, "gen0")?;
+    unhindered(&live.stop()?.success()?.stderr)?;
+    stage.netns.expect_clean(METERED)?;
+    let left: Vec<_> = fs::read_dir(&folder)?.collect();
+    ensure!(left.is_empty(), "pins are left: {left:?}");
+    let all = Traffic { packets: 3 * traffic.packets, ..traffic };
+    equal(&all.truth(), &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)
 }
 
 #[test]

@@ -168,10 +168,7 @@ impl Options {
                 log::debug!("{error:#}");
             }
         }
-        let mut needs = Needs::new(&self.exporting, &self.socket);
-        needs.written.extend(self.pin.clone());
-        needs.removed.extend(self.pin.clone());
-        confine(&needs)
+        confine(&Needs::new(&self.exporting, &self.socket).with_pins(self.pin.as_deref()))
     }
 }
 
