@@ -52,7 +52,7 @@ impl Generator for InKernel {
         // A thread of its own moves into the namespace, and ends there.
         let sent = std::thread::scope(|scope| {
             let sending = scope.spawn(|| {
-                stay_on_this_cpu()?;
+                stay_on(sched_getcpu())?;
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
                 send(interface, traffic)
             });
@@ -109,10 +109,11 @@ fn test_run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<()> {
     Ok(())
 }
 
-fn stay_on_this_cpu() -> Result<()> {
+/// Keeps this thread on one CPU.
+fn stay_on(cpu: usize) -> Result<()> {
     let mut cpus = CpuSet::new();
-    cpus.set(sched_getcpu());
-    sched_setaffinity(None, &cpus).context("staying on one CPU")
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus).with_context(|| format!("staying on CPU {cpu}"))
 }
 
 /// An interface's line in the kernel's list.

@@ -35,13 +35,13 @@ pub fn take(netns: &Netns, nic: &str) -> Result<String> {
     Ok(virtio)
 }
 
-/// Packets that came in by each of a NIC's receive queues, as its driver counts them.
+/// Packets that XDP met on each of a NIC's receive queues, as its driver counts them.
 pub fn by_queue(netns: &Netns, nic: &str) -> Result<Vec<u64>> {
     let shown = Program::find("ethtool")?.args(["-S", nic]).netns(netns).run(LIMIT)?.success()?.stdout;
-    // `rx_queue_0_packets` or `rx0_packets`, by the kernel's age.
+    // `rx_queue_0_xdp_packets` or `rx0_xdp_packets`, by the kernel's age.
     let queue = |line: &str| {
         let (name, value) = line.trim().split_once(": ")?;
-        let number = name.strip_prefix("rx")?.strip_suffix("_packets")?;
+        let number = name.strip_prefix("rx")?.strip_suffix("_xdp_packets")?;
         number.trim_start_matches("_queue_").parse::<u32>().ok()?;
         value.trim().parse().ok()
     };

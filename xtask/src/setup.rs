@@ -39,6 +39,7 @@ pub(crate) const VM: &[Package] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("dash", "dash"),
+    ("chrt", "util-linux"),
     ("depmod", "kmod"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),

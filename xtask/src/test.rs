@@ -16,6 +16,21 @@ const NOT_IN_CORE: [&str; 5] = ["aya", "tokio", "mio", "flowxdp-ebpf", "libbpf"]
 /// The part that needs root, as the summary names it.
 const AS_ROOT: [&str; 3] = ["agent", "kernel and judges", "demo"];
 
+/// A kernel that tests are run on in a VM: how the summary names it, and the arguments of `cargo xtask vm`.
+type Vm = (&'static str, &'static [&'static str]);
+
+/// Every time: the oldest kernel and a newer one, with a choice of tests.
+const VMS: [Vm; 2] =
+    [("VM 6.1", &["--kernel", "6.1", "--short"]), ("VM 6.12", &["--kernel", "6.12", "--short"])];
+
+/// With `--all`: every test that suits a VM, and a kernel that refuses the usual way to wait for a grace period.
+const ALL_VMS: [Vm; 4] = [
+    ("VM 6.1", &["--kernel", "6.1"]),
+    ("VM 6.1 real-time", &["--kernel", "6.1-rt"]),
+    ("VM 6.12", &["--kernel", "6.12"]),
+    ("VM 6.12 nohz_full", &["--kernel", "6.12", "--short", "--append", "nohz_full=1"]),
+];
+
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Run only what needs no root
@@ -24,20 +39,42 @@ pub(crate) struct Options {
     /// A folder of further captures with their ground truth, beside the project's own
     #[arg(long, value_name = "DIR")]
     captures: Vec<PathBuf>,
+    /// Every kernel that is tested in a VM, with every test that suits one, which takes an hour or two
+    #[arg(long, conflicts_with = "no_root")]
+    all: bool,
+    /// Without VMs
+    #[arg(long, conflicts_with = "all")]
+    no_vm: bool,
+}
+
+impl Options {
+    fn vms(&self) -> &'static [Vm] {
+        if self.all { &ALL_VMS } else { &VMS }
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let captures = options.captures.iter().map(|folder| absolute(folder)).collect::<Result<Vec<_>>>()?;
     setup::toolchain()?;
-    let mut tally = Tally::new(if options.no_root { 5 } else { 8 });
+    let vms = options.vms();
+    let further = if options.no_vm { 0 } else { vms.len() };
+    let mut tally = Tally::new(if options.no_root { 5 } else { 8 + further });
     without_root(&mut tally, &captures);
     if options.no_root {
-        AS_ROOT.iter().for_each(|step| tally.leave_out(step, "--no-root"));
+        let names = vms.iter().map(|(name, _)| name);
+        AS_ROOT.iter().chain(names).for_each(|step| tally.leave_out(step, "--no-root"));
         if !captures.is_empty() {
             tally.leave_out("captures", "--no-root: they are replayed through the kernel");
         }
     } else {
         as_root(&mut tally, &captures);
+        for (name, arguments) in vms {
+            if options.no_vm {
+                tally.leave_out(name, "--no-vm");
+            } else {
+                tally.tests(name, |count| in_vm(count, arguments));
+            }
+        }
     }
     tally.close()
 }
@@ -56,7 +93,7 @@ fn without_root(tally: &mut Tally, captures: &[PathBuf]) {
     });
     tally.check("lints", || {
         let mut clippy = shell::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet"]);
-        clippy.args(["--features", "flowxdp-tests/kernel", "--", "-D", "warnings"]);
+        clippy.args(["--features", "flowxdp-tests/vm", "--", "-D", "warnings"]);
         shell::check(&mut clippy)
     });
     tally.check("core by itself", core_by_itself);
@@ -109,10 +146,14 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
 
 /// Builds the tests as whoever calls, and runs them as root.
 fn kernel_tests(count: &mut tally::Count, agent: &Path, captures: &[PathBuf]) -> Result<()> {
-    let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "kernel", "--locked"]);
+    // With the tests that only a VM can run, so that nothing is built twice.
+    let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "vm", "--locked"]);
     let built = build::executables(cargo.arg("--no-run"))?;
-    // Those named core_ need no root and have run.
-    for test in built.iter().filter(|test| test.is_test && !test.name.starts_with("core_")) {
+    // Those named core_ need no root and have run; those named vm_ come last.
+    for test in built
+        .iter()
+        .filter(|test| test.is_test && !["core_", "vm_"].iter().any(|start| test.name.starts_with(start)))
+    {
         println!("\n     Running {} as root", test.name);
         let environment = [
             ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
@@ -128,6 +169,12 @@ fn kernel_tests(count: &mut tally::Count, agent: &Path, captures: &[PathBuf]) ->
         }
     }
     Ok(())
+}
+
+/// This program again, so that what it started ends with it. No root is needed.
+fn in_vm(count: &mut tally::Count, arguments: &[&str]) -> Result<()> {
+    let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
+    count.run(std::process::Command::new(xtask).arg("vm").args(arguments))
 }
 
 fn join(folders: &[PathBuf], between: &str) -> String {

@@ -21,14 +21,26 @@ use archive::Archive;
 use cable::Cable;
 use debian::Image;
 use machine::Machine;
-use tests::Tests;
+use tests::{Choice, Tests};
 
 /// Programs that every VM has, beside the agent.
-const PROGRAMS: [&str; 4] = ["busybox", "ip", "ethtool", "setpriv"];
+const PROGRAMS: [&str; 5] = ["busybox", "chrt", "ip", "ethtool", "setpriv"];
+/// How folders for one boot are named.
+const WORK: &str = "boot-";
 const ACCOUNTS: &str = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
+
+/// What a VM can show.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Show {
+    /// What `cargo xtask demo` shows, without root on this machine
+    Demo,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// Instead of the tests
+    #[arg(conflicts_with_all = ["only", "short", "command"])]
+    show: Option<Show>,
     /// Kernels to boot, one after another: 6.1, 6.1-rt, 6.12, 6.12-rt, 5.10, 7.2, 7.2-rt or newest
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "6.12")]
     kernel: Vec<String>,
@@ -47,6 +59,9 @@ pub(crate) struct Options {
     /// Only test programs whose names begin so
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
+    /// Only the tests that `cargo xtask test` runs in a VM
+    #[arg(long, conflicts_with = "only")]
+    short: bool,
     /// What to run inside, with its arguments, instead of the tests
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -54,6 +69,7 @@ pub(crate) struct Options {
 
 /// What runs inside.
 enum Job {
+    Demo,
     Tests(Tests),
     Command(Vec<String>),
 }
@@ -71,7 +87,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("vm: without root there is no NIC with several queues");
     }
     let job = match options.command.as_slice() {
-        [] => Job::Tests(Tests::build(&options.only, cable.is_some())?),
+        [] if options.show.is_some() => Job::Demo,
+        [] => {
+            let choice = match options.only.as_slice() {
+                [] if options.short => Choice::Short,
+                [] => Choice::All,
+                starts => Choice::Only(starts),
+            };
+            Job::Tests(Tests::build(&choice, cable.is_some())?)
+        }
         words => Job::Command(words.to_vec()),
     };
     let mut failed = Vec::new();
@@ -98,6 +122,14 @@ fn store() -> Result<PathBuf> {
     let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
     let store = xtask.ancestors().nth(2).context("xtask lies in no target folder")?.join("vm");
     std::fs::create_dir_all(&store).with_context(|| store.display().to_string())?;
+    // What a killed run has left: every VM is at its end long before.
+    for entry in std::fs::read_dir(&store)?.flatten() {
+        let old =
+            entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > Duration::from_secs(24 * 3600));
+        if old && entry.file_name().to_string_lossy().starts_with(WORK) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
     Ok(store)
 }
 
@@ -109,7 +141,7 @@ fn boot(
     store: &Path,
     cable: Option<&Cable>,
 ) -> Result<u8> {
-    let work = tempfile::tempdir_in(store)?;
+    let work = tempfile::Builder::new().prefix(WORK).tempdir_in(store)?;
     let archive = work.path().join("archive");
     pack(job, image, agent, &archive)?;
     let machine = Machine {
@@ -145,10 +177,18 @@ fn pack(job: &Job, image: &Image, agent: &Path, file: &Path) -> Result<()> {
         archive.copy(&entry.path(), &Path::new("/lib/modules").join(entry.file_name()), 0o644)?;
     }
     match job {
+        Job::Demo => demo(&mut archive)?,
         Job::Tests(tests) => tests.pack(&mut archive, file.parent().context("no folder")?)?,
         Job::Command(words) => command(words, &mut archive)?,
     }
     archive.close()
+}
+
+/// The demo is this very program, and there it is root.
+fn demo(archive: &mut Archive) -> Result<()> {
+    let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
+    archive.program(&xtask, Path::new("/usr/bin/xtask"))?;
+    archive.text("/job", 0o755, "#!/bin/sh\nexec xtask demo --inside /usr/bin/flowxdp\n")
 }
 
 /// A command of the caller's, and its program.

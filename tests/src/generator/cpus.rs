@@ -8,9 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::Xdp;
-use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Counters, ETHERNET, PROGRAM, load, test_run};
+use super::{Counters, ETHERNET, PROGRAM, load, stay_on, test_run};
 use crate::netns::Netns;
 use crate::traffic::Traffic;
 
@@ -61,9 +61,7 @@ fn send_here(interface: &str, shares: &[(usize, Traffic)]) -> Result<()> {
 }
 
 fn send_share(cpu: usize, interface: &str, share: &Traffic) -> Result<()> {
-    let mut only = CpuSet::new();
-    only.set(cpu);
-    sched_setaffinity(None, &only).with_context(|| format!("staying on CPU {cpu}"))?;
+    stay_on(cpu)?;
     let mut ebpf = load(interface, share)?;
     let program = ebpf.program_mut(PROGRAM).context("no program in the generator's object")?;
     let program: &mut Xdp = program.try_into()?;

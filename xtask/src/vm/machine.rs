@@ -51,10 +51,12 @@ impl Machine<'_> {
     fn command(&self) -> Command {
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35"]);
+        // One thread for all emulated CPUs: with a thread for each, qemu may run an instruction that another
+        // CPU's kernel has just replaced, and that kernel then breaks while it patches its own code.
         let accelerator = if has_kvm() {
             ["-accel", "kvm", "-cpu", "host"]
         } else {
-            ["-accel", "tcg,thread=multi", "-cpu", "max"]
+            ["-accel", "tcg,thread=single", "-cpu", "max"]
         };
         qemu.args(accelerator);
         qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);

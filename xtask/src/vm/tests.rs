@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::archive::Archive;
 use crate::{build, setup, shell};
@@ -14,72 +14,121 @@ const LIMIT: u32 = 900;
 const PATIENCE: u32 = 8;
 /// Folders beside programs that judges read.
 const FOLDERS: [&str; 3] = ["/usr/share/wireshark", "/usr/lib/x86_64-linux-gnu/wireshark", "/usr/lib/ssl"];
+/// The judge that is larger than all others together.
+const LARGEST: &str = "tshark";
+/// The tests of NICs that only root can give a VM.
+const NEEDS_TAPS: &str = "vm_queues";
+/// What a test starts beside the agent.
+const HELPER: &str = "flowxdp-confined";
 
-/// The test programs that were chosen, built.
+/// The few for every day: verifier load and refusals, exactness, CPUs, real drivers. A name and, where not
+/// all of its tests run, words of those that do. None of them calls the largest judge.
+const SHORT: [(&str, &[&str]); 9] = [
+    ("kernel_cpus", &[]),
+    ("kernel_errors", &[]),
+    ("kernel_live", &["interfaces_are_told_apart", "too_small", "sigint"]),
+    ("kernel_parser", &[]),
+    ("kernel_status", &[]),
+    ("vm_clock", &[]),
+    ("vm_hotplug", &[]),
+    ("vm_queues", &[]),
+    ("vm_virtio", &[]),
+];
+
+/// Which tests run.
+pub(crate) enum Choice<'a> {
+    /// All that suit a VM.
+    All,
+    /// The few for every day.
+    Short,
+    /// Those whose names begin so.
+    Only(&'a [String]),
+}
+
+impl Choice<'_> {
+    fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::All => name.starts_with("kernel_") || name.starts_with("vm_"),
+            Self::Short => SHORT.iter().any(|(short, _)| *short == name),
+            Self::Only(starts) => starts.iter().any(|start| name.starts_with(start)),
+        }
+    }
+
+    /// Words of the tests of a program that run; none for all.
+    fn words(&self, name: &str) -> &'static [&'static str] {
+        match self {
+            Self::Short => SHORT.iter().find(|(short, _)| *short == name).map_or(&[], |(_, words)| words),
+            Self::All | Self::Only(_) => &[],
+        }
+    }
+}
+
+/// Test programs that were built, and which tests of them run.
 pub(crate) struct Tests {
-    programs: Vec<build::Executable>,
+    programs: Vec<(build::Executable, &'static [&'static str])>,
     /// What they start, which lies beside them.
     helpers: Vec<build::Executable>,
-    /// Words that libtest takes: which tests of them.
-    filter: Vec<String>,
+    judges: Vec<&'static str>,
 }
 
 impl Tests {
-    /// Builds those whose names begin with one of `only`, or all that suit a VM.
-    pub(crate) fn build(only: &[String], with_taps: bool) -> Result<Self> {
+    /// Builds them.
+    pub(crate) fn build(choice: &Choice<'_>, with_taps: bool) -> Result<Self> {
         setup::packages(setup::JUDGES)?;
         let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "vm", "--locked"]);
-        let (mut programs, mut helpers): (Vec<_>, Vec<_>) =
+        let (mut built, mut helpers): (Vec<_>, Vec<_>) =
             build::executables(cargo.arg("--no-run"))?.into_iter().partition(|program| program.is_test);
-        programs.retain(|program| wanted(&program.name, only));
+        built.retain(|program| choice.takes(&program.name));
         helpers.retain(|helper| helper.name == HELPER);
-        if !with_taps && programs.iter().any(|program| program.name == NEEDS_TAPS) {
-            println!("vm: left out without root: {NEEDS_TAPS}");
-            programs.retain(|program| program.name != NEEDS_TAPS);
+        if let (Choice::Short, Some((name, _))) =
+            (choice, SHORT.iter().find(|(name, _)| built.iter().all(|program| program.name != *name)))
+        {
+            bail!("there is no test program {name}");
         }
-        programs.sort_by(|one, other| one.name.cmp(&other.name));
-        ensure!(!programs.is_empty(), "no test program is named {}", only.join(" or "));
-        Ok(Self { programs, helpers, filter: Vec::new() })
+        if !with_taps && built.iter().any(|program| program.name == NEEDS_TAPS) {
+            println!("vm: left out, because only root can make NICs with several queues: {NEEDS_TAPS}");
+            built.retain(|program| program.name != NEEDS_TAPS);
+        }
+        ensure!(!built.is_empty(), "no test program has such a name");
+        built.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut judges: Vec<_> = setup::JUDGES.iter().map(|(program, _)| *program).collect();
+        if matches!(choice, Choice::Short) {
+            judges.retain(|judge| *judge != LARGEST);
+        }
+        let programs = built.into_iter().map(|program| {
+            let words = choice.words(&program.name);
+            (program, words)
+        });
+        Ok(Self { programs: programs.collect(), helpers, judges })
     }
 
     /// Packs them, the judges, and the job that runs one after the other.
     pub(crate) fn pack(&self, archive: &mut Archive, work: &Path) -> Result<()> {
-        let mut names: Vec<&str> = setup::JUDGES.iter().map(|(program, _)| *program).collect();
-        names.extend(["bash", "sleep"]);
-        for name in names {
+        for name in self.judges.iter().copied().chain(["bash", "sleep"]) {
             archive.named(name)?;
         }
-        for folder in FOLDERS.map(Path::new).into_iter().filter(|folder| folder.is_dir()) {
-            archive.tree(folder)?;
+        if self.judges.contains(&LARGEST) {
+            for folder in FOLDERS.map(Path::new).into_iter().filter(|folder| folder.is_dir()) {
+                archive.tree(folder)?;
+            }
+        }
+        let package = &self.programs.first().context("no test")?.0.package;
+        // The tests look for these where they were built.
+        for folder in ["captures", "fuzz/corpus"] {
+            archive.tree(&package.join(folder))?;
         }
         let mut job = include_str!("run-tests.sh").to_owned();
         job += &format!("export FLOWXDP_PATIENCE={PATIENCE}\n");
-        for program in self.programs.iter().chain(&self.helpers) {
+        job += &format!("cd {}\n", super::quoted(&[package.display().to_string()]));
+        for program in self.programs.iter().map(|(program, _)| program).chain(&self.helpers) {
             let stripped = work.join(&program.name);
             shell::quietly(Command::new("strip").arg("-o").arg(&stripped).arg(&program.path))?;
             archive.program(&stripped, &Path::new("/tests").join(&program.name))?;
             std::fs::remove_file(&stripped)?;
         }
-        let package = &self.programs.first().context("no test")?.package;
-        archive.tree(&package.join("captures"))?;
-        job += &format!("cd {}\n", super::quoted(&[package.display().to_string()]));
-        for program in &self.programs {
-            job += &format!("run {} {LIMIT} {}\n", program.name, super::quoted(&self.filter));
+        for (program, words) in &self.programs {
+            job += &format!("run {} {LIMIT} {}\n", program.name, words.join(" "));
         }
         archive.text("/job", 0o755, &(job + "exit $failed\n"))
-    }
-}
-
-/// What a test starts beside the agent.
-const HELPER: &str = "flowxdp-confined";
-
-/// The tests of NICs that only root can give a VM.
-const NEEDS_TAPS: &str = "vm_queues";
-
-fn wanted(name: &str, only: &[String]) -> bool {
-    if only.is_empty() {
-        name.starts_with("kernel_") || name.starts_with("vm_")
-    } else {
-        only.iter().any(|start| name.starts_with(start))
     }
 }
