@@ -15,6 +15,8 @@ pub(crate) fn drain(scenario: &Scenario, access: &mut Access<'_>) -> Go<()> {
     let mut position = access.step(Op::Load(Cell::Consumer))?;
     let mut own = Shared::own(scenario, access);
     let mut overflow = Overflow::adopt(&mut own, position);
+    // The model knows flows by their number, and an aggregate has none.
+    overflow.without_aggregates();
     while own.step(Op::Load(Cell::Producer)).is_some_and(|end| position < end) {
         let place = usize::try_from(position).expect("few events");
         let event = own.step(Op::Load(Cell::Event(place))).unwrap_or_default();
