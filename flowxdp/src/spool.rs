@@ -10,10 +10,12 @@
 //! ```
 //!
 //! - `folder`: names, modes and the lock; `position`: how far sending went, for the next run.
+//! - `age`: how old a message is, whatever becomes of the time of day.
 //! - `writer`: appends to the newest file; `reader`: takes whole messages out of one.
 //! - `stock`: which files there are and what waits in them; `losses`: what will not come back.
 //! - `open`, `append`, `take`: the three things that need most of these.
 
+mod age;
 mod append;
 mod folder;
 mod losses;
@@ -36,7 +38,8 @@ use flowxdp_common::reason::Reason;
 use flowxdp_core::{record::RecordTotal, session::Message, spool::Definition};
 
 use self::{
-    folder::Folder, losses::Losses, position::Position, reader::Reader, stock::Stock, writer::Writer,
+    age::Age, folder::Folder, losses::Losses, position::Position, reader::Reader, stock::Stock,
+    writer::Writer,
 };
 
 /// Where spools are, and how much they hold.
@@ -107,6 +110,7 @@ pub struct Spool {
     stock: Stock,
     losses: Losses,
     inherited: RecordTotal,
+    age: Age,
     /// The number of the next file.
     next: u64,
     writer: Option<Writer>,

@@ -126,6 +126,12 @@ impl Fixed {
         })
     }
 
+    /// The time of day went back, and by it the system started earlier than the configuration says:
+    /// milliseconds since 1970. Times of day in what is sent stay the same.
+    pub fn system_started(&mut self, ms: u64) {
+        self.config.system_start_ms = self.config.system_start_ms.min(ms);
+    }
+
     /// Queues one record. The queue has no bound of its own: see [`Fixed::queued`].
     ///
     /// # Errors

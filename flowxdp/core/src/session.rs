@@ -220,6 +220,17 @@ impl Session {
         }
     }
 
+    /// The time of day went back, and by it the system started earlier than the configuration says:
+    /// milliseconds since 1970.
+    ///
+    /// NetFlow v5, v7 and v1 could not tell of flows before system start. v9 has times of day for them, and
+    /// IPFIX has no others.
+    pub fn system_started(&mut self, ms: u64) {
+        if let Form::Fixed(form) = &mut self.form {
+            form.system_started(ms);
+        }
+    }
+
     /// Over UDP: starts anew towards the collector, after it was away or its address changed. Templates
     /// go out again before any more data. The sequence goes on, and the queue stays.
     pub fn restart(&mut self) {

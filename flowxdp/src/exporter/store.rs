@@ -130,7 +130,7 @@ impl Store {
         let session = &out.session;
         let seconds = u32::try_from(now.wall_ms / 1000).unwrap_or(u32::MAX);
         let templates = || begin(message.domain, &session.templates(), seconds);
-        let appended = spool.append(message, templates, now.wall_ms);
+        let appended = spool.append(message, templates, now);
         self.enter_lost(out);
         match appended {
             Ok(()) => {

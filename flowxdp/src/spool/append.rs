@@ -4,10 +4,12 @@ use std::io;
 
 use flowxdp_common::reason::SPOOL_FULL;
 use flowxdp_core::{
+    clock::Now,
     session::Message,
     spool::{Start, start},
 };
 
+use super::age::was_set;
 use super::losses::Tally;
 use super::stock::Segment;
 use super::writer::Writer;
@@ -23,7 +25,7 @@ impl Spool {
     /// gives the messages that a file begins with, which tell the templates of its domain
     /// ([`begin`](flowxdp_core::spool::begin)). The message has no templates itself.
     ///
-    /// `wall_ms` becomes its export time, from which its age is counted.
+    /// The time of day becomes its export time, from which its age is counted.
     ///
     /// # Errors
     ///
@@ -34,7 +36,7 @@ impl Spool {
         &mut self,
         message: &Message,
         templates: impl FnOnce() -> Vec<u8>,
-        wall_ms: u64,
+        now: Now,
     ) -> io::Result<()> {
         let length = message.bytes.len();
         if start(&message.bytes, length as u64) != Start::Message(length) {
@@ -43,7 +45,11 @@ impl Spool {
         if message.total.records == 0 {
             return Ok(());
         }
-        let secs = seconds(wall_ms);
+        let (secs, step) = (seconds(now.wall_ms), self.age.step(now));
+        // Within a file the times of day go on.
+        if self.stock.newest().is_some_and(|newest| was_set(newest.step, step)) {
+            self.writer = None;
+        }
         let mut templates = Some(templates);
         let mut beginning = None;
         while !self.takes(message) || !self.has_room(length) {
@@ -54,7 +60,7 @@ impl Spool {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             if !self.takes(message) && self.has_room(whole) {
-                return self.begin(beginning, message, secs);
+                return self.begin(beginning, message, secs, step);
             }
             self.lose_oldest()?;
         }
@@ -75,7 +81,7 @@ impl Spool {
     }
 
     /// Begins a file with a message.
-    fn begin(&mut self, beginning: &[u8], message: &Message, secs: u32) -> io::Result<()> {
+    fn begin(&mut self, beginning: &[u8], message: &Message, secs: u32, step: i64) -> io::Result<()> {
         let number = self.next;
         // Whatever is left of a file that could not be made, the next one has another name.
         self.next = self.next.saturating_add(1);
@@ -88,6 +94,7 @@ impl Spool {
             taken: 0,
             waiting: Tally::of(message.total),
             newest: secs,
+            step,
         });
         self.writer = Some(writer);
         Ok(())

@@ -6,6 +6,8 @@ use anyhow::Context;
 use flowxdp_common::reason::SPOOL_UNREADABLE;
 use flowxdp_core::record::RecordTotal;
 
+use super::age::Age;
+use super::append::seconds;
 use super::folder::Folder;
 use super::losses::{Losses, Tally, add};
 use super::position::{Places, Position};
@@ -19,7 +21,7 @@ impl Spool {
     /// or beyond the limit is lost at once.
     ///
     /// Everything is read once, so that what waits is known. `wall_ms` is the time in milliseconds since
-    /// 1970, here and in what follows.
+    /// 1970.
     ///
     /// # Errors
     ///
@@ -43,6 +45,7 @@ impl Spool {
             stock: found.stock,
             losses: found.losses,
             inherited: found.inherited,
+            age: Age::default(),
             next: last.max(places.sent.segment).saturating_add(1),
             writer: None,
             reader: None,
@@ -51,7 +54,7 @@ impl Spool {
             folder,
         };
         spool.remove_finished();
-        spool.expire(wall_ms);
+        spool.expire_at(seconds(wall_ms).into());
         while spool.octets() > spool.settings.limit {
             spool.lose_oldest().with_context(|| format!("the spool in {}", spool.folder))?;
         }
@@ -132,7 +135,16 @@ impl Found {
         self.losses.add(SPOOL_UNREADABLE, true, &unreadable);
         // Without anything that waits, it is as if it were read.
         let read = if waiting.is_empty() { whole } else { 0 };
-        self.stock.push(Segment { number, length: whole, inherited: true, read, taken: 0, waiting, newest });
+        self.stock.push(Segment {
+            number,
+            length: whole,
+            inherited: true,
+            read,
+            taken: 0,
+            waiting,
+            newest,
+            step: 0,
+        });
         Ok(())
     }
 }

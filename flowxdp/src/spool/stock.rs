@@ -23,6 +23,8 @@ pub(super) struct Segment {
     pub(super) waiting: Tally,
     /// The export time of its last message, seconds since 1970.
     pub(super) newest: u32,
+    /// How far that time of day was from the steady one, seconds.
+    pub(super) step: i64,
 }
 
 impl Segment {
@@ -66,6 +68,15 @@ impl Stock {
 
     pub(super) fn oldest(&self) -> Option<&Segment> {
         self.segments.front()
+    }
+
+    pub(super) fn newest(&self) -> Option<&Segment> {
+        self.segments.back()
+    }
+
+    /// How far the time of day was off in a segment, seconds.
+    pub(super) fn step(&self, number: u64) -> i64 {
+        self.segments.iter().find(|segment| segment.number == number).map_or(0, |segment| segment.step)
     }
 
     /// Adds one behind the others.

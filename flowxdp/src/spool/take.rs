@@ -3,10 +3,11 @@
 use std::io;
 
 use flowxdp_common::reason::{SPOOL_EXPIRED, SPOOL_UNREADABLE};
+use flowxdp_core::clock::Now;
 use flowxdp_core::session::Message;
 use flowxdp_core::spool::Content;
 
-use super::append::seconds;
+use super::age::is_old;
 use super::losses::Tally;
 use super::reader::{Next, Reader};
 use super::{Place, Spool, Spooled};
@@ -40,14 +41,20 @@ impl Spool {
         Ok(Some(spooled))
     }
 
-    /// Gives up what was appended longer ago than the settings' age.
-    pub fn expire(&mut self, wall_ms: u64) {
-        let now = u64::from(seconds(wall_ms));
-        let age = self.settings.age.as_secs();
-        let is_old = |secs: u32| now.saturating_sub(secs.into()) > age;
+    /// Gives up what was appended longer ago than the settings' age; that the time of day was set meanwhile
+    /// makes nothing older or younger.
+    pub fn expire(&mut self, now: Now) {
+        let steady = self.age.steady(now);
+        self.expire_at(steady);
+    }
+
+    /// The same at a steady time, seconds since 1970.
+    pub(super) fn expire_at(&mut self, now: i64) {
+        let most = self.settings.age;
+        let is_old = |secs: u32, step: i64| is_old(secs, step, now, most);
         loop {
             // A file of which nothing was read need not be read for that.
-            if self.stock.oldest().is_some_and(|oldest| oldest.read == 0 && is_old(oldest.newest)) {
+            if self.stock.oldest().is_some_and(|it| it.read == 0 && is_old(it.newest, it.step)) {
                 match self.remove_oldest() {
                     Ok(Some(segment)) => {
                         self.losses.add(SPOOL_EXPIRED, segment.inherited, &segment.waiting);
@@ -61,7 +68,8 @@ impl Spool {
                 log::warn!("spool {}: cannot be read now: {error}", self.folder);
                 break;
             }
-            match self.peeked.take_if(|peeked| is_old(peeked.secs)) {
+            let stock = &self.stock;
+            match self.peeked.take_if(|it| is_old(it.secs, stock.step(it.place().segment))) {
                 Some(Peeked { spooled, .. }) => {
                     let tally = self.stock.leave(spooled.place, &Tally::of(spooled.message.total));
                     self.losses.add(SPOOL_EXPIRED, spooled.inherited, &tally);

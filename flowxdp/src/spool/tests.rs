@@ -23,6 +23,11 @@ const COLLECTOR: &str = "tcp://192.0.2.1:4739";
 const START: u64 = 1_700_000_000_000;
 const NO_LIMIT: u64 = 1 << 30;
 
+/// An instant, with both clocks in step.
+fn at(wall_ms: u64) -> Now {
+    Now { monotonic: wall_ms * 1_000_000, wall_ms }
+}
+
 /// A folder for spools and a session whose messages go there.
 struct Bench {
     directory: TempDir,
@@ -74,7 +79,7 @@ impl Bench {
     }
 
     fn append(&self, spool: &mut Spool, message: &Message) {
-        spool.append(message, || self.templates(), START).unwrap();
+        spool.append(message, || self.templates(), at(START)).unwrap();
         assert!(on_disk(self) <= self.limit && on_disk(self) == spool.octets());
     }
 

@@ -34,13 +34,14 @@ impl Fixed {
         let mut times = Vec::with_capacity(unsent.len());
         // No time is after the next one, so they come from the last to the first.
         for message in unsent.iter().rev() {
-            let (export_ms, earliest_ms) = self.times(&message.bytes);
+            let (export_ms, system_start_ms, earliest_ms) = self.times(&message.bytes);
             reach = reach.min(earliest_ms.saturating_add(SPAN));
-            times.push(export_ms.max(reach));
+            times.push((export_ms.max(reach), system_start_ms));
         }
-        for (message, export_ms) in unsent.iter_mut().zip(times.into_iter().rev()) {
+        for (message, (export_ms, system_start_ms)) in unsent.iter_mut().zip(times.into_iter().rev()) {
             self.export_ms = self.export_ms.max(export_ms);
-            let header = Header { export_ms, ..self.header() };
+            // That by which its records were written.
+            let header = Header { export_ms, system_start_ms, ..self.header() };
             header::stamp(self.config.version, &mut message.bytes, &header);
             self.sequence = self.sequence.wrapping_add(message.counted);
             message.next = self.sequence;
@@ -48,12 +49,13 @@ impl Fixed {
         unsent
     }
 
-    /// Export time of a message, and when the first of its records starts, milliseconds since 1970.
-    fn times(&self, bytes: &[u8]) -> (u64, u64) {
+    /// Export time of a message, the system's start by it (modulo 2^32), and when the first of its records
+    /// starts, milliseconds since 1970.
+    fn times(&self, bytes: &[u8]) -> (u64, u64, u64) {
         let (export_ms, uptime_ms) = header::times(bytes, self.export_ms);
         let firsts = self.layout.firsts(&bytes[self.config.version.header()..]);
         let before = firsts.map(|first| uptime_ms.wrapping_sub(first)).max().unwrap_or_default();
-        (export_ms, export_ms.saturating_sub(before.into()))
+        (export_ms, export_ms.wrapping_sub(uptime_ms.into()), export_ms.saturating_sub(before.into()))
     }
 
     /// Throws away what is queued.

@@ -269,3 +269,31 @@ fn what_is_drained_is_what_was_pushed_and_not_polled() {
     assert_eq!(rest[1], record(START, START + 1));
     assert_eq!((sent.packets + rest[0].packets, sent.octets + rest[0].octets), (40, 40 << 32));
 }
+
+/// The times of the first record, by the header's time of day and uptime alone.
+fn times_of_day(message: &Message) -> (u64, u64) {
+    let time = u64::from(word(message, 8)) * 1000 + u64::from(word(message, 12)) / 1_000_000;
+    let back = |at: usize| time - u64::from(word(message, 4).wrapping_sub(word(message, at)));
+    (back(24 + 24), back(24 + 28))
+}
+
+#[test]
+fn when_the_time_of_day_goes_back_before_system_start_nothing_is_refused_and_times_stay() {
+    const HOUR: u64 = 3_600_000;
+    let mut session = session(Version::V5);
+    session.push(&record(START + 1_000, START + 2_000), at(START + 3_000)).unwrap();
+    let before = session.poll_message(at(START + 3_000), true).unwrap();
+    let back = record(START - HOUR + 4_000, START - HOUR + 5_000);
+    assert_eq!(session.push(&back, at(START - HOUR + 6_000)), Err(NotRepresentable::Times));
+    session.system_started(START - HOUR);
+    session.push(&back, at(START - HOUR + 6_000)).unwrap();
+    let after = session.poll_message(at(START - HOUR + 6_000), true).unwrap();
+    let wanted = [(START + 1_000, START + 2_000), (back.start_ms, back.end_ms)];
+    assert_eq!([&before, &after].map(times_of_day), wanted);
+    // The first was made by the other start, and is told by that again.
+    let sent = session.resume(VecDeque::from([before, after]), at(START - HOUR + 9_000));
+    assert_eq!([&sent[0], &sent[1]].map(times_of_day), wanted);
+    // Forward again: that one still holds.
+    session.system_started(START);
+    assert_eq!(session.push(&back, at(START + 10_000)), Ok(()));
+}

@@ -70,7 +70,7 @@ impl Store {
     pub(in crate::exporter) fn account(&mut self, out: &mut Outgoing, real: u64, now: Now) {
         self.reopen(out, real, now.wall_ms);
         if let Some(spool) = &mut self.spool {
-            spool.expire(now.wall_ms);
+            spool.expire(now);
         }
         self.enter_lost(out);
         // A disk that is too small loses all the time, and every line would be the same.

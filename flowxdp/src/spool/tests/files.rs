@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use flowxdp_core::spool::{Content, Messages, Start, Templates};
 
 use super::super::Spool;
-use super::{Bench, COLLECTOR, NO_LIMIT, START, assert_same, take_all};
+use super::{Bench, COLLECTOR, NO_LIMIT, START, assert_same, at, take_all};
 
 #[test]
 fn each_file_is_consistent_by_itself() {
@@ -16,7 +16,7 @@ fn each_file_is_consistent_by_itself() {
         let messages: Vec<_> = (0..20).map(|_| bench.message(100)).collect();
         // The clock goes back now and then.
         let wall_ms = START + 60_000 * (minute ^ 1);
-        messages.iter().for_each(|it| spool.append(it, || bench.templates(), wall_ms).unwrap());
+        messages.iter().for_each(|it| spool.append(it, || bench.templates(), at(wall_ms)).unwrap());
     }
     assert!(bench.segments().len() > 3);
     for path in bench.segments() {
@@ -66,7 +66,7 @@ fn what_is_not_ours_is_left_alone() {
     symlink(bench.segments().remove(0), bench.folder().join("0000000000000004.ipfix")).unwrap();
     let mut spool = bench.open();
     let more = bench.message(3);
-    spool.append(&more, || bench.templates(), START).unwrap();
+    spool.append(&more, || bench.templates(), at(START)).unwrap();
     messages.push(more);
     let taken = take_all(&mut spool);
     assert_same(&taken, &messages);
@@ -86,7 +86,7 @@ fn only_messages_with_records_are_taken_in() {
     bench.append(&mut spool, &message);
     assert!(spool.take().unwrap().is_none());
     message.bytes[1] = 9;
-    let error = spool.append(&message, Vec::new, START).unwrap_err();
+    let error = spool.append(&message, Vec::new, at(START)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert!(bench.segments().is_empty());
 }

@@ -4,7 +4,7 @@ use std::{env, fs, process::Command};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Bench, NO_LIMIT, START, assert_same, on_disk, sum, take_all};
+use super::{Bench, NO_LIMIT, START, assert_same, at, on_disk, sum, take_all};
 
 /// In the environment of a process of its own, as the limit is the process's.
 const CHILD: &str = "FLOWXDP_TEST_FULL_DISK";
@@ -37,7 +37,7 @@ fn on_a_full_disk() {
     for room in [0, 1, 15, 16, more.bytes.len() as u64 - 1] {
         limit(Some(good.len() as u64 + room));
         for _ in 0..2 {
-            let error = spool.append(&more, || bench.templates(), START).unwrap_err();
+            let error = spool.append(&more, || bench.templates(), at(START)).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
             assert!(fs::read(&path).unwrap() == good, "a part of a message is left");
             assert_eq!((spool.waiting(), spool.octets()), (sum(&messages), on_disk(&bench)));
@@ -52,7 +52,7 @@ fn on_a_full_disk() {
     let more = bench.message(2);
     for octets in [0, 100, 300] {
         limit(Some(octets));
-        spool.append(&more, || bench.templates(), START).unwrap_err();
+        spool.append(&more, || bench.templates(), at(START)).unwrap_err();
         assert_eq!((spool.octets(), bench.segments().len()), (on_disk(&bench), 1));
     }
     limit(None);

@@ -3,10 +3,10 @@
 use std::fs;
 
 use flowxdp_common::reason::{Reason, SPOOL_EXPIRED, SPOOL_FULL, SPOOL_UNREADABLE};
-use flowxdp_core::record::RecordTotal;
+use flowxdp_core::{clock::Now, record::RecordTotal};
 
 use super::super::{Lost, Spool};
-use super::{Bench, COLLECTOR, NO_LIMIT, START, assert_same, sum, take_all};
+use super::{Bench, COLLECTOR, NO_LIMIT, START, assert_same, at, sum, take_all};
 
 const HOUR: u64 = 3_600_000;
 
@@ -61,7 +61,7 @@ fn a_message_that_is_longer_than_the_limit_costs_nothing() {
     let mut spool = bench.open();
     let small = bench.message(1);
     bench.append(&mut spool, &small);
-    let error = spool.append(&bench.message(100), || bench.templates(), START).unwrap_err();
+    let error = spool.append(&bench.message(100), || bench.templates(), at(START)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     assert_same(&take_all(&mut spool), &[small]);
 }
@@ -72,12 +72,12 @@ fn what_is_too_old_expires_message_by_message() {
     let mut spool = bench.open();
     let messages: Vec<_> = (0..10).map(|_| bench.message(2)).collect();
     for (message, minute) in messages.iter().zip(0..) {
-        spool.append(message, || bench.templates(), START + minute * 60_000).unwrap();
+        spool.append(message, || bench.templates(), at(START + minute * 60_000)).unwrap();
     }
     assert_same(&[spool.take().unwrap().unwrap()], &messages[..1]);
-    spool.expire(START + HOUR + 60_000);
+    spool.expire(at(START + HOUR + 60_000));
     assert_eq!(spool.take_lost(), []);
-    spool.expire(START + HOUR + 3 * 60_000 + 1_000);
+    spool.expire(at(START + HOUR + 3 * 60_000 + 1_000));
     assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, false, sum(&messages[1..4]), 3)]);
     assert_eq!(spool.waiting(), sum(&messages[4..]));
     drop(spool);
@@ -90,6 +90,27 @@ fn what_is_too_old_expires_message_by_message() {
     let mut spool = Spool::open(bench.settings(), COLLECTOR, START + 3 * HOUR).unwrap();
     assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, true, sum(&messages), 10)]);
     assert_eq!((spool.inherited(), bench.segments().len()), (sum(&messages), 0));
+}
+
+#[test]
+fn the_time_of_day_makes_nothing_older_or_younger_when_it_is_set() {
+    const DAY: u64 = 24 * HOUR;
+    let minute = |minute: u64, wall_ms: u64| Now { monotonic: minute * 60_000_000_000, wall_ms };
+    for set in [START + 2 * DAY, START - 2 * DAY] {
+        let mut bench = Bench::new(NO_LIMIT);
+        let mut spool = bench.open();
+        let messages: Vec<_> = (0..2).map(|_| bench.message(2)).collect();
+        spool.append(&messages[0], || bench.templates(), minute(0, START)).unwrap();
+        spool.expire(minute(1, set));
+        // Half an hour later.
+        spool.append(&messages[1], || bench.templates(), minute(30, set + HOUR / 2)).unwrap();
+        spool.expire(minute(59, set + HOUR));
+        assert_eq!(spool.take_lost(), [], "set to {set}");
+        spool.expire(minute(61, set + HOUR));
+        assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, false, sum(&messages[..1]), 1)], "set to {set}");
+        spool.expire(minute(91, set + 2 * HOUR));
+        assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, false, sum(&messages[1..]), 1)], "set to {set}");
+    }
 }
 
 #[test]
@@ -139,7 +160,7 @@ fn a_file_that_is_damaged_or_removed_behind_our_back_is_lost() {
         assert_eq!(spool.waiting(), RecordTotal::default());
         // And it goes on.
         let more = bench.message(4);
-        spool.append(&more, || bench.templates(), START).unwrap();
+        spool.append(&more, || bench.templates(), at(START)).unwrap();
         assert_same(&take_all(&mut spool), &[more]);
     }
 }
