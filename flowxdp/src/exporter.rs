@@ -81,6 +81,8 @@ pub struct Settings {
     pub handshake_timeout: u64,
     /// Nanoseconds between two tries at most.
     pub retry_limit: u64,
+    /// Over UDP, nanoseconds after which a collector's name is resolved again; 0 for never.
+    pub resolve_interval: u64,
     /// Octets that go out again when a TCP or TLS connection breaks.
     pub resend_window: usize,
     /// Where records wait on disk for collectors over TCP and TLS.
@@ -222,7 +224,7 @@ impl Exporter {
             for (domain, sequence) in account.sequences() {
                 session.go_on(domain, sequence);
             }
-            Path::Datagrams(Datagrams::new(port, left.port, backoff))
+            Path::Datagrams(Datagrams::new(port, left.port, backoff, settings.resolve_interval))
         } else {
             let tls = (url.scheme() == Scheme::Tls).then(|| TlsClient::new(tls, url.host())).transpose()?;
             let making = Making {
@@ -332,6 +334,11 @@ impl Exporter {
     /// Whether it takes messages, or nobody knows yet, and since when it does again (0: it always did).
     pub fn availability(&self) -> Option<u64> {
         (!self.out.failing && self.given_up.is_none()).then_some(self.out.since)
+    }
+
+    /// The time of day went back, and by it the system started then: milliseconds since 1970.
+    pub fn system_started(&mut self, ms: u64) {
+        self.out.session.system_started(ms);
     }
 
     /// Takes what options data tell of the agent; `force` sends them at the next poll.

@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod counters;
 pub mod cpus;
+pub mod follow;
 pub mod foreign;
 pub mod grace;
 pub mod link;

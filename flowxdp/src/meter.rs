@@ -1,11 +1,12 @@
 //! The metering process as the agent sees it: when slots retire, and what the kernel counted.
 
+mod interfaces;
 mod old;
+mod rows;
 
-use std::{collections::BTreeMap, os::fd::OwnedFd};
+use std::os::fd::OwnedFd;
 
-use anyhow::Context;
-use flowxdp_common::{reason, table::Name};
+use flowxdp_common::reason;
 use flowxdp_core::{
     books::{Books, Bracket, Interface},
     clock::WallClock,
@@ -19,6 +20,7 @@ use flowxdp_core::{
 use tokio::io::unix::AsyncFd;
 
 pub use self::old::Old;
+use self::rows::Rows;
 use crate::{
     keeper::Keeping,
     kernel::{counters, grace::Grace, load::Loaded, pin},
@@ -40,8 +42,7 @@ pub struct Meter {
     straight: Merge,
     merge: Merge,
     closings: u64,
-    /// Names of the interfaces, by row of the counters.
-    rows: BTreeMap<u32, String>,
+    rows: Rows,
     said_no_partition: bool,
     /// Who keeps slots until their record was handed over, if somebody does.
     keeper: Option<Keeping>,
@@ -57,7 +58,7 @@ impl Meter {
     ///
     /// The kernel offers no grace period.
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
-        let rows = named(&loaded);
+        let rows = interfaces::counted_before(&loaded);
         let overflow = Overflow::adopt(&mut loaded.own, loaded.overflow.position());
         Ok(Self {
             loaded,
@@ -154,32 +155,6 @@ impl Meter {
         self.old = left;
         let empty: Vec<Old> = empty;
         empty.into_iter().map(|old| old.generation).collect()
-    }
-
-    /// Counts packets of `index` under `name`.
-    ///
-    /// # Errors
-    ///
-    /// More interfaces than there are rows.
-    pub fn name_interface(&mut self, index: u32, name: &str) -> anyhow::Result<()> {
-        if let Ok(row) = self.loaded.rows.get(&index, 0) {
-            self.set_name(row, name);
-            return Ok(());
-        }
-        let row = u32::try_from(self.rows.len() + 1)?;
-        anyhow::ensure!(row < flowxdp_common::counter::ROWS, "too many interfaces: {} at most", row - 1);
-        self.loaded.rows.insert(index, row, 0).with_context(|| format!("cannot name interface {name}"))?;
-        self.set_name(row, name);
-        Ok(())
-    }
-
-    fn set_name(&mut self, row: u32, name: &str) {
-        let mut stored = Name::default();
-        for (place, octet) in stored.octets.iter_mut().zip(name.bytes().take(15)) {
-            *place = octet;
-        }
-        self.loaded.names.write(row as usize, &stored);
-        self.rows.insert(row, name.to_owned());
     }
 
     /// A descriptor that becomes readable when a packet found no slot.
@@ -348,8 +323,8 @@ impl Meter {
     /// Packets that were not metered so far, by whatever reason.
     pub fn ignored(&self) -> Total {
         let mut ignored = Total::default();
-        for row in std::iter::once(&0).chain(self.rows.keys()) {
-            for total in counters::row(&self.loaded.counters, *row).ignored {
+        for row in self.rows.numbers() {
+            for total in counters::row(&self.loaded.counters, row).ignored {
                 ignored += total;
             }
         }
@@ -364,8 +339,7 @@ impl Meter {
 
     fn seen(&self) -> Total {
         let mut seen = self.taken_over();
-        seen += counters::row(&self.loaded.counters, 0).seen;
-        for &row in self.rows.keys() {
+        for row in self.rows.numbers() {
             seen += counters::row(&self.loaded.counters, row).seen;
         }
         seen
@@ -393,44 +367,27 @@ impl Meter {
             let part = Interface { seen: taken, ..Interface::default() };
             books.interfaces.insert("taken over from another version".to_owned(), part);
         }
-        let unnamed = (0, "other".to_owned());
-        for (row, name) in std::iter::once((&unnamed.0, &unnamed.1)).chain(&self.rows) {
-            let counted = counters::row(&self.loaded.counters, *row);
-            if *row == 0 && counted.seen.packets == 0 {
-                continue;
-            }
-            let part = interface(&mut books, &counted);
-            books.interfaces.insert(name.clone(), part);
+        let (unnamed, named) = self.rows.by_name(|row| counters::row(&self.loaded.counters, row));
+        let unnamed = Some(("other", unnamed)).filter(|(_, row)| row.seen.packets > 0);
+        for (name, counted) in unnamed.into_iter().chain(named) {
+            interface(&mut books, name, &counted);
         }
         self.grace.wait()?;
         Ok((books, Bracket { before, after: self.seen() }))
     }
 }
 
-/// Names of interfaces that an earlier agent counted for, by row.
-fn named(loaded: &Loaded) -> BTreeMap<u32, String> {
-    let mut rows = BTreeMap::new();
-    for row in 1..flowxdp_common::counter::ROWS {
-        let octets = loaded.names.read(row as usize).octets;
-        let name: Vec<u8> = octets.into_iter().take_while(|octet| *octet != 0).collect();
-        if !name.is_empty() {
-            rows.insert(row, String::from_utf8_lossy(&name).into_owned());
-        }
-    }
-    rows
-}
-
 /// One interface's part, added to the totals as well.
-fn interface(books: &mut Books, counted: &counters::Row) -> Interface {
-    let mut part = Interface { seen: counted.seen, ..Interface::default() };
+fn interface(books: &mut Books, name: &str, counted: &counters::Row) {
+    let part = books.interfaces.entry(name.to_owned()).or_default();
+    part.seen += counted.seen;
     for (reason, total) in reason::IGNORED.iter().zip(counted.ignored) {
         part.ignored += total;
-        part.ignored_by_reason.insert(reason.name.to_owned(), total);
+        *part.ignored_by_reason.entry(reason.name.to_owned()).or_default() += total;
         *books.ignored.entry(reason.name.to_owned()).or_default() += total;
     }
     for (reason, total) in reason::LOST.iter().zip(counted.lost) {
         part.lost += total;
         *books.lost.entry(reason.name.to_owned()).or_default() += total;
     }
-    part
 }

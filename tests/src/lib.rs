@@ -15,7 +15,7 @@
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
 //! - [`handmade`]: export messages to test the judges with.
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
-//!   kernel itself (feature `lab`), and another's XDP program.
+//!   kernel itself (feature `lab`), and another's XDP program; [`stack`]: datagrams of the kernel's stack.
 //!
 //! Tests named `core_*` need no root and no built agent; those named `judged_*` need no kernel, and judges
 //! that are set up for those named `kernel_*`. These need root and the built agent, and are built
@@ -51,6 +51,7 @@ pub mod recorded;
 pub mod replayed;
 pub mod routed;
 pub mod sniff;
+pub mod stack;
 #[cfg(feature = "lab")]
 pub mod stage;
 pub mod stream;

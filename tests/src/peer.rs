@@ -55,11 +55,21 @@ pub struct Peer {
 impl Peer {
     /// Listens on a port, 0 for any; with a configuration it speaks TLS.
     pub fn start(netns: &Netns, port: u16, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST, netns, port, tls)
+    }
+
+    /// The same at another address of the namespace.
+    pub fn start_on(
+        address: Ipv4Addr,
+        netns: &Netns,
+        port: u16,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<Self> {
         let namespace = File::open(Path::new("/run/netns").join(netns.name()))?;
         // A thread of its own moves into the namespace and ends there; the socket stays.
         let bound = std::thread::spawn(move || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-            anyhow::Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?)
+            anyhow::Ok(TcpListener::bind((address, port))?)
         });
         let listener = bound.join().map_err(|_| anyhow!("binding panicked"))?.context("a receiver's port")?;
         listener.set_nonblocking(true)?;

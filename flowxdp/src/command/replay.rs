@@ -10,6 +10,7 @@ use flowxdp_common::{names, reason::NOT_REPRESENTABLE};
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND, WallClock},
+    options::Interface,
     record::EndReason,
 };
 
@@ -121,7 +122,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     preflight::memory(&shape)?;
     stay_on_this_cpu()?;
     let mut meter = Meter::new(load(&shape)?, options.metering.timeouts())?;
-    meter.name_interface(options.interface_index, &options.interface_index.to_string())?;
+    meter.name_interface(options.interface_index, &options.interface_index.to_string(), 0)?;
     meter.loaded.program(names::PROGRAM_FRAGS)?;
     let mut replay = Replay {
         options,
@@ -234,8 +235,8 @@ impl Replay<'_> {
         let now = Now { monotonic: clock::monotonic(), wall_ms: time / MILLISECOND };
         self.dispatch = exporting.dispatch(system_start_ms, &self.readiness, now, None)?;
         let index = self.options.interface_index;
-        let names = vec![(index, index.to_string())];
-        self.teller = Some(Teller::new(exporting.observation_domain.get(), system_start_ms, names));
+        let interface = Interface { index, name: index.to_string(), description: index.to_string() };
+        self.teller = Some(Teller::new(exporting.observation_domain.get(), system_start_ms, vec![interface]));
         Ok(())
     }
 

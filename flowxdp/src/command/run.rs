@@ -3,9 +3,13 @@
 //! [`table`]: the flow table, which may be an earlier agent's.
 //!
 //! One thread, one loop. In the order of their urgency: stop, packets in the ring buffer, the look at the
-//! flow table each second, messages that the pace lets go, questions for the books.
+//! flow table each second, messages that the pace lets go, interfaces that come and go, questions for the
+//! books.
 
+mod choose;
+mod interfaces;
 mod table;
+mod wanted;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -28,7 +32,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use self::table::Table;
+use self::{interfaces::Interfaces, table::Table};
 use super::{
     options::{Exporting, Metering},
     status::{SOCKET, Socket, answers::Answers},
@@ -40,11 +44,9 @@ use crate::{
     exporter::Exporter,
     keeper::Keeping,
     kernel::{
-        attach::{Attached, Mode, attach, partitions},
+        attach::{Attached, Mode},
         cpus,
-        link::{self, Link},
         load::{Loaded, Shape},
-        offload,
         pin::Pins,
         preflight,
     },
@@ -66,7 +68,8 @@ const LAST_WORD: u64 = 50 * MILLISECOND;
 /// Options of `flowxdp run`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Interface to meter; repeat for several, or separate them by commas
+    /// Interface to meter, or a pattern with `*` and `?` for all that are there or come later; repeat for
+    /// several, or separate them by commas
     #[arg(long, value_name = "IF", required = true, value_delimiter = ',')]
     pub interface: Vec<String>,
     #[command(flatten)]
@@ -94,6 +97,7 @@ pub struct Options {
 
 struct Agent {
     meter: Meter,
+    interfaces: Interfaces,
     dispatch: Dispatch,
     readiness: Arc<Readiness>,
     /// The same, for the runtime.
@@ -111,12 +115,7 @@ struct Agent {
 ///
 /// What is in the way of metering, before anything is attached; or the kernel fails underneath.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut links = Vec::new();
-    for name in &options.interface {
-        let link = link::find(name)?;
-        anyhow::ensure!(!links.contains(&link), "interface {name} is named twice: name it once");
-        links.push(link);
-    }
+    let mut interfaces = Interfaces::new(&options.interface, options.mode)?;
     preflight::kernel_and_privileges()?;
     let started = clock::now();
     let system_start_ms = started.wall_ms.saturating_sub(started.monotonic / MILLISECOND);
@@ -127,16 +126,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let pins = options.pin.as_deref().map(Pins::open).transpose()?.map(Rc::new);
     let exporting = |keeper| options.exporting.dispatch(system_start_ms, &readiness, started, keeper);
     let new = pins.as_ref().is_some_and(|pins| pins.is_new());
-    let (dispatch, meter) = meter(&options, &links, pins.as_ref(), exporting).inspect_err(|_| {
+    let (dispatch, meter) = meter(&options, &mut interfaces, pins.as_ref(), exporting).inspect_err(|_| {
         // Nothing was metered: what was made just now is of no use to anybody.
         if let Some(Err(error)) = pins.as_ref().filter(|_| new).map(|pins| pins.clear()) {
             log::warn!("{error:#}");
         }
     })?;
-    let teller = Teller::new(options.exporting.observation_domain.get(), system_start_ms, names(&links));
+    let told = interfaces.told(started.monotonic, meter.rest());
+    let teller = Teller::new(options.exporting.observation_domain.get(), system_start_ms, told);
     let woken = woken(&readiness).context("cannot wait for sockets")?;
     let answers = Answers::default();
-    let mut agent = Agent { meter, dispatch, readiness, woken, teller, answers, pins, keep: options.keep };
+    let keep = options.keep;
+    let mut agent = Agent { meter, interfaces, dispatch, readiness, woken, teller, answers, pins, keep };
     agent.adopt()?;
     let confined = options.confine(&mut agent.meter.loaded);
     if confined.is_ok() {
@@ -174,26 +175,20 @@ impl Options {
     }
 }
 
-/// ifIndex and name of each interface.
-fn names(links: &[Link]) -> Vec<(u32, String)> {
-    links.iter().map(|link| (link.index, link.name.clone())).collect()
-}
-
 /// Loads and attaches, with exporters between the two: they go on where an earlier agent's stopped.
 ///
 /// In generic mode packets may come on every CPU, which is only known afterwards.
 fn meter(
     options: &Options,
-    links: &[Link],
+    interfaces: &mut Interfaces,
     pins: Option<&Rc<Pins>>,
     exporting: impl Fn(Option<Keeping>) -> anyhow::Result<Dispatch>,
 ) -> anyhow::Result<(Dispatch, Meter)> {
-    warn_of_relatives(links);
     let flows_v4 = options.metering.flows;
     let mut shape = Shape {
         flows_v4,
         flows_v6: options.metering.flows6.unwrap_or(flows_v4),
-        partitions: partitions(links, options.mode)?,
+        partitions: interfaces.partitions()?,
         ring: RING,
         replay: false,
     };
@@ -210,46 +205,22 @@ fn meter(
         if let Some(keeper) = keeper {
             meter.keep(keeper, generation, old);
         }
-        for link in links {
-            meter.name_interface(link.index, &link.name)?;
-        }
-        let mut attached = Vec::new();
-        for link in links {
-            attached.push(attach(&mut meter.loaded, link, options.mode)?);
-        }
-        if attached.contains(&Attached::Generic) && shape.partitions < cpus::online()? {
+        let started = interfaces.start(&mut meter, clock::monotonic())?;
+        let is_generic = started.iter().any(|(_, attached)| *attached == Attached::Generic);
+        if is_generic && shape.partitions < cpus::online()? {
             shape.partitions = cpus::online()?;
             continue;
         }
-        for (link, attached) in links.iter().zip(attached) {
-            offload::warn_of_vlan_offload(link);
-            log::info!(
-                "{}: metering in {} mode",
-                link.name,
-                if attached == Attached::Native { "native" } else { "generic" }
-            );
-        }
+        interfaces.announce(&started);
         if let Some(pins) = pins {
-            let wanted = |index| links.iter().any(|link| link.index == index);
-            for (index, path) in pins.links()?.into_iter().filter(|(index, _)| !wanted(*index)) {
+            let metered = |index| meter.loaded.attached(index).is_some();
+            for (index, path) in pins.links()?.into_iter().filter(|(index, _)| !metered(*index)) {
                 std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
                 log::info!("interface {index}: no longer metered");
             }
         }
+        meter.forget_interfaces()?;
         return Ok((dispatch, meter));
-    }
-}
-
-/// One packet on a parent and on its VLAN, bond or bridge interface would be counted on both.
-fn warn_of_relatives(links: &[Link]) {
-    for link in links {
-        for other in links.iter().filter(|other| link.relatives.contains(&other.index)) {
-            log::warn!(
-                "{} and {} carry the same packets: they will be counted on both",
-                link.name,
-                other.name
-            );
-        }
     }
 }
 
@@ -267,7 +238,11 @@ impl Agent {
                 check_at = self.check(now, None)?;
                 listening = true;
             }
-            let wake = self.export(now, false).min(check_at);
+            if now.monotonic >= self.interfaces.look_at() {
+                self.interfaces.look(&mut self.meter, now.monotonic)?;
+                self.tell(now, false);
+            }
+            let wake = self.export(now, false).min(check_at).min(self.interfaces.look_at());
             tokio::select! {
                 biased;
                 asked = stop.asked() => match asked {
@@ -279,6 +254,7 @@ impl Agent {
                     ready?.clear_ready();
                     self.readiness.clear()?;
                 }
+                () = self.interfaces.changed() => {}
                 () = until(wake) => {}
                 stream = socket.listener.accept(), if listening => match stream {
                     Ok((stream, _)) => {
@@ -305,13 +281,14 @@ impl Agent {
 
     /// A look at the flow table; gives the time of the next one.
     fn check(&mut self, now: Now, forced: Option<EndReason>) -> anyhow::Result<u64> {
+        self.teller.follow_clock(&mut self.dispatch, now);
         let room = self.dispatch.room();
         let dispatch = &mut self.dispatch;
         let retired = self.meter.check(now.monotonic, clock::wall_clock(), forced, room, |record| {
             dispatch.push(&record, now);
         })?;
         self.meter.warn_of_cpus();
-        self.teller.tell(&self.meter, &mut self.dispatch, now, false);
+        self.tell(now, false);
         self.forget_old()?;
         // Out of room: what is due waits in the table, and is looked for as soon as the queue is shorter.
         Ok(now.monotonic + if retired >= room { 10 * MILLISECOND } else { SECOND })
@@ -360,6 +337,12 @@ impl Agent {
         let books = serde_json::to_value(self.books()?)?;
         log::info!("stopped, and metering goes on for the next agent; the books:\n{}", report::table(&books));
         Ok(())
+    }
+
+    /// Gives every collector what options data tell.
+    fn tell(&mut self, now: Now, force: bool) {
+        self.teller.set_interfaces(self.interfaces.told(now.monotonic, self.meter.rest()));
+        self.teller.tell(&self.meter, &mut self.dispatch, now, force);
     }
 
     /// Lets every collector send; gives the time at which one wants to go on.
@@ -440,7 +423,7 @@ impl Agent {
     /// The final totals, for collectors that are there.
     async fn last_options(&mut self) {
         let now = clock::now();
-        self.teller.tell(&self.meter, &mut self.dispatch, now, true);
+        self.tell(now, true);
         let begun = now.monotonic;
         loop {
             let now = clock::now();

@@ -3,6 +3,9 @@
 //! UDP tells nothing of a delivery, but a closed port answers with an ICMP message. So the first message
 //! after every start holds templates alone, and data follows only when nothing was refused meanwhile;
 //! after a refusal the messages wait, in order, until the collector is back.
+//!
+//! A name is resolved at every start, and now and then while all is well: a collector that moved away, and
+//! whose host refuses nothing, would never be missed.
 
 use std::{collections::VecDeque, io, net::SocketAddr};
 
@@ -15,6 +18,7 @@ use flowxdp_core::{
 };
 
 use super::{Outgoing, account::Origin, resolver::Resolving};
+use crate::collector_url::Host;
 use crate::transport::udp::{BATCH, Sent, Udp, is_too_large};
 
 /// How long the first message after a start is given to be refused, nanoseconds.
@@ -45,6 +49,11 @@ pub(super) struct Datagrams {
     /// The local port of an earlier agent.
     from: u16,
     backoff: Backoff,
+    /// The name is resolved again after so long, nanoseconds; 0 for never.
+    resolve_interval: u64,
+    resolve_at: u64,
+    /// It is being resolved while messages go out.
+    resolving: Option<Resolving>,
     state: State,
     socket: Option<Udp>,
     /// Polled and not handed to the kernel, in order.
@@ -61,11 +70,14 @@ pub(super) struct Datagrams {
 
 impl Datagrams {
     /// `local_port` is the one to send from, if it can be had; 0 for any.
-    pub(super) fn new(port: u16, local_port: u16, backoff: Backoff) -> Self {
+    pub(super) fn new(port: u16, local_port: u16, backoff: Backoff, resolve_interval: u64) -> Self {
         Self {
             port,
             from: local_port,
             backoff,
+            resolve_interval,
+            resolve_at: 0,
+            resolving: None,
             state: State::Waiting(0),
             socket: None,
             pending: VecDeque::new(),
@@ -126,7 +138,9 @@ impl Datagrams {
                     None
                 }
                 State::Up => {
-                    return self.send_ready(out, real, now, flush).or_else(|| out.timeout(real, now));
+                    let look = self.look_up(out, real, now);
+                    let send = self.send_ready(out, real, now, flush).or_else(|| out.timeout(real, now));
+                    return look.into_iter().chain(send).min();
                 }
             };
             if wait.is_some() {
@@ -140,26 +154,65 @@ impl Datagrams {
         match addresses.and_then(|addresses| self.connect(out, &addresses)) {
             Ok(()) => {
                 self.state = State::Up;
+                self.resolve_at = real.saturating_add(self.resolve_interval);
                 self.start(out, now);
             }
             Err(error) => self.wait(out, real, &format!("cannot be reached: {error}")),
         }
     }
 
-    /// Takes the first address that a socket can be made for; an open socket keeps its port.
-    fn connect(&mut self, out: &Outgoing, addresses: &[SocketAddr]) -> io::Result<()> {
-        if let Some(socket) = &mut self.socket {
-            let same = addresses.iter().find(|address| address.is_ipv4() == socket.address().is_ipv4());
-            if let Some(address) = same {
-                return socket.reconnect(*address);
-            }
+    /// Resolves the name again while messages go out, and follows the collector to where it is now; gives
+    /// the instant to go on.
+    fn look_up(&mut self, out: &mut Outgoing, real: u64, now: Now) -> Option<u64> {
+        if self.resolve_interval == 0 || !matches!(out.url.host(), Host::Name(_)) {
+            return None;
         }
+        if let Some(resolving) = &self.resolving {
+            let Some(addresses) = resolving.answer() else { return Some(real + SOON) };
+            self.resolving = None;
+            self.resolve_at = real.saturating_add(self.resolve_interval);
+            match addresses {
+                Ok(addresses) => self.follow(out, &addresses, real, now),
+                // Where it was, it still is, as far as anybody knows.
+                Err(error) => log::debug!("collector {}: cannot be resolved again: {error}", out.url),
+            }
+        } else if real >= self.resolve_at {
+            self.resolving = Some(Resolving::start(out.url.host().clone(), self.port));
+            return Some(real + SOON);
+        }
+        Some(self.resolve_at)
+    }
+
+    /// Sends to another address if the one in use is not among these: as after a start, templates first.
+    fn follow(&mut self, out: &mut Outgoing, addresses: &[SocketAddr], real: u64, now: Now) {
+        let Some(socket) = &self.socket else { return };
+        let before = socket.address();
+        if addresses.is_empty() || addresses.contains(&before) {
+            return;
+        }
+        // What was refused there goes to the new address: a refusal leads to a start in any case.
+        if let Some(error) = socket.refused() {
+            return self.refused(out, real, &error, 1);
+        }
+        if let Err(error) = self.connect(out, addresses) {
+            log::warn!("collector {}: its new address cannot be reached: {error}", out.url);
+            return;
+        }
+        let address = self.socket.as_ref().map_or(before, Udp::address);
+        log::info!("collector {}: it is at {} now, and was at {}", out.url, address.ip(), before.ip());
+        // A later refusal does not speak of what was sent there.
+        self.last.drain(..).for_each(|before| out.session.recycle(before));
+        self.start(out, now);
+    }
+
+    /// Takes the first address that a socket can be made for, from the port in use where that can be.
+    fn connect(&mut self, out: &Outgoing, addresses: &[SocketAddr]) -> io::Result<()> {
         let source = out.url.source();
+        let port = Some(self.local_port()).filter(|port| *port != 0).unwrap_or(self.from);
+        let usable = |address: &&SocketAddr| source.is_none_or(|it| it.is_ipv4() == address.is_ipv4());
         let mut result = Err(io::Error::other("the name has no address"));
-        for address in
-            addresses.iter().filter(|address| source.is_none_or(|s| s.is_ipv4() == address.is_ipv4()))
-        {
-            result = Udp::connect(*address, source, self.from);
+        for address in addresses.iter().filter(usable) {
+            result = Udp::connect(*address, source, port);
             if result.is_ok() {
                 break;
             }

@@ -36,6 +36,7 @@ fn settings() -> Settings {
         template_messages: 20,
         handshake_timeout: 5 * SECOND,
         retry_limit: 400 * MILLISECOND,
+        resolve_interval: 0,
         resend_window: 1 << 22,
         spool: None,
         readiness: Arc::new(Readiness::new().unwrap()),

@@ -97,15 +97,33 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
     Ok(Attached::Generic)
 }
 
+/// Whether packets of an interface may need more buffers than the program on it takes: it was attached when
+/// the MTU was smaller.
+pub fn is_outgrown(loaded: &Loaded, link: &Link) -> bool {
+    link.mtu > ONE_BUFFER && loaded.attached(link.index) == Some(names::PROGRAM)
+}
+
+/// Replaces the program on an interface by the one for packets in several buffers.
+///
+/// # Errors
+///
+/// The kernel refused. Nothing is attached then.
+pub fn outgrow(loaded: &mut Loaded, link: &Link) -> anyhow::Result<()> {
+    loaded
+        .replace(names::PROGRAM_FRAGS, link.index)?
+        .map_err(|error| anyhow::anyhow!("{}", explain(link, Some(&error))))
+}
+
 /// What stands in the way when another program is there already.
 fn occupied(link: &Link, id: u32) -> String {
+    // Nobody tells an agent that gave its capabilities up.
     let name = loaded_programs()
         .flatten()
         .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned))
-        .unwrap_or_else(|| "unnamed".to_owned());
+        .and_then(|program| program.name_as_str().map(|name| format!(", {name}")))
+        .unwrap_or_default();
     format!(
-        "{0}: another XDP program, {name} (id {id}), is attached: stop what attached it, or take it away with \
+        "{0}: another XDP program{name} (id {id}) is attached: stop what attached it, or take it away with \
          `ip link set dev {0} xdp off`",
         link.name
     )

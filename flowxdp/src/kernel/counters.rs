@@ -10,7 +10,7 @@ const fn total(count: Count) -> Total {
 }
 
 /// Everything that was counted for one interface.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// Packets that reached the program.
     pub seen: Total,
@@ -20,6 +20,33 @@ pub struct Row {
     pub lost: [Total; flowxdp_common::reason::LOST.len()],
     /// Went through the ring buffer.
     pub overflow: Total,
+}
+
+impl Row {
+    fn totals(&mut self) -> impl Iterator<Item = &mut Total> {
+        [&mut self.seen, &mut self.overflow].into_iter().chain(&mut self.ignored).chain(&mut self.lost)
+    }
+}
+
+impl std::ops::AddAssign for Row {
+    fn add_assign(&mut self, mut other: Self) {
+        for (total, more) in self.totals().zip(other.totals()) {
+            *total += *more;
+        }
+    }
+}
+
+impl std::ops::Sub for Row {
+    type Output = Self;
+
+    /// What was counted since an earlier reading.
+    fn sub(mut self, mut before: Self) -> Self {
+        for (total, less) in self.totals().zip(before.totals()) {
+            total.packets -= less.packets;
+            total.octets -= less.octets;
+        }
+        self
+    }
 }
 
 /// The sum of a row over all CPUs, read once.

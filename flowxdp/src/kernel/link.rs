@@ -1,11 +1,20 @@
 //! What the kernel says of an interface, over netlink.
 
+use std::io;
+
 use anyhow::Context;
-use netlink_bindings::rt_link;
+use netlink_bindings::rt_link::{self, Ifinfomsg, IterableLinkAttrs};
 use netlink_socket2::NetlinkSocket;
 
 /// `XDP_ATTACHED_SKB` of the kernel's `uapi/linux/if_link.h`.
 const GENERIC: u8 = 2;
+
+/// `IFF_LOOPBACK` and `ARPHRD_ETHER`, from the kernel's `uapi/linux/if.h` and `if_arp.h`.
+const LOOPBACK: u32 = 1 << 3;
+const ETHERNET: u16 = 1;
+
+/// Kinds of interfaces that carry packets of the one below them; a tunnel's are others.
+const SAME_PACKETS: [&str; 6] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"];
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,32 +23,58 @@ pub struct Link {
     pub name: String,
     /// Its ifIndex.
     pub index: u32,
+    /// What the operator calls it (`ip link set alias`), empty if nothing.
+    pub alias: String,
     /// Octets of the largest packet behind the Ethernet header.
     pub mtu: u32,
     /// Receive queues that it can have.
     pub rx_queues: u32,
     /// Kind of a virtual interface (veth, vlan, bond…).
     pub kind: Option<String>,
+    /// It is the loopback.
+    pub is_loopback: bool,
+    /// Its frames are Ethernet's.
+    pub is_ethernet: bool,
     /// The XDP program on it, if any.
     pub xdp: Option<u32>,
     /// That program runs in the kernel's stack, not in the driver.
     pub generic: bool,
-    /// Interfaces that carry the same packets: the one below, and the bond or bridge above.
-    pub relatives: Vec<u32>,
+    /// The interface below, that brings this one its packets.
+    pub below: Option<u32>,
+    /// The bond, bridge or VRF above, that takes this one's packets.
+    pub above: Option<u32>,
 }
 
-/// Asks for one interface.
-///
-/// # Errors
-///
-/// There is none of that name: the error names it and those that there are.
-pub fn find(name: &str) -> anyhow::Result<Link> {
-    let all = all().context("cannot list the interfaces")?;
-    let names = all.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
-    all.iter()
-        .find(|link| link.name == name)
-        .cloned()
-        .with_context(|| format!("there is no interface {name}: name one of {names}"))
+impl Link {
+    /// Whether packets of `other` come in here once more.
+    pub fn is_upon(&self, other: &Self) -> bool {
+        self.below == Some(other.index) || other.above == Some(self.index)
+    }
+
+    fn read(header: &Ifinfomsg, attributes: &IterableLinkAttrs<'_>) -> Option<Self> {
+        let name = attributes.get_ifname().ok()?.to_string_lossy().into_owned();
+        let kind = attributes.get_linkinfo().and_then(|info| info.get_kind()).ok();
+        let kind = kind.map(|kind| kind.to_string_lossy().into_owned());
+        // A link into another namespace is no interface of this one.
+        let is_here = attributes.get_link_netnsid().is_err();
+        let stacked = is_here && kind.as_deref().is_some_and(|kind| SAME_PACKETS.contains(&kind));
+        let alias = attributes.get_ifalias().map(|alias| alias.to_string_lossy().trim().to_owned());
+        let some = |index: u32| Some(index).filter(|&index| index != 0);
+        Some(Self {
+            name,
+            index: header.ifi_index.cast_unsigned(),
+            alias: alias.unwrap_or_default(),
+            mtu: attributes.get_mtu().unwrap_or(0),
+            rx_queues: attributes.get_num_rx_queues().unwrap_or(1),
+            is_loopback: header.ifi_flags & LOOPBACK != 0,
+            is_ethernet: header.ifi_type == ETHERNET,
+            xdp: attributes.get_xdp().and_then(|xdp| xdp.get_prog_id()).ok().and_then(some),
+            generic: attributes.get_xdp().and_then(|it| it.get_attached()).is_ok_and(|mode| mode == GENERIC),
+            below: attributes.get_link().ok().filter(|_| stacked).and_then(some),
+            above: attributes.get_master().ok().and_then(some),
+            kind,
+        })
+    }
 }
 
 /// All interfaces of this network namespace.
@@ -48,37 +83,34 @@ pub fn find(name: &str) -> anyhow::Result<Link> {
 ///
 /// Netlink's.
 pub fn all() -> anyhow::Result<Vec<Link>> {
+    dump().context("cannot list the interfaces")
+}
+
+fn dump() -> io::Result<Vec<Link>> {
     let mut socket = NetlinkSocket::new();
-    let request = rt_link::Request::new().op_getlink_dump(&rt_link::Ifinfomsg::default());
+    let request = rt_link::Request::new().op_getlink_dump(&Ifinfomsg::default());
     let mut replies = socket.request(&request)?;
     let mut links = Vec::new();
     while let Some((header, attributes)) = replies.recv().transpose()? {
-        let Ok(name) = attributes.get_ifname() else { continue };
-        let kind = attributes.get_linkinfo().and_then(|info| info.get_kind()).ok();
-        links.push(Link {
-            name: name.to_string_lossy().into_owned(),
-            index: header.ifi_index.cast_unsigned(),
-            mtu: attributes.get_mtu().unwrap_or(0),
-            rx_queues: attributes.get_num_rx_queues().unwrap_or(1),
-            kind: kind.map(|kind| kind.to_string_lossy().into_owned()),
-            xdp: attributes.get_xdp().and_then(|xdp| xdp.get_prog_id()).ok().filter(|&id| id != 0),
-            generic: attributes
-                .get_xdp()
-                .and_then(|xdp| xdp.get_attached())
-                .is_ok_and(|mode| mode == GENERIC),
-            relatives: relatives(
-                attributes.get_link().ok().filter(|_| {
-                    // A link into another namespace, as a veth has it, is no interface of this one.
-                    attributes.get_link_netnsid().is_err() && kind != Some(c"veth")
-                }),
-                attributes.get_master().ok(),
-            ),
-        });
+        links.extend(Link::read(&header, &attributes));
     }
     Ok(links)
 }
 
-/// The interface below, and the bond or bridge above.
-fn relatives(below: Option<u32>, above: Option<u32>) -> Vec<u32> {
-    below.into_iter().chain(above).filter(|&index| index != 0).collect()
+/// Whether there is an interface of this ifIndex in this network namespace: one that changed while it was
+/// being listed may be missing from the list.
+///
+/// # Errors
+///
+/// Netlink's.
+pub fn is_there(index: u32) -> io::Result<bool> {
+    let header = Ifinfomsg { ifi_index: index.cast_signed(), ..Ifinfomsg::default() };
+    let mut socket = NetlinkSocket::new();
+    let request = rt_link::Request::new().op_getlink_do(&header);
+    let mut reply = socket.request(&request)?;
+    let answer = reply.recv_one().map(drop).map_err(io::Error::from);
+    match answer {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
+        answer => answer.map(|()| true),
+    }
 }

@@ -1,5 +1,7 @@
 //! Loading the program with its tables: shape, seed and switches are set here.
 
+mod links;
+
 use std::{os::fd::AsFd, path::PathBuf, rc::Rc};
 
 use anyhow::{Context, ensure};
@@ -266,6 +268,11 @@ impl Loaded {
                     self.links.push((name, index, link));
                     return Ok(true);
                 }
+                // Of an interface that is gone; another one has its ifIndex now.
+                Err(error) if links::is_without_interface(&error) => {
+                    self.unpin(index)?;
+                    return Ok(false);
+                }
                 Err(error) => refusal = Some(error),
             }
         }
@@ -297,11 +304,8 @@ impl Loaded {
     ///
     /// The kernel's; an interface that is gone is none.
     pub fn detach(&mut self) -> anyhow::Result<()> {
-        for (name, index, link) in std::mem::take(&mut self.links) {
-            if let Some(path) = self.pins.as_ref().map(|pins| pins.link(index)).filter(|path| path.exists()) {
-                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            }
-            self.program(name)?.detach(link).context("cannot detach the XDP program")?;
+        while let Some((_, index, _)) = self.links.last() {
+            self.detach_from(*index)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull};
 
 use bytemuck::Pod;
+use flowxdp_common::counter::CpuState;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// The elements of an array map, shared with the XDP program.
@@ -74,6 +75,19 @@ impl<T: Pod> Mapped<T> {
             let place = unsafe { place.add(word) };
             // SAFETY: inside the element, aligned as the mapping and the element's size are.
             unsafe { place.write_volatile(bytemuck::pod_read_unaligned(octets)) };
+        }
+    }
+}
+
+impl Mapped<CpuState> {
+    /// Makes every CPU look the interface's row up at its next packet. The rows of before must not be looked
+    /// up any more: a grace period has passed since they were changed.
+    pub fn look_up_rows(&mut self) {
+        for cpu in 0..self.len() {
+            // SAFETY: `element` is in bounds.
+            let ingress = unsafe { &raw mut (*self.element(cpu)).ingress };
+            // SAFETY: aligned, and both sides access it as a whole; no interface has this ifIndex.
+            unsafe { ingress.write_volatile(0) };
         }
     }
 }

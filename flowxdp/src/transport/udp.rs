@@ -50,7 +50,9 @@ pub struct Udp {
 
 impl Udp {
     /// A socket for `address`, bound to `source` or to an address of the kernel's choice, and to `port` if
-    /// it is not 0 and can be had.
+    /// it is not 0 and can be had: another socket of ours may have it.
+    ///
+    /// A new address needs a new socket: the local address of a connected one was chosen for its way.
     ///
     /// # Errors
     ///
@@ -59,29 +61,18 @@ impl Udp {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.set_reuse_address(true)?;
         discover(&socket, address)?;
         let source = source.unwrap_or(match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         });
-        // Bound before connected, so that the port stays when the collector's address changes.
         let bind = |port| socket.bind(&SocketAddr::new(source, port).into());
         if port == 0 || bind(port).is_err() {
             bind(0)?;
         }
         socket.connect(&address.into())?;
         Ok(Self { socket, address })
-    }
-
-    /// Sends to another address from the same port.
-    ///
-    /// # Errors
-    ///
-    /// The system's; an address of the other IP version needs a new socket.
-    pub fn reconnect(&mut self, address: SocketAddr) -> io::Result<()> {
-        self.socket.connect(&address.into())?;
-        self.address = address;
-        Ok(())
     }
 
     /// Where it sends to.

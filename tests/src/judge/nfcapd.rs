@@ -35,9 +35,14 @@ impl Nfcapd {
 
     /// The same at a given port.
     pub fn start_at(port: u16, netns: Option<&Netns>) -> Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST, port, netns)
+    }
+
+    /// The same at a given address and port. No other collector may have the port in that namespace.
+    pub fn start_on(address: Ipv4Addr, port: u16, netns: Option<&Netns>) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let mut nfcapd = Program::find("nfcapd")?
-            .args(["-v", "-4", "-b", "127.0.0.1", "-p", &port.to_string(), "-w"])
+            .args(["-v", "-4", "-b", &address.to_string(), "-p", &port.to_string(), "-w"])
             .arg(directory.path())
             // No new file within a test; a burst must fit its socket's buffer.
             .args(["-t", "86400", "-B", "64000000"]);

@@ -68,6 +68,9 @@ pub struct ExportFlags {
     /// The longest wait between two tries at a collector that is away, from 200ms on
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parsers::retry_limit)]
     pub retry_limit: Duration,
+    /// Over UDP, how often a collector's name is resolved again; over TCP and TLS that is at each connection
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
+    pub resolve_interval: Duration,
     /// TLS towards collectors whose URL does not say.
     #[command(flatten)]
     pub tls: TlsFlags,
@@ -172,6 +175,7 @@ impl Exporting {
             template_messages: self.template_messages.get(),
             handshake_timeout: nanoseconds(self.handshake_timeout),
             retry_limit: nanoseconds(self.retry_limit),
+            resolve_interval: nanoseconds(self.resolve_interval),
             resend_window: usize::try_from(self.resend_window).unwrap_or(usize::MAX),
             spool,
             readiness: Arc::clone(readiness),

@@ -43,6 +43,7 @@ impl Pair {
             template_messages: 20,
             handshake_timeout: SECOND,
             retry_limit: SECOND,
+            resolve_interval: 0,
             resend_window: 0,
             spool: None,
             readiness: Arc::new(Readiness::new().unwrap()),

@@ -105,3 +105,17 @@ fn the_path_mtu_is_looked_for() {
     assert_eq!(option(&v4, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER), libc::IP_PMTUDISC_WANT);
     assert_eq!(option(&v6, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER), IPV6_PMTUDISC_WANT);
 }
+
+#[test]
+fn a_socket_for_another_address_takes_the_port_of_the_one_before() {
+    let collectors = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"].map(|it| UdpSocket::bind(it).unwrap());
+    let mut before = Udp::connect(collectors[0].local_addr().unwrap(), None, 0).unwrap();
+    let port = before.local_port();
+    for collector in &collectors {
+        collector.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        before = Udp::connect(collector.local_addr().unwrap(), None, port).unwrap();
+        assert_eq!(before.send(&[b"message"]).handed, 1);
+        assert_eq!(collector.recv_from(&mut [0; 16]).unwrap().1.port(), port);
+    }
+    drop(before);
+}

@@ -38,6 +38,7 @@ fn defaults_are_those_of_the_manual() {
         (flags.handshake_timeout, flags.retry_limit),
         (Duration::from_secs(10), Duration::from_secs(10))
     );
+    assert_eq!(flags.resolve_interval, Duration::from_secs(60));
     assert!(!flags.flow_keys);
     assert_eq!(flags.tls, TlsFlags::default());
 }

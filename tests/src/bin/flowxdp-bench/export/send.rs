@@ -51,6 +51,7 @@ impl Driver {
             template_messages: 20,
             handshake_timeout: 10 * SECOND,
             retry_limit: 10 * SECOND,
+            resolve_interval: 0,
             resend_window: 4 << 20,
             spool: None,
             readiness: Arc::clone(&readiness),

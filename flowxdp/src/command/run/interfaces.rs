@@ -1,0 +1,200 @@
+//! The interfaces that are metered: as they are at the start, and as they come, go and change later.
+
+mod changes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::ensure;
+use flowxdp_core::{clock::SECOND, options};
+
+use super::{
+    choose::{choose, is_named},
+    wanted::Wanted,
+};
+use crate::{
+    clock,
+    kernel::{
+        attach::{self, Attached, Mode},
+        cpus,
+        follow::Follow,
+        link::{self, Link},
+    },
+    meter::Meter,
+};
+
+/// Interfaces that could not be metered are tried again after so long, nanoseconds, if not before.
+const AGAIN: u64 = 10 * SECOND;
+
+/// Of the time, at most one part in so many goes into listing the links.
+const SHARE: u64 = 10;
+
+/// An interface that is or was metered, as options data tell of it.
+struct Told {
+    interface: options::Interface,
+    /// When it went, nanoseconds.
+    gone_at: Option<u64>,
+}
+
+/// All of them.
+pub(super) struct Interfaces {
+    wanted: Vec<Wanted>,
+    mode: Mode,
+    follow: Follow,
+    /// By ifIndex, as the kernel described them last, and how they are metered.
+    metered: BTreeMap<u32, (Link, Attached)>,
+    /// Could not be metered, as they were then, and what was said; when all are tried again.
+    refused: BTreeMap<u32, (Link, String)>,
+    again_at: u64,
+    /// Told that they are metered elsewhere.
+    left_out: BTreeSet<u32>,
+    /// Told that both carry the same packets.
+    doubled: BTreeSet<(u32, u32)>,
+    told: BTreeMap<u32, Told>,
+    /// The next look at the links is due then; and none before, nanoseconds.
+    look_at: u64,
+    not_before: u64,
+}
+
+impl Interfaces {
+    /// What `--interface` asks for, with the links that there are.
+    ///
+    /// # Errors
+    ///
+    /// A name twice; a name that there is none of.
+    pub(super) fn new(names: &[String], mode: Mode) -> anyhow::Result<Self> {
+        // Before the first look, so that nothing is missed.
+        let follow = Follow::new()?;
+        let mut wanted = Vec::new();
+        for name in names.iter().map(|name| Wanted::new(name)) {
+            ensure!(!name.as_str().is_empty(), "--interface has an empty name: leave it out");
+            ensure!(!wanted.contains(&name), "interface {} is named twice: name it once", name.as_str());
+            wanted.push(name);
+        }
+        let all = link::all()?;
+        for name in wanted.iter().filter(|name| !name.is_pattern()) {
+            let there = || all.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
+            ensure!(
+                all.iter().any(|link| name.matches(&link.name)),
+                "there is no interface {}: name one of {}",
+                name.as_str(),
+                there()
+            );
+        }
+        Ok(Self {
+            wanted,
+            mode,
+            follow,
+            metered: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            again_at: u64::MAX,
+            left_out: BTreeSet::new(),
+            doubled: BTreeSet::new(),
+            told: BTreeMap::new(),
+            look_at: 0,
+            not_before: 0,
+        })
+    }
+
+    /// Partitions for their packets. Interfaces that come later may bring some on every CPU.
+    ///
+    /// # Errors
+    ///
+    /// The number of CPUs cannot be read.
+    pub(super) fn partitions(&self) -> anyhow::Result<u32> {
+        if self.wanted.iter().any(Wanted::is_pattern) {
+            return cpus::online();
+        }
+        let all = link::all()?;
+        let links: Vec<Link> = all.into_iter().filter(|link| is_named(&self.wanted, link)).collect();
+        attach::partitions(&links, self.mode)
+    }
+
+    /// Meters those that are there; gives them, and how it is done.
+    ///
+    /// # Errors
+    ///
+    /// An interface that is named, and not by a pattern alone, cannot be metered.
+    pub(super) fn start(&mut self, meter: &mut Meter, now: u64) -> anyhow::Result<Vec<(Link, Attached)>> {
+        self.metered.clear();
+        let all = link::all()?;
+        let choice = choose(&self.wanted, &all, |_| false);
+        let mut started = Vec::new();
+        for &link in &choice.taken {
+            changes::name(meter, link, now)?;
+        }
+        // An earlier agent's program may remember what an ifIndex was before.
+        meter.names_are_set()?;
+        for &link in &choice.taken {
+            match self.attach(meter, link) {
+                Ok(attached) => started.push((link.clone(), attached)),
+                Err(error) if is_named(&self.wanted, link) => return Err(error),
+                Err(error) => self.refuse(meter, link, &error, now)?,
+            }
+        }
+        self.say(&choice);
+        self.next_look(now);
+        Ok(started)
+    }
+
+    /// Says what is metered from the start, and what is waited for.
+    pub(super) fn announce(&self, started: &[(Link, Attached)]) {
+        started.iter().for_each(|(link, attached)| changes::announce(link, *attached));
+        for pattern in self.wanted.iter().filter(|wanted| wanted.is_pattern()) {
+            if !started.iter().any(|(link, _)| pattern.matches(&link.name)) {
+                log::warn!("no interface that can be metered matches {}: waiting for one", pattern.as_str());
+            }
+        }
+    }
+
+    /// Waits for news from the kernel, and has them looked at soon.
+    pub(super) async fn changed(&mut self) {
+        if let Err(error) = self.follow.changed().await {
+            log::debug!("netlink: {error}");
+        }
+        self.look_at = self.look_at.min(self.not_before);
+    }
+
+    /// When to look at the links, on the monotonic clock.
+    pub(super) const fn look_at(&self) -> u64 {
+        self.look_at
+    }
+
+    /// Looks at the links: lets go of those that went, follows those that changed, meters those that came.
+    ///
+    /// # Errors
+    ///
+    /// The kernel fails underneath; a link that cannot be metered is none.
+    pub(super) fn look(&mut self, meter: &mut Meter, now: u64) -> anyhow::Result<()> {
+        let begun = clock::monotonic();
+        let all = link::all();
+        let ended = clock::monotonic();
+        self.not_before = ended + (ended - begun) * SHARE;
+        match all {
+            Ok(all) => self.apply(meter, &all, now)?,
+            Err(error) => {
+                log::warn!("{error:#}; trying again");
+                self.look_at = now + SECOND;
+                return Ok(());
+            }
+        }
+        self.next_look(now);
+        Ok(())
+    }
+
+    /// Without news the next look is for those that could not be metered.
+    fn next_look(&mut self, now: u64) {
+        if self.refused.is_empty() {
+            self.again_at = u64::MAX;
+        } else if self.again_at <= now || self.again_at == u64::MAX {
+            self.again_at = now + AGAIN;
+        }
+        self.look_at = self.again_at;
+    }
+
+    /// Interfaces of which flow records may come: those that are metered, and those that went less than
+    /// `rest` nanoseconds ago.
+    pub(super) fn told(&mut self, now: u64, rest: u64) -> Vec<options::Interface> {
+        self.told.retain(|_, told| told.gone_at.is_none_or(|at| now.saturating_sub(at) < rest));
+        self.told.values().map(|told| told.interface.clone()).collect()
+    }
+}

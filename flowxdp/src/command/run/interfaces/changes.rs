@@ -1,0 +1,182 @@
+//! What is done about a link that came, went or changed.
+
+use flowxdp_core::options;
+
+use super::{
+    super::choose::{Choice, choose},
+    Interfaces, Told,
+};
+use crate::{
+    kernel::{
+        attach::{self, Attached, attach},
+        link::{self, Link},
+        offload,
+    },
+    meter::Meter,
+};
+
+/// Gives a link its row of the counters, before it is attached.
+pub(super) fn name(meter: &mut Meter, link: &Link, now: u64) -> anyhow::Result<()> {
+    if !meter.name_interface(link.index, &link.name, now)? {
+        log::warn!("{}: more interfaces than there are rows: it is counted as \"other\"", link.name);
+    }
+    Ok(())
+}
+
+/// Says that a link is metered, and how.
+pub(super) fn announce(link: &Link, attached: Attached) {
+    offload::warn_of_vlan_offload(link);
+    let mode = if attached == Attached::Native { "native" } else { "generic" };
+    log::info!("{}: metering in {mode} mode", link.name);
+}
+
+impl Interfaces {
+    /// Brings what is metered into line with the links that there are.
+    pub(super) fn apply(&mut self, meter: &mut Meter, all: &[Link], now: u64) -> anyhow::Result<()> {
+        let there = |index: u32| all.iter().find(|link| link.index == index);
+        for index in self.metered.keys().copied().collect::<Vec<_>>() {
+            match there(index) {
+                Some(link) => self.keep(meter, link, now)?,
+                // A link that changes while all are listed may be missing from the list.
+                None if link::is_there(index).unwrap_or(true) => {}
+                None => self.gone(meter, index, now)?,
+            }
+        }
+        self.refused.retain(|&index, _| there(index).is_some());
+        let choice = choose(&self.wanted, all, |index| self.metered.contains_key(&index));
+        let tried = |link: &Link| self.refused.get(&link.index).is_some_and(|(before, _)| before == link);
+        let again = now >= self.again_at;
+        let new: Vec<_> = choice.taken.iter().copied().filter(|link| again || !tried(link)).collect();
+        self.meter_all(meter, &new, now)?;
+        self.say(&choice);
+        Ok(())
+    }
+
+    fn meter_all(&mut self, meter: &mut Meter, links: &[&Link], now: u64) -> anyhow::Result<()> {
+        if links.is_empty() {
+            return Ok(());
+        }
+        for link in links {
+            name(meter, link, now)?;
+        }
+        // Only then a first packet can be counted: it has its name.
+        meter.names_are_set()?;
+        for link in links {
+            match self.attach(meter, link) {
+                Ok(attached) => announce(link, attached),
+                Err(error) => self.refuse(meter, link, &error, now)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches to a link that has a row.
+    pub(super) fn attach(&mut self, meter: &mut Meter, link: &Link) -> anyhow::Result<Attached> {
+        let attached = attach(&mut meter.loaded, link, self.mode)?;
+        self.refused.remove(&link.index);
+        self.tell(link);
+        self.metered.insert(link.index, (link.clone(), attached));
+        Ok(attached)
+    }
+
+    /// Says once why a link is not metered.
+    pub(super) fn refuse(
+        &mut self,
+        meter: &mut Meter,
+        link: &Link,
+        error: &anyhow::Error,
+        now: u64,
+    ) -> anyhow::Result<()> {
+        meter.interface_is_gone(link.index, now)?;
+        // It went while it was being attached to.
+        if !link::is_there(link.index).unwrap_or(true) {
+            return Ok(());
+        }
+        let why = format!("{error:#}");
+        if self.refused.get(&link.index).is_none_or(|(_, said)| *said != why) {
+            log::warn!("{why}; it is not metered until then");
+        }
+        self.refused.insert(link.index, (link.clone(), why));
+        Ok(())
+    }
+
+    /// A link that is metered, as the kernel describes it now.
+    fn keep(&mut self, meter: &mut Meter, link: &Link, now: u64) -> anyhow::Result<()> {
+        let Some((before, attached)) = self.metered.get(&link.index) else { return Ok(()) };
+        let (has_grown, attached) = (before.mtu < link.mtu, *attached);
+        if link.xdp.is_none() {
+            // Taken off by somebody, or another link with the same ifIndex: it is looked at as a new one.
+            log::warn!("{}: the XDP program was taken off", link.name);
+            return self.let_go(meter, link.index, now);
+        }
+        if before.name != link.name {
+            log::info!("{} is {} now, and is metered on under its new name", before.name, link.name);
+            meter.rename_interface(link.index, &link.name);
+        }
+        if has_grown && attached == Attached::Native && attach::is_outgrown(&meter.loaded, link) {
+            log::info!(
+                "{}: an MTU of {}: metering packets in several buffers from now on",
+                link.name,
+                link.mtu
+            );
+            if let Err(error) = attach::outgrow(&mut meter.loaded, link) {
+                log::warn!("{}: {error:#}: it is attached anew", link.name);
+                return self.let_go(meter, link.index, now);
+            }
+        }
+        self.tell(link);
+        self.metered.insert(link.index, (link.clone(), attached));
+        Ok(())
+    }
+
+    fn gone(&mut self, meter: &mut Meter, index: u32, now: u64) -> anyhow::Result<()> {
+        let name = self.metered.get(&index).map_or("", |(link, _)| &link.name);
+        log::warn!(
+            "{name}: the interface is gone; what it counted stays, and it is metered again when it is back"
+        );
+        self.let_go(meter, index, now)
+    }
+
+    fn let_go(&mut self, meter: &mut Meter, index: u32, now: u64) -> anyhow::Result<()> {
+        self.metered.remove(&index);
+        self.doubled.retain(|pair| pair.0 != index && pair.1 != index);
+        if let Some(told) = self.told.get_mut(&index) {
+            told.gone_at = Some(now);
+        }
+        meter.interface_is_gone(index, now)
+    }
+
+    /// What options data say of it.
+    fn tell(&mut self, link: &Link) {
+        let Link { index, name, alias, .. } = link;
+        let description = if alias.is_empty() { name } else { alias };
+        let interface =
+            options::Interface { index: *index, name: name.clone(), description: description.clone() };
+        self.told.insert(*index, Told { interface, gone_at: None });
+    }
+
+    /// Says what is metered twice, and what is not for that reason: once.
+    pub(super) fn say(&mut self, choice: &Choice<'_>) {
+        self.left_out.retain(|&index| choice.left_out.iter().any(|(link, _)| link.index == index));
+        for (link, other) in &choice.left_out {
+            if self.left_out.insert(link.index) {
+                log::info!(
+                    "{} is left out: it carries packets of {}, which is metered; name it to have them counted on both",
+                    link.name,
+                    other.name
+                );
+            }
+        }
+        for (link, _) in self.metered.values() {
+            for (other, _) in self.metered.values().filter(|(other, _)| link.is_upon(other)) {
+                if self.doubled.insert((link.index, other.index)) {
+                    log::warn!(
+                        "{} and {} carry the same packets: they will be counted on both",
+                        link.name,
+                        other.name
+                    );
+                }
+            }
+        }
+    }
+}

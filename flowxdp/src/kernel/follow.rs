@@ -1,0 +1,71 @@
+//! The kernel's word that a link came, went or changed, over netlink.
+//!
+//! What changed is not read from the messages: they can be lost when many come at once, and arrive later
+//! than what they speak of. Each is the occasion to look at all links again, which is right whatever was
+//! missed.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use anyhow::Context;
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SocketFlags, SocketType, bind, netlink::SocketAddrNetlink, recv,
+        socket_with,
+    },
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// `RTMGRP_LINK`, from the kernel's `uapi/linux/rtnetlink.h`: links of this network namespace.
+const LINKS: u32 = 1;
+
+/// A subscription to changes of links.
+#[derive(Debug)]
+pub struct Follow(AsyncFd<OwnedFd>);
+
+impl Follow {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    ///
+    /// Netlink's.
+    pub fn new() -> anyhow::Result<Self> {
+        Self::subscribe().context("cannot follow the interfaces over netlink")
+    }
+
+    fn subscribe() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // The default protocol is NETLINK_ROUTE.
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        bind(&socket, &SocketAddrNetlink::new(0, LINKS))?;
+        // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
+        let registered = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+        Ok(Self(registered.map_err(io::Error::other)?))
+    }
+
+    /// Waits until something changed; everything that the kernel said of it until now is taken then.
+    ///
+    /// # Errors
+    ///
+    /// Netlink's.
+    pub async fn changed(&self) -> io::Result<()> {
+        self.0.readable().await?.clear_ready();
+        drain(&self.0)
+    }
+}
+
+fn drain(socket: &impl AsFd) -> io::Result<()> {
+    let mut octets = [MaybeUninit::uninit(); 64];
+    loop {
+        match recv(socket, &mut octets, RecvFlags::empty()) {
+            // Some were lost for want of room: as good as any other word.
+            Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

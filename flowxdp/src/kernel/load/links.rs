@@ -1,0 +1,87 @@
+//! Attachments while the agent runs: one is let go of, or has its program replaced.
+
+use std::{fs, io::ErrorKind};
+
+use anyhow::Context;
+use aya::{maps::MapError, programs::ProgramError};
+
+use super::Loaded;
+
+/// Whether an attachment is that of an interface which is gone.
+pub(super) fn is_without_interface(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::ENOLINK))
+}
+
+impl Loaded {
+    /// The program on an interface, if it is one of ours.
+    pub fn attached(&self, index: u32) -> Option<&'static str> {
+        self.links.iter().find(|(_, other, _)| *other == index).map(|(program, _, _)| *program)
+    }
+
+    /// Puts another of the programs in the place of the one on an interface, without a gap. Where the kernel
+    /// refuses (the inner result), there is none afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be loaded, or a pin not be removed.
+    pub fn replace(&mut self, name: &'static str, index: u32) -> anyhow::Result<Result<(), ProgramError>> {
+        self.program(name)?;
+        let Some(place) = self.links.iter().position(|(_, other, _)| *other == index) else {
+            return Ok(Err(ProgramError::NotAttached));
+        };
+        let (program, _, link) = self.links.swap_remove(place);
+        let link = self.program(program)?.take_link(link)?;
+        match self.program(name)?.attach_to_link(link) {
+            Ok(link) => {
+                self.links.push((name, index, link));
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                self.unpin(index)?;
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// Lets go of one interface, which may be gone or in another namespace by now.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn detach_from(&mut self, index: u32) -> anyhow::Result<()> {
+        let Some(place) = self.links.iter().position(|(_, other, _)| *other == index) else {
+            return Ok(());
+        };
+        self.unpin(index)?;
+        let (program, _, link) = self.links.swap_remove(place);
+        self.program(program)?.detach(link).context("cannot detach the XDP program")
+    }
+
+    /// Removes the pin of an attachment, where there is one.
+    pub(super) fn unpin(&self, index: u32) -> anyhow::Result<()> {
+        let Some(path) = self.pins.as_ref().map(|pins| pins.link(index)) else { return Ok(()) };
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows that ifIndexes have.
+    pub fn rows_given(&self) -> Vec<(u32, u32)> {
+        self.rows.iter().filter_map(Result::ok).collect()
+    }
+
+    /// Packets of an interface that has no program any more have no row.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn take_row_back(&mut self, index: u32) -> anyhow::Result<()> {
+        match self.rows.remove(&index) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(error).context("cannot take back an interface's row"),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Interfaces get their rows of the counters, and give them back.
+
+use anyhow::Context;
+use flowxdp_common::{counter::ROWS, table::Name};
+use flowxdp_core::clock::SECOND;
+
+use super::{Meter, rows::Rows};
+use crate::{
+    clock,
+    kernel::{counters, load::Loaded},
+};
+
+/// The rows that an earlier agent gave away; nobody has them now.
+pub(super) fn counted_before(loaded: &Loaded) -> Rows {
+    let names = (1..ROWS as usize).map(|row| {
+        let octets = loaded.names.read(row).octets;
+        let name: Vec<u8> = octets.into_iter().take_while(|octet| *octet != 0).collect();
+        String::from_utf8_lossy(&name).into_owned()
+    });
+    Rows::adopt(names.collect(), clock::monotonic())
+}
+
+impl Meter {
+    /// Counts packets of `index` under `name` from now on; false if no row is left for it, and its packets
+    /// are those of no name.
+    ///
+    /// Before it is attached: see [`Meter::names_are_set`].
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn name_interface(&mut self, index: u32, name: &str, now: u64) -> anyhow::Result<bool> {
+        let (counters, rest) = (&self.loaded.counters, self.rest());
+        let counted = |row| counters::row(counters, row);
+        let given = self.loaded.rows.get(&index, 0).ok();
+        let Some(row) = self.rows.take(index, name, given, now, rest, counted) else { return Ok(false) };
+        self.loaded.rows.insert(index, row, 0).with_context(|| format!("cannot name interface {name}"))?;
+        self.store_name(row, name);
+        Ok(true)
+    }
+
+    /// For an agent that goes on with the counters.
+    fn store_name(&mut self, row: u32, name: &str) {
+        let mut stored = Name::default();
+        for (place, octet) in stored.octets.iter_mut().zip(name.bytes().take(15)) {
+            *place = octet;
+        }
+        self.loaded.names.write(row as usize, &stored);
+    }
+
+    /// No CPU remembers what the names given were before, when an ifIndex was another interface's.
+    ///
+    /// # Errors
+    ///
+    /// The grace period cannot be waited for.
+    pub fn names_are_set(&mut self) -> anyhow::Result<()> {
+        self.grace.wait()?;
+        self.loaded.cpus.look_up_rows();
+        Ok(())
+    }
+
+    /// What was counted of an interface, and what is, belongs to another name.
+    pub fn rename_interface(&mut self, index: u32, name: &str) {
+        if let Some(row) = self.rows.rename(index, name) {
+            self.store_name(row, name);
+        }
+    }
+
+    /// An interface is gone: lets go of it, and keeps what was counted under its name.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn interface_is_gone(&mut self, index: u32, now: u64) -> anyhow::Result<()> {
+        self.loaded.detach_from(index)?;
+        self.rows.leave(index, now);
+        self.loaded.take_row_back(index)
+    }
+
+    /// Takes back the rows of interfaces that an earlier agent metered, and this one does not.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn forget_interfaces(&mut self) -> anyhow::Result<()> {
+        for (index, _) in self.loaded.rows_given() {
+            if self.loaded.attached(index).is_none() {
+                self.loaded.take_row_back(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long after its last packet records of a flow may come, nanoseconds.
+    pub fn rest(&self) -> u64 {
+        self.timeouts.idle.max(self.timeouts.active).saturating_add(10 * SECOND)
+    }
+}
