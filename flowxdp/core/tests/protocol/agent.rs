@@ -1,11 +1,10 @@
 //! The agent: looks at the table, hands over what retired, reads the books; and is killed at any step.
 //!
-//! `Retirement`, `in_table` and, in [`ring`], `Overflow` are the agent's own code. The rest is a copy.
+//! What `retire` and, in [`ring`], `Overflow` do is the agent's own code. The rest is a copy.
 
-use flowxdp_common::slot::RETIRED;
 use flowxdp_core::{
     record::{EndReason, Total},
-    retire::{Retirement, in_table},
+    retire::{self, Retirement, in_table},
     slots::Part,
 };
 
@@ -136,26 +135,28 @@ fn keep(slot: usize, part: &Part, has: u32) -> Kept {
 
 /// What the next agent does first. Gives what the one before had retired and not handed over to all.
 fn adopt(scenario: &Scenario, access: &mut Access<'_>) -> Go<Vec<Kept>> {
-    if !scenario.is(Broken::NoGraceAtAdoption) {
-        grace(access)?;
-    }
     if scenario.is(Broken::RetireFirst) {
         retire(scenario, true, Shared::kernel(scenario, access), true, &mut Vec::new())?;
     }
     for collector in 0..scenario.collectors {
         journal::adopt(scenario, collector, access)?;
     }
-    let mut kept = Vec::new();
-    for slot in 0..scenario.slots() {
-        let state = access.step(Op::Load(Cell::State(slot)))?;
-        if state & 0xff == u64::from(RETIRED) {
-            let has = u32::try_from(state >> 8).expect("few collectors");
-            let has = if scenario.is(Broken::ForgetWhoHas) { 0 } else { has };
-            let packets = access.step(Op::Load(Cell::Packets(slot)))?;
-            let octets = access.step(Op::Load(Cell::Octets(slot)))?;
-            kept.push(Kept { slot, packets, octets, has });
-        }
+    if !scenario.is(Broken::NoGraceAtAdoption) {
+        grace(access)?;
     }
+    let known = if scenario.is(Broken::ForgetWhoHas) { 0 } else { journal::all(scenario) };
+    let mut kept = Vec::new();
+    for own in [false, true] {
+        let mut table = if own { Shared::own(scenario, access) } else { Shared::kernel(scenario, access) };
+        let first = table.number(0);
+        retire::adopt(&mut table, known, NOW, TIMEOUTS, |index, has, part, _| {
+            kept.push(keep(first + index, &part, has));
+        });
+        table.end()?;
+    }
+    let all = journal::all(scenario);
+    let (mut done, kept): (Vec<Kept>, Vec<Kept>) = kept.into_iter().partition(|kept| kept.has == all);
+    journal::let_go(scenario, 0, &mut done.iter_mut().collect::<Vec<_>>(), access)?;
     Ok(kept)
 }
 

@@ -1,9 +1,13 @@
 //! The journal: how a message is handed over so that whoever finds the agent killed knows what it did.
 //!
-//! A page belongs to one collector. Two copies of its sums take turns, and one word says which of them
-//! holds, and what is under way: `SENDING`, then `RELEASING`, then `IDLE`.
+//! A copy of the agent's `keeper/page.rs` and `exporter/account.rs`, store by store, with the agent's own
+//! [`Hold`] for the states of slots. [`flowxdp_common::journal`] says what the words mean.
 
-use flowxdp_common::slot::{FREE, RETIRED};
+use flowxdp_common::{
+    journal::{IDLE, RELEASING, SENDING},
+    slot::{is_retired, retired},
+};
+use flowxdp_core::hold::{Hold, Place, SlotRef};
 
 use crate::{
     cell::{Cell, Op, REFS, Sum},
@@ -11,39 +15,29 @@ use crate::{
     scenario::{Broken, Scenario},
 };
 
-const IDLE: u64 = 0;
-/// The slots of the list are in messages that may have left; the other copy would hold then.
-const SENDING: u64 = 1;
-/// The messages were handed over; the slots of the list are let go of.
-const RELEASING: u64 = 2;
-
 const fn word(phase: u64, copy: usize, slots: usize) -> u64 {
-    phase | (copy as u64) << 2 | (slots as u64) << 3
+    flowxdp_common::journal::word(phase, copy as u64, slots as u64)
 }
 
 fn unfold(word: u64) -> (u64, usize, usize) {
     let small = |number: u64| usize::try_from(number).expect("a small number");
-    (word & 3, small(word >> 2 & 1), small(word >> 3))
+    let (phase, copy, slots) = flowxdp_common::journal::unfold(word);
+    (phase, small(copy), small(slots))
 }
 
 /// A retired slot that somebody waits for, and what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
-    pub slot: usize,
-    pub packets: u64,
-    pub octets: u64,
+    pub(crate) slot: usize,
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
     /// Collectors that have it, a bit each.
-    pub has: u32,
+    pub(crate) has: u32,
 }
 
-/// Whether a collector has what is in a retired slot.
-pub(crate) const fn has(state: u32, collector: usize) -> bool {
-    state >> 8 >> collector & 1 == 1
-}
-
-/// The state of a slot that these collectors have.
-const fn state(scenario: &Scenario, has: u32) -> u64 {
-    if has + 1 == 1 << scenario.collectors { FREE as u64 } else { (RETIRED | has << 8) as u64 }
+/// The bits of all collectors.
+pub(crate) const fn all(scenario: &Scenario) -> u32 {
+    (1 << scenario.collectors) - 1
 }
 
 fn sums(access: &mut Access<'_>, collector: usize, copy: usize) -> Go<[u64; 4]> {
@@ -96,10 +90,8 @@ pub(crate) fn hand_over(
     let (_, copy, _) = unfold(access.step(Op::Load(Cell::Word(collector)))?);
     let other = if scenario.is(Broken::OneCopy) { copy } else { 1 - copy };
     let before = sums(access, collector, copy)?;
+    list(access, collector, &records)?;
     write(access, collector, other, and(before, &records))?;
-    for (place, record) in records.iter().enumerate() {
-        access.step(Op::Store(Cell::Ref(collector, place), record.slot as u64))?;
-    }
     if scenario.is(Broken::SendFirst) {
         send(collector, &records, access)?;
     }
@@ -111,19 +103,25 @@ pub(crate) fn hand_over(
     if !scenario.is(Broken::SendFirst) {
         send(collector, &records[..sent], access)?;
     }
-    if sent < records.len() {
-        write(access, collector, other, and(before, &records[..sent]))?;
-    }
     batch.truncate(sent);
+    list(access, collector, &records[..sent])?;
+    write(access, collector, other, and(before, &records[..sent]))?;
     if scenario.is(Broken::FreeFirst) {
-        release(scenario, bit, &mut batch, access)?;
-        access.step(Op::Store(Cell::Word(collector), word(RELEASING, other, sent)))?;
-    } else {
-        access.step(Op::Store(Cell::Word(collector), word(RELEASING, other, sent)))?;
-        release(scenario, bit, &mut batch, access)?;
+        let_go(scenario, bit, &mut batch, access)?;
+    }
+    access.step(Op::Store(Cell::Word(collector), word(RELEASING, other, sent)))?;
+    if !scenario.is(Broken::FreeFirst) {
+        let_go(scenario, bit, &mut batch, access)?;
     }
     access.step(Op::Store(Cell::Word(collector), word(IDLE, other, 0)))?;
     Ok(true)
+}
+
+fn list(access: &mut Access<'_>, collector: usize, records: &[Kept]) -> Go<()> {
+    for (place, record) in records.iter().enumerate() {
+        access.step(Op::Store(Cell::Ref(collector, place), record.slot as u64))?;
+    }
+    Ok(())
 }
 
 fn send(collector: usize, records: &[Kept], access: &mut Access<'_>) -> Go<()> {
@@ -131,45 +129,72 @@ fn send(collector: usize, records: &[Kept], access: &mut Access<'_>) -> Go<()> {
     access.step(Op::Send(collector, packets, octets)).map(drop)
 }
 
-fn release(scenario: &Scenario, bit: u32, batch: &mut [&mut Kept], access: &mut Access<'_>) -> Go<()> {
+/// These collectors have the records: their slots are noted or, after the last one, free.
+pub(crate) fn let_go(
+    scenario: &Scenario,
+    bits: u32,
+    batch: &mut [&mut Kept],
+    access: &mut Access<'_>,
+) -> Go<()> {
     for kept in batch {
-        kept.has |= bit;
-        access.step(Op::Store(Cell::State(kept.slot), state(scenario, kept.has)))?;
+        let (mut hold, mut state) = (Hold::default(), 0);
+        let ticket = hold.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
+        hold.expect(ticket, all(scenario) & !kept.has);
+        hold.settle(ticket, bits, |_, new| state = new);
+        kept.has |= bits;
+        access.step(Op::Store(Cell::State(kept.slot), state.into()))?;
     }
     Ok(())
 }
 
 /// What the next agent does with a page that it finds.
 pub(crate) fn adopt(scenario: &Scenario, collector: usize, access: &mut Access<'_>) -> Go<()> {
-    let (phase, copy, slots) = unfold(access.step(Op::Load(Cell::Word(collector)))?);
+    let (phase, copy, count) = unfold(access.step(Op::Load(Cell::Word(collector)))?);
+    let mut now = sums(access, collector, copy)?;
+    let mut slots = Vec::new();
+    for place in 0..count {
+        let slot = access.step(Op::Load(Cell::Ref(collector, place)))?;
+        slots.push(usize::try_from(slot).expect("a slot"));
+    }
     match phase {
-        SENDING if !scenario.is(Broken::NameNothing) => {
-            let mut named = sums(access, collector, copy)?;
-            for place in 0..slots {
-                let slot = listed(access, collector, place)?;
-                named[Sum::TwicePackets as usize] += access.step(Op::Load(Cell::Packets(slot)))?;
-                named[Sum::TwiceOctets as usize] += access.step(Op::Load(Cell::Octets(slot)))?;
-            }
-            write(access, collector, 1 - copy, named)?;
-            access.step(Op::Store(Cell::Word(collector), word(IDLE, 1 - copy, 0)))?;
-        }
         RELEASING => {
-            for place in 0..slots {
-                let slot = listed(access, collector, place)?;
-                let found = access.step(Op::Load(Cell::State(slot)))?;
-                if found & 0xff == u64::from(RETIRED) || scenario.is(Broken::ReleaseAnything) {
-                    let has = u32::try_from(found >> 8).expect("few collectors") | 1 << collector;
-                    access.step(Op::Store(Cell::State(slot), state(scenario, has)))?;
+            release(scenario, collector, &slots, access)?;
+            access.step(Op::Store(Cell::Word(collector), word(IDLE, copy, 0)))?;
+        }
+        SENDING if !scenario.is(Broken::NameNothing) => {
+            for slot in slots {
+                let state = state(slot, access)?;
+                if is_retired(state) && !has(state, collector) {
+                    now[Sum::TwicePackets as usize] += access.step(Op::Load(Cell::Packets(slot)))?;
+                    now[Sum::TwiceOctets as usize] += access.step(Op::Load(Cell::Octets(slot)))?;
                 }
             }
-            access.step(Op::Store(Cell::Word(collector), word(IDLE, copy, 0)))?;
         }
         _ => {}
     }
+    write(access, collector, 1 - copy, now)?;
+    access.step(Op::Store(Cell::Word(collector), word(RELEASING, 1 - copy, 0)))?;
+    access.step(Op::Store(Cell::Word(collector), word(IDLE, 1 - copy, 0)))?;
     Ok(())
 }
 
-fn listed(access: &mut Access<'_>, collector: usize, place: usize) -> Go<usize> {
-    let slot = access.step(Op::Load(Cell::Ref(collector, place)))?;
-    Ok(usize::try_from(slot).expect("a slot"))
+fn state(slot: usize, access: &mut Access<'_>) -> Go<u32> {
+    Ok(u32::try_from(access.step(Op::Load(Cell::State(slot)))?).expect("a state"))
+}
+
+/// Whether a collector has what is in a retired slot.
+pub(crate) const fn has(state: u32, collector: usize) -> bool {
+    flowxdp_common::slot::has(state) >> collector & 1 == 1
+}
+
+/// Notes in the slots that are still retired that the collector has them.
+fn release(scenario: &Scenario, collector: usize, slots: &[usize], access: &mut Access<'_>) -> Go<()> {
+    for &slot in slots {
+        let state = state(slot, access)?;
+        if is_retired(state) || scenario.is(Broken::ReleaseAnything) {
+            let has = flowxdp_common::slot::has(state) | 1 << collector;
+            access.step(Op::Store(Cell::State(slot), retired(has).into()))?;
+        }
+    }
+    Ok(())
 }
