@@ -1,6 +1,6 @@
 //! The agent: looks at the table, hands over what retired, reads the books; and is killed at any step.
 //!
-//! `Retirement`, `in_table` and, in [`ring`], `Overflow` are the agent's own code. The rest is a copy.
+//! What `retire` and, in [`ring`], `Overflow` do is the agent's own code. The rest is a copy.
 
 use flowxdp_core::{
     record::{EndReason, Total},

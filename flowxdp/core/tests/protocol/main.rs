@@ -26,7 +26,7 @@
 //! are seen late and in any order, as processors with weaker order than x86 do; an exchange and the end of
 //! a program that a grace period waits for make all earlier ones seen.
 //!
-//! `Retirement`, `Overflow` and `in_table` run here as the agent runs them, each access a step: [`table`].
+//! What `retire`, `overflow` and `hold` do runs here as the agent runs it, each access a step: [`table`].
 //! The program's part is a copy of `flowxdp-ebpf/src/table.rs`, which compiles for BPF alone: [`xdp`]. The
 //! journal's part is a copy too, in the order of the agent's stores.
 //!
