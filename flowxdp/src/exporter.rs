@@ -239,6 +239,7 @@ impl Exporter {
             store.adopt(&mut account, &left);
             Path::Connection(Box::new(Connection::new(making, store, backoff)))
         };
+        account.commit();
         let out = Outgoing {
             session,
             url,

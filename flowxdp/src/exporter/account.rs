@@ -63,6 +63,9 @@ pub(super) const fn less(one: RecordTotal, other: RecordTotal) -> RecordTotal {
 
 impl Account {
     /// Goes on with what an earlier agent wrote down. What it had in memory alone is lost, and named.
+    ///
+    /// The caller commits, once it has looked at whatever else the earlier agent left in doubt: until then
+    /// another one, after a kill, would find the same.
     pub(super) fn adopt(keeping: &Keeping, at: usize, left: &Left) -> Self {
         let mut account = Self { now: left.account, page: Some((keeping.clone(), at)), settled: Vec::new() };
         if let Some(perhaps) = left.perhaps {
@@ -75,7 +78,6 @@ impl Account {
         }
         let held = total(std::mem::take(&mut account.now.held));
         account.lost(&AGENT_KILLED, held, false);
-        account.commit();
         account
     }
 
