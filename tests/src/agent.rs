@@ -49,10 +49,7 @@ pub struct Live {
 impl Live {
     /// Starts it with these arguments after `run`, and waits until it answers `status`.
     pub fn start(netns: &Netns, arguments: &[&str]) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let socket = directory.path().join("flowxdp.sock");
-        let run = program()?.arg("run").args(arguments).arg("--socket").arg(&socket).netns(netns);
-        Self::answering(run, socket, directory)
+        Self::launch(netns, arguments)?.until_answering()
     }
 
     /// The same with a file system in memory at a folder, which only it sees and which ends with it;
@@ -77,8 +74,21 @@ impl Live {
         Self::answering(run.arg("--socket").arg(&socket).netns(netns), socket, directory)
     }
 
+    /// Starts it and waits for nothing.
+    pub fn launch(netns: &Netns, arguments: &[&str]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let socket = directory.path().join("flowxdp.sock");
+        let run = program()?.arg("run").args(arguments).arg("--socket").arg(&socket).netns(netns);
+        Ok(Self { running: run.start()?, socket, _directory: directory })
+    }
+
     fn answering(run: Program, socket: PathBuf, directory: TempDir) -> Result<Self> {
-        let mut live = Self { running: run.start()?, socket, _directory: directory };
+        Self { running: run.start()?, socket, _directory: directory }.until_answering()
+    }
+
+    /// Waits until it answers `status`.
+    pub fn until_answering(self) -> Result<Self> {
+        let mut live = self;
         let (socket, deadline) = (live.socket.clone(), Duration::from_secs(30));
         live.running.until(deadline, "answering", |_| Ok(status(&socket).is_ok()))?;
         Ok(live)
@@ -136,7 +146,8 @@ impl Live {
     }
 }
 
-fn status(socket: &Path) -> Result<Books> {
+/// The books of this moment, of the agent that listens there.
+pub fn status(socket: &Path) -> Result<Books> {
     let status =
         program()?.args(["status", "--json", "--socket"]).arg(socket).run(Duration::from_secs(20))?;
     Books::parse(&status.success()?.stdout)

@@ -100,6 +100,17 @@ impl Peer {
         sessions.iter().map(|session| session.octets.len()).sum()
     }
 
+    /// What came since the last call, by session; it is not kept any longer.
+    pub fn take(&self) -> Vec<Vec<u8>> {
+        let mut sessions = self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter_mut().map(|session| std::mem::take(&mut session.octets)).collect()
+    }
+
+    /// Whether every session has ended.
+    pub fn is_idle(&self) -> bool {
+        self.sessions().iter().all(|session| session.ended)
+    }
+
     /// Closes every socket at once, as the death of a process does, and gives what came.
     pub fn kill(&mut self) -> Vec<Session> {
         self.end();

@@ -16,6 +16,7 @@ mod registry;
 mod run;
 mod setup;
 mod shell;
+mod soak;
 mod stop;
 mod sudo;
 mod test;
@@ -57,6 +58,12 @@ enum Job {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Everything that can happen to an agent, at random; the books must balance all the time
+    Soak {
+        /// Arguments of the soak: `--seconds N`, `--seed S`, `--calm`, `--step-clock`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run the coverage-guided fuzzers of the parser, the capture reader and the spool
     Fuzz(fuzz::Options),
     /// Show each rule of the RFCs beside the tests that prove it; fails when one has neither test nor reason
@@ -82,6 +89,7 @@ fn main() -> ExitCode {
         Job::Test(options) => test::run(&options),
         Job::Vm(options) => vm::run(&options),
         Job::Bench { arguments } => bench::run(&arguments),
+        Job::Soak { arguments } => soak::run(&arguments),
         Job::Fuzz(options) => fuzz::run(&options),
         Job::Ledger { brief } => ledger::run(brief),
         Job::Registry { xml } => registry::run(&xml),

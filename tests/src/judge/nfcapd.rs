@@ -61,6 +61,11 @@ impl Nfcapd {
         self.port
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Its URL for an exporter.
     pub fn url(&self) -> String {
         format!("udp://127.0.0.1:{}", self.port)

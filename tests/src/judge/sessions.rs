@@ -94,6 +94,43 @@ impl Received {
     }
 }
 
+/// Sessions that are read while they go on, of which only the sum is kept.
+#[derive(Default)]
+pub struct Reader {
+    sessions: Vec<(Wire, Vec<u8>)>,
+    sum: Records,
+}
+
+impl Reader {
+    /// Reads what came in each session since the last call.
+    pub fn read(&mut self, came: Vec<Vec<u8>>) -> Result<()> {
+        self.sessions.resize_with(came.len().max(self.sessions.len()), || (Wire::of_stream(), Vec::new()));
+        let at = SocketAddr::from(([0; 4], 0));
+        for (number, (octets, (wire, rest))) in came.into_iter().zip(&mut self.sessions).enumerate() {
+            rest.extend(octets);
+            let mut read = 0;
+            while let Some(length) = whole(rest.get(read..).unwrap_or_default())? {
+                wire.message(at, at, rest.get(read..read + length).unwrap_or_default());
+                read += length;
+            }
+            rest.drain(..read);
+            ensure!(wire.findings.is_empty(), "session {number}: {}", listed(&wire.findings));
+            self.sum = wire.flows.drain(..).fold(self.sum, |sum, arrived| sum + row(arrived.counts, 1));
+        }
+        Ok(())
+    }
+
+    /// The sessions so far have ended; those that come are counted from the first again.
+    pub fn end_all(&mut self) {
+        self.sessions.clear();
+    }
+
+    /// Flow records of whole messages so far.
+    pub fn sum(&self) -> Records {
+        self.sum
+    }
+}
+
 const fn row((packets, octets): (u64, u64), times: u64) -> Records {
     Records { records: times, packets: packets * times, octets: octets * times }
 }
