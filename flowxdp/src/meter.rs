@@ -301,8 +301,9 @@ impl Meter {
         let (pressed, mut lasting) = (self.watch.is_pressed(), Vec::new());
         let mut done = Vec::new();
         let mut take = |part: Part, reason, alone, slot| {
-            if pressed && reason == EndReason::ActiveTimeout {
-                lasting.push(part.key);
+            let early = reason == EndReason::LackOfResources && part.last > part.first;
+            if pressed && (early || reason == EndReason::ActiveTimeout) {
+                lasting.push((part.key, reason));
             }
             merge.push(part, reason, alone, slot);
         };
@@ -324,7 +325,7 @@ impl Meter {
             done.push(index);
         });
         done.drain(..).filter(|_| !kept).for_each(|index| self.overflow.free(&mut loaded.own, index));
-        lasting.iter().for_each(|flow| self.overflow.keep(&mut loaded.own, flow, now));
+        lasting.iter().for_each(|(flow, ended)| self.overflow.keep(&mut loaded.own, flow, now, *ended));
     }
 
     /// Whether the last look saw all that was due.

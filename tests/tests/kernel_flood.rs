@@ -51,7 +51,7 @@ fn stage(flows: &str, protocol: &str, pace: &str) -> Result<Stage> {
     let nfcapd = Nfcapd::start(Some(&netns))?;
     let (url, interfaces) = (nfcapd.url(), METERED.join(","));
     let mut arguments = vec!["--interface", &interfaces, "--collector", &url, "--protocol", protocol];
-    arguments.extend(["--flows", flows, "--flows6", "1000", "--pace", pace]);
+    arguments.extend(["--flows", flows, "--flows6", "1000", "--pace", pace, "--idle-timeout", "30s"]);
     let live = Live::start(&netns, &arguments)?;
     Ok(Stage { netns, nfcapd, live })
 }

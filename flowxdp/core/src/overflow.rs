@@ -169,13 +169,15 @@ impl Overflow {
     }
 
     /// Keeps a slot, empty so far, for a flow that goes on in a new record, so that its next packets are not
-    /// aggregated with what fills the tables. An eighth of the slots is for such flows alone.
-    pub fn keep<T: Own>(&mut self, table: &mut T, flow: &FlowKey, now: u64) {
+    /// aggregated with what fills the tables. An eighth of the slots is for such flows alone, half of that
+    /// for those that surely go on, since their active timeout ended the last record.
+    pub fn keep<T: Own>(&mut self, table: &mut T, flow: &FlowKey, now: u64, ended: EndReason) {
         let key = slots::own_key(flow);
         if self.find(table, &key).is_some() {
             return;
         }
-        let Some(index) = self.vacant(level(&key), 0) else { return };
+        let kept = if ended == EndReason::ActiveTimeout { 0 } else { self.reserve / 2 };
+        let Some(index) = self.vacant(level(&key), kept) else { return };
         // As one that goes on it may be idle for longer than others.
         let times = SlotOwn { first: now.saturating_sub(1), last: now, ..SlotOwn::default() };
         let extremes = SlotOwn { length_min: u16::MAX, ttl_min: u8::MAX, ..times };

@@ -3,7 +3,7 @@
 //! By measure: after every look it is known how many flows live. Above [`HIGH`] of what the table holds
 //! the idle timeout is halved, at each look, down to a 64th; below [`LOW`] it is doubled again, but only
 //! when the last step had the time to show. In between it stays: so it does not swing. Those that are idle
-//! for longest go first, and a flow of one packet eight times as early as one that goes on.
+//! for longest go first, and a flow of one packet sixteen times as early as one that goes on.
 
 use crate::clock::MILLISECOND;
 
@@ -14,7 +14,7 @@ pub const LOW: u64 = 60;
 /// Time between two looks under pressure, nanoseconds.
 pub const LOOK: u64 = 100 * MILLISECOND;
 /// A flow with more than one packet may be idle for so many times as long.
-pub(crate) const LASTING: u64 = 8;
+pub(crate) const LASTING: u64 = 16;
 /// The shortest idle timeout, as a part of the one asked for.
 const SHORTEST: u64 = 64;
 

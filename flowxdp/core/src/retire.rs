@@ -196,7 +196,7 @@ impl Retirement {
     }
 
     /// Takes slots out again, of which there is nothing to tell: the caller frees them.
-    pub(crate) fn drop_empty<T: Table>(&mut self, table: &T, mut empty: impl FnMut(usize)) {
+    pub fn drop_empty<T: Table>(&mut self, table: &T, mut empty: impl FnMut(usize)) {
         let (kept, dropped) = std::mem::take(&mut self.retired)
             .into_iter()
             .partition(|&(index, _)| table.copy(index).counters().0 > 0);

@@ -106,6 +106,9 @@ impl Old {
         let mut marked = 0;
         for OldTable { table, retirement, .. } in &mut self.tables {
             marked += retirement.mark(table, now, timeouts, Some(EndReason::Forced), room - marked);
+            let mut empty = Vec::new();
+            retirement.drop_empty(table, |index| empty.push(index));
+            empty.into_iter().for_each(|index| retire::free(table, index));
         }
         marked
     }

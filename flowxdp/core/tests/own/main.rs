@@ -105,6 +105,7 @@ fn under_pressure_idle_flows_go_sooner_and_those_that_go_on_later() {
     assert!(look(&mut memory, &mut own, 11 * SECOND - 1, None, 9).is_empty());
     let out = look(&mut memory, &mut own, 11 * SECOND, None, 9);
     assert_eq!((out.len(), out[0].0.key.destination_port, out[0].1), (1, 1, EndReason::LackOfResources));
+    own.press(Some(SECOND / 2));
     assert!(look(&mut memory, &mut own, 18 * SECOND - 1, None, 9).is_empty());
     let out = look(&mut memory, &mut own, 18 * SECOND, None, 9);
     assert_eq!((out.len(), out[0].0.packets, out[0].1), (1, 2, EndReason::LackOfResources));
@@ -186,9 +187,9 @@ fn a_flow_that_goes_on_is_kept_apart_from_a_flood() {
     let flood = in_table(&memory);
     let flow = slots::key_own(&slots::event(&to(1, 7000, 6)).expect("an event").key);
     let other = FlowKey { destination_port: 7001, ..flow };
-    own.keep(&mut memory, &flow, 2 * SECOND);
-    own.keep(&mut memory, &flow, 2 * SECOND);
-    own.keep(&mut memory, &other, 2 * SECOND);
+    own.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
+    own.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
+    own.keep(&mut memory, &other, 2 * SECOND, EndReason::LackOfResources);
     assert_eq!(in_table(&memory), flood, "nothing of it is in the books");
     for time in [3, 4] {
         let mut packet = to(1, 7000, 6);
@@ -348,7 +349,12 @@ fn death_at_every_word_of_an_event() {
             }
             let packet = event(1, 2 * SECOND, 40, 0);
             if kept {
-                own.keep(&mut memory, &slots::key_own(&slots::event(&packet).expect("one").key), SECOND);
+                own.keep(
+                    &mut memory,
+                    &slots::key_own(&slots::event(&packet).expect("one").key),
+                    SECOND,
+                    EndReason::ActiveTimeout,
+                );
             }
             memory.ring.push_back(packet);
             memory.life = life;
