@@ -187,3 +187,22 @@ fn a_flood_of_a_small_table() -> Result<()> {
     }
     Ok(())
 }
+
+/// Short flows, round after round, that table and ring buffer can hold: nothing is lost or aggregated.
+#[test]
+fn churn_that_the_table_holds_is_exact() -> Result<()> {
+    let stage = stage("200K", "ipfix", "16K")?;
+    let round = Traffic { flows: 40_000, packets: 120_000, ipv6: false, protocol: TCP, length: 100 };
+    let rounds = 20;
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| (0..rounds).try_for_each(|_| send(&round, &stage.netns, SENDERS[0])));
+        while !sending.is_finished() {
+            stage.live.status()?.balance()?;
+        }
+        sending.join().map_err(|_| anyhow::anyhow!("a panic"))?
+    })?;
+    let all = Traffic { packets: rounds * round.packets, ..round };
+    let (books, stored) = close(stage, count(&all))?;
+    ensure!(books.lost_total() == Count::default(), "lost: {:?}", books.lost);
+    equal(&all.truth(), &Flows::by_tuple(&stored.records("any")?), Columns::WITHOUT_TTL)
+}

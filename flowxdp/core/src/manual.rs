@@ -62,6 +62,8 @@ and \"seen\" counts each packet by the same rule.
 - `seen` is counted by the XDP program before anything else is counted of the packet.
 - `in_table` is the sum over the slots of the flow tables, and over the agent's own table of flows that
   found no slot.
+- A packet that no table had room for as a flow of its own is in an aggregate, and counts like any other.
+  `pressure` names the tables that fill, with the flows in them of a hundred and the idle timeout there now.
 - `queued` is in flow records that wait to be sent; `exported` in those that were handed to the kernel.
   With several collectors the books of each are under `collectors`, with records, and the terms at the top
   are those of the collector that is furthest behind; where each record goes to one collector only
