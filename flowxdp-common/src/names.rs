@@ -16,6 +16,12 @@ pub const CPUS: &str = "CPUS";
 pub const ROWS: &str = "ROWS";
 /// ARRAY of one u64: partitions that were given out.
 pub const TAKEN: &str = "TAKEN";
+/// HASH from ifIndex to a place in the arrays of programs.
+pub const BESIDE: &str = "BESIDE";
+/// PROG_ARRAY: the other program on an interface, which runs after [`PROGRAM`].
+pub const CHAIN: &str = "CHAIN";
+/// The same after [`PROGRAM_FRAGS`].
+pub const CHAIN_FRAGS: &str = "CHAIN_FRAGS";
 /// Ring buffer of [`crate::overflow::Event`].
 pub const OVERFLOW: &str = "OVERFLOW";
 /// The agent's own flow table: ARRAY of [`crate::slot::SlotOwn`], which no program refers to.
@@ -38,3 +44,5 @@ pub const HOMES_V4: &str = "HOMES_V4";
 pub const HOMES_V6: &str = "HOMES_V6";
 /// Load-time constant: 1 when frames carry [`crate::meta::Meta`] in front of them, u32.
 pub const REPLAY: &str = "REPLAY";
+/// Load-time constant: 1 when other programs run after this one, u32.
+pub const CHAINED: &str = "CHAINED";

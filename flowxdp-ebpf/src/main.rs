@@ -1,4 +1,5 @@
-//! The XDP program: one packet in, one counter up, always passed on.
+//! The XDP program: one packet in, one counter up, always passed on: to the kernel,
+//! or to the other program on the interface, where the operator asked for both.
 //!
 //! [`flowxdp_ebpf::walk`] says what the packet is; then [`partition`] finds the CPU's part of the flow
 //! table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets that

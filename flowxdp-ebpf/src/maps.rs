@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, RingBuf},
+    maps::{Array, HashMap, ProgramArray, RingBuf},
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS as MOST_ROWS},
@@ -39,6 +39,20 @@ pub static ROWS: HashMap<u32, u32> = HashMap::with_max_entries(MOST_ROWS, 0);
 #[map]
 pub static TAKEN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// ifIndex → place in the arrays below, of interfaces that have another program too.
+#[map]
+pub static BESIDE: HashMap<u32, u32> = HashMap::with_max_entries(MOST_ROWS, 0);
+
+/// The other program on each interface: it runs after [`crate::program::flowxdp`].
+///
+/// An array of programs takes only those that are as the one that calls them, so each of ours has its own.
+#[map]
+pub static CHAIN: ProgramArray = ProgramArray::with_max_entries(MOST_ROWS, 0);
+
+/// The same for [`crate::program::flowxdp_frags`].
+#[map]
+pub static CHAIN_FRAGS: ProgramArray = ProgramArray::with_max_entries(MOST_ROWS, 0);
+
 /// Packets without a slot, on their way to the agent; the loader sets its size.
 #[map]
 pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
@@ -73,6 +87,8 @@ static HOMES_V4: Constant = Constant::new(1);
 static HOMES_V6: Constant = Constant::new(1);
 #[unsafe(no_mangle)]
 static REPLAY: Constant = Constant::new(0);
+#[unsafe(no_mangle)]
+static CHAINED: Constant = Constant::new(0);
 
 /// The hash's seed, read word by word as it is needed.
 #[derive(Clone, Copy)]
@@ -108,4 +124,10 @@ pub fn homes_v6() -> u32 {
 #[inline(always)]
 pub fn is_replay() -> bool {
     REPLAY.get() != 0
+}
+
+/// Whether other programs run after this one.
+#[inline(always)]
+pub fn is_chained() -> bool {
+    CHAINED.get() != 0
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::xdp_action::XDP_PASS, helpers::generated::bpf_xdp_get_buff_len, macros::xdp,
-    programs::XdpContext,
+    maps::ProgramArray, programs::XdpContext,
 };
 use flowxdp_common::{meta::Meta, reason::Ignored};
 use flowxdp_ebpf::{
@@ -24,6 +24,7 @@ pub fn flowxdp(ctx: XdpContext) -> u32 {
         let packet = Packet::of(&ctx, linear_length(&ctx));
         walk_linear(&ctx, cpu, &packet, &mut Meter { cpu, packet: &packet });
     }
+    hand_on(&ctx, &maps::CHAIN);
     XDP_PASS
 }
 
@@ -39,7 +40,21 @@ pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
             all_buffers(&ctx, cpu, &packet);
         }
     }
+    hand_on(&ctx, &maps::CHAIN_FRAGS);
     XDP_PASS
+}
+
+/// The other program on the interface has the last word; this returns where there is none.
+#[inline(always)]
+fn hand_on(ctx: &XdpContext, chain: &ProgramArray) {
+    if maps::is_chained() {
+        // SAFETY: the value is read at once.
+        let place = unsafe { maps::BESIDE.get(ctx.ingress_ifindex() as u32) }.copied();
+        if let Some(place) = place {
+            // SAFETY: the context is the kernel's, and nothing here waits to be dropped.
+            unsafe { chain.tail_call(ctx, place) };
+        }
+    }
 }
 
 #[inline(always)]

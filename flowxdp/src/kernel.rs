@@ -3,6 +3,7 @@
 //! Architecture invariant: only this room knows aya, and only [`scan`], [`own`] and [`map`] touch shared memory.
 
 pub mod attach;
+pub mod chain;
 pub mod counters;
 pub mod cpus;
 pub mod follow;

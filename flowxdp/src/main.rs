@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
-use flowxdp::command::{collect, replay, run, status};
+use flowxdp::command::{collect, detach, replay, run, status};
 
 /// Flow exporter for Linux gateways: meters in XDP, exports IPFIX and NetFlow
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Collect(collect::Options),
     /// Show the books of a running agent
     Status(status::Options),
+    /// Take away what a killed agent left on interfaces
+    Detach(detach::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Replay(options) => replay::run(&options),
         Command::Collect(options) => runtime()?.block_on(collect::run(options)),
         Command::Status(options) => status::run(&options),
+        Command::Detach(options) => detach::run(&options),
     }
 }
 

@@ -355,7 +355,9 @@ impl Meter {
     /// The kernel's.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         self.loaded.detach()?;
-        self.grace.wait()
+        self.grace.wait()?;
+        self.loaded.chain = None;
+        Ok(())
     }
 
     /// Tells once that a CPU came too late for a partition.

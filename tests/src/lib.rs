@@ -16,6 +16,7 @@
 //! - [`handmade`]: export messages to test the judges with.
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
 //!   kernel itself (feature `lab`), and another's XDP program; [`stack`]: datagrams of the kernel's stack.
+//! - [`bpffs`], `neighbour`: a BPF file system, and another's program with verdicts of its own (feature `lab`).
 //!
 //! Tests named `core_*` need no root and no built agent; those named `judged_*` need no kernel, and judges
 //! that are set up for those named `kernel_*`. These need root and the built agent, and are built
@@ -27,6 +28,7 @@ pub mod agent;
 #[cfg(feature = "lab")]
 pub mod authority;
 pub mod books;
+pub mod bpffs;
 pub mod captures;
 pub mod compare;
 pub mod craft;
@@ -38,6 +40,8 @@ pub mod foreign;
 pub mod generator;
 pub mod handmade;
 pub mod judge;
+#[cfg(feature = "lab")]
+pub mod neighbour;
 pub mod netns;
 pub mod nic;
 pub mod pcap;

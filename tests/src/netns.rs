@@ -112,6 +112,26 @@ impl Netns {
             .with_context(|| format!("{interface} has no counter {counter}"))
     }
 
+    /// Id and name of the XDP program on an interface.
+    pub fn xdp(&self, interface: &str) -> Result<Option<(u32, String)>> {
+        let shown = self.ip(&format!("-d -j link show {interface}"))?;
+        let json: serde_json::Value = serde_json::from_str(&shown)?;
+        let Some(program) = json.pointer("/0/xdp/prog") else { return Ok(None) };
+        let id = program.get("id").and_then(serde_json::Value::as_u64).context("no id")?;
+        let name = program.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        Ok(Some((u32::try_from(id)?, name.to_owned())))
+    }
+
+    /// Packets that an interface handed to the kernel's stack, of those that are for no host here, as all of
+    /// [`crate::traffic`] are.
+    pub fn arrived(&self, interface: &str) -> Result<u64> {
+        let shown = self.ip(&format!("-j -s -s link show {interface}"))?;
+        let json: serde_json::Value = serde_json::from_str(&shown)?;
+        let received = json.pointer("/0/stats64/rx").context("no counters")?;
+        // Left out while it is zero.
+        Ok(received.get("otherhost").and_then(serde_json::Value::as_u64).unwrap_or(0))
+    }
+
     /// Fails when anything is left attached to an interface in it.
     pub fn expect_clean(&self, interface: &str) -> Result<()> {
         let shown = self.ip(&format!("-d link show {interface}"))?;

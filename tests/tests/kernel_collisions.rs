@@ -32,7 +32,14 @@ struct Kernel {
 
 impl Kernel {
     fn new(ipv6: bool) -> Result<Self> {
-        let shape = Shape { flows_v4: ROOM, flows_v6: ROOM, partitions: 1, ring: 1 << 16, replay: true };
+        let shape = Shape {
+            flows_v4: ROOM,
+            flows_v6: ROOM,
+            partitions: 1,
+            ring: 1 << 16,
+            replay: true,
+            chained: false,
+        };
         let traffic = Traffic { flows: 1, packets: 1, ipv6, protocol: TCP, length: 64 };
         Ok(Self { loaded: load(&shape)?, runner: Runner::default(), ipv6, frame: traffic.frame(0) })
     }

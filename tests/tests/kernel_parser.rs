@@ -56,8 +56,14 @@ impl Kernel {
         // One flow at a time: a window for each CPU is enough, and it is looked through after each frame.
         let partitions = cpus::possible()?;
         let flows = u64::from(partitions);
-        let mut loaded =
-            load(&Shape { flows_v4: flows, flows_v6: flows, partitions, ring: 1 << 16, replay })?;
+        let mut loaded = load(&Shape {
+            flows_v4: flows,
+            flows_v6: flows,
+            partitions,
+            ring: 1 << 16,
+            replay,
+            chained: false,
+        })?;
         loaded.rows.insert(if replay { REPLAYED } else { LOOPBACK }, 1, 0)?;
         loaded.program(name)?;
         Ok(Self { name, replay, loaded, runner: test_run::Runner::default(), before: Row::default() })

@@ -118,6 +118,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         partitions: 1,
         ring: RING,
         replay: true,
+        chained: false,
     };
     preflight::memory(&shape)?;
     stay_on_this_cpu()?;

@@ -13,7 +13,7 @@ mod wanted;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -45,6 +45,7 @@ use crate::{
     keeper::Keeping,
     kernel::{
         attach::{Attached, Mode},
+        chain::{Chain, PINS},
         cpus,
         load::{Loaded, Shape},
         pin::Pins,
@@ -83,6 +84,9 @@ pub struct Options {
     /// goes on with them
     #[arg(long, value_name = "DIR")]
     pub pin: Option<PathBuf>,
+    /// Run beside an XDP program that is on an interface already: it has the last word on each packet
+    #[arg(long)]
+    pub chain: bool,
     /// With --pin: at SIGTERM and SIGINT leave the table and the attachments to the next agent
     #[arg(long, requires = "pin")]
     pub keep: bool,
@@ -117,6 +121,9 @@ struct Agent {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut interfaces = Interfaces::new(&options.interface, options.mode)?;
     preflight::kernel_and_privileges()?;
+    if options.chain {
+        preflight::finding_others()?;
+    }
     let started = clock::now();
     let system_start_ms = started.wall_ms.saturating_sub(started.monotonic / MILLISECOND);
     let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
@@ -168,7 +175,13 @@ impl Options {
                 log::debug!("{error:#}");
             }
         }
-        confine(&Needs::new(&self.exporting, &self.socket).with_pins(self.pin.as_deref()))
+        let needs = Needs::new(&self.exporting, &self.socket).with_pins(self.pin.as_deref());
+        confine(&if self.chain { needs.chained(self.chain_pins()) } else { needs })
+    }
+
+    /// Where the arrays are pinned by which others are called.
+    fn chain_pins(&self) -> &Path {
+        self.pin.as_deref().unwrap_or(Path::new(PINS))
     }
 }
 
@@ -188,10 +201,14 @@ fn meter(
         partitions: interfaces.partitions()?,
         ring: RING,
         replay: false,
+        chained: options.chain,
     };
     preflight::memory(&shape)?;
     loop {
-        let table = Table::open(&mut shape, pins)?;
+        let mut table = Table::open(&mut shape, pins)?;
+        if options.chain {
+            table.loaded.chain(options.chain_pins())?;
+        }
         if table.adopted {
             log::info!("an earlier agent's table goes on");
         }
@@ -232,6 +249,9 @@ impl Agent {
             check_at = check_at.min(self.meter.next_look(checked));
             if now.monotonic >= check_at {
                 check_at = self.check(now, None)?;
+                if self.meter.loaded.chain.as_ref().is_some_and(Chain::has_changed) {
+                    self.interfaces.hurry();
+                }
                 checked = now.monotonic;
                 listening = true;
             }
@@ -337,6 +357,9 @@ impl Agent {
         let now = clock::now();
         self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.leave(now.monotonic, now));
         self.close().await;
+        if let Some(chain) = &mut self.meter.loaded.chain {
+            chain.leave();
+        }
         let books = serde_json::to_value(self.books()?)?;
         log::info!("stopped, and metering goes on for the next agent; the books:\n{}", report::table(&books));
         Ok(())

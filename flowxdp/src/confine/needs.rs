@@ -51,4 +51,15 @@ impl Needs {
         self.removed.extend(directory.map(Path::to_owned));
         self
     }
+
+    /// And those of running beside other programs, with pins in a folder.
+    #[must_use]
+    pub fn chained(mut self, pins: &Path) -> Self {
+        self.written.push(pins.to_owned());
+        self.kept.extend([
+            (CapabilitySet::NET_ADMIN, "letting another XDP program run alone again (--chain)"),
+            (CapabilitySet::SYS_ADMIN, "finding it by its number (--chain)"),
+        ]);
+        self
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use aya::programs::{ProgramError, XdpMode, loaded_programs};
 use flowxdp_common::names;
 
-use super::{cpus, link::Link, load::Loaded, refusal};
+use super::{chain, cpus, link::Link, load::Loaded, refusal};
 
 /// How the operator wants the program attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -63,7 +63,11 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
     {
         return Ok(if link.generic { Attached::Generic } else { Attached::Native });
     }
-    if let Some(id) = link.xdp {
+    if loaded.chain.is_some() {
+        if let Some(attached) = chain::attach(loaded, link, mode)? {
+            return Ok(attached);
+        }
+    } else if let Some(id) = link.xdp {
         bail!("{}", occupied(link, id));
     }
     if mode != Mode::Generic {
@@ -100,7 +104,8 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
 /// Whether packets of an interface may need more buffers than the program on it takes: it was attached when
 /// the MTU was smaller.
 pub fn is_outgrown(loaded: &Loaded, link: &Link) -> bool {
-    link.mtu > ONE_BUFFER && loaded.attached(link.index) == Some(names::PROGRAM)
+    let is_beside = loaded.chain.as_ref().is_some_and(|chain| chain.program(link.index).is_some());
+    link.mtu > ONE_BUFFER && !is_beside && loaded.attached(link.index) == Some(names::PROGRAM)
 }
 
 /// Replaces the program on an interface by the one for packets in several buffers.
@@ -116,6 +121,13 @@ pub fn outgrow(loaded: &mut Loaded, link: &Link) -> anyhow::Result<()> {
 
 /// What stands in the way when another program is there already.
 fn occupied(link: &Link, id: u32) -> String {
+    if chain::is_ours(id) {
+        return format!(
+            "{0}: flowxdp's own program (id {id}) is attached, of an agent that runs or was killed: stop that \
+             agent, or take away what a killed one left with `flowxdp detach --interface {0}`",
+            link.name
+        );
+    }
     // Nobody tells an agent that gave its capabilities up.
     let name = loaded_programs()
         .flatten()
@@ -123,8 +135,8 @@ fn occupied(link: &Link, id: u32) -> String {
         .and_then(|program| program.name_as_str().map(|name| format!(", {name}")))
         .unwrap_or_default();
     format!(
-        "{0}: another XDP program{name} (id {id}) is attached: stop what attached it, or take it away with \
-         `ip link set dev {0} xdp off`",
+        "{0}: another XDP program{name} (id {id}) is attached: run beside it with --chain, stop what attached \
+         it, or take it away with `ip link set dev {0} xdp off`",
         link.name
     )
 }

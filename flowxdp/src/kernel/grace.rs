@@ -82,7 +82,8 @@ struct UpdateAttr {
     flags: u64,
 }
 
-fn bpf<T>(command: libc::c_long, attr: &T) -> io::Result<libc::c_int> {
+/// The system call; the result is a descriptor, or 0.
+pub(super) fn bpf<T>(command: libc::c_long, attr: &T) -> io::Result<libc::c_int> {
     // SAFETY: `attr` is the attribute of that command and outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }

@@ -2,7 +2,11 @@
 
 mod links;
 
-use std::{os::fd::AsFd, path::PathBuf, rc::Rc};
+use std::{
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 use anyhow::{Context, ensure};
 use aya::{
@@ -25,6 +29,7 @@ use flowxdp_common::{
 };
 
 use super::{
+    chain::Chain,
     cpus,
     map::Mapped,
     own::OwnTable,
@@ -48,6 +53,8 @@ pub struct Shape {
     pub ring: u32,
     /// Frames carry metadata in front of them.
     pub replay: bool,
+    /// Other programs may run after this one.
+    pub chained: bool,
 }
 
 impl Shape {
@@ -99,6 +106,8 @@ impl Shape {
 
 /// The loaded program with everything that it shares.
 pub struct Loaded {
+    /// Other programs that ours runs beside: the first to go.
+    pub chain: Option<Chain>,
     ebpf: Ebpf,
     /// What it was loaded with.
     pub shape: Shape,
@@ -157,7 +166,7 @@ pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded>
     let (slots_v4, slots_v6) = (shape.slots_v4()?, shape.slots_v6()?);
     let (homes_v4, homes_v6) = (shape.homes(shape.flows_v4)?, shape.homes(shape.flows_v6)?);
     let seed = pinned.and_then(|pinned| pinned.seed).map_or_else(seed, Ok)?;
-    let replay = u32::from(shape.replay);
+    let (replay, chained) = (u32::from(shape.replay), u32::from(shape.chained));
     let mut loader = EbpfLoader::new();
     loader
         .map_max_entries(names::FLOWS_V4, u32::try_from(slots_v4)?)
@@ -170,7 +179,8 @@ pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded>
         .override_global(names::PARTITIONS, &shape.partitions, true)
         .override_global(names::HOMES_V4, &homes_v4, true)
         .override_global(names::HOMES_V6, &homes_v6, true)
-        .override_global(names::REPLAY, &replay, true);
+        .override_global(names::REPLAY, &replay, true)
+        .override_global(names::CHAINED, &chained, true);
     for name in pinned.iter().flat_map(|_| pin::all()) {
         if let Some(pinned) = pinned {
             loader.map_pin_path(name, pinned.directory.join(name));
@@ -196,6 +206,7 @@ pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded>
         says,
         pins: pinned.map(|pinned| Rc::clone(&pinned.pins)),
         links: Vec::new(),
+        chain: None,
         shape: *shape,
         ebpf,
     })
@@ -301,12 +312,25 @@ impl Loaded {
         Ok((mapped(ebpf, names::FLOWS_V4)?, mapped(ebpf, names::FLOWS_V6)?, mapped(ebpf, names::OWN)?))
     }
 
+    /// Runs beside other programs from now on; what that needs is pinned below `pins`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel offers no grace period.
+    pub fn chain(&mut self, pins: &Path) -> anyhow::Result<()> {
+        self.chain = Some(Chain::new(pins.to_owned(), |name| take(&mut self.ebpf, name))?);
+        Ok(())
+    }
+
     /// Lets go of every interface; after a grace period no program of ours runs any more.
     ///
     /// # Errors
     ///
     /// The kernel's; an interface that is gone is none.
     pub fn detach(&mut self) -> anyhow::Result<()> {
+        if let Some(chain) = &mut self.chain {
+            chain.put_back();
+        }
         while let Some((_, index, _)) = self.links.last() {
             self.detach_from(*index)?;
         }

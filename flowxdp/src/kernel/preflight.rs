@@ -34,6 +34,20 @@ pub fn kernel_and_privileges() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks that other programs can be found by their ids.
+///
+/// # Errors
+///
+/// One line that names what is missing and the remedy.
+pub fn finding_others() -> anyhow::Result<()> {
+    let effective = capabilities(None).context("cannot read this process's capabilities")?.effective;
+    ensure!(
+        effective.contains(CapabilitySet::SYS_ADMIN),
+        "no privilege to find other XDP programs: that needs CAP_SYS_ADMIN; run as root (sudo)"
+    );
+    Ok(())
+}
+
 fn kernel_version(release: &str) -> anyhow::Result<()> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {

@@ -66,7 +66,8 @@ fn unwanted(forbidden: &Path, namespace: &File) {
     told("a signal", getppid().ok_or(std::io::ErrorKind::NotFound.into()).and_then(signal));
     told("a packet socket", socket(AddressFamily::PACKET, SocketType::RAW, None));
     told("a server", TcpListener::bind("127.0.0.1:0"));
-    let shape = Shape { flows_v4: 16, flows_v6: 16, partitions: 1, ring: 1 << 16, replay: false };
+    let shape =
+        Shape { flows_v4: 16, flows_v6: 16, partitions: 1, ring: 1 << 16, replay: false, chained: false };
     told("an XDP program", load(&shape).map_err(|error| std::io::Error::other(format!("{error:#}"))));
 }
 

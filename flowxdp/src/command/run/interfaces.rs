@@ -154,6 +154,11 @@ impl Interfaces {
         self.look_at = self.look_at.min(self.not_before);
     }
 
+    /// Has the links looked at soon.
+    pub(super) fn hurry(&mut self) {
+        self.look_at = self.look_at.min(self.not_before);
+    }
+
     /// When to look at the links, on the monotonic clock.
     pub(super) const fn look_at(&self) -> u64 {
         self.look_at

@@ -15,7 +15,8 @@ pub(super) fn is_without_interface(error: &ProgramError) -> bool {
 impl Loaded {
     /// The program on an interface, if it is one of ours.
     pub fn attached(&self, index: u32) -> Option<&'static str> {
-        self.links.iter().find(|(_, other, _)| *other == index).map(|(program, _, _)| *program)
+        let alone = self.links.iter().find(|(_, other, _)| *other == index).map(|(program, _, _)| *program);
+        alone.or_else(|| self.chain.as_ref()?.program(index))
     }
 
     /// Puts another of the programs in the place of the one on an interface, without a gap. Where the kernel
@@ -49,6 +50,9 @@ impl Loaded {
     ///
     /// The kernel's.
     pub fn detach_from(&mut self, index: u32) -> anyhow::Result<()> {
+        if let Some(chain) = &mut self.chain {
+            chain.part(index)?;
+        }
         let Some(place) = self.links.iter().position(|(_, other, _)| *other == index) else {
             return Ok(());
         };

@@ -95,7 +95,14 @@ pub(crate) struct Subject {
 /// The shape that the agent would give its tables, for the one CPU that runs here.
 pub(crate) fn shape(load: Load) -> load::Shape {
     let flows = u64::from(load.table);
-    load::Shape { flows_v4: flows, flows_v6: flows, partitions: 1, ring: 1 << 24, replay: false }
+    load::Shape {
+        flows_v4: flows,
+        flows_v6: flows,
+        partitions: 1,
+        ring: 1 << 24,
+        replay: false,
+        chained: false,
+    }
 }
 
 impl Subject {

@@ -104,6 +104,9 @@ impl Interfaces {
     fn keep(&mut self, meter: &mut Meter, link: &Link, now: u64) -> anyhow::Result<()> {
         let Some((before, attached)) = self.metered.get(&link.index) else { return Ok(()) };
         let (has_grown, attached) = (before.mtu < link.mtu, *attached);
+        if meter.loaded.chain.as_mut().is_some_and(|chain| chain.is_displaced(link)) {
+            return self.let_go(meter, link.index, now);
+        }
         if link.xdp.is_none() {
             // Taken off by somebody, or another link with the same ifIndex: it is looked at as a new one.
             log::warn!("{}: the XDP program was taken off", link.name);

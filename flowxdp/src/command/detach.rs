@@ -1,0 +1,106 @@
+//! `flowxdp detach`: takes away what a killed agent left on interfaces and in its folder of pins.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::kernel::{
+    chain::{self, PINS, Released},
+    link::{self, Link},
+    pin::Pins,
+    preflight,
+};
+
+/// Options of `flowxdp detach`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Interface to take our program from; repeat for several, or separate them by commas. With --pin it may
+    /// be left out: then it is every one
+    #[arg(long, value_name = "IF", required_unless_present = "pin", value_delimiter = ',')]
+    pub interface: Vec<String>,
+    /// Folder in a BPF file system where the agent had its pins
+    #[arg(long, value_name = "DIR")]
+    pub pin: Option<PathBuf>,
+}
+
+/// Goes through all interfaces, also when there is nothing to do on one.
+///
+/// # Errors
+///
+/// What is in the way, or that there is nothing of ours, for every interface where it is so.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    preflight::kernel_and_privileges()?;
+    preflight::finding_others()?;
+    // No agent has the folder as long as this one has.
+    let pins = options.pin.as_deref().filter(|pin| pin.exists()).map(Pins::open).transpose()?;
+    let pin = options.pin.as_deref().unwrap_or(Path::new(PINS));
+    let (mut done, mut refused) = (0, Vec::new());
+    for name in &options.interface {
+        match find(name).and_then(|link| detach(&link, pin, pins.as_ref())) {
+            Ok(words) => {
+                done += 1;
+                println!("{name}: {words}");
+            }
+            Err(error) => refused.push(format!("{error:#}")),
+        }
+    }
+    if options.interface.is_empty() {
+        let ours = |link: &Link| link.xdp.is_some_and(chain::is_ours);
+        for link in link::all()?.iter().filter(|link| ours(link)) {
+            println!("{}: {}", link.name, detach(link, pin, pins.as_ref())?);
+            done += 1;
+        }
+    }
+    chain::sweep(pin);
+    let cleared = pins.map(|pins| clear(&pins)).transpose()?.unwrap_or(false);
+    ensure!(refused.is_empty(), "{}", refused.join("; "));
+    ensure!(
+        done > 0 || cleared,
+        "{}: nothing is pinned there, and nothing of flowxdp is attached",
+        pin.display()
+    );
+    Ok(())
+}
+
+fn find(name: &str) -> anyhow::Result<Link> {
+    link::all()?
+        .into_iter()
+        .find(|link| link.name == name)
+        .with_context(|| format!("there is no interface {name}"))
+}
+
+/// What was done on one interface, in words.
+fn detach(link: &Link, pin: &Path, pins: Option<&Pins>) -> anyhow::Result<String> {
+    let name = &link.name;
+    if let Some(path) = pins.map(|pins| pins.link(link.index)).filter(|path| path.exists()) {
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        return Ok("flowxdp is taken away".to_owned());
+    }
+    match chain::release(link, pin)? {
+        Released::PutBack(other) => Ok(format!("flowxdp is taken away, and {other} runs alone again")),
+        Released::Alone => Ok("flowxdp is taken away".to_owned()),
+        Released::Nothing => bail!("{name}: no XDP program is attached"),
+        Released::NotOurs(other) => bail!("{name}: the XDP program {other} is not flowxdp's, and stays"),
+        Released::InLink => bail!(
+            "{name}: flowxdp is attached by an agent that runs, or by its pins: stop that agent, or name its \
+             folder with --pin"
+        ),
+    }
+}
+
+/// Removes the table when it has no interface any more.
+fn clear(pins: &Pins) -> anyhow::Result<bool> {
+    if pins.is_new() {
+        // Made by nobody but this command, or left empty.
+        drop(std::fs::remove_dir(pins.directory()));
+        return Ok(false);
+    }
+    let entries = std::fs::read_dir(pins.directory())?;
+    let beside = entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("chain-"));
+    if beside || !pins.links()?.is_empty() {
+        return Ok(false);
+    }
+    pins.clear()?;
+    println!("{}: the flow table is removed, with what it held", pins.directory().display());
+    Ok(true)
+}

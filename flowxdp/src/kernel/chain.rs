@@ -1,0 +1,216 @@
+//! Running beside another XDP program: ours counts, then the other has the last word.
+//!
+//! An interface has one XDP program. So ours takes the other's [`place`] at one instant, calls it at the end
+//! of its work through an array of programs, and is exchanged for it again when the agent ends. Where the
+//! agent was killed, both go on: [`keep`] holds the array.
+
+mod beside;
+mod found;
+mod keep;
+mod others;
+mod place;
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use aya::{
+    maps::{HashMap, Map, MapData, MapError, ProgramArray},
+    programs::{ProgramFd, ProgramInfo},
+};
+use flowxdp_common::names;
+
+use self::{
+    keep::Keep,
+    place::{Place, Refusal},
+};
+use super::{grace::Grace, link::Link};
+
+pub use self::{
+    beside::attach,
+    found::{Released, is_ours, release},
+    keep::sweep,
+};
+
+/// Where arrays are pinned unless told otherwise.
+pub const PINS: &str = "/sys/fs/bpf/flowxdp";
+
+/// Our programs with the arrays that they call others through: an array takes only programs that are as
+/// the one that calls them.
+const KINDS: [(&str, &str); 2] = [(names::PROGRAM, names::CHAIN), (names::PROGRAM_FRAGS, names::CHAIN_FRAGS)];
+
+/// The other programs that ours runs beside.
+pub struct Chain {
+    /// Where arrays are pinned.
+    pins: PathBuf,
+    kinds: [Kind; 2],
+    /// ifIndex → place in the arrays.
+    places: HashMap<MapData, u32, u32>,
+    beside: Vec<Beside>,
+    /// Interfaces whose other program ended, and ours with it.
+    ended: Vec<Ended>,
+    grace: Grace,
+}
+
+/// One of our programs.
+struct Kind {
+    array: Map,
+    id: u32,
+    keep: Option<Keep>,
+}
+
+/// One interface with two programs.
+struct Beside {
+    link: Link,
+    /// Number of the kind of ours, and its place in that one's array.
+    kind: usize,
+    entry: u32,
+    place: Place,
+    ours: Program,
+    other: Program,
+}
+
+struct Ended {
+    index: u32,
+    /// When it was noticed, nanoseconds of the monotonic clock.
+    since: u64,
+    /// What had been there.
+    title: String,
+}
+
+/// A program that is held, so that it can be put into a place.
+struct Program {
+    id: u32,
+    title: String,
+    fd: ProgramFd,
+}
+
+impl Program {
+    fn hold(info: &ProgramInfo) -> anyhow::Result<Self> {
+        let title = others::title(info);
+        let fd = info.fd().with_context(|| format!("cannot hold the XDP program {title}"))?;
+        Ok(Self { id: info.id(), title, fd })
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Kind {
+    fn new(array: Map) -> anyhow::Result<Self> {
+        let Map::ProgramArray(data) = &array else { anyhow::bail!("{array:?} is no array of programs") };
+        let id = data.info()?.id();
+        Ok(Self { array, id, keep: None })
+    }
+
+    /// Lets ours call a program; false if it cannot call one of that kind.
+    fn call(&mut self, entry: u32, other: &Program) -> anyhow::Result<bool> {
+        match ProgramArray::try_from(&mut self.array)?.set(entry, &other.fd, 0) {
+            Ok(()) => Ok(true),
+            Err(MapError::SyscallError(error)) => match error.io_error.raw_os_error() {
+                Some(libc::EINVAL) => Ok(false),
+                Some(libc::EBUSY) => anyhow::bail!(
+                    "this kernel lets no program call {}, as other programs extend it (a dispatcher of \
+                     libxdp): take it away (`xdp-loader unload`) and attach its program itself \
+                     (`ip link set dev IF xdp obj FILE`)",
+                    other.title
+                ),
+                _ => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Chain {
+    /// For the arrays of a loaded object, which are taken out of it.
+    ///
+    /// # Errors
+    ///
+    /// The object has none, or the kernel offers no grace period.
+    pub fn new(pins: PathBuf, mut take: impl FnMut(&str) -> anyhow::Result<Map>) -> anyhow::Result<Self> {
+        let [(_, plain), (_, frags)] = KINDS;
+        let kinds = [Kind::new(take(plain)?)?, Kind::new(take(frags)?)?];
+        let places = HashMap::try_from(take(names::BESIDE)?)?;
+        sweep(&pins);
+        Ok(Self { pins, kinds, places, beside: Vec::new(), ended: Vec::new(), grace: Grace::new()? })
+    }
+
+    /// Which of ours is on an interface beside another.
+    pub fn program(&self, index: u32) -> Option<&'static str> {
+        let beside = self.beside.iter().find(|beside| beside.link.index == index)?;
+        KINDS.get(beside.kind).map(|(program, _)| *program)
+    }
+
+    /// Lets the other on one interface run alone again.
+    ///
+    /// # Errors
+    ///
+    /// The grace period cannot be waited for.
+    pub fn part(&mut self, index: u32) -> anyhow::Result<()> {
+        let Some(at) = self.beside.iter().position(|beside| beside.link.index == index) else {
+            return Ok(());
+        };
+        let beside = self.beside.swap_remove(at);
+        beside.put_back();
+        // A packet may still be on its way from ours to the other.
+        self.grace.wait()?;
+        self.forget(index, beside.kind, beside.entry);
+        Ok(())
+    }
+
+    fn forget(&mut self, index: u32, kind: usize, entry: u32) {
+        // What is not there need not be forgotten.
+        drop(self.places.remove(&index));
+        if let Some(kind) = self.kinds.get_mut(kind) {
+            drop(ProgramArray::try_from(&mut kind.array).map(|mut array| array.clear_index(&entry)));
+        }
+    }
+
+    /// Leaves both programs where they are, for the next agent.
+    pub fn leave(&mut self) {
+        self.beside.clear();
+        self.kinds.iter_mut().for_each(|kind| kind.keep = None);
+    }
+
+    /// Exchanges ours for the others again. The caller waits for a grace period before the arrays go.
+    pub fn put_back(&mut self) {
+        self.beside.drain(..).for_each(|beside| beside.put_back());
+    }
+}
+
+impl Beside {
+    fn put_back(&self) {
+        let Self { link, place, ours, other, .. } = self;
+        let name = &link.name;
+        match place.replace(ours.fd(), Some(other.fd())) {
+            Ok(()) => log::info!("{name}: {} runs alone again", other.title),
+            Err(Refusal::Changed | Refusal::InLink) => {
+                log::warn!("{name}: another program took the place of {} and of the metering", other.title);
+            }
+            Err(Refusal::Gone) => log::warn!("{name}: gone, or what had attached {}", other.title),
+            Err(Refusal::Other(words)) => {
+                log::error!("{name}: cannot let {} run alone: {words}; both go on", other.title);
+            }
+        }
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        self.put_back();
+        let keeps: Vec<Keep> = self.kinds.iter_mut().filter_map(|kind| kind.keep.take()).collect();
+        // A packet may still be on its way from ours to the other.
+        if !keeps.is_empty()
+            && let Err(error) = self.grace.wait()
+        {
+            log::error!("{error:#}");
+        }
+        for error in keeps.iter().filter_map(|keep| keep.remove().err()) {
+            log::warn!("cannot remove a pin of --chain: {error}");
+        }
+    }
+}
