@@ -139,7 +139,7 @@ impl Plan {
             2 | 3 => Event::Keep(Some(self.size())),
             4 => Event::Suspend(time),
             5 => Event::TcpStall(time),
-            6 => Event::Clock(if self.clock { self.rng.i64(-7_200..7_200) } else { 0 }),
+            6 if self.clock => Event::Clock(self.rng.i64(-7_200..7_200)),
             7 | 8 if !self.calm => Event::UdpAway(time, self.rng.bool()),
             9..=11 if !self.calm => Event::TcpAway(time, self.rng.bool()),
             12..=15 if !self.calm => Event::Kill(self.rng.u32(1..=3), self.rng.u64(..500)),

@@ -99,11 +99,19 @@ fn one(field: &mut Field<'_>, plan: &mut Plan, round: &Round, calm: bool, tally:
     field.watch.check()
 }
 
-/// Lost so far, anywhere, in this life of the table: packets in the kernel, records at each collector.
+/// What a kill costs after a break: messages that were to be sent once more, and were in memory alone.
+const KILLED: &str = "agent_killed";
+
+/// Lost so far, anywhere, in this life of the table: packets in the kernel, records at each collector; but
+/// not what the next agent names as lost by a kill.
 fn lost(field: &mut Field<'_>) -> Result<(Count, Vec<u64>)> {
     let books = field.live()?.status()?;
     let kernel = books.interfaces.values().map(|interface| interface.lost).sum();
-    Ok((kernel, books.collectors.values().map(|collector| collector.rows.lost.records).collect()))
+    let records = books.collectors.values().map(|collector| {
+        let killed = collector.rows.lost_by_reason.get(KILLED).map_or(0, |row| row.records);
+        collector.rows.lost.records - killed
+    });
+    Ok((kernel, records.collect()))
 }
 
 fn event(field: &mut Field<'_>, event: Event, tally: &mut Tally) -> Result<()> {
