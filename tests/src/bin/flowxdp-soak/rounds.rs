@@ -179,7 +179,7 @@ fn away(field: &mut Field<'_>, time: u64, killed: bool, tally: &mut Tally) -> Re
 /// nfcapd ends while the agent is halted, so that every datagram is read or refused, and none lies unread in
 /// a socket that closes.
 fn udp_away(field: &mut Field<'_>, time: u64, killed: bool, tally: &mut Tally) -> Result<()> {
-    let refusals = |log: &str| log.matches(REFUSED).count();
+    let refusals = |log: &str| log.lines().filter(|line| line.contains(REFUSED)).count();
     let live = field.live()?;
     let before = refusals(&live.log());
     live.signal(Signal::STOP)?;
@@ -190,7 +190,11 @@ fn udp_away(field: &mut Field<'_>, time: u64, killed: bool, tally: &mut Tally) -
     // A kill before the refusal is known would lose what was refused: UDP tells nobody else.
     field.live()?.until_log(NOTICE, "refused", |log| refusals(log) > before)?;
     away(field, time, killed, tally)?;
-    field.collectors.udp_back(field.netns)
+    field.collectors.udp_back(field.netns)?;
+    // Only then can the agent say again that it is away.
+    let back =
+        |log: &str| log.lines().filter(|line| line.contains("udp://") && line.ends_with("reached")).count();
+    field.live()?.until_log(NOTICE, "reached", |log| back(log) >= refusals(log))
 }
 
 /// The agent ends with what the table holds at this moment, and the next one begins with nothing.
