@@ -502,7 +502,12 @@ fn account(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(Account, 
     let Some(keeping) = &settings.keeper else { return Ok((Account::default(), Left::default())) };
     let at = keeping.borrow_mut().page(&url.to_string())?;
     let left = keeping.borrow_mut().adopt(at);
-    Ok((Account::adopt(keeping, at, &left), left))
+    let mut account = Account::adopt(keeping, at, &left);
+    if url.scheme() != Scheme::Udp {
+        // Lost, as it cannot be sent again; the connection that broke may have carried it all the same.
+        account.perhaps_twice(account::total(left.account.held));
+    }
+    Ok((account, left))
 }
 
 /// A session with the size of messages that the URL asks for, or the transport's.
