@@ -7,7 +7,9 @@
 //!    the list their slots. Whoever finds this does not know whether they left.
 //! 2. `RELEASING`: they were handed over, and the other copy holds from now on. The slots of the list are
 //!    let go of; whoever finds this goes on with those that are still retired.
-//! 3. `IDLE`.
+//! 3. `TAKING_BACK`: they were refused, and the other copy holds from now on. The collector's bit is taken
+//!    out of the slots of the list; whoever finds this goes on.
+//! 4. `IDLE`.
 //!
 //! Only one agent at a time writes here, in the order of its program.
 
@@ -30,6 +32,9 @@ pub const IDLE: u64 = 0;
 pub const SENDING: u64 = 1;
 /// The slots of the list are let go of.
 pub const RELEASING: u64 = 2;
+
+/// The slots of the list were refused.
+pub const TAKING_BACK: u64 = 3;
 
 /// The word of a page: its phase, the copy that holds, and the slots in the list.
 pub const fn word(phase: u64, copy: u64, slots: u64) -> u64 {

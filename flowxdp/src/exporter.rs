@@ -424,7 +424,7 @@ impl Exporter {
     /// Leaves what is queued to the next agent: what is in no slot goes to disk, where there is a spool.
     pub fn leave(&mut self, real: u64, now: Now) {
         if let Path::Connection(connection) = &mut self.path {
-            connection.leave(&mut self.out, real, now);
+            connection.secure(&mut self.out, real, now);
         }
     }
 

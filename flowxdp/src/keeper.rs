@@ -6,6 +6,8 @@
 //!
 //! - [`page`]: one collector's page, and how a step is taken so that it is done or not done.
 
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod page;
 
 use std::{cell::RefCell, rc::Rc};
@@ -90,7 +92,7 @@ impl Tables {
 /// See the [module](self). One for all collectors and the meter, which take turns.
 pub struct Keeper {
     hold: Hold,
-    tables: Option<Tables>,
+    tables: Tables,
     pages: Pages,
     /// Slots of the agent's own table that were freed since somebody asked.
     freed: Vec<usize>,
@@ -108,12 +110,12 @@ impl std::fmt::Debug for Keeper {
 impl Keeper {
     /// Goes on with what is in the journal.
     pub fn new(pages: Mapped<Page>) -> Self {
-        Self { hold: Hold::default(), tables: None, pages: Pages::new(pages), freed: Vec::new() }
+        Self { hold: Hold::default(), tables: Tables::default(), pages: Pages::new(pages), freed: Vec::new() }
     }
 
     /// The tables whose slots are let go of from now on.
     pub fn set_tables(&mut self, tables: Tables) {
-        self.tables = Some(tables);
+        self.tables = tables;
     }
 
     /// The page of a collector, a free one if it has none.
@@ -157,12 +159,17 @@ impl Keeper {
         std::mem::take(&mut self.freed)
     }
 
+    /// The records of these tickets cannot be refused any more: their slots are let go of.
+    pub fn sure(&mut self, at: usize, tickets: &[Ticket]) {
+        for ticket in tickets {
+            self.settle_ticket(*ticket, 1 << at);
+        }
+    }
+
     fn settle_ticket(&mut self, ticket: Ticket, collector: u32) {
         let Self { hold, tables, freed, .. } = self;
         hold.settle(ticket, collector, |slot, state| {
-            if let Some(tables) = tables.as_mut() {
-                tables.set(slot, state);
-            }
+            tables.set(slot, state);
             if let (Place::OWN, index) = slot.place()
                 && state == FREE
             {

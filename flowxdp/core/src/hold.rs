@@ -132,6 +132,22 @@ impl Hold {
         entry.into_iter().flat_map(Entry::slots)
     }
 
+    /// A collector was handed the record, and may yet refuse it: tells `set` the new state of its slots.
+    pub fn hand(&mut self, ticket: Ticket, collector: u32, set: impl FnMut(SlotRef, u32)) {
+        self.note(ticket, |has| has | collector, set);
+    }
+
+    /// A collector refused the record that it was handed: tells `set` the new state of its slots.
+    pub fn take_back(&mut self, ticket: Ticket, collector: u32, set: impl FnMut(SlotRef, u32)) {
+        self.note(ticket, |has| has & !collector, set);
+    }
+
+    fn note(&mut self, ticket: Ticket, has: impl Fn(u32) -> u32, mut set: impl FnMut(SlotRef, u32)) {
+        let Some(entry) = self.entry(ticket) else { return };
+        entry.has = has(entry.has);
+        entry.slots().for_each(|slot| set(slot, retired(entry.has)));
+    }
+
     /// A collector has the record, or gave it up: tells `set` the new state of its slots. After the last
     /// one they are free, and the ticket is no longer good.
     pub fn settle(&mut self, ticket: Ticket, collector: u32, mut set: impl FnMut(SlotRef, u32)) {
@@ -180,6 +196,21 @@ mod tests {
         let other = hold.keep(&[SlotRef::new(Place::OWN, 7)], 0b010);
         assert_eq!((other, hold.has(other)), (ticket, 0b010));
         assert!(hold.slots(other).eq([SlotRef::new(Place::OWN, 7)]));
+    }
+
+    #[test]
+    fn what_may_be_refused_keeps_its_slots() {
+        let mut hold = Hold::default();
+        let ticket = hold.keep(&[SlotRef::new(Place::v4(1), 3)], 0);
+        hold.expect(ticket, 0b11);
+        let mut states = Vec::new();
+        hold.hand(ticket, 0b01, |_, state| states.push(state));
+        hold.settle(ticket, 0b10, |_, state| states.push(state));
+        hold.take_back(ticket, 0b01, |_, state| states.push(state));
+        hold.hand(ticket, 0b01, |_, state| states.push(state));
+        hold.settle(ticket, 0b01, |_, state| states.push(state));
+        assert_eq!(states, [retired(0b01), retired(0b11), retired(0b10), retired(0b11), FREE]);
+        assert!(hold.is_empty());
     }
 
     #[test]

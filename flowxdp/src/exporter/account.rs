@@ -3,7 +3,7 @@
 //! With a [`keeper`](crate::keeper), every step is written down as it is taken, and lets go of the slots of
 //! the records that it settles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use flowxdp_common::{
     journal::{self, Sum},
@@ -24,6 +24,8 @@ pub(super) struct Account {
     page: Option<(Keeping, usize)>,
     /// Settled by the step that is being taken.
     settled: Vec<Ticket>,
+    /// Handed over by it, and perhaps refused later.
+    unsure: Vec<Ticket>,
 }
 
 /// Where a message comes from.
@@ -67,7 +69,7 @@ impl Account {
     /// The caller commits, once it has looked at whatever else the earlier agent left in doubt: until then
     /// another one, after a kill, would find the same.
     pub(super) fn adopt(keeping: &Keeping, at: usize, left: &Left) -> Self {
-        let mut account = Self { now: left.account, page: Some((keeping.clone(), at)), settled: Vec::new() };
+        let mut account = Self { now: left.account, page: Some((keeping.clone(), at)), ..Self::default() };
         if let Some(perhaps) = left.perhaps {
             // The numbers of messages that may have left are not given again.
             account.now.sequences = perhaps.sequences;
@@ -86,11 +88,15 @@ impl Account {
     ///
     /// What was handed over and not delivered waits again.
     pub(super) fn adopt_spool(&mut self, found: RecordTotal, left: &Left) -> RecordTotal {
-        let perhaps = left.perhaps.map_or(self.now.spooled, |perhaps| perhaps.spooled);
         let known = less(found, total(self.now.foreign));
-        if known.records >= perhaps.records && perhaps.records > self.now.spooled.records {
-            // The last message is there: its slots need not tell it again.
-            self.now.spooled = perhaps;
+        if let Some(perhaps) = left.perhaps
+            && known.records >= perhaps.spooled.records
+            && perhaps.spooled.records > self.now.spooled.records
+        {
+            // The last message is there: its slots need not tell it again, and memory lost less.
+            self.now.spooled = perhaps.spooled;
+            let saved = less(total(left.account.held), total(perhaps.held));
+            self.found(&AGENT_KILLED, saved);
             self.release(left);
         }
         let before = total(std::mem::take(&mut self.now.spooled));
@@ -154,17 +160,34 @@ impl Account {
         keeping.borrow_mut().sending(*at, tickets, &after);
     }
 
-    /// A message is with the kernel.
-    pub(super) fn handed(&mut self, message: &mut Message, origin: Origin, again: bool) {
+    /// A message is with the kernel; the slots of an `unsure` one are kept until [`Account::sure`].
+    pub(super) fn handed(&mut self, message: &mut Message, origin: Origin, again: bool, unsure: bool) {
         self.add_exported(message.total, origin);
         advance(&mut self.now, message);
         if again {
             add(&mut self.now.perhaps_twice, message.total);
         }
-        if self.is_kept() && message.tickets.is_empty() && !origin.stored {
+        if self.is_in_memory_alone(message) && !origin.stored {
             subtract(&mut self.now.held, message.total);
         }
-        self.settled.append(&mut message.tickets);
+        if unsure {
+            self.unsure.extend_from_slice(&message.tickets);
+        } else {
+            self.settled.append(&mut message.tickets);
+        }
+    }
+
+    /// A message cannot be refused any more.
+    pub(super) fn sure(&self, message: &mut Message) {
+        if let Some((keeping, at)) = &self.page {
+            keeping.borrow_mut().sure(*at, &message.tickets);
+        }
+        message.tickets.clear();
+    }
+
+    /// Whether a message that waits would be lost with the agent.
+    pub(super) fn is_in_memory_alone(&self, message: &Message) -> bool {
+        self.is_kept() && message.tickets.is_empty()
     }
 
     fn add_exported(&mut self, total: RecordTotal, origin: Origin) {
@@ -176,6 +199,20 @@ impl Account {
         add(&mut self.now.exported, total);
         if origin.stored {
             add(&mut self.now.spooled_exported, total);
+        }
+    }
+
+    /// Messages that were handed over last were refused: they wait again.
+    pub(super) fn take_back(&mut self, messages: &VecDeque<Message>) {
+        for message in messages {
+            subtract(&mut self.now.exported, message.total);
+            if self.is_in_memory_alone(message) {
+                add(&mut self.now.held, message.total);
+            }
+        }
+        if let Some((keeping, at)) = &self.page {
+            let tickets: Vec<_> = messages.iter().flat_map(|it| it.tickets.iter().copied()).collect();
+            keeping.borrow_mut().take_back(*at, &tickets, &self.now);
         }
     }
 
@@ -194,22 +231,30 @@ impl Account {
         }
     }
 
-    /// A message is about to be put on disk.
-    pub(super) fn storing(&self, message: &Message) {
+    /// A message is about to be put on disk; `again` if it may have left before.
+    pub(super) fn storing(&self, message: &Message, again: bool) {
         let Some((keeping, at)) = &self.page else { return };
-        let mut after = self.now;
-        add(&mut after.spooled, message.total);
+        let after = self.with_stored(message, again);
         keeping.borrow_mut().sending(*at, message.tickets.iter().copied(), &after);
     }
 
     /// A message is on disk: its records are safe there.
-    pub(super) fn stored(&mut self, message: &mut Message) {
-        add(&mut self.now.spooled, message.total);
-        if self.is_kept() && message.tickets.is_empty() {
-            subtract(&mut self.now.held, message.total);
-        }
+    pub(super) fn stored(&mut self, message: &mut Message, again: bool) {
+        self.now = self.with_stored(message, again);
         self.settled.append(&mut message.tickets);
         self.commit();
+    }
+
+    fn with_stored(&self, message: &Message, again: bool) -> journal::Account {
+        let mut after = self.now;
+        add(&mut after.spooled, message.total);
+        if self.is_in_memory_alone(message) {
+            subtract(&mut after.held, message.total);
+        }
+        if again {
+            add(&mut after.perhaps_twice, message.total);
+        }
+        after
     }
 
     /// A message on disk is delivered, and is no longer needed there.
@@ -238,6 +283,13 @@ impl Account {
         }
     }
 
+    /// Less was lost than it seemed.
+    fn found(&mut self, reason: &Reason, total: RecordTotal) {
+        if let Some(place) = UNDELIVERED.iter().position(|it| it.name == reason.name) {
+            subtract(&mut self.now.lost[place], total);
+        }
+    }
+
     /// What was on disk is lost.
     pub(super) fn lost_stored(&mut self, reason: &Reason, total: RecordTotal, inherited: bool) {
         self.lost(reason, total, inherited);
@@ -248,7 +300,7 @@ impl Account {
     /// A message that was not handed over is lost.
     pub(super) fn lost_message(&mut self, reason: &Reason, mut message: Message) {
         self.lost(reason, message.total, false);
-        if self.is_kept() && message.tickets.is_empty() {
+        if self.is_in_memory_alone(&message) {
             subtract(&mut self.now.held, message.total);
         }
         self.settled.append(&mut message.tickets);
@@ -264,9 +316,10 @@ impl Account {
     /// The step is taken: what was said since the last one holds, and the slots are let go of.
     pub(super) fn commit(&mut self) {
         if let Some((keeping, at)) = &self.page {
-            keeping.borrow_mut().settle(*at, &self.settled, &self.now);
+            keeping.borrow_mut().settle(*at, &self.settled, &self.unsure, &self.now);
         }
         self.settled.clear();
+        self.unsure.clear();
     }
 
     /// The other side's ICMP message came back.

@@ -165,6 +165,7 @@ impl Connection {
     pub(super) fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
         self.store.account(out, real, now);
         let wait = self.advance(out, real, now, flush);
+        self.secure(out, real, now);
         self.away = match self.state {
             State::Waiting(_) | State::Resolving(_) | State::Opening(..) => {
                 let since = *self.sought.get_or_insert(real);

@@ -12,7 +12,7 @@ use std::{collections::VecDeque, io, net::SocketAddr};
 use flowxdp_common::reason::Reason;
 use flowxdp_core::{
     backoff::Backoff,
-    clock::{MILLISECOND, Now},
+    clock::{MILLISECOND, Now, SECOND},
     record::RecordTotal,
     session::Message,
 };
@@ -29,6 +29,9 @@ const SOON: u64 = MILLISECOND;
 
 /// Messages that one refusal can take back.
 const REFUSED: usize = 2;
+
+/// A refusal comes within this time or not at all, nanoseconds.
+const SURE: u64 = SECOND;
 
 #[derive(Debug)]
 enum State {
@@ -60,6 +63,8 @@ pub(super) struct Datagrams {
     pending: VecDeque<Message>,
     /// Handed to the kernel last, in order: what a refusal speaks of.
     last: VecDeque<Message>,
+    /// Until this instant their slots are kept; `None` if they have none.
+    unsure: Option<u64>,
     /// Nothing was refused since the last start.
     probed: bool,
     /// Octets that the path takes, as the session was told.
@@ -82,6 +87,7 @@ impl Datagrams {
             socket: None,
             pending: VecDeque::new(),
             last: VecDeque::new(),
+            unsure: None,
             probed: false,
             fits: 0,
             too_large: false,
@@ -137,10 +143,14 @@ impl Datagrams {
                     self.judge_probe(out, real);
                     None
                 }
+                State::Up if self.unsure.is_some_and(|until| real >= until) => {
+                    self.judge_last(out, real);
+                    None
+                }
                 State::Up => {
                     let look = self.look_up(out, real, now);
                     let send = self.send_ready(out, real, now, flush).or_else(|| out.timeout(real, now));
-                    return look.into_iter().chain(send).min();
+                    return look.into_iter().chain(send).chain(self.unsure).min();
                 }
             };
             if wait.is_some() {
@@ -201,7 +211,7 @@ impl Datagrams {
         let address = self.socket.as_ref().map_or(before, Udp::address);
         log::info!("collector {}: it is at {} now, and was at {}", out.url, address.ip(), before.ip());
         // A later refusal does not speak of what was sent there.
-        self.last.drain(..).for_each(|before| out.session.recycle(before));
+        self.forget_last(out);
         self.start(out, now);
     }
 
@@ -269,8 +279,8 @@ impl Datagrams {
             let Sent { handed, error, refused } = self.send(most)?;
             // A try costs a token, whatever comes of it.
             out.pace.spend(real, handed.max(1) as u64);
-            for _ in 0..handed {
-                self.sent(out, real);
+            for left in (0..handed).rev() {
+                self.sent(out, real, left < REFUSED);
             }
             out.account.commit();
             match error {
@@ -303,9 +313,10 @@ impl Datagrams {
         Some(self.socket.as_ref()?.send(batch.get(..count)?))
     }
 
-    fn sent(&mut self, out: &mut Outgoing, real: u64) {
+    /// The first message that waits is with the kernel; a `last` one may yet be refused.
+    fn sent(&mut self, out: &mut Outgoing, real: u64, last: bool) {
         let Some(mut message) = self.pending.pop_front() else { return };
-        out.account.handed(&mut message, Origin::default(), false);
+        out.account.handed(&mut message, Origin::default(), false, last);
         out.session.handed(&message);
         self.too_large = false;
         // Templates are no progress: each try against a closed port begins with them.
@@ -315,10 +326,23 @@ impl Datagrams {
         if !self.probed {
             self.state = State::Probing(real + PROBE);
         }
+        if !message.tickets.is_empty() {
+            self.unsure = Some(real.saturating_add(SURE));
+        }
         self.last.push_back(message);
         if self.last.len() > REFUSED
-            && let Some(before) = self.last.pop_front()
+            && let Some(mut before) = self.last.pop_front()
         {
+            out.account.sure(&mut before);
+            out.session.recycle(before);
+        }
+    }
+
+    /// A later refusal does not speak of what was handed last.
+    fn forget_last(&mut self, out: &mut Outgoing) {
+        self.unsure = None;
+        for mut before in self.last.drain(..) {
+            out.account.sure(&mut before);
             out.session.recycle(before);
         }
     }
@@ -338,22 +362,23 @@ impl Datagrams {
     fn refused(&mut self, out: &mut Outgoing, real: u64, error: &io::Error, messages: usize) {
         if error.kind() == io::ErrorKind::ConnectionRefused {
             out.account.refused();
-            for last in (0..messages).map_while(|_| self.last.pop_back()) {
-                out.account.taken_back(last.total, Origin::default());
-                self.pending.push_front(last);
-            }
+            let refused = self.last.split_off(self.last.len().saturating_sub(messages));
+            out.account.take_back(&refused);
+            refused.into_iter().rev().for_each(|last| self.pending.push_front(last));
             // What was handed before those is not spoken of by a later refusal.
-            self.last.drain(..).for_each(|before| out.session.recycle(before));
-            out.account.commit();
+            self.forget_last(out);
         }
         self.wait(out, real, &format!("does not take messages: {error}"));
     }
 
-    /// Looks, at the end, whether the last message was refused.
+    /// Looks, at the end or after some time, whether the last message was refused; if not, it arrived as far
+    /// as UDP can tell, and its slots are let go of.
     pub(super) fn judge_last(&mut self, out: &mut Outgoing, real: u64) {
         if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
-            self.refused(out, real, &error, 1);
+            return self.refused(out, real, &error, 1);
         }
+        self.unsure = None;
+        self.last.iter_mut().for_each(|message| out.account.sure(message));
     }
 
     fn wait(&mut self, out: &mut Outgoing, real: u64, what: &str) {

@@ -89,13 +89,13 @@ impl Store {
         }
         // What the disk refused before is tried again, before anything newer.
         while let Some(mut message) = self.held.pop_front() {
-            if !self.append(out, &mut message, real, now) {
+            if !self.append(out, &mut message, false, real, now) {
                 self.held.push_front(message);
                 return;
             }
         }
         while let Some(mut message) = out.session.poll_stored(now, flush) {
-            if !self.append(out, &mut message, real, now) {
+            if !self.append(out, &mut message, false, real, now) {
                 self.held.push_back(message);
                 return;
             }
@@ -120,13 +120,21 @@ impl Store {
         }
     }
 
-    /// Puts a message on disk; false if it is not there.
-    pub(super) fn append(&mut self, out: &mut Outgoing, message: &mut Message, real: u64, now: Now) -> bool {
+    /// Puts a message on disk, which is named as perhaps twice if it may have left before; false if it is
+    /// not there.
+    pub(super) fn append(
+        &mut self,
+        out: &mut Outgoing,
+        message: &mut Message,
+        again: bool,
+        real: u64,
+        now: Now,
+    ) -> bool {
         if message.total.records == 0 {
             return true;
         }
         let Some(spool) = &mut self.spool else { return false };
-        out.account.storing(message);
+        out.account.storing(message, again);
         let session = &out.session;
         let seconds = u32::try_from(now.wall_ms / 1000).unwrap_or(u32::MAX);
         let templates = || begin(message.domain, &session.templates(), seconds);
@@ -138,7 +146,7 @@ impl Store {
                     log::info!("collector {}: its spool takes records again", out.url);
                 }
                 self.failing = false;
-                out.account.stored(message);
+                out.account.stored(message, again);
                 true
             }
             Err(error) => {

@@ -2,6 +2,7 @@
 //! refused, and what the collector, the books and the log say of it.
 
 mod collector;
+mod killed;
 mod said;
 
 use std::{
@@ -77,7 +78,11 @@ struct Driver {
 
 impl Driver {
     fn new(url: &str, tls: TlsSettings) -> Self {
-        let exporter = Exporter::new(url.parse().unwrap(), tls, &settings(), 0, T0).unwrap();
+        Self::with(url, tls, &settings())
+    }
+
+    fn with(url: &str, tls: TlsSettings, settings: &Settings) -> Self {
+        let exporter = Exporter::new(url.parse().unwrap(), tls, settings, 0, T0).unwrap();
         Self { exporter, start: Instant::now() }
     }
 

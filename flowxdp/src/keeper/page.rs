@@ -1,7 +1,7 @@
 //! One collector's page of the journal.
 
 use flowxdp_common::{
-    journal::{Account, COLLECTORS, IDLE, Page, REFS, RELEASING, SENDING, unfold, word},
+    journal::{Account, COLLECTORS, IDLE, Page, REFS, RELEASING, SENDING, TAKING_BACK, unfold, word},
     slot,
 };
 use flowxdp_core::{
@@ -90,8 +90,12 @@ impl Keeper {
         let slots: Vec<SlotRef> = words.map(SlotRef::from_word).collect();
         let port = u16::try_from(Pages::read(field!(self.pages, at, port))).unwrap_or(0);
         match phase {
-            RELEASING => {
-                self.release(at, &slots);
+            RELEASING | TAKING_BACK => {
+                if phase == RELEASING {
+                    self.release(at, &slots)
+                } else {
+                    self.demand(at, &slots)
+                }
                 Pages::write(field!(self.pages, at, word), word(IDLE, copy, 0));
                 Left { account, port, ..Left::default() }
             }
@@ -103,10 +107,18 @@ impl Keeper {
     /// Notes in these slots that the collector of a page has them. The table is looked through afterwards,
     /// so that nobody needs to know here whether it was the last one.
     pub fn release(&mut self, at: usize, slots: &[SlotRef]) {
-        let Some(tables) = &mut self.tables else { return };
+        self.note(slots, |has| has | 1 << at);
+    }
+
+    /// Notes in these slots that the collector of a page has them not.
+    fn demand(&mut self, at: usize, slots: &[SlotRef]) {
+        self.note(slots, |has| has & !(1 << at));
+    }
+
+    fn note(&mut self, slots: &[SlotRef], has: impl Fn(u32) -> u32) {
         for &slot in slots {
-            if let Some(state) = tables.state(slot) {
-                tables.set(slot, slot::retired(slot::has(state) | 1 << at));
+            if let Some(state) = self.tables.state(slot) {
+                self.tables.set(slot, slot::retired(has(slot::has(state))));
             }
         }
     }
@@ -114,11 +126,10 @@ impl Keeper {
     /// What is in those of these slots that the collector of a page is not known to have.
     pub fn total(&mut self, at: usize, slots: &[SlotRef]) -> RecordTotal {
         let mut total = RecordTotal::default();
-        let Some(tables) = &mut self.tables else { return total };
         for &slot in slots {
-            let open =
-                tables.state(slot).is_some_and(|it| slot::is_retired(it) && slot::has(it) >> at & 1 == 0);
-            if open && let Some((packets, octets)) = tables.counters(slot) {
+            let state = self.tables.state(slot);
+            let open = state.is_some_and(|it| slot::is_retired(it) && slot::has(it) >> at & 1 == 0);
+            if open && let Some((packets, octets)) = self.tables.counters(slot) {
                 total += RecordTotal { records: 1, packets, octets };
             }
         }
@@ -128,30 +139,52 @@ impl Keeper {
     /// Messages with these records are about to be handed over; `after` holds if they are.
     pub fn sending(&mut self, at: usize, tickets: impl Iterator<Item = Ticket>, after: &Account) {
         let copy = self.copy(at);
+        let count = self.prepare(at, 1 - copy, tickets, after);
+        Pages::write(field!(self.pages, at, word), word(SENDING, copy as u64, count));
+    }
+
+    /// `account` holds, and these records are settled, or handed over so that they can be refused yet. One
+    /// step, whatever ends the agent.
+    pub fn settle(&mut self, at: usize, settled: &[Ticket], unsure: &[Ticket], account: &Account) {
+        let copy = 1 - self.copy(at);
+        let count = self.prepare(at, copy, settled.iter().chain(unsure).copied(), account);
+        Pages::write(field!(self.pages, at, word), word(RELEASING, copy as u64, count));
+        self.sure(at, settled);
+        let Self { hold, tables, .. } = self;
+        for ticket in unsure {
+            hold.hand(*ticket, 1 << at, |slot, state| tables.set(slot, state));
+        }
+        Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
+    }
+
+    /// `account` holds, and these records were refused. One step, whatever ends the agent.
+    pub fn take_back(&mut self, at: usize, refused: &[Ticket], account: &Account) {
+        let copy = 1 - self.copy(at);
+        let count = self.prepare(at, copy, refused.iter().copied(), account);
+        Pages::write(field!(self.pages, at, word), word(TAKING_BACK, copy as u64, count));
+        let Self { hold, tables, .. } = self;
+        for ticket in refused {
+            hold.take_back(*ticket, 1 << at, |slot, state| tables.set(slot, state));
+        }
+        Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
+    }
+
+    /// Writes the list and a copy of the account; gives the number of slots in the list.
+    fn prepare(
+        &mut self,
+        at: usize,
+        copy: usize,
+        tickets: impl Iterator<Item = Ticket>,
+        account: &Account,
+    ) -> u64 {
         let mut count = 0;
+        // More than the list holds are slots of one flow on very many CPUs: those are let go of as well.
         for slot in tickets.flat_map(|ticket| self.hold.slots(ticket)).take(REFS) {
             Pages::write(field!(self.pages, at, slots[count]), slot.word());
             count += 1;
         }
-        Pages::write(field!(self.pages, at, accounts[1 - copy]), *after);
-        Pages::write(field!(self.pages, at, word), word(SENDING, copy as u64, count as u64));
-    }
-
-    /// `account` holds, and these records are settled. One step, whatever ends the agent.
-    pub fn settle(&mut self, at: usize, tickets: &[Ticket], account: &Account) {
-        let copy = 1 - self.copy(at);
-        let mut count = 0;
-        // More than the list holds are slots of one flow on very many CPUs: those are let go of as well.
-        for slot in tickets.iter().flat_map(|ticket| self.hold.slots(*ticket)).take(REFS) {
-            Pages::write(field!(self.pages, at, slots[count]), slot.word());
-            count += 1;
-        }
         Pages::write(field!(self.pages, at, accounts[copy]), *account);
-        Pages::write(field!(self.pages, at, word), word(RELEASING, copy as u64, count as u64));
-        for ticket in tickets {
-            self.settle_ticket(*ticket, 1 << at);
-        }
-        Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
+        count as u64
     }
 
     /// The local port over UDP.

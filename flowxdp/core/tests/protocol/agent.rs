@@ -10,7 +10,7 @@ use flowxdp_core::{
 
 use crate::{
     cell::{CPUS, Cell, Op},
-    journal::{self, Kept},
+    journal::{self, Handed, Kept},
     memory::encode,
     process::{Access, Go},
     ring,
@@ -34,16 +34,20 @@ pub(crate) struct At {
     stage: Stage,
     /// Looks to come; the last one is after the end of all traffic.
     looks: u8,
+    /// Messages that may yet be refused.
+    refusals: u8,
     kept: Vec<Kept>,
 }
 
 impl At {
     pub(crate) const fn start(scenario: &Scenario) -> Self {
-        Self { stage: Stage::Look, looks: scenario.looks + 1, kept: Vec::new() }
+        Self { stage: Stage::Look, looks: scenario.looks + 1, refusals: scenario.refusals, kept: Vec::new() }
     }
 
     /// The next agent's start.
-    pub(crate) const ADOPT: Self = Self { stage: Stage::Adopt, looks: 1, kept: Vec::new() };
+    pub(crate) fn adopt(scenario: &Scenario) -> Self {
+        Self { stage: Stage::Adopt, looks: 1, ..Self::start(scenario) }
+    }
 
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         into.push(match self.stage {
@@ -53,6 +57,7 @@ impl At {
             Stage::Deliver(collector) => 3 + u8::try_from(collector).expect("few collectors"),
         });
         into.push(self.looks);
+        into.push(self.refusals);
         into.push(u8::try_from(self.kept.len()).expect("few slots"));
         for kept in &self.kept {
             for word in [kept.slot as u64, kept.packets, kept.octets, kept.has.into()] {
@@ -64,14 +69,21 @@ impl At {
 
 /// Goes on from `at` to the next resting place.
 pub(crate) fn run(scenario: &Scenario, at: &At, access: &mut Access<'_>) -> Go<Option<At>> {
-    let looks = at.looks;
+    let (looks, mut refusals) = (at.looks, at.refusals);
     let (stage, looks, kept) = match at.stage {
         Stage::Adopt => (Stage::Deliver(0), looks, adopt(scenario, access)?),
         Stage::Look => (Stage::Deliver(0), looks - 1, look(scenario, looks == 1, access)?),
         Stage::Deliver(collector) if collector < scenario.collectors => {
             let mut kept = at.kept.clone();
-            let more = journal::hand_over(scenario, collector, &mut kept, access)?;
-            (Stage::Deliver(if more { collector } else { collector + 1 }), looks, kept)
+            let next = match journal::hand_over(scenario, collector, &mut kept, refusals > 0, access)? {
+                Handed::None => collector + 1,
+                Handed::Some => collector,
+                Handed::Refused => {
+                    refusals -= 1;
+                    collector
+                }
+            };
+            (Stage::Deliver(next), looks, kept)
         }
         Stage::Deliver(_) if scenario.books => (Stage::Books, looks, Vec::new()),
         Stage::Deliver(_) if looks == 0 => return Ok(None),
@@ -86,7 +98,7 @@ pub(crate) fn run(scenario: &Scenario, at: &At, access: &mut Access<'_>) -> Go<O
             (Stage::Look, looks, Vec::new())
         }
     };
-    Ok(Some(At { stage, looks, kept }))
+    Ok(Some(At { stage, looks, refusals, kept }))
 }
 
 fn grace(access: &mut Access<'_>) -> Go<()> {

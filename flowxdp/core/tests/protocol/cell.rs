@@ -118,6 +118,8 @@ pub(crate) enum Op {
     Detached,
     /// A message leaves for a collector, with packets and octets.
     Send(usize, u64, u64),
+    /// Together with a store, the agent hears that one was refused: it never came.
+    Refused(usize, u64, u64, Cell, u64),
     /// One of so many ways to go on.
     Choose(u64),
 }
@@ -127,7 +129,7 @@ impl Op {
     pub(crate) const fn is_private(self) -> bool {
         match self {
             Self::Load(cell) | Self::Store(cell, _) | Self::Add(cell, _) => cell.is_agents(),
-            Self::Send(..) | Self::Choose(_) => true,
+            Self::Send(..) | Self::Refused(..) | Self::Choose(_) => true,
             _ => false,
         }
     }

@@ -4,10 +4,13 @@
 //! [`Hold`] for the states of slots. [`flowxdp_common::journal`] says what the words mean.
 
 use flowxdp_common::{
-    journal::{IDLE, RELEASING, SENDING},
+    journal::{IDLE, RELEASING, SENDING, TAKING_BACK},
     slot::{is_retired, retired},
 };
-use flowxdp_core::hold::{Hold, Place, SlotRef};
+use flowxdp_core::{
+    hold::{Hold, Place, SlotRef},
+    record::Ticket,
+};
 
 use crate::{
     cell::{Cell, Op, REFS, Sum},
@@ -74,17 +77,28 @@ fn and(sums: [u64; 4], kept: &[Kept]) -> [u64; 4] {
     [more(packets, |kept| kept.packets), more(octets, |kept| kept.octets), twice_packets, twice_octets]
 }
 
-/// Hands the first records that `collector` waits for to it and lets go of their slots.
+/// What became of the records that a collector waits for.
+pub(crate) enum Handed {
+    /// There are none.
+    None,
+    Some,
+    /// They were refused, and are there again.
+    Refused,
+}
+
+/// Hands the first records that `collector` waits for to it and lets go of their slots; with `may_refuse`,
+/// once it has not refused them.
 pub(crate) fn hand_over(
     scenario: &Scenario,
     collector: usize,
     kept: &mut [Kept],
+    may_refuse: bool,
     access: &mut Access<'_>,
-) -> Go<bool> {
+) -> Go<Handed> {
     let bit = 1 << collector;
     let mut batch: Vec<&mut Kept> = kept.iter_mut().filter(|kept| kept.has & bit == 0).take(REFS).collect();
     if batch.is_empty() {
-        return Ok(false);
+        return Ok(Handed::None);
     }
     let records: Vec<Kept> = batch.iter().map(|kept| **kept).collect();
     let (_, copy, _) = unfold(access.step(Op::Load(Cell::Word(collector)))?);
@@ -100,21 +114,56 @@ pub(crate) fn hand_over(
     if scenario.partial && sent > 1 {
         sent -= usize::try_from(access.step(Op::Choose(2))?).expect("one or none");
     }
+    let sent = &records[..sent];
     if !scenario.is(Broken::SendFirst) {
-        send(collector, &records[..sent], access)?;
+        send(collector, sent, access)?;
     }
-    batch.truncate(sent);
-    list(access, collector, &records[..sent])?;
-    write(access, collector, other, and(before, &records[..sent]))?;
+    batch.truncate(sent.len());
+    list(access, collector, sent)?;
+    write(access, collector, other, and(before, sent))?;
     if scenario.is(Broken::FreeFirst) {
         let_go(scenario, bit, &mut batch, access)?;
     }
-    access.step(Op::Store(Cell::Word(collector), word(RELEASING, other, sent)))?;
-    if !scenario.is(Broken::FreeFirst) {
+    access.step(Op::Store(Cell::Word(collector), word(RELEASING, other, sent.len())))?;
+    if may_refuse && !scenario.is(Broken::FreeUnsure) {
+        note(&mut batch, |hold, ticket, set| hold.hand(ticket, bit, set), access)?;
+    } else if !scenario.is(Broken::FreeFirst) {
         let_go(scenario, bit, &mut batch, access)?;
     }
     access.step(Op::Store(Cell::Word(collector), word(IDLE, other, 0)))?;
-    Ok(true)
+    if !may_refuse {
+        return Ok(Handed::Some);
+    }
+    if access.step(Op::Choose(2))? == 0 {
+        let_go(scenario, bit, &mut batch, access)?;
+        return Ok(Handed::Some);
+    }
+    list(access, collector, sent)?;
+    write(access, collector, copy, before)?;
+    let [packets, octets, ..] = and([0; 4], sent);
+    let taking = word(TAKING_BACK, copy, sent.len());
+    access.step(Op::Refused(collector, packets, octets, Cell::Word(collector), taking))?;
+    if !scenario.is(Broken::FreeUnsure) {
+        note(&mut batch, |hold, ticket, set| hold.take_back(ticket, bit, set), access)?;
+    }
+    access.step(Op::Store(Cell::Word(collector), word(IDLE, copy, 0)))?;
+    Ok(Handed::Refused)
+}
+
+/// Notes in slots who has them, by the agent's own code.
+fn note(
+    batch: &mut [&mut Kept],
+    change: impl Fn(&mut Hold, Ticket, &mut dyn FnMut(SlotRef, u32)),
+    access: &mut Access<'_>,
+) -> Go<()> {
+    for kept in batch {
+        let (mut hold, mut state) = (Hold::default(), 0);
+        let ticket = hold.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
+        change(&mut hold, ticket, &mut |_, new| state = new);
+        kept.has = flowxdp_common::slot::has(state);
+        access.step(Op::Store(Cell::State(kept.slot), state.into()))?;
+    }
+    Ok(())
 }
 
 fn list(access: &mut Access<'_>, collector: usize, records: &[Kept]) -> Go<()> {
@@ -161,6 +210,10 @@ pub(crate) fn adopt(scenario: &Scenario, collector: usize, access: &mut Access<'
             release(scenario, collector, &slots, access)?;
             access.step(Op::Store(Cell::Word(collector), word(IDLE, copy, 0)))?;
         }
+        TAKING_BACK if !scenario.is(Broken::ForgetRefusal) => {
+            demand(collector, &slots, access)?;
+            access.step(Op::Store(Cell::Word(collector), word(IDLE, copy, 0)))?;
+        }
         SENDING if !scenario.is(Broken::NameNothing) => {
             for slot in slots {
                 let state = state(slot, access)?;
@@ -195,6 +248,15 @@ fn release(scenario: &Scenario, collector: usize, slots: &[usize], access: &mut 
             let has = flowxdp_common::slot::has(state) | 1 << collector;
             access.step(Op::Store(Cell::State(slot), retired(has).into()))?;
         }
+    }
+    Ok(())
+}
+
+/// Notes in these slots that the collector has them not.
+fn demand(collector: usize, slots: &[usize], access: &mut Access<'_>) -> Go<()> {
+    for &slot in slots {
+        let has = flowxdp_common::slot::has(state(slot, access)?) & !(1 << collector);
+        access.step(Op::Store(Cell::State(slot), retired(has).into()))?;
     }
     Ok(())
 }

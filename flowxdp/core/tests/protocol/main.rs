@@ -7,6 +7,8 @@
 //! - The agent retires slots, waits until every program that may have seen them live has ended (the grace
 //!   period), and reads them. They stay retired until every collector was given the record; those that
 //!   have it are noted in the state.
+//! - A message that may yet be refused keeps its slots, noted as handed over; after a refusal the note is
+//!   taken back, in one step with the books.
 //! - Each message is handed over under a redo log, [`journal`]: whoever finds the agent killed knows what
 //!   was counted, and what may have been sent. The next agent waits for a grace period, finishes or names
 //!   that, and exports what is retired to those that do not have it.
@@ -70,6 +72,7 @@ fn quiet(packets: [&[Packet]; 2]) -> Scenario {
         books: false,
         collectors: 1,
         partial: false,
+        refusals: 0,
         kills: 0,
         weak: false,
         broken: None,
@@ -197,6 +200,15 @@ fn slots_are_let_go_of_when_the_journal_says_so() {
 fn the_next_agent_lets_go_of_retired_slots_alone_and_before_it_retires_any() {
     needs(&killed(), Broken::ReleaseAnything, "exported");
     needs(&killed(), Broken::RetireFirst, "exported");
+}
+
+#[test]
+fn what_is_refused_is_still_in_its_slots() {
+    let scenario = Scenario { refusals: 1, ..killed() };
+    holds(&scenario);
+    holds(&Scenario { refusals: 2, books: true, partial: true, ..quiet([&[A, B], &[]]) });
+    needs(&scenario, Broken::FreeUnsure, "exported");
+    needs(&scenario, Broken::ForgetRefusal, "exported");
 }
 
 #[test]

@@ -112,6 +112,11 @@ impl Memory {
                 self.words[Cell::ReceivedPackets(collector).index()] += packets;
                 self.words[Cell::ReceivedOctets(collector).index()] += octets;
             }
+            Op::Refused(collector, packets, octets, cell, value) => {
+                self.words[Cell::ReceivedPackets(collector).index()] -= packets;
+                self.words[Cell::ReceivedOctets(collector).index()] -= octets;
+                self.words[cell.index()] = value;
+            }
             Op::GraceEnd | Op::Detached | Op::Choose(_) => {}
         }
         Some(0)

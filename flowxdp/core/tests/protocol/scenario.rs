@@ -42,6 +42,10 @@ pub(crate) enum Broken {
     NameNothing,
     /// The next agent sends a retired slot to collectors that have it.
     ForgetWhoHas,
+    /// Slots are free before their message cannot be refused any more.
+    FreeUnsure,
+    /// The next agent does not finish taking back.
+    ForgetRefusal,
     /// The agent's own slot is changed before the intent is noted.
     IntentLater,
     /// The note holds while its words do not belong together.
@@ -72,6 +76,8 @@ pub(crate) struct Scenario {
     pub collectors: usize,
     /// A message may be handed over in part.
     pub partial: bool,
+    /// Messages that may be refused after they were handed over.
+    pub refusals: u8,
     /// Agents killed.
     pub kills: u8,
     /// Stores are seen late, in any order.

@@ -55,11 +55,18 @@ impl Connection {
         self.store.keep_all(out, reason, real, now);
     }
 
-    /// The next agent finds in the table what is in slots; the rest goes to disk, if there is one.
-    pub(in crate::exporter) fn leave(&mut self, out: &mut Outgoing, real: u64, now: Now) {
-        for outbound in &mut self.backlog {
-            if outbound.message.tickets.is_empty() && outbound.place.is_none() && self.store.is_usable() {
-                self.store.append(out, &mut outbound.message, real, now);
+    /// What is neither in a slot nor on disk goes to disk, if there is one: it would be lost with the agent.
+    pub(in crate::exporter) fn secure(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+        if !self.store.is_usable() || !self.backlog.iter().any(|outbound| is_in_danger(out, outbound)) {
+            return;
+        }
+        for mut outbound in std::mem::take(&mut self.backlog) {
+            if is_in_danger(out, &outbound)
+                && self.store.append(out, &mut outbound.message, outbound.again, real, now)
+            {
+                out.session.recycle(outbound.message);
+            } else {
+                self.backlog.push_back(outbound);
             }
         }
     }
@@ -69,16 +76,19 @@ impl Connection {
         let Outbound { mut message, place, inherited, again, .. } = outbound;
         let total = message.total;
         let on_disk = place.is_some_and(|place| self.store.holds(place));
-        // Of what is on disk, the next run knows that by itself.
-        if again && !on_disk {
-            out.account.perhaps_twice(total);
-        }
+        // Of what is on disk, the next run knows whether it was handed over.
         if on_disk {
             self.store.stays(total, inherited);
         } else if inherited {
+            if again {
+                out.account.perhaps_twice(total);
+            }
             // Its file had to make room after it was read.
             out.account.lost(&SPOOL_FULL, total, true);
-        } else if total.records > 0 && !self.store.append(out, &mut message, real, now) {
+        } else if total.records > 0 && !self.store.append(out, &mut message, again, real, now) {
+            if again {
+                out.account.perhaps_twice(total);
+            }
             out.account.lost_message(reason, message);
         }
     }
@@ -99,4 +109,10 @@ impl Connection {
             self.store.keep(out, real, now, false);
         }
     }
+}
+
+/// Whether a message would be lost with the agent.
+fn is_in_danger(out: &Outgoing, outbound: &Outbound) -> bool {
+    let message = &outbound.message;
+    message.total.records > 0 && outbound.place.is_none() && out.account.is_in_memory_alone(message)
 }

@@ -140,7 +140,7 @@ impl Connection {
 
     fn handed(&mut self, out: &mut Outgoing, mut outbound: Outbound, real: u64) {
         let origin = outbound.origin();
-        out.account.handed(&mut outbound.message, origin, outbound.again);
+        out.account.handed(&mut outbound.message, origin, outbound.again, false);
         out.session.handed(&outbound.message);
         // A collector that takes the same again and again, and breaks, must not be waited for for ever.
         if out.account.exported_records() > self.most {

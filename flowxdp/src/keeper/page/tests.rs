@@ -2,63 +2,12 @@
 
 use flowxdp_common::{
     journal::Sum,
-    slot::{FREE, LIVE, SlotV4, retired},
+    slot::{FREE, LIVE, retired},
 };
 use flowxdp_core::{hold::Place, retire::Table};
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use std::os::fd::OwnedFd;
 
 use super::*;
-use crate::keeper::Tables;
-
-/// Memory that outlives an agent.
-struct Memory {
-    pages: OwnedFd,
-    table: OwnedFd,
-}
-
-const SLOTS: usize = 8;
-
-impl Memory {
-    fn new() -> Self {
-        let file = |octets: usize| {
-            let file = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
-            ftruncate(&file, octets as u64).unwrap();
-            file
-        };
-        Self { pages: file(COLLECTORS * size_of::<Page>()), table: file(SLOTS * size_of::<SlotV4>()) }
-    }
-
-    fn table(&self) -> Mapped<SlotV4> {
-        Mapped::new(&self.table, SLOTS).unwrap()
-    }
-
-    fn state(&self, index: usize) -> u32 {
-        self.table().state(index)
-    }
-
-    fn pages(&self) -> Mapped<Page> {
-        Mapped::new(&self.pages, COLLECTORS).unwrap()
-    }
-
-    /// What the next agent begins with.
-    fn keeper(&self) -> Keeper {
-        let mut keeper = Keeper::new(self.pages());
-        let mut tables = Tables::default();
-        tables.add(Place::v4(1), self.table());
-        keeper.set_tables(tables);
-        keeper
-    }
-
-    /// A slot that the agent took out of the table, and its ticket.
-    fn retire(&self, keeper: &mut Keeper, index: usize, waiting: u32) -> Ticket {
-        let slot = SlotV4 { packets: 3, octets: 300, state: retired(0), ..SlotV4::default() };
-        self.table().write(index, &slot);
-        let ticket = keeper.keep(&[SlotRef::new(Place::v4(1), index)], 0);
-        keeper.expect(ticket, waiting);
-        ticket
-    }
-}
+use crate::keeper::memory::Memory;
 
 fn exported(packets: u64) -> Account {
     Account { exported: Sum { records: 1, packets, octets: 100 * packets }, ..Account::default() }
@@ -72,7 +21,7 @@ fn each_collector_has_its_page_again() {
     assert_eq!(keeper.page("udp://two").unwrap(), 1);
     let mut next = memory.keeper();
     assert_eq!(next.page("udp://two").unwrap(), 1);
-    next.settle(1, &[], &exported(7));
+    next.settle(1, &[], &[], &exported(7));
     next.forget_all_but(&[0]);
     assert_eq!(next.page("udp://three").unwrap(), 1);
     assert_eq!(next.adopt(1).account, Account::default());
@@ -87,7 +36,7 @@ fn what_was_being_handed_over_is_named_and_stays() {
     let memory = Memory::new();
     let mut keeper = memory.keeper();
     let ticket = memory.retire(&mut keeper, 5, 1);
-    keeper.settle(0, &[], &exported(1));
+    keeper.settle(0, &[], &[], &exported(1));
     keeper.sending(0, std::iter::once(ticket), &exported(4));
     // Killed here.
     let mut next = memory.keeper();
@@ -104,7 +53,7 @@ fn what_was_handed_over_is_finished_by_the_next_agent() {
     let mut keeper = memory.keeper();
     memory.retire(&mut keeper, 2, 1);
     memory.retire(&mut keeper, 3, 1);
-    keeper.settle(0, &[], &exported(1));
+    keeper.settle(0, &[], &[], &exported(1));
     // As in `settle`, but killed before any slot was let go of, and after one was and a packet opened it anew.
     let mut pages = memory.pages();
     let mut page = pages.read(0);
@@ -129,12 +78,47 @@ fn a_slot_is_free_when_both_collectors_have_it() {
     let memory = Memory::new();
     let mut keeper = memory.keeper();
     let ticket = memory.retire(&mut keeper, 4, 0b11);
-    keeper.settle(1, &[ticket], &exported(3));
+    keeper.settle(1, &[ticket], &[], &exported(3));
     assert_eq!(memory.state(4), retired(0b10));
-    keeper.settle(0, &[ticket], &exported(3));
+    keeper.settle(0, &[ticket], &[], &exported(3));
     assert_eq!(memory.state(4), FREE);
     assert_eq!((keeper.adopt(0).account, keeper.adopt(1).account), (exported(3), exported(3)));
     assert_eq!(keeper.waiting(), 0);
+}
+
+#[test]
+fn what_may_be_refused_stays_in_its_slot() {
+    let memory = Memory::new();
+    let mut keeper = memory.keeper();
+    let ticket = memory.retire(&mut keeper, 4, 1);
+    keeper.settle(0, &[], &[ticket], &exported(3));
+    assert_eq!(memory.state(4), retired(1));
+    // Killed here, it counts as handed over.
+    assert_eq!(memory.keeper().adopt(0).account, exported(3));
+    keeper.take_back(0, &[ticket], &exported(0));
+    assert_eq!((keeper.adopt(0).account, memory.state(4)), (exported(0), retired(0)));
+    keeper.settle(0, &[], &[ticket], &exported(3));
+    keeper.sure(0, &[ticket]);
+    assert_eq!((keeper.adopt(0).account, memory.state(4), keeper.waiting()), (exported(3), FREE, 0));
+}
+
+#[test]
+fn what_was_refused_is_taken_back_by_the_next_agent() {
+    let memory = Memory::new();
+    let mut keeper = memory.keeper();
+    let ticket = memory.retire(&mut keeper, 4, 1);
+    keeper.settle(0, &[], &[ticket], &exported(3));
+    // As in `take_back`, but killed before the slot was touched.
+    let mut pages = memory.pages();
+    let mut page = pages.read(0);
+    let copy = 1 - unfold(page.word).1;
+    page.slots[0] = SlotRef::new(Place::v4(1), 4).word();
+    page.accounts[usize::try_from(copy).unwrap()] = exported(0);
+    page.word = word(TAKING_BACK, copy, 1);
+    pages.write(0, &page);
+    let mut next = memory.keeper();
+    assert_eq!((next.adopt(0).account, memory.state(4)), (exported(0), retired(0)));
+    assert_eq!(next.adopt(0).account, exported(0));
 }
 
 #[test]
@@ -146,6 +130,6 @@ fn more_slots_than_a_step_lists_are_let_go_of_all_the_same() {
     let ticket = keeper.keep(&slots, 0);
     keeper.expect(ticket, 1);
     keeper.sending(0, std::iter::once(ticket), &exported(3));
-    keeper.settle(0, &[ticket], &exported(3));
+    keeper.settle(0, &[ticket], &[], &exported(3));
     assert_eq!(memory.state(6), FREE);
 }

@@ -99,18 +99,11 @@ fn one(field: &mut Field<'_>, plan: &mut Plan, round: &Round, calm: bool, tally:
     field.watch.check()
 }
 
-/// What a kill costs after a break: messages that were to be sent once more, and were in memory alone.
-const KILLED: &str = "agent_killed";
-
-/// Lost so far, anywhere, in this life of the table: packets in the kernel, records at each collector; but
-/// not what the next agent names as lost by a kill.
+/// Lost so far, anywhere, in this life of the table: packets in the kernel, records at each collector.
 fn lost(field: &mut Field<'_>) -> Result<(Count, Vec<u64>)> {
     let books = field.live()?.status()?;
     let kernel = books.interfaces.values().map(|interface| interface.lost).sum();
-    let records = books.collectors.values().map(|collector| {
-        let killed = collector.rows.lost_by_reason.get(KILLED).map_or(0, |row| row.records);
-        collector.rows.lost.records - killed
-    });
+    let records = books.collectors.values().map(|collector| collector.rows.lost.records);
     Ok((kernel, records.collect()))
 }
 
@@ -145,6 +138,10 @@ fn event(field: &mut Field<'_>, event: Event, tally: &mut Tally) -> Result<()> {
         Event::UdpAway(time, killed) => udp_away(field, time, killed, tally),
         Event::TcpAway(time, killed) => {
             field.collectors.tcp_away()?;
+            // A kill before the break is known would lose what was on its way: TCP tells nobody else.
+            field.live()?.until_log(NOTICE, "broken", is_broken)?;
+            // An answer, as by then it has done what it does after a break.
+            field.live()?.status()?;
             away(field, time, killed, tally)?;
             field.collectors.tcp_back(field.netns)
         }
@@ -174,6 +171,14 @@ fn away(field: &mut Field<'_>, time: u64, killed: bool, tally: &mut Tally) -> Re
         field.start(true)?;
     }
     field.wait(time / 2)
+}
+
+/// Whether the last that an agent said of the collector over TCP is that it has trouble with it.
+fn is_broken(log: &str) -> bool {
+    let trouble = |line: &str| line.contains("records are kept");
+    let last =
+        log.lines().rfind(|line| line.contains("tcp://") && (trouble(line) || line.ends_with("reached")));
+    last.is_some_and(trouble)
 }
 
 /// nfcapd ends while the agent is halted, so that every datagram is read or refused, and none lies unread in

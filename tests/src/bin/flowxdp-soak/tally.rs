@@ -10,6 +10,9 @@ use flowxdp_tests::delivery::Records;
 
 use crate::last::{Last, in_kernel};
 
+/// What a kill may cost where there is no spool.
+const KILLED: &str = "agent_killed";
+
 /// One collector, over all lives of the table.
 #[derive(Default)]
 struct Sums {
@@ -67,6 +70,8 @@ impl Tally {
                 let sum = sums.lost.entry(reason.clone()).or_default();
                 *sum = *sum + *lost;
             }
+            let killed = rows.lost_by_reason.get(KILLED);
+            ensure!(killed.is_none(), "{url}: a kill lost {killed:?}: {last:?}");
             ensure!(rows.inherited[2] == Records::default(), "{url}: lost from the disk: {last:?}");
             sums.left = sums.left + rows.queued;
             sums.found = sums.found + rows.inherited[0];

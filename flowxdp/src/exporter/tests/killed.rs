@@ -1,0 +1,90 @@
+//! Agents that are killed after their collector broke or refused: the next one loses nothing.
+
+use std::{cell::RefCell, net::UdpSocket, path::Path, rc::Rc};
+
+use flowxdp_common::slot::{FREE, retired};
+
+use super::*;
+use crate::keeper::memory::Memory;
+
+/// An agent that goes on with what is in memory and in the folder.
+fn agent(memory: &Memory, url: &str, spool: &Path) -> (Driver, Keeping) {
+    let keeping = Rc::new(RefCell::new(memory.keeper()));
+    let spool = SpoolPlace { directory: spool.to_owned(), limit: 1 << 30, age: Duration::from_secs(3_600) };
+    let settings = Settings { spool: Some(spool), keeper: Some(Rc::clone(&keeping)), ..settings() };
+    (Driver::with(url, TlsSettings::default(), &settings), keeping)
+}
+
+/// Pushes records of these slots, each of three packets.
+fn push(memory: &Memory, driver: &mut Driver, keeping: &Keeping, slots: Range<u16>) {
+    let now = driver.now();
+    for slot in slots {
+        let ticket = memory.retire(&mut keeping.borrow_mut(), slot.into(), 1);
+        let record = FlowRecord { octets: 300, ticket, ..record(slot) };
+        driver.exporter.push(&record, now, false);
+    }
+}
+
+#[test]
+fn what_a_broken_connection_took_back_is_on_disk() {
+    let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
+    let (listener, address) = listen();
+    let url = format!("tcp://{address}");
+    let (mut driver, keeping) = agent(&memory, &url, spool.path());
+    push(&memory, &mut driver, &keeping, 0..200);
+    let collector = spawn(move || {
+        reset(accept(&listener), |read| ports(read).len() == 200);
+        listener
+    });
+    driver.exported(200);
+    assert!((0..200).all(|slot| memory.state(slot) == FREE));
+    driver.until("broken", |exporter| exporter.availability().is_none());
+    assert_eq!((driver.exporter.books().queued.records, driver.exporter.books().exported.records), (200, 0));
+    // Killed here.
+    drop((driver, keeping));
+    let (mut driver, keeping) = agent(&memory, &url, spool.path());
+    let books = driver.exporter.books();
+    assert_eq!((books.queued.records, books.lost.records, books.perhaps_twice.records), (200, 0, 200));
+    let listener = collector.join().unwrap();
+    let collector = spawn(move || all(accept(&listener)));
+    driver.exported(200);
+    let books = driver.end();
+    assert_eq!(ports(&collector.join().unwrap()), (0..200).collect::<Vec<_>>());
+    assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (200, 0, 200));
+    drop(keeping);
+}
+
+#[test]
+fn what_was_refused_is_in_its_slots() {
+    let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}", socket.local_addr().unwrap());
+    let (mut driver, keeping) = agent(&memory, &url, spool.path());
+    push(&memory, &mut driver, &keeping, 0..10);
+    driver.exported(10);
+    drop(socket);
+    push(&memory, &mut driver, &keeping, 10..20);
+    driver.until("refused", |exporter| exporter.availability().is_none());
+    let books = driver.exporter.books();
+    assert_eq!((books.exported.records, books.queued.records), (10, 10));
+    assert!((10..20).all(|slot| memory.state(slot) == retired(0)));
+    // Killed here.
+    drop((driver, keeping));
+    let (driver, keeping) = agent(&memory, &url, spool.path());
+    let books = driver.exporter.books();
+    assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (10, 0, 0));
+    drop(keeping);
+}
+
+#[test]
+fn slots_of_the_last_message_are_free_once_nothing_refused_it() {
+    let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}", socket.local_addr().unwrap());
+    let (mut driver, keeping) = agent(&memory, &url, spool.path());
+    push(&memory, &mut driver, &keeping, 0..10);
+    driver.exported(10);
+    assert!((0..10).all(|slot| memory.state(slot) == retired(1)));
+    driver.until("sure", |_| (0..10).all(|slot| memory.state(slot) == FREE));
+    assert_eq!(keeping.borrow().waiting(), 0);
+}
