@@ -14,7 +14,7 @@ use tally::Tally;
 const NOT_IN_CORE: [&str; 5] = ["aya", "tokio", "mio", "flowxdp-ebpf", "libbpf"];
 
 /// The part that needs root, as the summary names it.
-const AS_ROOT: [&str; 3] = ["agent", "kernel and judges", "demo"];
+const AS_ROOT: [&str; 4] = ["agent", "kernel and judges", "demo", "soak"];
 
 /// A kernel that tests are run on in a VM: how the summary names it, and the arguments of `cargo xtask vm`.
 type Vm = (&'static str, &'static [&'static str]);
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::toolchain()?;
     let vms = options.vms();
     let further = if options.no_vm { 0 } else { vms.len() };
-    let mut tally = Tally::new(if options.no_root { 5 } else { 8 + further });
+    let mut tally = Tally::new(if options.no_root { 5 } else { 9 + further });
     without_root(&mut tally, &captures);
     if options.no_root {
         let names = vms.iter().map(|(name, _)| name);
@@ -119,7 +119,7 @@ fn core_by_itself() -> Result<()> {
 }
 
 fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
-    let [agent, kernel, demo] = AS_ROOT;
+    let [agent, kernel, demo, soak] = AS_ROOT;
     let mut built = None;
     tally.check(agent, || {
         setup::packages(setup::JUDGES)?;
@@ -129,6 +129,7 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
     let Some(path) = built else {
         tally.leave_out(kernel, "there is no agent to test");
         tally.leave_out(demo, "there is no agent to show");
+        tally.leave_out(soak, "there is no agent to soak");
         return;
     };
     tally.say(match captures {
@@ -142,6 +143,7 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
             sudo::command(xtask, "the demo makes network namespaces and loads an XDP program", &[])?;
         shell::check(command.args(["demo", "--inside"]).arg(&path))
     });
+    tally.check(soak, || shell::check(crate::soak::command(&path)?.args(["--seconds", "60"])));
 }
 
 /// Builds the tests as whoever calls, and runs them as root.
