@@ -23,6 +23,7 @@ use flowxdp_tests::netns::Netns;
 use flowxdp_tests::peer::Peer;
 use flowxdp_tests::pins::BpfFs;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
+use flowxdp_tests::udp::free_port;
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
@@ -262,6 +263,32 @@ fn ten_kills_over_tcp_lose_nothing_and_name_what_came_twice() -> Result<()> {
     );
     tell(&format!("tcp: {sent:?} sent, {:?} named", rows.perhaps_twice));
     stage.close()
+}
+
+#[test]
+fn a_small_table_whose_collector_is_away_goes_on_metering() -> Result<()> {
+    let stage = Stage::new()?;
+    let port = free_port()?;
+    let url = format!("udp://127.0.0.1:{port}");
+    let mut live = stage.agent(&url, &["--flows", "4096", "--flows6", "4096"])?;
+    // Far more flows than slots, and each is due after a second.
+    let round = traffic(200_000, 200_000, false);
+    for _ in 0..8 {
+        stage.send(&round)?;
+        let books = live.status()?;
+        books.balance().context("while the collector is away")?;
+        std::thread::sleep(Duration::from_millis(1_200));
+    }
+    let nfcapd = Nfcapd::start_at(port, Some(&stage.netns))?;
+    let books = at_rest(&mut live)?;
+    let lost = books.lost_total();
+    ensure!(books.seen == count(&round, 8) && lost.packets == 0, "{lost:?} lost: {books:?}");
+    live.stop()?.success()?;
+    stage.close()?;
+    let (packets, octets) = Flows::by_tuple(&nfcapd.stop()?.clean()?).totals();
+    let sent = count(&round, 8);
+    ensure!((packets, octets) == (sent.packets, sent.octets), "{packets} packets came of {sent:?}");
+    Ok(())
 }
 
 #[test]

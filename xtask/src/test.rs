@@ -31,6 +31,9 @@ const ALL_VMS: [Vm; 4] = [
     ("VM 6.12 nohz_full", &["--kernel", "6.12", "--short", "--append", "nohz_full=1"]),
 ];
 
+/// A minute of the soak, the same each time.
+const SOAK: [&str; 4] = ["--seconds", "60", "--seed", "1"];
+
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Run only what needs no root
@@ -143,7 +146,7 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
             sudo::command(xtask, "the demo makes network namespaces and loads an XDP program", &[])?;
         shell::check(command.args(["demo", "--inside"]).arg(&path))
     });
-    tally.check(soak, || shell::check(crate::soak::command(&path)?.args(["--seconds", "60"])));
+    tally.check(soak, || shell::check(crate::soak::command(&path)?.args(SOAK)));
 }
 
 /// Builds the tests as whoever calls, and runs them as root.
