@@ -118,6 +118,16 @@ impl Account {
         foreign
     }
 
+    /// There is no spool to look into: what was being put there may be there, and its slots tell it again.
+    pub(super) fn without_spool(&mut self, left: &Left) {
+        if let (Some(perhaps), Some((keeping, at))) = (left.perhaps, &self.page)
+            && perhaps.spooled != left.account.spooled
+        {
+            let named = keeping.borrow_mut().total(*at, &left.slots);
+            self.perhaps_twice(named);
+        }
+    }
+
     /// Lets go of the slots of messages that are known to be safe.
     fn release(&self, left: &Left) {
         if let Some((keeping, at)) = &self.page {

@@ -45,7 +45,7 @@ impl Store {
     /// Enters what was found on disk into the books. The first of it are records that this table has never
     /// seen; the rest is what an earlier agent put there in its name.
     pub(in crate::exporter) fn adopt(&mut self, account: &mut Account, left: &Left) {
-        let Some(spool) = &self.spool else { return };
+        let Some(spool) = &self.spool else { return account.without_spool(left) };
         let found = spool.inherited();
         self.foreign = account.adopt_spool(found, left);
     }

@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, net::UdpSocket, path::Path, rc::Rc};
 
-use flowxdp_common::slot::{FREE, retired};
+use flowxdp_common::{
+    journal,
+    slot::{FREE, retired},
+};
 
 use super::*;
 use crate::keeper::memory::Memory;
@@ -87,4 +90,23 @@ fn slots_of_the_last_message_are_free_once_nothing_refused_it() {
     assert!((0..10).all(|slot| memory.state(slot) == retired(1)));
     driver.until("sure", |_| (0..10).all(|slot| memory.state(slot) == FREE));
     assert_eq!(keeping.borrow().waiting(), 0);
+}
+
+#[test]
+fn what_was_being_spooled_is_named_where_there_is_no_spool_to_look_into() {
+    let memory = Memory::new();
+    let url = "tcp://127.0.0.1:9";
+    let mut keeper = memory.keeper();
+    let page = keeper.page(url).unwrap();
+    let ticket = memory.retire(&mut keeper, 7, 1);
+    let sum = journal::Sum { records: 1, packets: 3, octets: 300 };
+    keeper.sending(page, std::iter::once(ticket), &journal::Account { spooled: sum, ..Default::default() });
+    // Killed here.
+    let keeping = Rc::new(RefCell::new(memory.keeper()));
+    let settings = Settings { keeper: Some(Rc::clone(&keeping)), ..settings() };
+    let driver = Driver::with(url, TlsSettings::default(), &settings);
+    let books = driver.exporter.books();
+    let named = books.perhaps_twice;
+    assert_eq!((named.records, named.packets, named.octets), (1, 3, 300));
+    assert_eq!((memory.state(7), books.exported.records), (retired(0), 0));
 }
