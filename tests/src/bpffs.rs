@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use std::os::unix::process::CommandExt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::process::{Program, find};
@@ -45,6 +45,20 @@ impl Bpffs {
     /// A path in it.
     pub fn join(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A folder for pins, which is not there yet.
+    pub fn pins(&self) -> PathBuf {
+        self.join("flowxdp")
+    }
+
+    /// Fails unless no pin is left, nor a folder for them.
+    pub fn expect_clean(&self) -> Result<()> {
+        let mut left = self.left_in("")?;
+        // The kernel's own: lists of all programs and maps.
+        left.retain(|name| !name.ends_with(".debug"));
+        ensure!(left.is_empty(), "pins are left: {left:?}");
+        Ok(())
     }
 
     /// What has been left in a folder of it.

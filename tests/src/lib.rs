@@ -47,8 +47,6 @@ pub mod nic;
 pub mod pcap;
 #[cfg(feature = "lab")]
 pub mod peer;
-#[cfg(feature = "lab")]
-pub mod pins;
 pub mod pki;
 pub mod process;
 pub mod recorded;

@@ -59,7 +59,7 @@ impl Scene {
     }
 
     fn pins(&self) -> String {
-        self.bpffs.join("flowxdp").display().to_string()
+        self.bpffs.pins().display().to_string()
     }
 
     fn agent(&self, url: &str, more: &[&str]) -> Result<Live> {
@@ -288,7 +288,7 @@ fn nothing_to_take_away() -> Result<()> {
 #[test]
 fn a_free_interface_is_metered_as_ever() -> Result<()> {
     let (netns, bpffs) = Scene::empty(1500)?;
-    let pins = bpffs.join("flowxdp").display().to_string();
+    let pins = bpffs.pins().display().to_string();
     let arguments = ["--interface", METERED, "--chain", "--pin", &pins, "--collector", NOWHERE];
     let live = Live::start(&netns, &arguments)?;
     generator().send(&PASSED, &netns, SENDER)?;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp_tests::agent::Live;
 use flowxdp_tests::books::Count;
+use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
-use flowxdp_tests::pins::BpfFs;
 use flowxdp_tests::process::Program;
 use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
@@ -161,7 +161,7 @@ fn a_user_with_three_capabilities_meters_as_root_does() -> Result<()> {
 
 #[test]
 fn such_a_user_goes_on_with_pins_in_a_folder_of_its_own() -> Result<()> {
-    let (stage, bpffs) = (Stage::new()?, BpfFs::mount()?);
+    let (stage, bpffs) = (Stage::new()?, Bpffs::new()?);
     let nfcapd = Nfcapd::start(Some(&stage.netns))?;
     let folder = bpffs.path().join("own");
     fs::create_dir(&folder)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::Live;
 use flowxdp_tests::books::Count;
+use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::tell;
 use flowxdp_tests::flows::{Flows, Record};
@@ -14,7 +15,6 @@ use flowxdp_tests::foreign;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::judge::tshark;
 use flowxdp_tests::netns::Netns;
-use flowxdp_tests::pins::BpfFs;
 use flowxdp_tests::sniff::Sniffer;
 use flowxdp_tests::stack;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
@@ -396,7 +396,7 @@ fn an_mtu_that_is_raised_under_traffic_is_followed_without_a_gap() -> Result<()>
 
 #[test]
 fn links_that_change_while_no_agent_runs_are_those_that_the_next_one_meters() -> Result<()> {
-    let (netns, bpffs) = (Netns::new("links")?, BpfFs::mount()?);
+    let (netns, bpffs) = (Netns::new("links")?, Bpffs::new()?);
     for number in 0..4_u64 {
         netns.veth(&format!("gen{number}"), &format!("met{number}"))?;
     }

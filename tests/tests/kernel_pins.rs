@@ -13,6 +13,7 @@ use flowxdp::kernel::map::Mapped;
 use flowxdp_common::table::Shape;
 use flowxdp_tests::agent::{Live, PROTOCOLS, program};
 use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::delivery::Rows;
 use flowxdp_tests::failures::{Failures, tell};
@@ -21,7 +22,6 @@ use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::judge::sessions::Received;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::peer::Peer;
-use flowxdp_tests::pins::BpfFs;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
 use flowxdp_tests::udp::free_port;
 
@@ -31,14 +31,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 struct Stage {
     netns: Netns,
-    bpffs: BpfFs,
+    bpffs: Bpffs,
 }
 
 impl Stage {
     fn new() -> Result<Self> {
         let netns = Netns::new("pins")?;
         netns.veth(SENDER, METERED)?;
-        Ok(Self { netns, bpffs: BpfFs::mount()? })
+        Ok(Self { netns, bpffs: Bpffs::new()? })
     }
 
     fn agent(&self, url: &str, more: &[&str]) -> Result<Live> {

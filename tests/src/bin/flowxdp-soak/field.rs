@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use flowxdp_tests::agent::Live;
 use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::netns::Netns;
-use flowxdp_tests::pins::BpfFs;
 use flowxdp_tests::process::Finished;
 use flowxdp_tests::traffic::{Traffic, generator};
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ pub(crate) struct Field<'a> {
     pub(crate) netns: &'a Netns,
     pub(crate) collectors: Collectors,
     pub(crate) watch: &'a Watch,
-    bpffs: BpfFs,
+    bpffs: Bpffs,
     spool: TempDir,
     live: Option<Live>,
     logs: PathBuf,
@@ -65,7 +65,7 @@ impl<'a> Field<'a> {
         }
         Ok(Self {
             collectors: Collectors::start(netns, gaps)?,
-            bpffs: BpfFs::mount()?,
+            bpffs: Bpffs::new()?,
             spool: tempfile::tempdir()?,
             netns,
             watch,
