@@ -7,7 +7,7 @@
 #[cfg(target_arch = "bpf")]
 mod program {
     use aya_ebpf::{
-        bindings::xdp_action::XDP_ABORTED,
+        bindings::{BPF_F_MMAPABLE, xdp_action::XDP_ABORTED},
         helpers::generated::bpf_ktime_get_ns,
         macros::{map, xdp},
         maps::{Array, ProgramArray},
@@ -25,6 +25,14 @@ mod program {
     /// 1 to let no packet's work begin before the one before is done, as a driver's work between them would.
     #[unsafe(no_mangle)]
     static APART: Constant = Constant::new(0);
+
+    /// Elements of [`SEQUENCE`], less one; 0 to take flows at random.
+    #[unsafe(no_mangle)]
+    static MASK: Constant = Constant::new(0);
+
+    /// Flows in the order in which their packets come, again and again; the loader sets its size, a power of two.
+    #[map]
+    static SEQUENCE: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
     /// Packets so far.
     #[map]
@@ -50,8 +58,16 @@ mod program {
         // SAFETY: as above.
         unsafe { count.write(number + 1) };
         let flows = u64::from(FLOWS.get());
-        // Each flow once, in order, so that there are as many as wanted; then at random.
-        let flow = if number < flows { number } else { ((mix(number) >> 32) * flows) >> 32 };
+        // Each flow once, in order, so that there are as many as wanted; then as they are measured.
+        let flow = if number < flows {
+            number
+        } else if MASK.get() == 0 {
+            ((mix(number) >> 32) * flows) >> 32
+        } else {
+            let Some(flow) = SEQUENCE.get_ptr(number as u32 & MASK.get()) else { return XDP_ABORTED };
+            // SAFETY: a map element that nobody writes while packets come.
+            unsafe { flow.read() }
+        };
         // The mask is for the verifier, which wants a bound.
         let place = ctx.data() + (PLACE.get() & 0xff) as usize;
         if place + 8 > ctx.data_end() {

@@ -7,7 +7,8 @@ use flowxdp::kernel::load;
 use flowxdp_common::names;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::subject::{Load, shape};
+use crate::load::{Family, Load, Order};
+use crate::subject::shape;
 
 /// Size and effort of one program.
 pub(crate) struct Cost {
@@ -25,7 +26,8 @@ pub(crate) struct Cost {
 
 /// Both programs of the object that the agent embeds.
 pub(crate) fn of_shipped() -> Result<Vec<Cost>> {
-    let mut loaded = load::load(&shape(Load { flows: 1, table: 1_000, ipv6: false, apart: false }))?;
+    let load = Load { flows: 1, table: 1_000, family: Family::V4, order: Order::Uniform, apart: false };
+    let mut loaded = load::load(&shape(load))?;
     [names::PROGRAM, names::PROGRAM_FRAGS]
         .into_iter()
         .map(|name| {

@@ -28,6 +28,7 @@ use anyhow::Result;
 use clap::Args;
 use flowxdp_core::protocol::Protocol;
 use flowxdp_core::session::SessionConfig;
+use serde_json::Value;
 
 use self::flows::SYSTEM_START;
 use self::others::Others;
@@ -48,9 +49,6 @@ pub(crate) struct Options {
     /// Leave other programs out
     #[arg(long)]
     alone: bool,
-    /// Print JSON instead of tables
-    #[arg(long)]
-    json: bool,
 }
 
 /// One turn of one subject.
@@ -115,8 +113,8 @@ fn subjects(alone: bool) -> Vec<Subject> {
     all.into_iter().map(|(name, what)| Subject { name, turns: Vec::new(), what }).collect()
 }
 
-/// Measures, and prints.
-pub(crate) fn run(options: &Options) -> Result<()> {
+/// Measures; prints tables if it is told to.
+pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     let records = flows::records();
     let others = Others::new(options.flows)?;
     let mut subjects = subjects(options.alone);
@@ -135,10 +133,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
     }
-    if options.json {
-        println!("{:#}", report::json(&subjects));
-    } else {
+    if tables {
         print!("{}", report::text(&subjects));
     }
-    Ok(())
+    Ok(report::json(&subjects))
 }

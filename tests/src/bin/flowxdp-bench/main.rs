@@ -1,63 +1,63 @@
-//! `cargo xtask bench`: nanoseconds per packet of the XDP program that is shipped, beside others; and with
-//! `export`, records a second of what comes behind it: [`export`].
+//! `cargo xtask bench`: the one place for figures. Without more words, nanoseconds per packet of the XDP
+//! program that is shipped, beside others; with `export`, records a second of what comes behind it.
+//!
+//! Every figure stands beside a baseline of the same run. Subjects take turns, round after round, so that
+//! whatever else the machine does meets all of them; the medians are shown, and their spread.
 //!
 //! Every program runs by BPF_PROG_TEST_RUN on one CPU, behind a program that makes each packet one of a
-//! random flow. The programs take turns, round after round, so that whatever else the machine does meets
-//! all of them; the medians are shown. What parsing and passing costs is subtracted: the rest is metering.
+//! random flow. What parsing and passing costs is subtracted: the rest is metering. The processor works
+//! ahead: while one packet waits for its line of memory, it begins with the next, the more so the shorter
+//! the program. A driver does much between two packets; `--apart` comes near to that.
 //!
-//! The processor works ahead: while one packet waits for its line of memory, it begins with the next, the
-//! more so the shorter the program. A driver does much between two packets; `--apart` comes near to that.
-//!
+//! - [`packet`]: what is measured of the programs; [`load`]: with what.
 //! - [`subject`]: the programs, and what they must have counted in the end.
 //! - [`measure`]: the rounds.
 //! - [`worst`]: the shipped program where each window of the table is full.
 //! - [`cost`]: what the verifier and the compiler say of the shipped program.
-//! - [`report`]: the table, or JSON.
+//! - [`report`]: the tables, or JSON.
+//! - [`drain`]: how flows leave the table.
+//! - [`export`]: what comes behind that.
+//! - [`targets`]: what the figures should come to.
 #![deny(unsafe_code)]
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
+use serde_json::json;
 
 mod cost;
+mod drain;
 mod export;
+mod load;
 mod measure;
+mod packet;
 mod report;
 mod subject;
+mod targets;
 mod worst;
 
-/// Nanoseconds per packet of the XDP program that is shipped, beside others.
+/// Figures, each beside a baseline of the same run. Without a command: nanoseconds per packet.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Options {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Numbers of flows to measure with
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 1_000, 100_000, 500_000], value_parser = some())]
-    flows: Vec<u32>,
-    /// Flows that the tables have room for
-    #[arg(long, default_value_t = 1_000_000, value_parser = some())]
-    table: u32,
-    /// Times that each program has its turn
-    #[arg(long, default_value_t = 9, value_parser = some())]
-    rounds: u32,
-    /// Packets of a turn
-    #[arg(long, default_value_t = 1_000_000, value_parser = some())]
-    packets: u32,
-    /// Read the clock between packets, so that their reads of memory do not overlap
-    #[arg(long)]
-    apart: bool,
-    /// Measure the kernel's other hash maps too
-    #[arg(long)]
-    all: bool,
-    /// Print JSON instead of tables
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    packet: packet::Options,
+    /// Write JSON to a file too; without its name, print it instead of tables
+    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT)]
+    json: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Part {
+    Drain(drain::Options),
     Export(export::Options),
 }
+
+/// The file name that stands for the standard output.
+const STDOUT: &str = "-";
 
 /// Nothing can be measured with none.
 fn some() -> RangedU64ValueParser<u32> {
@@ -66,35 +66,22 @@ fn some() -> RangedU64ValueParser<u32> {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    if let Some(Part::Export(options)) = &options.part {
-        return export::run(options);
+    let tables = options.json.as_deref() != Some(Path::new(STDOUT));
+    let mut all = match &options.part {
+        None => json!({ "packet": packet::run(&options.packet, tables)? }),
+        Some(Part::Drain(options)) => json!({ "drain": drain::run(options, tables)? }),
+        Some(Part::Export(options)) => json!({ "export": export::run(options, tables)? }),
+    };
+    all["targets"] = targets::json(&all);
+    if tables {
+        println!("{}", targets::table(&all));
     }
-    measure::stay_on_this_cpu()?;
-    let cost = cost::of_shipped()?;
-    let (mut groups, mut worst) = (Vec::new(), Vec::new());
-    for ipv6 in [false, true] {
-        for &flows in &options.flows {
-            let load = subject::Load { flows, table: options.table.max(flows), ipv6, apart: options.apart };
-            let group = measure::group(load, options.all, options.rounds, options.packets)?;
-            if !options.json {
-                println!("{}", report::table(&group));
-            }
-            groups.push(group);
+    match options.json {
+        Some(_) if !tables => println!("{all:#}"),
+        Some(file) => {
+            std::fs::write(&file, format!("{all:#}\n")).with_context(|| file.display().to_string())?
         }
-        // A window of slots for each flow must fit beside the others'.
-        for &flows in options.flows.iter().filter(|flows| **flows > 1 && **flows <= options.table / 10) {
-            let load = subject::Load { flows, table: options.table, ipv6, apart: options.apart };
-            let group = worst::group(load, options.rounds, options.packets)?;
-            if !options.json {
-                println!("The worst window. {}", report::table(&group));
-            }
-            worst.push(group);
-        }
-    }
-    if options.json {
-        println!("{:#}", report::json(&cost, &groups, &worst));
-    } else {
-        println!("{}", report::cost(&cost));
+        None => {}
     }
     Ok(())
 }

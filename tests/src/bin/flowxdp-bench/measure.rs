@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
 
-use crate::subject::{Kind, Load, Subject};
+use crate::load::Load;
+use crate::subject::{Kind, Subject};
 
 /// Nanoseconds per packet of one program.
 pub(crate) struct Measured {
@@ -16,6 +18,33 @@ pub(crate) struct Measured {
     pub(crate) most: f64,
     /// Packets that went through the ring buffer, of all that ran.
     pub(crate) without_slot: u64,
+}
+
+impl Measured {
+    fn new(name: &'static str, times: Vec<f64>, without_slot: u64) -> Self {
+        let Spread { median, least, most } = Spread::of(times);
+        Self { name, median, least, most, without_slot }
+    }
+}
+
+/// What several turns come to.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_by(f64::total_cmp);
+        let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
+        Self { median: at(figures.len() / 2), least: at(0), most: at(figures.len().saturating_sub(1)) }
+    }
+
+    pub(crate) fn json(self) -> Value {
+        json!({ "median": self.median, "least": self.least, "most": self.most })
+    }
 }
 
 /// Programs that were measured together.
@@ -85,20 +114,33 @@ pub(crate) fn turns(
             }
         }
     }
-    let measured = subjects.into_iter().map(|(name, subject, mut times)| {
-        times.sort_by(f64::total_cmp);
-        let at = |index: usize| times.get(index).copied().unwrap_or(f64::NAN);
+    let measured = subjects.into_iter().map(|(name, subject, times)| {
         let without_slot = subject.check().with_context(|| name)?;
-        Ok(Measured {
-            name,
-            median: at(times.len() / 2),
-            least: at(0),
-            most: at(times.len() - 1),
-            without_slot,
-        })
+        Ok(Measured::new(name, times, without_slot))
     });
     let measured = measured.collect::<Result<_>>()?;
     Ok(Group { load, reference, rounds, packets, measured })
+}
+
+/// Measures every program, its tables empty, with packets that are each the first of its flow.
+pub(crate) fn new_flows(load: Load, all: bool, rounds: u32) -> Result<Group> {
+    let mut subjects: Vec<_> =
+        Kind::list(all).into_iter().map(|(name, kind)| (name, kind, Vec::new(), 0)).collect();
+    for round in 0..=rounds {
+        for (name, kind, times, without_slot) in &mut subjects {
+            let mut subject = Subject::new(*kind, load).with_context(|| *name)?;
+            let start = cpu_time();
+            subject.run(load.flows).with_context(|| *name)?;
+            let time = (cpu_time() - start).as_secs_f64() * 1e9 / f64::from(load.flows);
+            *without_slot += subject.check().with_context(|| *name)?;
+            if round > 0 {
+                times.push(time);
+            }
+        }
+    }
+    let measured = subjects.into_iter().map(|(name, _, times, without)| Measured::new(name, times, without));
+    let (reference, measured) = (Kind::REFERENCE, measured.collect());
+    Ok(Group { load, reference, rounds, packets: load.flows, measured })
 }
 
 /// Time that this thread had a CPU for: another program's turn is no part of it.

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use crate::cost::Cost;
+use crate::load::{EXPONENT, Order};
 use crate::measure::{Group, Measured};
 
 /// One group as a table with a title.
@@ -25,10 +26,14 @@ pub(crate) fn table(group: &Group) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let load = group.load;
+    let flows = match load.order {
+        Order::Uniform => format!("{} random flows", load.flows),
+        Order::Skewed => format!("{} flows by Zipf's law, s = {EXPONENT}", load.flows),
+        Order::New => format!("{} new flows, a packet each", load.flows),
+    };
     let mut text = format!(
-        "IPv{}, {} random flows{}, tables for {}; medians of {} rounds of {} packets\n{table}\n",
-        if load.ipv6 { 6 } else { 4 },
-        load.flows,
+        "{}, {flows}{}, tables for {}; medians of {} rounds of {} packets\n{table}\n",
+        load.family.name(),
         if load.apart { " of packets apart" } else { "" },
         load.table,
         group.rounds,
@@ -74,7 +79,8 @@ pub(crate) fn json(costs: &[Cost], groups: &[Group], worst: &[Group]) -> Value {
     let group = |group: &Group| {
         let programs: Vec<Value> = group.measured.iter().map(|measured| one(group, measured)).collect();
         json!({
-            "ip_version": if group.load.ipv6 { 6 } else { 4 },
+            "family": group.load.family.name(),
+            "order": group.load.order.name(),
             "flows": group.load.flows,
             "table": group.load.table,
             "apart": group.load.apart,

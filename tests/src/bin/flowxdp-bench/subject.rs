@@ -1,33 +1,22 @@
 //! The programs that are measured, each behind a program of its own that varies the flow.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{HashMap, MapData, PerCpuHashMap, ProgramArray};
+use aya::maps::{HashMap, Map, MapData, PerCpuHashMap, ProgramArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use flowxdp::kernel::{counters, cpus, load};
 use flowxdp_common::names;
 use flowxdp_core::{record::Total, retire};
-use flowxdp_tests::traffic::{TCP, Traffic};
+
+use crate::load::{LENGTH, Load};
 
 static PARSE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_parse"));
 static FLOOR: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_floor"));
 static PEERS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_peers"));
-static VARY: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_vary"));
 
 const XDP_PASS: u32 = 2;
-/// IP octets of every packet.
-const LENGTH: u16 = 64;
-
-/// What is measured with.
-#[derive(Clone, Copy)]
-pub(crate) struct Load {
-    pub(crate) flows: u32,
-    /// Flows that tables have room for.
-    pub(crate) table: u32,
-    pub(crate) ipv6: bool,
-    /// No packet's work overlaps with the next one's.
-    pub(crate) apart: bool,
-}
 
 /// A kernel's hash map in the peers' object.
 #[derive(Clone, Copy)]
@@ -37,11 +26,19 @@ pub(crate) struct Peer {
     per_cpu: bool,
 }
 
-const LRU_PERCPU: Peer =
-    Peer { program: "lab_lru_percpu_hash", maps: ["LRU_PERCPU_V4", "LRU_PERCPU_V6"], per_cpu: true };
-const PERCPU: Peer = Peer { program: "lab_percpu_hash", maps: ["PERCPU_V4", "PERCPU_V6"], per_cpu: true };
-const LRU: Peer = Peer { program: "lab_lru_hash", maps: ["LRU_V4", "LRU_V6"], per_cpu: false };
-const HASH: Peer = Peer { program: "lab_hash", maps: ["HASH_V4", "HASH_V6"], per_cpu: false };
+impl Peer {
+    pub(crate) const LRU_PERCPU: Self =
+        Self { program: "lab_lru_percpu_hash", maps: ["LRU_PERCPU_V4", "LRU_PERCPU_V6"], per_cpu: true };
+    pub(crate) const PERCPU: Self =
+        Self { program: "lab_percpu_hash", maps: ["PERCPU_V4", "PERCPU_V6"], per_cpu: true };
+    pub(crate) const LRU: Self = Self { program: "lab_lru_hash", maps: ["LRU_V4", "LRU_V6"], per_cpu: false };
+    pub(crate) const HASH: Self = Self { program: "lab_hash", maps: ["HASH_V4", "HASH_V6"], per_cpu: false };
+
+    /// Whether each CPU has a value of its own.
+    pub(crate) const fn is_per_cpu(self) -> bool {
+        self.per_cpu
+    }
+}
 
 /// The programs, in the order of the table.
 #[derive(Clone, Copy)]
@@ -65,11 +62,11 @@ impl Kind {
             ("parse and pass", Self::Parse),
             ("one line of memory", Self::Floor),
             ("flowxdp", Self::Shipped),
-            (Self::REFERENCE, Self::Peer(LRU_PERCPU)),
+            (Self::REFERENCE, Self::Peer(Peer::LRU_PERCPU)),
         ];
         if all {
             list.extend(
-                [("PERCPU_HASH", PERCPU), ("LRU_HASH", LRU), ("HASH", HASH)]
+                [("PERCPU_HASH", Peer::PERCPU), ("LRU_HASH", Peer::LRU), ("HASH", Peer::HASH)]
                     .map(|(name, peer)| (name, Self::Peer(peer))),
             );
         }
@@ -108,9 +105,8 @@ pub(crate) fn shape(load: Load) -> load::Shape {
 impl Subject {
     /// Loads a program, its tables empty.
     pub(crate) fn new(kind: Kind, load: Load) -> Result<Self> {
-        let traffic = Traffic { flows: 1, packets: 1, ipv6: load.ipv6, protocol: TCP, length: LENGTH };
         let (program, fd) = program(kind, load)?;
-        Ok(Self { kind, program, vary: vary(load, &fd)?, load, frame: traffic.frame(0), packets: 0 })
+        Ok(Self { kind, program, vary: vary(load, &fd)?, load, frame: load.frame(), packets: 0 })
     }
 
     /// Runs it on this many packets.
@@ -131,6 +127,27 @@ impl Subject {
         }
     }
 
+    /// The same, for good.
+    pub(crate) fn into_loaded(self) -> Result<load::Loaded> {
+        match self.program {
+            Program::Shipped(loaded) => Ok(*loaded),
+            Program::Lab(_) => bail!("this program has no flow table"),
+        }
+    }
+
+    /// The descriptor of a kernel's hash map.
+    pub(crate) fn map(&self, peer: Peer) -> Result<BorrowedFd<'_>> {
+        let name = peer.maps[usize::from(self.load.family.is_v6())];
+        let Program::Lab(ebpf) = &self.program else { bail!("this program has no {name}") };
+        match ebpf.map(name).with_context(|| format!("no map {name}"))? {
+            Map::HashMap(data)
+            | Map::PerCpuHashMap(data)
+            | Map::LruHashMap(data)
+            | Map::PerCpuLruHashMap(data) => Ok(data.fd().as_fd()),
+            _ => bail!("{name} is no hash map"),
+        }
+    }
+
     /// Takes what came through the ring buffer out of it, so that there is room for the next turn.
     pub(crate) fn settle(&mut self) {
         if let Ok(loaded) = self.loaded() {
@@ -143,8 +160,8 @@ impl Subject {
         match (&self.program, self.kind) {
             (Program::Shipped(loaded), _) => self.check_shipped(loaded),
             (Program::Lab(ebpf), Kind::Peer(peer)) => {
-                let name = peer.maps[usize::from(self.load.ipv6)];
-                let flows = if self.load.ipv6 {
+                let name = peer.maps[usize::from(self.load.family.is_v6())];
+                let flows = if self.load.family.is_v6() {
                     entries::<[u32; 11]>(ebpf, name, peer.per_cpu)?
                 } else {
                     entries::<[u32; 5]>(ebpf, name, peer.per_cpu)?
@@ -190,7 +207,7 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
             (FLOOR, "lab_floor")
         }
         Kind::Peer(peer) => {
-            loader.map_max_entries(peer.maps[usize::from(load.ipv6)], load.table);
+            loader.map_max_entries(peer.maps[usize::from(load.family.is_v6())], load.table);
             (PEERS, peer.program)
         }
         Kind::Shipped | Kind::ShippedWithRing(_) => {
@@ -212,13 +229,7 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
 
 /// The program that comes first, on its way to `next`.
 fn vary(load: Load, next: &ProgramFd) -> Result<Ebpf> {
-    // IPv4: both addresses. IPv6: the source's last eight octets.
-    let place: u32 = if load.ipv6 { 14 + 16 } else { 14 + 12 };
-    let mut ebpf = EbpfLoader::new()
-        .override_global("FLOWS", &load.flows, true)
-        .override_global("PLACE", &place, true)
-        .override_global("APART", &u32::from(load.apart), true)
-        .load(VARY)?;
+    let mut ebpf = load.vary()?;
     let program: &mut Xdp = ebpf.program_mut("lab_vary").context("no lab_vary")?.try_into()?;
     program.load()?;
     let mut slot = ProgramArray::try_from(ebpf.map_mut("NEXT").context("no NEXT")?)?;

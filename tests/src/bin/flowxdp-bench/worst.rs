@@ -13,8 +13,9 @@ use flowxdp_common::slot::{FREE, LIVE, SlotV4, SlotV6, WINDOW};
 use flowxdp_core::retire::Table;
 use flowxdp_core::slots::Slot;
 
+use crate::load::Load;
 use crate::measure::{self, Group};
-use crate::subject::{Kind, Load, Subject};
+use crate::subject::{Kind, Subject};
 
 /// What the others are compared with.
 const HOME: &str = "in the home slot";
@@ -33,7 +34,7 @@ pub(crate) fn group(load: Load, rounds: u32, packets: u32) -> Result<Group> {
     let ring = ring.and_then(|octets| u32::try_from(octets).ok());
     let ring = ring.context("no ring buffer holds a turn: lower --packets")?;
     let mut full = Subject::new(Kind::ShippedWithRing(ring), load)?;
-    if load.ipv6 {
+    if load.family.is_v6() {
         let stranger = SlotV6 { state: LIVE, ..SlotV6::default() };
         to_last_slots(&mut last, load.flows, |loaded| &mut loaded.flows_v6, &stranger)?;
         fill(&mut full.loaded()?.flows_v6, &stranger);

@@ -5,27 +5,17 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
+use crate::measure::Spread;
+
 use super::{ENCODE, ENCODE_LARGE, SOFTFLOWD, SOFTFLOWD_SILENT, Subject, Turn, UDP};
 
 /// Records in a message of 1,472 octets and in one of 65,535, nearly: what a message itself costs is the
 /// difference of the two encoders.
 const LARGE: f64 = 65_535.0 / 1_472.0;
 
-/// Median, least and most of a figure over all turns.
-#[derive(Clone, Copy)]
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of(subject: &Subject, figure: impl Fn(&Turn) -> f64) -> Self {
-        let mut all: Vec<f64> = subject.turns.iter().map(figure).collect();
-        all.sort_by(f64::total_cmp);
-        let at = |index: usize| all.get(index).copied().unwrap_or(f64::NAN);
-        Self { median: at(all.len() / 2), least: at(0), most: at(all.len().saturating_sub(1)) }
-    }
+/// A figure over all turns.
+fn spread(subject: &Subject, figure: impl Fn(&Turn) -> f64) -> Spread {
+    Spread::of(subject.turns.iter().map(figure).collect())
 }
 
 /// Nanoseconds of each record.
@@ -40,11 +30,11 @@ fn rate(records: u64, time: Duration) -> f64 {
 
 /// Millions of records a second of processor time.
 fn cpu(subject: &Subject) -> Spread {
-    Spread::of(subject, |turn| rate(turn.records, turn.cpu))
+    spread(subject, |turn| rate(turn.records, turn.cpu))
 }
 
 fn wall(subject: &Subject) -> Spread {
-    Spread::of(subject, |turn| rate(turn.records, turn.wall))
+    spread(subject, |turn| rate(turn.records, turn.wall))
 }
 
 /// What arrived of all that was sent, in all turns.
@@ -60,7 +50,7 @@ fn find<'a>(subjects: &'a [Subject], name: &str) -> Option<&'a Subject> {
 
 /// Nanoseconds of processor time of each record: the median.
 fn nanoseconds(subjects: &[Subject], name: &str) -> Option<f64> {
-    find(subjects, name).map(|subject| Spread::of(subject, |turn| each(turn.cpu, turn.records)).median)
+    find(subjects, name).map(|subject| spread(subject, |turn| each(turn.cpu, turn.records)).median)
 }
 
 /// What softflowd needs for a record beyond reading and metering, nanoseconds.
@@ -70,7 +60,7 @@ fn softflowd_export(subjects: &[Subject]) -> Option<f64> {
 
 /// The parts of a record's way over UDP, nanoseconds. Templates are in the part of messages.
 fn parts(subjects: &[Subject]) -> Option<[(&'static str, f64); 4]> {
-    let push = |name| Some(Spread::of(find(subjects, name)?, |turn| each(turn.push, turn.records)).median);
+    let push = |name| Some(spread(find(subjects, name)?, |turn| each(turn.push, turn.records)).median);
     let (small, large) = (nanoseconds(subjects, ENCODE)?, nanoseconds(subjects, ENCODE_LARGE)?);
     let queue = push(ENCODE)?;
     let message = (small - large).max(0.0) * LARGE / (LARGE - 1.0);
@@ -132,13 +122,12 @@ fn right(table: &mut Table) {
 /// Everything, for programs.
 pub(crate) fn json(subjects: &[Subject]) -> Value {
     let base = find(subjects, SOFTFLOWD).map(|subject| cpu(subject).median);
-    let spread = |it: Spread| json!({ "median": it.median, "least": it.least, "most": it.most });
     let one = |subject: &Subject| {
         let cpu = cpu(subject);
         json!({
             "name": subject.name,
-            "million_records_per_second_and_core": spread(cpu),
-            "million_records_per_second": spread(wall(subject)),
+            "million_records_per_second_and_core": cpu.json(),
+            "million_records_per_second": wall(subject).json(),
             "of_softflowd": base.map(|base| cpu.median / base),
             "records": subject.turns.iter().map(|turn| turn.records).sum::<u64>(),
             "received_of_sent": received(subject),

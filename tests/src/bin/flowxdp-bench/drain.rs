@@ -1,0 +1,194 @@
+//! How fast flows leave a full table: ours, in the agent's three steps, and a kernel's hash maps by
+//! BPF_MAP_LOOKUP_AND_DELETE_BATCH. And what a look costs that finds nothing to do.
+//!
+//! Processor time alone counts: while a grace period passes, others have the core. What was taken out must
+//! be what was put in, in packets and octets.
+
+mod batch;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use comfy_table::{CellAlignment, Table as Text, presets};
+use flowxdp::kernel::grace::Grace;
+use flowxdp::kernel::{cpus, load::Loaded};
+use flowxdp::meter::Meter;
+use flowxdp_core::clock::WallClock;
+use flowxdp_core::record::{EndReason, Total};
+use flowxdp_core::retire::{self, Retirement, Table, Timeouts};
+use serde_json::{Value, json};
+
+use crate::load::{Family, LENGTH, Load, Order};
+use crate::measure::{Spread, cpu_time, stay_on_this_cpu};
+use crate::some;
+use crate::subject::{Kind, Peer, Subject};
+
+/// Slots looked at and flows retired, a second and core
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Flows that the tables have room for, and hold
+    #[arg(long, default_value_t = 1_000_000, value_parser = some())]
+    table: u32,
+    /// Times that each subject has its turn
+    #[arg(long, default_value_t = 5, value_parser = some())]
+    rounds: u32,
+}
+
+/// No flow is ever due.
+const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };
+
+/// The names that others look for.
+pub(crate) const LOOK: &str = "a look that finds nothing due";
+pub(crate) const RETIRE: &str = "retire: mark, grace period, copy, free";
+pub(crate) const HASH: &str = "batch, HASH";
+
+#[derive(Clone, Copy)]
+enum What {
+    /// The table is empty.
+    LookEmpty,
+    Look,
+    Retire,
+    Records,
+    Batch(Peer),
+}
+
+const SUBJECTS: [(&str, What); 6] = [
+    ("a look at an empty table", What::LookEmpty),
+    (LOOK, What::Look),
+    (RETIRE, What::Retire),
+    ("the same, into records", What::Records),
+    (HASH, What::Batch(Peer::HASH)),
+    ("batch, PERCPU_HASH", What::Batch(Peer::PERCPU)),
+];
+
+/// One turn.
+struct Turn {
+    /// Slots that were looked at, or entries.
+    slots: u64,
+    flows: u64,
+    cpu: Duration,
+}
+
+/// Measures; prints a table if it is told to.
+pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
+    stay_on_this_cpu()?;
+    let mut subjects = SUBJECTS.map(|(name, what)| (name, what, Vec::new()));
+    // The first round is for the caches.
+    for round in 0..=options.rounds {
+        for (name, what, turns) in &mut subjects {
+            let turn = turn(*what, options.table).with_context(|| *name)?;
+            if round > 0 {
+                turns.push(turn);
+            }
+        }
+    }
+    let rows = subjects.map(|(name, _, turns)| {
+        let rate = |number: fn(&Turn) -> u64| {
+            Spread::of(turns.iter().map(|turn| number(turn) as f64 / turn.cpu.as_secs_f64() / 1e6).collect())
+        };
+        (name, rate(|turn| turn.slots), rate(|turn| turn.flows))
+    });
+    if tables {
+        println!("{}", text(options, &rows));
+    }
+    let rows = rows.map(|(name, slots, flows)| {
+        let (slots, flows) = (slots.json(), flows.json());
+        json!({ "name": name, "million_slots_per_second": slots, "million_flows_per_second": flows })
+    });
+    Ok(json!({ "table": options.table, "rounds": options.rounds, "subjects": rows }))
+}
+
+fn text(options: &Options, rows: &[(&str, Spread, Spread)]) -> String {
+    let mut table = Text::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["", "M slots/s and core", "from", "to", "M flows/s and core"]);
+    for (name, slots, flows) in rows {
+        let [median, least, most] = [slots.median, slots.least, slots.most].map(|rate| format!("{rate:.1}"));
+        let flows = if flows.median > 0.0 { format!("{:.1}", flows.median) } else { String::new() };
+        table.add_row([(*name).to_owned(), median, least, most, flows]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("Drain, IPv4, {} flows; medians of {} rounds\n{table}\n", options.table, options.rounds)
+}
+
+fn turn(what: What, flows: u32) -> Result<Turn> {
+    let kind = if let What::Batch(peer) = what { Kind::Peer(peer) } else { Kind::Shipped };
+    let load = Load { flows, table: flows, family: Family::V4, order: Order::New, apart: false };
+    let mut subject = Subject::new(kind, load)?;
+    if !matches!(what, What::LookEmpty) {
+        subject.run(flows)?;
+        subject.check()?;
+    }
+    let sent = Total { packets: u64::from(flows), octets: u64::from(flows) * u64::from(LENGTH) };
+    match what {
+        What::LookEmpty | What::Look => look(subject.loaded()?),
+        What::Retire => retire(subject.loaded()?, sent),
+        What::Records => records(subject.into_loaded()?, sent),
+        What::Batch(peer) => emptied(&subject, peer, sent),
+    }
+}
+
+fn look(loaded: &mut Loaded) -> Result<Turn> {
+    let mut retirement = Retirement::default();
+    let start = cpu_time();
+    let marked = retirement.mark(&mut loaded.flows_v4, 0, NEVER, None, usize::MAX);
+    let cpu = cpu_time().saturating_sub(start);
+    ensure!(marked == 0, "{marked} flows were due");
+    Ok(Turn { slots: Table::len(&loaded.flows_v4) as u64, flows: 0, cpu })
+}
+
+fn retire(loaded: &mut Loaded, sent: Total) -> Result<Turn> {
+    let (mut retirement, grace) = (Retirement::default(), Grace::new()?);
+    let (mut total, mut done) = (Total::default(), Vec::new());
+    let start = cpu_time();
+    let forced = Some(EndReason::Forced);
+    let marked = retirement.mark(&mut loaded.flows_v4, 0, NEVER, forced, usize::MAX);
+    grace.wait()?;
+    retirement.collect(&loaded.flows_v4, |index, part, _| {
+        total += Total { packets: part.packets, octets: part.octets };
+        done.push(index);
+    });
+    done.drain(..).for_each(|index| retire::free(&mut loaded.flows_v4, index));
+    let cpu = cpu_time().saturating_sub(start);
+    total += beside(loaded);
+    ensure!(total == sent, "retired {total:?} of {sent:?}");
+    Ok(Turn { slots: Table::len(&loaded.flows_v4) as u64, flows: marked as u64, cpu })
+}
+
+/// As the agent does it, with what went through the ring buffer.
+fn records(loaded: Loaded, sent: Total) -> Result<Turn> {
+    let slots = Table::len(&loaded.flows_v4) as u64;
+    let mut total = beside(&loaded);
+    let mut meter = Meter::new(loaded, NEVER)?;
+    let start = cpu_time();
+    let forced = Some(EndReason::Forced);
+    let flows = meter.check(0, WallClock::default(), forced, usize::MAX, |record| {
+        total += Total { packets: record.packets, octets: record.octets };
+    })?;
+    let cpu = cpu_time().saturating_sub(start);
+    ensure!(total == sent, "records hold {total:?} of {sent:?}");
+    Ok(Turn { slots, flows: flows as u64, cpu })
+}
+
+/// Packets that found no slot.
+fn beside(loaded: &Loaded) -> Total {
+    let row = flowxdp::kernel::counters::row(&loaded.counters, 0);
+    let mut total = row.overflow;
+    row.lost.into_iter().for_each(|lost| total += lost);
+    total
+}
+
+fn emptied(subject: &Subject, peer: Peer, sent: Total) -> Result<Turn> {
+    let single = 40;
+    let cpus = if peer.is_per_cpu() { cpus::possible()? } else { 1 };
+    let sizes = batch::Sizes { key: 20, value: single * cpus as usize, single };
+    let map = subject.map(peer)?;
+    let start = cpu_time();
+    let (entries, total) = batch::empty(map, sizes)?;
+    let cpu = cpu_time().saturating_sub(start);
+    ensure!(total == sent, "the map held {total:?} of {sent:?}");
+    Ok(Turn { slots: entries, flows: entries, cpu })
+}

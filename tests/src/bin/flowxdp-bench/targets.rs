@@ -1,0 +1,164 @@
+//! What the figures should come to, each as a ratio or a difference of figures of one run.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+
+use crate::{drain, export};
+
+/// How far a figure may go.
+#[derive(Clone, Copy)]
+enum Bound {
+    Most(f64),
+    Least(f64),
+}
+
+/// One figure that has a bound.
+struct Target {
+    part: &'static str,
+    what: &'static str,
+    bound: Bound,
+    found: fn(&Value) -> Option<f64>,
+}
+
+const FLOOR: &str = "one line of memory";
+
+/// The table: a part of the document, a sentence, a bound, and where the figure comes from.
+const TARGETS: &[Target] = &[
+    Target {
+        part: "packet",
+        what: "IPv4, 1,000 flows: nanoseconds over parsing",
+        bound: Bound::Most(15.0),
+        found: |all| over(all, "IPv4", "uniform", 1_000, "flowxdp"),
+    },
+    Target {
+        part: "packet",
+        what: "IPv4, 500,000 flows: of what one line of memory costs",
+        bound: Bound::Most(1.2),
+        found: |all| of(all, "IPv4", FLOOR),
+    },
+    Target {
+        part: "packet",
+        what: "IPv4, 500,000 flows: of LRU_PERCPU_HASH",
+        bound: Bound::Most(0.27),
+        found: |all| of(all, "IPv4", "LRU_PERCPU_HASH"),
+    },
+    Target {
+        part: "packet",
+        what: "IPv6, 500,000 flows: of LRU_PERCPU_HASH",
+        bound: Bound::Most(0.4),
+        found: |all| of(all, "IPv6", "LRU_PERCPU_HASH"),
+    },
+    Target {
+        part: "packet",
+        what: "IPv4, 500,000 flows: skewed traffic, of uniform traffic",
+        bound: Bound::Most(1.0),
+        found: |all| {
+            let cost = |order| over(all, "IPv4", order, 500_000, "flowxdp");
+            Some(cost("skewed")? / cost("uniform")?)
+        },
+    },
+    Target {
+        part: "drain",
+        what: "flows retired a second and core: of entries by batch, HASH",
+        bound: Bound::Least(40.0),
+        found: |all| {
+            let flows = |name| median(all, "/drain/subjects", name, "million_flows_per_second");
+            Some(flows(drain::RETIRE)? / flows(drain::HASH)?)
+        },
+    },
+    Target {
+        part: "drain",
+        what: "a look at 1,000,000 slots each second: per cent of a core",
+        bound: Bound::Most(1.0),
+        found: |all| {
+            let slots = median(all, "/drain/subjects", drain::LOOK, "million_slots_per_second")?;
+            Some(100.0 / slots)
+        },
+    },
+    Target {
+        part: "export",
+        what: "records a second over UDP: of softflowd's",
+        bound: Bound::Least(3.0),
+        found: |all| exported(all, "million_records_per_second"),
+    },
+    Target {
+        part: "export",
+        what: "records a second of processor time over UDP: of softflowd's",
+        bound: Bound::Least(3.0),
+        found: |all| exported(all, "million_records_per_second_and_core"),
+    },
+];
+
+/// The median of a figure of one subject among many.
+fn median(all: &Value, list: &str, name: &str, figure: &str) -> Option<f64> {
+    let subject = all.pointer(list)?.as_array()?.iter().find(|one| one["name"] == name)?;
+    subject[figure]["median"].as_f64()
+}
+
+fn exported(all: &Value, figure: &str) -> Option<f64> {
+    let rate = |name| median(all, "/export/export", name, figure);
+    Some(rate(export::UDP)? / rate(export::SOFTFLOWD)?)
+}
+
+/// Nanoseconds of a program over parsing.
+fn over(all: &Value, family: &str, order: &str, flows: u32, program: &str) -> Option<f64> {
+    let group = all
+        .pointer("/packet/measured")?
+        .as_array()?
+        .iter()
+        .find(|group| group["family"] == family && group["order"] == order && group["flows"] == flows)?;
+    let programs = group["programs"].as_array()?;
+    programs.iter().find(|one| one["program"] == program)?["ns_over_parse"].as_f64()
+}
+
+/// What the shipped program costs with many flows, as a part of what another costs.
+fn of(all: &Value, family: &str, program: &str) -> Option<f64> {
+    let cost = |program| over(all, family, "uniform", 500_000, program);
+    Some(cost("flowxdp")? / cost(program)?)
+}
+
+/// The bound in words, and whether a figure keeps it.
+fn judge(bound: Bound, found: Option<f64>) -> (String, &'static str) {
+    let (text, is_met) = match bound {
+        Bound::Most(most) => (format!("at most {most}"), found.map(|found| found <= most)),
+        Bound::Least(least) => (format!("at least {least}"), found.map(|found| found >= least)),
+    };
+    let verdict = match is_met {
+        Some(true) => "met",
+        Some(false) => "not met",
+        None => "not measured",
+    };
+    (text, verdict)
+}
+
+/// Targets of what the document holds.
+fn asked(all: &Value) -> impl Iterator<Item = &Target> {
+    TARGETS.iter().filter(|target| all.get(target.part).is_some())
+}
+
+/// All that the document can say of the targets, for people.
+pub(crate) fn table(all: &Value) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["target", "bound", "found", ""]);
+    for target in asked(all) {
+        let found = (target.found)(all);
+        let (bound, verdict) = judge(target.bound, found);
+        let found = found.map_or_else(String::new, |found| format!("{found:.2}"));
+        table.add_row([target.what.to_owned(), bound, found, verdict.to_owned()]);
+    }
+    for column in table.column_iter_mut().skip(2).take(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// The same, for programs.
+pub(crate) fn json(all: &Value) -> Value {
+    let one = |target: &Target| {
+        let found = (target.found)(all);
+        let (bound, verdict) = judge(target.bound, found);
+        json!({ "target": target.what, "bound": bound, "found": found, "verdict": verdict })
+    };
+    asked(all).map(one).collect()
+}
