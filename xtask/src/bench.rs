@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: builds the benchmark and becomes it: as root for the XDP program, as who you are for
-//! `cargo xtask bench -- export`.
+//! `cargo xtask bench -- export` and for `cargo xtask bench -- manual FILE`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -11,14 +11,14 @@ use crate::{build, setup, shell, sudo};
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::toolchain()?;
     let asks = |word: &str| arguments.iter().any(|argument| argument == word);
-    if asks("export") && !asks("--alone") {
+    if (asks("export") || asks("all")) && !asks("--alone") {
         setup::packages(setup::PEERS)?;
     }
     let mut cargo = shell::cargo(&["build", "--release", "--locked", "--package", "flowxdp-tests"]);
     cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);
     let built = build::executables(&mut cargo)?;
     let bench = built.into_iter().next().context("cargo built the benchmark and names no executable")?;
-    let mut command = if asks("export") {
+    let mut command = if asks("export") || asks("manual") {
         Command::new(&bench.path)
     } else {
         sudo::command(&bench.path, "the benchmark loads XDP programs", &[])?

@@ -48,7 +48,7 @@ pub(crate) struct Options {
     flows: u32,
     /// Leave other programs out
     #[arg(long)]
-    alone: bool,
+    pub(crate) alone: bool,
 }
 
 /// One turn of one subject.

@@ -17,19 +17,22 @@
 //! - [`report`]: the tables, or JSON.
 //! - [`drain`]: how flows leave the table.
 //! - [`export`]: what comes behind that.
+//! - [`manual`]: the page and the plots that are made of the JSON; [`machine`]: where it was measured.
 //! - [`targets`]: what the figures should come to.
 #![deny(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
-use serde_json::json;
+use clap::{Args, Command, Parser, Subcommand, builder::RangedU64ValueParser};
+use serde_json::{Value, json};
 
 mod cost;
 mod drain;
 mod export;
 mod load;
+mod machine;
+mod manual;
 mod measure;
 mod packet;
 mod report;
@@ -52,6 +55,13 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Everything, in one run
+    All {
+        /// Leave other programs out
+        #[arg(long)]
+        alone: bool,
+    },
+    Manual(manual::Options),
     Drain(drain::Options),
     Export(export::Options),
 }
@@ -64,14 +74,32 @@ fn some() -> RangedU64ValueParser<u32> {
     RangedU64ValueParser::new().range(1..)
 }
 
+/// Every part as it is measured without more words.
+fn everything(alone: bool, tables: bool) -> Result<Value> {
+    let mut export: export::Options = usual()?;
+    export.alone = alone;
+    // First: the others stay on one CPU from then on.
+    let export = export::run(&export, tables)?;
+    let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
+    Ok(json!({ "packet": packet, "drain": drain, "export": export }))
+}
+
+/// What a part's options are if nobody says.
+fn usual<T: Args>() -> Result<T> {
+    Ok(T::from_arg_matches(&T::augment_args(Command::new("usual")).get_matches_from(["usual"]))?)
+}
+
 fn main() -> Result<()> {
     let options = Options::parse();
     let tables = options.json.as_deref() != Some(Path::new(STDOUT));
     let mut all = match &options.part {
+        Some(Part::Manual(options)) => return manual::write(options),
+        Some(Part::All { alone }) => everything(*alone, tables)?,
         None => json!({ "packet": packet::run(&options.packet, tables)? }),
         Some(Part::Drain(options)) => json!({ "drain": drain::run(options, tables)? }),
         Some(Part::Export(options)) => json!({ "export": export::run(options, tables)? }),
     };
+    all["machine"] = machine::describe()?;
     all["targets"] = targets::json(&all);
     if tables {
         println!("{}", targets::table(&all));

@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
         }
     };
     let cost = cost::of_shipped()?;
-    let (mut groups, mut full) = (Vec::new(), Vec::new());
+    let (mut groups, mut new, mut full) = (Vec::new(), Vec::new(), Vec::new());
     for (family, order) in KINDS {
         // One flow has no order.
         for &flows in options.flows.iter().filter(|flows| **flows > 1 || order == Order::Uniform) {
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     for family in [Family::V4, Family::V6] {
         let group = measure::new_flows(load((table / 2).max(1), family, Order::New), all, rounds)?;
         show("", &group);
-        groups.push(group);
+        new.push(group);
         // A window of slots for each flow must fit beside the others'.
         for &flows in options.flows.iter().filter(|flows| **flows > 1 && **flows <= table / 10) {
             let group = worst::group(load(flows, family, Order::Uniform), rounds, packets)?;
@@ -75,5 +75,5 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     if tables {
         println!("{}", report::cost(&cost));
     }
-    Ok(report::json(&cost, &groups, &full))
+    Ok(report::json(&cost, &groups, &new, &full))
 }

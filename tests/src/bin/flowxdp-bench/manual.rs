@@ -1,0 +1,143 @@
+//! The manual's page of figures and its plots, from the JSON of one run: nothing is on it that the run did
+//! not print.
+
+mod page;
+mod plot;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde_json::Value;
+
+use self::plot::{Axes, Curve};
+
+/// Write the manual's page and plots from the JSON of a run
+#[derive(Args)]
+pub(crate) struct Options {
+    /// What `all --json FILE` has written
+    file: PathBuf,
+    /// The manual
+    #[arg(long, default_value = "flowxdp/manual", value_name = "DIR")]
+    into: PathBuf,
+}
+
+const HEAD: &str = "\
+# Speed
+
+This page and its plots are written by `cargo xtask bench -- manual FILE` from what
+`cargo xtask bench -- all --json FILE` has measured, all in one run on one machine. Figures of another
+machine differ; ratios differ less. Medians stand with their spread, least to most.
+";
+
+const PACKET: &str = "
+## A packet
+
+Nanoseconds that a program costs over one that parses and passes, the same parser in all of them, by
+BPF_PROG_TEST_RUN. *One line of memory* adds to two counters in a line that the flow picks, without a key
+and without a time: what memory itself costs. The kernel's maps hold the same flows, with a value for the same counters.
+Skewed traffic follows Zipf's law; new flows have one packet each.
+
+![Nanoseconds per packet against number of flows](figures/packet.svg)
+
+";
+
+const FULL: &str = "
+Where all slots of a flow's window are taken, its slot is the last one, or its packets go through the ring buffer:
+
+";
+
+const DRAIN: &str = "
+## Flows that leave the table
+
+To look at a slot is to read its state and, where a flow is in it, its times. To retire is to do all that is
+needed until the slot is free again; the kernel's maps are emptied by BPF_MAP_LOOKUP_AND_DELETE_BATCH. Processor time alone
+counts, so the wait for a grace period is not in it.
+
+";
+
+const EXPORT: &str = "
+## Records to collectors
+
+Over loopback to a receiver that only reads. Other programs read a capture with one packet for each flow, so
+their reading and metering is in their figures.
+
+![Records per second and core](figures/export.svg)
+
+";
+
+/// Writes page and plots.
+pub(crate) fn write(options: &Options) -> Result<()> {
+    let text = fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
+    let all: Value = serde_json::from_str(&text).with_context(|| options.file.display().to_string())?;
+    for part in ["packet", "drain", "export"] {
+        ensure!(
+            all.get(part).is_some(),
+            "{} has no part {part:?}: measure with `all`",
+            options.file.display()
+        );
+    }
+    let figures = options.into.join("figures");
+    fs::create_dir_all(&figures).with_context(|| figures.display().to_string())?;
+    plots(&all, &figures)?;
+    let file = options.into.join("speed.md");
+    fs::write(&file, text_of(&all)).with_context(|| file.display().to_string())
+}
+
+fn text_of(all: &Value) -> String {
+    let groups = |pointer| page::list(all, pointer).collect::<Vec<_>>();
+    let mut measured = groups("/packet/measured");
+    measured.extend(groups("/packet/new_flows"));
+    [
+        HEAD,
+        &machine(&all["machine"]),
+        "\n## Targets\n\n",
+        &page::targets(all),
+        PACKET,
+        &page::packets(&measured),
+        FULL,
+        &page::packets(&groups("/packet/worst_window")),
+        DRAIN,
+        &page::drain(all),
+        EXPORT,
+        &page::export(all),
+    ]
+    .concat()
+}
+
+fn machine(machine: &Value) -> String {
+    let [model, kernel] = ["model", "kernel"].map(|name| page::text(machine, name));
+    format!("\nThe machine: {model}, {} CPUs, Linux {kernel}.\n", machine["cpus"])
+}
+
+fn plots(all: &Value, folder: &Path) -> Result<()> {
+    let axes = Axes { x: "flows", y: "ns per packet over parse and pass" };
+    plot::curves(&folder.join("packet.svg"), &axes, &packet_curves(all))?;
+    let rates: Vec<(String, f64)> = page::list(all, "/export/export")
+        .filter_map(|one| {
+            let rate = one.pointer("/million_records_per_second_and_core/median")?.as_f64()?;
+            Some((page::text(one, "name").to_owned(), rate))
+        })
+        .collect();
+    plot::bars(&folder.join("export.svg"), "million records a second and core", &rates)
+}
+
+/// Three programs with uniform traffic, and the shipped one with skewed traffic.
+fn packet_curves(all: &Value) -> Vec<Curve> {
+    let curve = |program: &str, order: &str| {
+        let groups = page::list(all, "/packet/measured")
+            .filter(|group| group["family"] == "IPv4" && group["order"] == order);
+        let points = groups.filter_map(|group| {
+            let one = group["programs"].as_array()?.iter().find(|one| one["program"] == program)?;
+            Some((group["flows"].as_f64()?, one["ns_over_parse"].as_f64()?))
+        });
+        (format!("{program}, {order}"), points.collect())
+    };
+    vec![
+        curve("flowxdp", "uniform"),
+        curve("LRU_PERCPU_HASH", "uniform"),
+        curve("one line of memory", "uniform"),
+        curve("flowxdp", "skewed"),
+    ]
+}
