@@ -24,8 +24,19 @@ const POLL: Duration = Duration::from_millis(10);
 ///
 /// Only for what a test waits for at most, never for what it lets pass.
 pub fn patient(limit: Duration) -> Duration {
+    limit * patience()
+}
+
+/// As much as a machine of usual speed does in some time, as this one does: a part of it by `FLOWXDP_PATIENCE`.
+///
+/// Only for how much a test sends where it shows the same with less.
+pub fn bounded(amount: u32) -> u32 {
+    amount / patience()
+}
+
+fn patience() -> u32 {
     let factor = std::env::var("FLOWXDP_PATIENCE").ok().and_then(|factor| factor.parse().ok());
-    limit * factor.unwrap_or(1)
+    factor.unwrap_or(1).max(1)
 }
 
 /// What is to be started, and where.

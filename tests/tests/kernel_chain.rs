@@ -15,7 +15,7 @@ use flowxdp_tests::flows::Flows;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::neighbour::{How, Neighbour, Verdicts};
 use flowxdp_tests::netns::Netns;
-use flowxdp_tests::process::Finished;
+use flowxdp_tests::process::{Finished, bounded};
 use flowxdp_tests::traffic::{Generator, TCP, Tcpreplay, Traffic, UDP, generator};
 
 const SENDER: &str = "gen0";
@@ -194,7 +194,7 @@ fn without_a_gap(scene: &Scene, what: impl FnOnce() -> Result<()>) -> Result<u64
 /// Lets packets be counted for a while.
 fn metering(live: &mut Live) -> Result<()> {
     let seen = live.status()?.seen.packets;
-    live.until(LIMIT, "metering", |books| books.seen.packets > seen + 100_000)?;
+    live.until(LIMIT, "metering", |books| books.seen.packets > seen + u64::from(bounded(100_000)))?;
     live.status()?.balance()
 }
 

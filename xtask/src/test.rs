@@ -23,12 +23,17 @@ type Vm = (&'static str, &'static [&'static str]);
 const VMS: [Vm; 2] =
     [("VM 6.1", &["--kernel", "6.1", "--short"]), ("VM 6.12", &["--kernel", "6.12", "--short"])];
 
-/// With `--all`: every test that suits a VM, and a kernel that refuses the usual way to wait for a grace period.
-const ALL_VMS: [Vm; 4] = [
+/// With `--all`: every test in which the kernel has a part, from the oldest kernel to the newest that Debian has, real-time ones
+/// too; a kernel that refuses the usual way to wait for a grace period; and those that the agent refuses.
+const ALL_VMS: [Vm; 8] = [
     ("VM 6.1", &["--kernel", "6.1"]),
     ("VM 6.1 real-time", &["--kernel", "6.1-rt"]),
     ("VM 6.12", &["--kernel", "6.12"]),
+    ("VM 6.12 real-time", &["--kernel", "6.12-rt"]),
+    ("VM newest", &["--kernel", "newest"]),
     ("VM 6.12 nohz_full", &["--kernel", "6.12", "--short", "--append", "nohz_full=1"]),
+    ("VM 5.10, refused", &["--kernel", "5.10"]),
+    ("VM 7.2-rt, refused", &["--kernel", "7.2-rt"]),
 ];
 
 /// A minute of the soak, the same each time.
@@ -42,7 +47,7 @@ pub(crate) struct Options {
     /// A folder of further captures with their ground truth, beside the project's own
     #[arg(long, value_name = "DIR")]
     captures: Vec<PathBuf>,
-    /// Every kernel that is tested in a VM, with every test that suits one, which takes an hour or two
+    /// Every kernel that is tested in a VM, with every test in which the kernel has a part: some hours
     #[arg(long, conflicts_with = "no_root")]
     all: bool,
     /// Without VMs

@@ -12,6 +12,8 @@ pub(crate) struct Kernel {
     pub(crate) suite: &'static str,
     /// How its version must begin, which moves in suites that are not frozen.
     pub(crate) version: &'static str,
+    /// Whether the agent refuses to run there, which is then all that there is to test.
+    pub(crate) refused: bool,
 }
 
 pub(crate) const KERNELS: [Kernel; 8] = [
@@ -19,9 +21,9 @@ pub(crate) const KERNELS: [Kernel; 8] = [
     kernel("6.1-rt", "linux-image-rt-amd64", "bookworm", "6.1."),
     kernel("6.12", "linux-image-6.12-cloud-amd64", "bookworm", "6.12."),
     kernel("6.12-rt", "linux-image-6.12-rt-amd64", "bookworm", "6.12."),
-    kernel("5.10", "linux-image-cloud-amd64", "bullseye", "5.10."),
+    refused(kernel("5.10", "linux-image-cloud-amd64", "bullseye", "5.10.")),
     kernel("7.2", "linux-image-cloud-amd64", "sid", "7.2."),
-    kernel("7.2-rt", "linux-image-rt-amd64", "sid", "7.2."),
+    refused(kernel("7.2-rt", "linux-image-rt-amd64", "sid", "7.2.")),
     kernel("newest", "linux-image-cloud-amd64", "sid", ""),
 ];
 
@@ -31,7 +33,11 @@ const fn kernel(
     suite: &'static str,
     version: &'static str,
 ) -> Kernel {
-    Kernel { name, package, suite, version }
+    Kernel { name, package, suite, version, refused: false }
+}
+
+const fn refused(kernel: Kernel) -> Kernel {
+    Kernel { refused: true, ..kernel }
 }
 
 /// The kernel of a name.

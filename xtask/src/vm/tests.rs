@@ -18,16 +18,19 @@ const FOLDERS: [&str; 3] = ["/usr/share/wireshark", "/usr/lib/x86_64-linux-gnu/w
 const LARGEST: &str = "tshark";
 /// The tests of NICs that only root can give a VM.
 const NEEDS_TAPS: &str = "vm_queues";
+/// The tests of kernels on which the agent does not run, and no test of any other.
+const REFUSED: &str = "vm_refused";
 /// What a test starts beside the agent.
 const HELPER: &str = "flowxdp-confined";
 
-/// The few for every day: verifier load and refusals, exactness, CPUs, real drivers. A name and, where not
+/// The few for every day: verifier load and refusals, exactness, restarts, CPUs, real drivers. A name and, where not
 /// all of its tests run, words of those that do. None of them calls the largest judge.
-const SHORT: [(&str, &[&str]); 9] = [
+const SHORT: [(&str, &[&str]); 10] = [
     ("kernel_cpus", &[]),
     ("kernel_errors", &[]),
     ("kernel_live", &["interfaces_are_told_apart", "too_small", "sigint"]),
     ("kernel_parser", &[]),
+    ("kernel_pins", &["a_stop_that_keeps"]),
     ("kernel_status", &[]),
     ("vm_clock", &[]),
     ("vm_hotplug", &[]),
@@ -35,9 +38,28 @@ const SHORT: [(&str, &[&str]); 9] = [
     ("vm_virtio", &[]),
 ];
 
+/// Tests of collectors, transports and files, which go through nothing in which kernels differ: they run on the
+/// machine itself, and in a VM only when they are asked for by name.
+const NOT_OF_KERNELS: [&str; 14] = [
+    "kernel_collectors",
+    "kernel_delivery",
+    "kernel_encoder",
+    "kernel_export",
+    "kernel_harness",
+    "kernel_judges",
+    "kernel_names",
+    "kernel_network",
+    "kernel_options",
+    "kernel_package",
+    "kernel_replay",
+    "kernel_replay_streams",
+    "kernel_spool",
+    "kernel_tls",
+];
+
 /// Which tests run.
 pub(crate) enum Choice<'a> {
-    /// All that suit a VM.
+    /// All in which the kernel has a part.
     All,
     /// The few for every day.
     Short,
@@ -48,7 +70,10 @@ pub(crate) enum Choice<'a> {
 impl Choice<'_> {
     fn takes(&self, name: &str) -> bool {
         match self {
-            Self::All => name.starts_with("kernel_") || name.starts_with("vm_"),
+            Self::All => {
+                let suits = name.starts_with("kernel_") || name.starts_with("vm_");
+                suits && !NOT_OF_KERNELS.contains(&name)
+            }
             Self::Short => SHORT.iter().any(|(short, _)| *short == name),
             Self::Only(starts) => starts.iter().any(|start| name.starts_with(start)),
         }
@@ -78,19 +103,21 @@ impl Tests {
         let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "vm", "--locked"]);
         let (mut built, mut helpers): (Vec<_>, Vec<_>) =
             build::executables(cargo.arg("--no-run"))?.into_iter().partition(|program| program.is_test);
-        built.retain(|program| choice.takes(&program.name));
+        ensure!(built.iter().any(|program| choice.takes(&program.name)), "no test program has such a name");
         helpers.retain(|helper| helper.name == HELPER);
-        if let (Choice::Short, Some((name, _))) =
-            (choice, SHORT.iter().find(|(name, _)| built.iter().all(|program| program.name != *name)))
-        {
+        let mut names = SHORT.iter().map(|(name, _)| name).chain(&NOT_OF_KERNELS);
+        if let Some(name) = names.find(|name| built.iter().all(|program| program.name != **name)) {
             bail!("there is no test program {name}");
         }
+        built.retain(|program| choice.takes(&program.name) || program.name == REFUSED);
         if !with_taps && built.iter().any(|program| program.name == NEEDS_TAPS) {
             println!("vm: left out, because only root can make NICs with several queues: {NEEDS_TAPS}");
             built.retain(|program| program.name != NEEDS_TAPS);
         }
-        ensure!(!built.is_empty(), "no test program has such a name");
         built.sort_by(|one, other| one.name.cmp(&other.name));
+        if matches!(choice, Choice::All) {
+            println!("vm: left out, because kernels do not differ there: {}", NOT_OF_KERNELS.join(", "));
+        }
         let mut judges: Vec<_> = setup::JUDGES.iter().map(|(program, _)| *program).collect();
         if matches!(choice, Choice::Short) {
             judges.retain(|judge| *judge != LARGEST);
@@ -102,8 +129,12 @@ impl Tests {
         Ok(Self { programs: programs.collect(), helpers, judges })
     }
 
-    /// Packs them, the judges, and the job that runs one after the other.
-    pub(crate) fn pack(&self, archive: &mut Archive, work: &Path) -> Result<()> {
+    /// Packs them, the judges, and the job that runs one after the other: all but those of kernels that are
+    /// refused, or these alone.
+    pub(crate) fn pack(&self, archive: &mut Archive, work: &Path, refused: bool) -> Result<()> {
+        let programs: Vec<_> =
+            self.programs.iter().filter(|(program, _)| (program.name == REFUSED) == refused).collect();
+        ensure!(!programs.is_empty(), "none of these tests suits this kernel");
         for name in self.judges.iter().copied().chain(["bash", "sleep"]) {
             archive.named(name)?;
         }
@@ -112,7 +143,7 @@ impl Tests {
                 archive.tree(folder)?;
             }
         }
-        let package = &self.programs.first().context("no test")?.0.package;
+        let package = &programs.first().context("no test")?.0.package;
         // The tests look for these where they were built.
         for folder in ["captures", "fuzz/corpus"] {
             archive.tree(&package.join(folder))?;
@@ -120,13 +151,13 @@ impl Tests {
         let mut job = include_str!("run-tests.sh").to_owned();
         job += &format!("export FLOWXDP_PATIENCE={PATIENCE}\n");
         job += &format!("cd {}\n", super::quoted(&[package.display().to_string()]));
-        for program in self.programs.iter().map(|(program, _)| program).chain(&self.helpers) {
+        for program in programs.iter().map(|(program, _)| program).chain(&self.helpers) {
             let stripped = work.join(&program.name);
             shell::quietly(Command::new("strip").arg("-o").arg(&stripped).arg(&program.path))?;
             archive.program(&stripped, &Path::new("/tests").join(&program.name))?;
             std::fs::remove_file(&stripped)?;
         }
-        for (program, words) in &self.programs {
+        for (program, words) in programs {
             job += &format!("run {} {LIMIT} {}\n", program.name, words.join(" "));
         }
         archive.text("/job", 0o755, &(job + "exit $failed\n"))
