@@ -98,6 +98,7 @@ fn load(interface: &str, traffic: &Traffic) -> Result<Ebpf> {
         .override_global("FIRST", &first, true)
         .override_global("PLACE", &place, true)
         .override_global("INTERFACE", &index, true)
+        .override_global("IPV6", &u32::from(traffic.ipv6), true)
         .load(OBJECT)
         .context("cannot load the generator")
 }

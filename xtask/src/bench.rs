@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: builds the benchmark and becomes it: as root for the XDP program, as who you are for
-//! `cargo xtask bench -- export` and for `cargo xtask bench -- manual FILE`.
+//! `cargo xtask bench`: builds the benchmark and becomes it: as root for the XDP program and the gateway, as
+//! who you are for `cargo xtask bench -- export` and for `cargo xtask bench -- manual FILE`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -18,10 +18,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);
     let built = build::executables(&mut cargo)?;
     let bench = built.into_iter().next().context("cargo built the benchmark and names no executable")?;
+    let agent = if asks("gateway") || asks("all") { Some(build::agent()?) } else { None };
+    let environment: Vec<_> =
+        agent.iter().map(|agent| ("FLOWXDP_BIN", agent.as_os_str().to_owned())).collect();
     let mut command = if asks("export") || asks("manual") {
         Command::new(&bench.path)
     } else {
-        sudo::command(&bench.path, "the benchmark loads XDP programs", &[])?
+        sudo::command(&bench.path, "the benchmark loads XDP programs", &environment)?
     };
     let error = command.args(arguments).exec();
     Err(error).with_context(|| format!("cannot run {}", bench.path.display()))

@@ -1,7 +1,8 @@
 //! A generator: each run makes its frame the next packet of the next flow, and sends it.
 //!
 //! For BPF_PROG_TEST_RUN with live frames. The kernel uses frames again as they were left, so the number
-//! that tells the flows apart is written each time; nothing else of the frame changes, checksums neither.
+//! that tells the flows apart is written each time, and in IPv6 what a router changes; nothing else of the
+//! frame changes, checksums neither.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -28,6 +29,15 @@ mod program {
     #[unsafe(no_mangle)]
     static INTERFACE: Constant = Constant::new(0);
 
+    /// Whether it is IPv6, of which a router changes the station and the hop limit alone.
+    #[unsafe(no_mangle)]
+    static IPV6: Constant = Constant::new(0);
+
+    /// The station of every frame, as words in memory: 02:00:00:00:ff:02.
+    const STATION: (u32, u16) = (u32::from_ne_bytes([2, 0, 0, 0]), u16::from_ne_bytes([0xff, 2]));
+    /// Where IPv6 has its hop limit in the frame, and the one of every packet.
+    const HOPS: (usize, u8) = (14 + 7, 64);
+
     /// The flow of the next packet.
     #[map]
     static NEXT: Array<u32> = Array::with_max_entries(1, 0);
@@ -46,6 +56,18 @@ mod program {
         }
         // SAFETY: four octets of the frame, as just compared; BPF stores where it is told to.
         unsafe { (place as *mut u32).write((FIRST.get() + flow).to_be()) };
+        if IPV6.get() != 0 {
+            let start = ctx.data();
+            if start + HOPS.0 + 1 > ctx.data_end() {
+                return XDP_ABORTED;
+            }
+            // SAFETY: the first six octets of the frame, and one that is in bounds as just compared.
+            unsafe { (start as *mut u32).write(STATION.0) };
+            // SAFETY: as above.
+            unsafe { ((start + 4) as *mut u16).write(STATION.1) };
+            // SAFETY: as above.
+            unsafe { ((start + HOPS.0) as *mut u8).write(HOPS.1) };
+        }
         // SAFETY: the helper has no preconditions.
         (unsafe { bpf_redirect(INTERFACE.get(), 0) }) as u32
     }

@@ -17,7 +17,7 @@
 mod encode;
 mod flows;
 mod others;
-mod receiver;
+pub(crate) mod receiver;
 mod report;
 mod send;
 mod stream;

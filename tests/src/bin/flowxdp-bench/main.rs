@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 mod cost;
 mod drain;
 mod export;
+mod gateway;
 mod load;
 mod machine;
 mod manual;
@@ -64,6 +65,7 @@ enum Part {
     Manual(manual::Options),
     Drain(drain::Options),
     Export(export::Options),
+    Gateway(gateway::Options),
 }
 
 /// The file name that stands for the standard output.
@@ -98,6 +100,7 @@ fn main() -> Result<()> {
         None => json!({ "packet": packet::run(&options.packet, tables)? }),
         Some(Part::Drain(options)) => json!({ "drain": drain::run(options, tables)? }),
         Some(Part::Export(options)) => json!({ "export": export::run(options, tables)? }),
+        Some(Part::Gateway(options)) => json!({ "gateway": gateway::run(options, tables)? }),
     };
     all["machine"] = machine::describe()?;
     all["targets"] = targets::json(&all);
