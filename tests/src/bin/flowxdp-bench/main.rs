@@ -44,6 +44,7 @@ mod worst;
 /// Figures, each beside a baseline of the same run. Without a command: nanoseconds per packet.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
+#[group(skip)]
 struct Options {
     #[command(subcommand)]
     part: Option<Part>,
