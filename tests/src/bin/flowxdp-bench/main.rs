@@ -84,7 +84,8 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     // First: the others stay on one CPU from then on.
     let export = export::run(&export, tables)?;
     let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
-    Ok(json!({ "packet": packet, "drain": drain, "export": export }))
+    let gateway = gateway::run(&usual()?, tables)?;
+    Ok(json!({ "packet": packet, "drain": drain, "export": export, "gateway": gateway }))
 }
 
 /// What a part's options are if nobody says.
