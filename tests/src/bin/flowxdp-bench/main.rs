@@ -81,10 +81,10 @@ fn some() -> RangedU64ValueParser<u32> {
 fn everything(alone: bool, tables: bool) -> Result<Value> {
     let mut export: export::Options = usual()?;
     export.alone = alone;
-    // First: the others stay on one CPU from then on.
+    // These first: the others stay on one CPU from then on.
     let export = export::run(&export, tables)?;
-    let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
     let gateway = gateway::run(&usual()?, tables)?;
+    let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
     Ok(json!({ "packet": packet, "drain": drain, "export": export, "gateway": gateway }))
 }
 

@@ -67,11 +67,20 @@ their reading and metering is in their figures.
 
 ";
 
+const GATEWAY: &str = "
+## A gateway
+
+A Linux router between two veth pairs, all on one CPU and nothing dropped: packets a second that it forwards,
+with a program that passes everything and with the meter (forwarding throughput, RFC 6645), and records a
+second that a collector got when the agent was told to end, all of its end in the time (flow export rate).
+
+";
+
 /// Writes page and plots.
 pub(crate) fn write(options: &Options) -> Result<()> {
     let text = fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
     let all: Value = serde_json::from_str(&text).with_context(|| options.file.display().to_string())?;
-    for part in ["packet", "drain", "export"] {
+    for part in ["packet", "drain", "export", "gateway"] {
         ensure!(
             all.get(part).is_some(),
             "{} has no part {part:?}: measure with `all`",
@@ -102,6 +111,8 @@ fn text_of(all: &Value) -> String {
         &page::drain(all),
         EXPORT,
         &page::export(all),
+        GATEWAY,
+        &page::gateway(all),
     ]
     .concat()
 }

@@ -82,3 +82,27 @@ pub(super) fn export(all: &Value) -> String {
     let head = ["", "million records a second and core", "of softflowd's", "million records a second"];
     table(&head, rows)
 }
+
+/// A router with metering off and on.
+pub(super) fn gateway(all: &Value) -> String {
+    let rows = list(all, "/gateway").map(|one| {
+        let two = |name: &str| spread(&one[name], 2);
+        vec![
+            one["flows"].to_string(),
+            two("million_packets_per_second_off"),
+            two("million_packets_per_second_on"),
+            two("on_of_off"),
+            two("million_records_per_second"),
+            one["lost_packets"].to_string(),
+        ]
+    });
+    let head = [
+        "flows",
+        "off, million packets/s",
+        "on",
+        "on, of off",
+        "million records/s at the end",
+        "packets lost",
+    ];
+    table(&head, rows)
+}
