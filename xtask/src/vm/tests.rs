@@ -9,7 +9,7 @@ use super::archive::Archive;
 use crate::{build, setup, shell};
 
 /// How long one test program may take, seconds.
-const LIMIT: u32 = 900;
+const LIMIT: u32 = 2400;
 /// How much longer than on the machine itself tests wait for something.
 const PATIENCE: u32 = 8;
 /// Folders beside programs that judges read.
