@@ -119,6 +119,8 @@ fn text_of(all: &Value) -> String {
 
 fn machine(machine: &Value) -> String {
     let [model, kernel] = ["model", "kernel"].map(|name| page::text(machine, name));
+    // What a distribution adds says nothing of speed.
+    let kernel = kernel.split('-').next().unwrap_or(kernel);
     format!("\nThe machine: {model}, {} CPUs, Linux {kernel}.\n", machine["cpus"])
 }
 

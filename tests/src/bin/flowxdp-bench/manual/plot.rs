@@ -34,6 +34,7 @@ fn draw(file: &Path, axes: &Axes, curves: &[Curve]) -> Result<(), Box<dyn std::e
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
         .margin(12)
+        .margin_right(32)
         .x_label_area_size(46)
         .y_label_area_size(64)
         .build_cartesian_2d((1.0..right).log_scale(), bottom..top)?;
@@ -76,6 +77,7 @@ fn draw_bars(file: &Path, x: &str, bars: &[(String, f64)]) -> Result<(), Box<dyn
     let rows = (0..bars.len().saturating_sub(1)).into_segmented();
     let mut chart = ChartBuilder::on(&area)
         .margin(12)
+        .margin_right(32)
         .x_label_area_size(46)
         .y_label_area_size(240)
         .build_cartesian_2d(0.0..right, rows)?;
