@@ -32,7 +32,6 @@ pub const IDLE: u64 = 0;
 pub const SENDING: u64 = 1;
 /// The slots of the list are let go of.
 pub const RELEASING: u64 = 2;
-
 /// The slots of the list were refused.
 pub const TAKING_BACK: u64 = 3;
 

@@ -91,11 +91,8 @@ impl Keeper {
         let port = u16::try_from(Pages::read(field!(self.pages, at, port))).unwrap_or(0);
         match phase {
             RELEASING | TAKING_BACK => {
-                if phase == RELEASING {
-                    self.release(at, &slots)
-                } else {
-                    self.demand(at, &slots)
-                }
+                let bit = 1 << at;
+                self.note(&slots, |has| if phase == RELEASING { has | bit } else { has & !bit });
                 Pages::write(field!(self.pages, at, word), word(IDLE, copy, 0));
                 Left { account, port, ..Left::default() }
             }
@@ -108,11 +105,6 @@ impl Keeper {
     /// so that nobody needs to know here whether it was the last one.
     pub fn release(&mut self, at: usize, slots: &[SlotRef]) {
         self.note(slots, |has| has | 1 << at);
-    }
-
-    /// Notes in these slots that the collector of a page has them not.
-    fn demand(&mut self, at: usize, slots: &[SlotRef]) {
-        self.note(slots, |has| has & !(1 << at));
     }
 
     fn note(&mut self, slots: &[SlotRef], has: impl Fn(u32) -> u32) {

@@ -10,11 +10,12 @@ use flowxdp_common::{
 use super::*;
 use crate::keeper::memory::Memory;
 
-/// An agent that goes on with what is in memory and in the folder.
-fn agent(memory: &Memory, url: &str, spool: &Path) -> (Driver, Keeping) {
+/// An agent that goes on with what is in memory and in the folder, if it has one.
+fn agent(memory: &Memory, url: &str, spool: Option<&Path>) -> (Driver, Keeping) {
     let keeping = Rc::new(RefCell::new(memory.keeper()));
-    let spool = SpoolPlace { directory: spool.to_owned(), limit: 1 << 30, age: Duration::from_secs(3_600) };
-    let settings = Settings { spool: Some(spool), keeper: Some(Rc::clone(&keeping)), ..settings() };
+    let (limit, age) = (1 << 30, Duration::from_secs(3_600));
+    let spool = spool.map(|spool| SpoolPlace { directory: spool.to_owned(), limit, age });
+    let settings = Settings { spool, keeper: Some(Rc::clone(&keeping)), ..settings() };
     (Driver::with(url, TlsSettings::default(), &settings), keeping)
 }
 
@@ -28,12 +29,27 @@ fn push(memory: &Memory, driver: &mut Driver, keeping: &Keeping, slots: Range<u1
     }
 }
 
+/// Somebody who listens for datagrams, and the URL.
+fn collector() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}", socket.local_addr().unwrap());
+    (socket, url)
+}
+
+/// An agent that has handed the records of ten slots to its collector.
+fn sent_ten(memory: &Memory, url: &str) -> (Driver, Keeping) {
+    let (mut driver, keeping) = agent(memory, url, None);
+    push(memory, &mut driver, &keeping, 0..10);
+    driver.exported(10);
+    (driver, keeping)
+}
+
 #[test]
 fn what_a_broken_connection_took_back_is_on_disk() {
     let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
     let (listener, address) = listen();
     let url = format!("tcp://{address}");
-    let (mut driver, keeping) = agent(&memory, &url, spool.path());
+    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
     push(&memory, &mut driver, &keeping, 0..200);
     let collector = spawn(move || {
         reset(accept(&listener), |read| ports(read).len() == 200);
@@ -45,7 +61,7 @@ fn what_a_broken_connection_took_back_is_on_disk() {
     assert_eq!((driver.exporter.books().queued.records, driver.exporter.books().exported.records), (200, 0));
     // Killed here.
     drop((driver, keeping));
-    let (mut driver, keeping) = agent(&memory, &url, spool.path());
+    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
     let books = driver.exporter.books();
     assert_eq!((books.queued.records, books.lost.records, books.perhaps_twice.records), (200, 0, 200));
     let listener = collector.join().unwrap();
@@ -59,12 +75,9 @@ fn what_a_broken_connection_took_back_is_on_disk() {
 
 #[test]
 fn what_was_refused_is_in_its_slots() {
-    let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let url = format!("udp://{}", socket.local_addr().unwrap());
-    let (mut driver, keeping) = agent(&memory, &url, spool.path());
-    push(&memory, &mut driver, &keeping, 0..10);
-    driver.exported(10);
+    let memory = Memory::new();
+    let (socket, url) = collector();
+    let (mut driver, keeping) = sent_ten(&memory, &url);
     drop(socket);
     push(&memory, &mut driver, &keeping, 10..20);
     driver.until("refused", |exporter| exporter.availability().is_none());
@@ -73,20 +86,16 @@ fn what_was_refused_is_in_its_slots() {
     assert!((10..20).all(|slot| memory.state(slot) == retired(0)));
     // Killed here.
     drop((driver, keeping));
-    let (driver, keeping) = agent(&memory, &url, spool.path());
+    let (driver, _keeping) = agent(&memory, &url, None);
     let books = driver.exporter.books();
     assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (10, 0, 0));
-    drop(keeping);
 }
 
 #[test]
 fn slots_of_the_last_message_are_free_once_nothing_refused_it() {
-    let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let url = format!("udp://{}", socket.local_addr().unwrap());
-    let (mut driver, keeping) = agent(&memory, &url, spool.path());
-    push(&memory, &mut driver, &keeping, 0..10);
-    driver.exported(10);
+    let memory = Memory::new();
+    let (_socket, url) = collector();
+    let (mut driver, keeping) = sent_ten(&memory, &url);
     assert!((0..10).all(|slot| memory.state(slot) == retired(1)));
     driver.until("sure", |_| (0..10).all(|slot| memory.state(slot) == FREE));
     assert_eq!(keeping.borrow().waiting(), 0);
@@ -102,9 +111,7 @@ fn what_was_being_spooled_is_named_where_there_is_no_spool_to_look_into() {
     let sum = journal::Sum { records: 1, packets: 3, octets: 300 };
     keeper.sending(page, std::iter::once(ticket), &journal::Account { spooled: sum, ..Default::default() });
     // Killed here.
-    let keeping = Rc::new(RefCell::new(memory.keeper()));
-    let settings = Settings { keeper: Some(Rc::clone(&keeping)), ..settings() };
-    let driver = Driver::with(url, TlsSettings::default(), &settings);
+    let (driver, _keeping) = agent(&memory, url, None);
     let books = driver.exporter.books();
     let named = books.perhaps_twice;
     assert_eq!((named.records, named.packets, named.octets), (1, 3, 300));

@@ -16,7 +16,7 @@
 //! - [`cost`]: what the verifier and the compiler say of the shipped program.
 //! - [`report`]: the tables, or JSON.
 //! - [`drain`]: how flows leave the table.
-//! - [`export`]: what comes behind that.
+//! - [`export`]: what comes behind that. [`gateway`]: a router with all of it.
 //! - [`manual`]: the page and the plots that are made of the JSON; [`machine`]: where it was measured.
 //! - [`targets`]: what the figures should come to.
 #![deny(unsafe_code)]
@@ -106,7 +106,7 @@ fn main() -> Result<()> {
     };
     all["machine"] = machine::describe()?;
     all["targets"] = targets::json(&all);
-    if tables {
+    if tables && all["targets"].as_array().is_some_and(|targets| !targets.is_empty()) {
         println!("{}", targets::table(&all));
     }
     match options.json {
