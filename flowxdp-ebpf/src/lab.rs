@@ -32,3 +32,11 @@ pub unsafe fn add(word: *mut u64, value: u64) {
     // SAFETY: the caller's promise.
     unsafe { word.write_volatile(before.wrapping_add(value)) };
 }
+
+/// One number for each number, without order (the finalizer of MurmurHash3 of 64 bits).
+#[inline(always)]
+pub const fn mix(number: u64) -> u64 {
+    let number = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let number = (number ^ number >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    number ^ number >> 33
+}

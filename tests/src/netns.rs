@@ -3,14 +3,18 @@
 //! Each has a helper shell that waits on a pipe from this process and deletes the namespace when the pipe
 //! closes: by drop, by a panic, by ^C or by a kill that leaves nobody to clean up.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use std::os::unix::process::CommandExt;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::process::{Finished, Program, find};
 
@@ -48,6 +52,18 @@ impl Netns {
     /// Its name, as `ip netns` knows it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Does something in a thread of its own, which is in it.
+    pub fn inside<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let namespace = File::open(Path::new("/run/netns").join(&self.name))?;
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+                what()
+            });
+            inside.join().map_err(|_| anyhow!("what was done in a namespace panicked"))?
+        })
     }
 
     /// Runs `ip` with these words in it.

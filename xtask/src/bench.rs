@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the benchmark and becomes it: as root for the XDP program and the gateway, as
+//! `cargo xtask bench`: builds the benchmark and becomes it: as root for the XDP program and what is live, as
 //! who you are for `cargo xtask bench -- export` and for `cargo xtask bench -- manual FILE`.
 
 use std::os::unix::process::CommandExt;
@@ -13,6 +13,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let asks = |word: &str| arguments.iter().any(|argument| argument == word);
     if (asks("export") || asks("all")) && !asks("--alone") {
         setup::packages(setup::PEERS)?;
+    }
+    if asks("live") || asks("all") {
+        setup::packages(setup::LIVE)?;
     }
     let mut cargo = shell::cargo(&["build", "--release", "--locked", "--package", "flowxdp-tests"]);
     cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);

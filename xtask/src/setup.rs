@@ -34,6 +34,9 @@ pub(crate) const JUDGES: &[Package] = &[
     ("tshark", "tshark"),
 ];
 
+/// For the benchmark of a live path.
+pub(crate) const LIVE: &[Package] = &[("ip", "iproute2"), ("ethtool", "ethtool"), ("setpriv", "util-linux")];
+
 /// For the virtual machines: qemu, what unpacks kernels, and what goes into the machine.
 pub(crate) const VM: &[Package] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),

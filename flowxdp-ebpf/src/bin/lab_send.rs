@@ -1,4 +1,4 @@
-//! A generator: each run makes its frame the next packet of the next flow, and sends it.
+//! A generator: each run makes its frame the next packet of the next flow, or of one at random, and sends it.
 //!
 //! For BPF_PROG_TEST_RUN with live frames. The kernel uses frames again as they were left, so the number
 //! that tells the flows apart is written each time, and in IPv6 what a router changes; nothing else of the
@@ -14,7 +14,7 @@ mod program {
         maps::Array,
         programs::XdpContext,
     };
-    use flowxdp_ebpf::constant::Constant;
+    use flowxdp_ebpf::{constant::Constant, lab::mix};
 
     /// Different flows.
     #[unsafe(no_mangle)]
@@ -25,6 +25,9 @@ mod program {
     /// Where in the frame these octets are.
     #[unsafe(no_mangle)]
     static PLACE: Constant = Constant::new(0);
+    /// 0 to take flows in turn, else where to begin with taking them at random.
+    #[unsafe(no_mangle)]
+    static RANDOM: Constant = Constant::new(0);
     /// ifIndex of the interface to send from.
     #[unsafe(no_mangle)]
     static INTERFACE: Constant = Constant::new(0);
@@ -38,7 +41,7 @@ mod program {
     /// Where IPv6 has its hop limit in the frame, and the one of every packet.
     const HOPS: (usize, u8) = (14 + 7, 64);
 
-    /// The flow of the next packet.
+    /// The flow of the next packet; at random, the packets so far.
     #[map]
     static NEXT: Array<u32> = Array::with_max_entries(1, 0);
 
@@ -46,9 +49,17 @@ mod program {
     pub fn lab_send(ctx: XdpContext) -> u32 {
         let Some(next) = NEXT.get_ptr_mut(0) else { return XDP_ABORTED };
         // SAFETY: a map element that one test run at a time uses.
-        let flow = unsafe { next.read() };
+        let number = unsafe { next.read() };
+        let (flows, random) = (FLOWS.get(), RANDOM.get());
+        let again = random == 0 && number + 1 >= flows;
         // SAFETY: as above.
-        unsafe { next.write(if flow + 1 < FLOWS.get() { flow + 1 } else { 0 }) };
+        unsafe { next.write(if again { 0 } else { number.wrapping_add(1) }) };
+        let flow = if random == 0 {
+            number
+        } else {
+            let mixed = mix(u64::from(random) << 32 | u64::from(number)) >> 32;
+            (mixed * u64::from(flows) >> 32) as u32
+        };
         // The mask is for the verifier, which wants a bound.
         let place = ctx.data() + (PLACE.get() & 0xff) as usize;
         if place + 4 > ctx.data_end() {

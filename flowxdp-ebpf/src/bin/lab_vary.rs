@@ -13,7 +13,7 @@ mod program {
         maps::{Array, ProgramArray},
         programs::XdpContext,
     };
-    use flowxdp_ebpf::constant::Constant;
+    use flowxdp_ebpf::{constant::Constant, lab::mix};
 
     /// Different flows.
     #[unsafe(no_mangle)]
@@ -41,14 +41,6 @@ mod program {
     /// The program that is measured.
     #[map]
     static NEXT: ProgramArray = ProgramArray::with_max_entries(1, 0);
-
-    /// One number for each number, without order (the finalizer of MurmurHash3 of 64 bits).
-    #[inline(always)]
-    const fn mix(number: u64) -> u64 {
-        let number = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        let number = (number ^ number >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-        number ^ number >> 33
-    }
 
     #[xdp]
     pub fn lab_vary(ctx: XdpContext) -> u32 {

@@ -156,12 +156,25 @@ pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
     load_at(shape, None)
 }
 
+/// [`load`] of another object than the one that is embedded, with the same maps and programs.
+///
+/// # Errors
+///
+/// The kernel refused a map.
+pub fn load_object(shape: &Shape, object: &[u8]) -> anyhow::Result<Loaded> {
+    load_from(object, shape, None)
+}
+
 /// Creates the maps, or takes those that are pinned, and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
 ///
 /// # Errors
 ///
 /// The kernel refused a map.
 pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
+    load_from(OBJECT, shape, pinned)
+}
+
+fn load_from(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
     let possible = cpus::possible()?;
     let (slots_v4, slots_v6) = (shape.slots_v4()?, shape.slots_v6()?);
     let (homes_v4, homes_v6) = (shape.homes(shape.flows_v4)?, shape.homes(shape.flows_v6)?);
@@ -186,7 +199,7 @@ pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded>
             loader.map_pin_path(name, pinned.directory.join(name));
         }
     }
-    let mut ebpf = loader.load(OBJECT).context("cannot create the flow tables")?;
+    let mut ebpf = loader.load(object).context("cannot create the flow tables")?;
     let mut says = mapped::<table::Shape>(&ebpf, names::SHAPE)?;
     if says.read(0).layout == 0 {
         let (flows_v4, flows_v6) = (shape.flows_v4, shape.flows_v6);

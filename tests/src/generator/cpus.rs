@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::Xdp;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Counters, ETHERNET, PROGRAM, load, stay_on, test_run};
+use super::{Counters, ETHERNET, IN_TURN, PROGRAM, load, stay_on, test_run};
 use crate::netns::Netns;
 use crate::traffic::Traffic;
 
@@ -62,7 +62,7 @@ fn send_here(interface: &str, shares: &[(usize, Traffic)]) -> Result<()> {
 
 fn send_share(cpu: usize, interface: &str, share: &Traffic) -> Result<()> {
     stay_on(cpu)?;
-    let mut ebpf = load(interface, share)?;
+    let mut ebpf = load(interface, share, IN_TURN)?;
     let program = ebpf.program_mut(PROGRAM).context("no program in the generator's object")?;
     let program: &mut Xdp = program.try_into()?;
     program.load()?;

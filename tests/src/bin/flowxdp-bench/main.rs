@@ -16,6 +16,7 @@
 //! - [`cost`]: what the verifier and the compiler say of the shipped program.
 //! - [`report`]: the tables, or JSON.
 //! - [`drain`]: how flows leave the table.
+//! - [`live`]: packets a second of a veth pair with each program, and beside programs of others.
 //! - [`export`]: what comes behind that. [`gateway`]: a router with all of it.
 //! - [`manual`]: the page and the plots that are made of the JSON; [`machine`]: where it was measured.
 //! - [`targets`]: what the figures should come to.
@@ -31,6 +32,7 @@ mod cost;
 mod drain;
 mod export;
 mod gateway;
+mod live;
 mod load;
 mod machine;
 mod manual;
@@ -67,6 +69,7 @@ enum Part {
     Drain(drain::Options),
     Export(export::Options),
     Gateway(gateway::Options),
+    Live(live::Options),
 }
 
 /// The file name that stands for the standard output.
@@ -84,8 +87,9 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     // These first: the others stay on one CPU from then on.
     let export = export::run(&export, tables)?;
     let gateway = gateway::run(&usual()?, tables)?;
+    let live = live::run(&usual()?, tables)?;
     let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
-    Ok(json!({ "packet": packet, "drain": drain, "export": export, "gateway": gateway }))
+    Ok(json!({ "packet": packet, "drain": drain, "export": export, "gateway": gateway, "live": live }))
 }
 
 /// What a part's options are if nobody says.
@@ -103,6 +107,7 @@ fn main() -> Result<()> {
         Some(Part::Drain(options)) => json!({ "drain": drain::run(options, tables)? }),
         Some(Part::Export(options)) => json!({ "export": export::run(options, tables)? }),
         Some(Part::Gateway(options)) => json!({ "gateway": gateway::run(options, tables)? }),
+        Some(Part::Live(options)) => json!({ "live": live::run(options, tables)? }),
     };
     all["machine"] = machine::describe()?;
     all["targets"] = targets::json(&all);

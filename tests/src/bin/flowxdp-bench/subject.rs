@@ -12,17 +12,17 @@ use flowxdp_core::{record::Total, retire};
 
 use crate::load::{LENGTH, Load};
 
-static PARSE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_parse"));
+pub(crate) static PARSE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_parse"));
 static FLOOR: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_floor"));
-static PEERS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_peers"));
+pub(crate) static PEERS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_peers"));
 
 const XDP_PASS: u32 = 2;
 
 /// A kernel's hash map in the peers' object.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer {
-    program: &'static str,
-    maps: [&'static str; 2],
+    pub(crate) program: &'static str,
+    pub(crate) maps: [&'static str; 2],
     per_cpu: bool,
 }
 

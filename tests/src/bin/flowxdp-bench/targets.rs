@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
+use crate::live::rates;
 use crate::{drain, export};
 
 /// How far a figure may go.
@@ -55,6 +56,28 @@ const TARGETS: &[Target] = &[
         found: |all| {
             let cost = |order| over(all, "IPv4", order, 500_000, "flowxdp");
             Some(cost("skewed")? / cost("uniform")?)
+        },
+    },
+    Target {
+        part: "live",
+        what: "live path, 1,000 flows: packets a second, of parse and pass",
+        bound: Bound::Least(0.95),
+        found: |all| live(all, 1_000, rates::METER)?.pointer("/rate_of_base/median")?.as_f64(),
+    },
+    Target {
+        part: "live",
+        what: "live path, 1,000 flows, packets dropped: of parse and drop",
+        bound: Bound::Least(0.85),
+        found: |all| live(all, 1_000, rates::METER_DROP)?.pointer("/rate_of_base/median")?.as_f64(),
+    },
+    Target {
+        part: "live",
+        what: "live path, 500,000 flows, packets dropped: of LRU_PERCPU_HASH",
+        bound: Bound::Least(2.0),
+        found: |all| {
+            let rate =
+                |name| live(all, 500_000, name)?.pointer("/million_packets_per_second/median")?.as_f64();
+            Some(rate(rates::METER_DROP)? / rate(rates::PEER_DROP)?)
         },
     },
     Target {
@@ -115,6 +138,13 @@ fn over(all: &Value, family: &str, order: &str, flows: u32, program: &str) -> Op
 fn of(all: &Value, family: &str, program: &str) -> Option<f64> {
     let cost = |program| over(all, family, "uniform", 500_000, program);
     Some(cost("flowxdp")? / cost(program)?)
+}
+
+/// A program's figures on the live path.
+fn live<'a>(all: &'a Value, flows: u32, program: &str) -> Option<&'a Value> {
+    let mut groups = all.pointer("/live/rates")?.as_array()?.iter();
+    let programs = groups.find(|group| group["flows"] == flows)?["programs"].as_array()?;
+    programs.iter().find(|one| one["program"] == program)
 }
 
 /// The bound in words, and whether a figure keeps it.
