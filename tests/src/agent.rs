@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::books::Books;
+use crate::delivery::Records;
 use crate::netns::Netns;
 use crate::process::{Finished, Program, Running};
 
@@ -144,6 +145,18 @@ impl Live {
     pub fn interrupt(self) -> Result<Finished> {
         self.running.stop(Signal::INT, LIMIT)
     }
+}
+
+/// What an agent that has ended says in its log of one collector: records that it handed over in all.
+pub fn last_exported(ended: &Finished, url: &str) -> Result<Records> {
+    let log = &ended.stderr;
+    let (_, books) = log.rsplit_once("the books:").with_context(|| format!("no books in the log:\n{log}"))?;
+    ensure!(books.contains("The books balance:"), "the books do not balance:\n{books}");
+    let row = books.lines().find_map(|line| line.trim().strip_prefix(url)?.trim().strip_prefix("exported"));
+    let row = row.with_context(|| format!("no row of {url}:\n{books}"))?;
+    let mut numbers = row.split_whitespace().map(|number| number.replace(',', "").parse());
+    let mut next = || anyhow::Ok(numbers.next().context("a short row")??);
+    Ok(Records { records: next()?, packets: next()?, octets: next()? })
 }
 
 /// The books of this moment, of the agent that listens there.

@@ -77,7 +77,7 @@ pub const IN_TURN: u32 = 0;
 /// them and, where this thread stays on one CPU, all that the other end does with them. Neither loading nor
 /// the wait that ends a system call is in it, nor what else has the CPU meanwhile.
 pub fn timed(interface: &str, traffic: &Traffic, order: u32) -> Result<(Sent, Duration)> {
-    let mut ebpf = load(interface, traffic, order)?;
+    let mut ebpf = load(interface, traffic, order, 0)?;
     let program = ebpf.program_mut(PROGRAM).context("no program in the generator's object")?;
     let program: &mut Xdp = program.try_into()?;
     program.load()?;
@@ -97,14 +97,15 @@ pub fn timed(interface: &str, traffic: &Traffic, order: u32) -> Result<(Sent, Du
     Ok((Sent { packets, octets: after.octets - before.octets - packets * ETHERNET }, time))
 }
 
-fn load(interface: &str, traffic: &Traffic, order: u32) -> Result<Ebpf> {
+/// The program, which begins with a later flow than the traffic's first one.
+fn load(interface: &str, traffic: &Traffic, order: u32, later: u32) -> Result<Ebpf> {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     let index = name_to_index(any, interface).with_context(|| format!("no interface {interface}"))?;
     // The flow's number is added to the last four octets of the first flow's source address.
     let place: u32 = if traffic.ipv6 { 14 + 8 + 12 } else { 14 + 12 };
     let frame = traffic.frame(0);
     let first = frame.get(place as usize..).and_then(|rest| rest.first_chunk()).context("a short frame")?;
-    let first = u32::from_be_bytes(*first);
+    let first = u32::from_be_bytes(*first) + later;
     EbpfLoader::new()
         .override_global("FLOWS", &traffic.flows, true)
         .override_global("FIRST", &first, true)

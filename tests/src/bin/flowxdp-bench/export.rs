@@ -10,10 +10,11 @@
 //!
 //! - [`flows`]: the records, and the capture with the same flows.
 //! - [`encode`]: records in, messages out, nothing sent.
-//! - [`send`]: our exporter to a receiver that only reads: [`receiver`].
+//! - [`send`]: our exporter to a receiver that only reads: [`receiver`], [`stream`], with [`decode`].
 //! - [`others`]: the other programs.
 //! - [`report`]: the tables, or JSON.
 
+mod decode;
 mod encode;
 mod flows;
 mod others;

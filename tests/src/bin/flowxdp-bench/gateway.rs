@@ -12,18 +12,18 @@
 
 mod road;
 
-use std::fs;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use flowxdp_tests::agent::Live;
+use flowxdp_tests::agent::{Live, last_exported};
 use flowxdp_tests::traffic::{Traffic, UDP};
 use serde_json::{Value, json};
 
 use self::road::Road;
 use crate::measure::Spread;
+use crate::process;
 
 /// A router's forwarding rate with metering off and on, and the flow export rate
 #[derive(Args)]
@@ -108,32 +108,25 @@ fn turn(road: &Road, traffic: &Traffic) -> Result<Turn> {
     let mut arguments = vec!["--interface", road::METERED, "--collector", &url, "--flows6", "1000000"];
     arguments.extend(times);
     let live = Live::start(road.router(), &arguments)?;
-    let before = processor_time(live.pid())?;
+    let before = process::cpu_time(live.pid())?;
     let (on, ()) = seconds(|| road.forward(traffic))?;
     let books = live.status()?;
     books.balance()?;
     ensure!(books.seen.packets == traffic.packets, "seen {:?} of {traffic:?}", books.seen);
     let lost = books.lost_total().packets;
-    let agent = processor_time(live.pid())? - before;
+    let agent = process::cpu_time(live.pid())?.saturating_sub(before).as_secs_f64();
     let (exported, ended) = seconds(|| live.stop())?;
     ensure!(ended.code == Some(0), "the agent failed: {}", ended.stderr);
-    let records = receiver.finish()?;
-    Ok(Turn { off, on, records, exported, agent, lost })
+    let (came, sent) = (receiver.finish()?.total, last_exported(&ended, &url)?);
+    ensure!(came == sent, "the agent says it exported {sent:?}, and {came:?} came");
+    ensure!(came.packets + lost == traffic.packets, "{came:?} came of {traffic:?}, with {lost} packets lost");
+    Ok(Turn { off, on, records: came.records, exported, agent, lost })
 }
 
 fn seconds<T>(what: impl FnOnce() -> Result<T>) -> Result<(f64, T)> {
     let begun = Instant::now();
     let result = what()?;
     Ok((begun.elapsed().as_secs_f64(), result))
-}
-
-/// Processor time of a process so far, seconds. Source: proc(5), fields 14 and 15, in ticks of 10 ms.
-fn processor_time(pid: u32) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("the agent has ended")?;
-    let (_, rest) = text.rsplit_once(')').context("no name")?;
-    let ticks: u64 =
-        rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Ok(ticks as f64 / 100.0)
 }
 
 /// A figure over all turns.

@@ -18,6 +18,7 @@
 //! - [`drain`]: how flows leave the table.
 //! - [`live`]: packets a second of a veth pair with each program, and beside programs of others.
 //! - [`export`]: what comes behind that. [`gateway`]: a router with all of it.
+//! - [`agent`]: what the agent itself needs; [`process`]: as the kernel tells it.
 //! - [`manual`]: the page and the plots that are made of the JSON; [`machine`]: where it was measured.
 //! - [`targets`]: what the figures should come to.
 #![deny(unsafe_code)]
@@ -28,6 +29,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Command, Parser, Subcommand, builder::RangedU64ValueParser};
 use serde_json::{Value, json};
 
+mod agent;
 mod cost;
 mod drain;
 mod export;
@@ -38,6 +40,7 @@ mod machine;
 mod manual;
 mod measure;
 mod packet;
+mod process;
 mod report;
 mod subject;
 mod targets;
@@ -70,6 +73,7 @@ enum Part {
     Export(export::Options),
     Gateway(gateway::Options),
     Live(live::Options),
+    Agent(agent::Options),
 }
 
 /// The file name that stands for the standard output.
@@ -88,8 +92,16 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     let export = export::run(&export, tables)?;
     let gateway = gateway::run(&usual()?, tables)?;
     let live = live::run(&usual()?, tables)?;
+    let agent = agent::run(&usual()?, tables)?;
     let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
-    Ok(json!({ "packet": packet, "drain": drain, "export": export, "gateway": gateway, "live": live }))
+    Ok(json!({
+        "packet": packet,
+        "drain": drain,
+        "export": export,
+        "gateway": gateway,
+        "live": live,
+        "agent": agent,
+    }))
 }
 
 /// What a part's options are if nobody says.
@@ -108,6 +120,7 @@ fn main() -> Result<()> {
         Some(Part::Export(options)) => json!({ "export": export::run(options, tables)? }),
         Some(Part::Gateway(options)) => json!({ "gateway": gateway::run(options, tables)? }),
         Some(Part::Live(options)) => json!({ "live": live::run(options, tables)? }),
+        Some(Part::Agent(options)) => json!({ "agent": agent::run(options, tables)? }),
     };
     all["machine"] = machine::describe()?;
     all["targets"] = targets::json(&all);

@@ -76,11 +76,24 @@ second that a collector got when the agent was told to end, all of its end in th
 
 ";
 
+const AGENT: &str = "
+## The agent
+
+The agent alone, on a veth, with an IPv4 table of so many flows: no flow in it; half of it flows that stay, none
+of them due, so that no look at the table is needed; the same while some flows end each second, so that it is
+looked at each second; new flows of one packet each that leave after a second. Per cent of one core, of the
+agent's processor time (the XDP program's is that of the packets); its resident memory, with the tables, which
+are mapped, and of it what is its own; and the kernel's memory of all its BPF maps.
+
+![CPU of the agent against table size](figures/agent.svg)
+
+";
+
 /// Writes page and plots.
 pub(crate) fn write(options: &Options) -> Result<()> {
     let text = fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
     let all: Value = serde_json::from_str(&text).with_context(|| options.file.display().to_string())?;
-    for part in ["packet", "drain", "export", "gateway"] {
+    for part in ["packet", "drain", "export", "gateway", "agent"] {
         ensure!(
             all.get(part).is_some(),
             "{} has no part {part:?}: measure with `all`",
@@ -113,6 +126,8 @@ fn text_of(all: &Value) -> String {
         &page::export(all),
         GATEWAY,
         &page::gateway(all),
+        AGENT,
+        &page::agent(all),
     ]
     .concat()
 }
@@ -127,6 +142,8 @@ fn machine(machine: &Value) -> String {
 fn plots(all: &Value, folder: &Path) -> Result<()> {
     let axes = Axes { x: "flows", y: "ns per packet over parse and pass" };
     plot::curves(&folder.join("packet.svg"), &axes, &packet_curves(all))?;
+    let axes = Axes { x: "flows that the table has room for", y: "per cent of one core" };
+    plot::curves(&folder.join("agent.svg"), &axes, &agent_curves(all))?;
     let rates: Vec<(String, f64)> = page::list(all, "/export/export")
         .filter_map(|one| {
             let rate = one.pointer("/million_records_per_second_and_core/median")?.as_f64()?;
@@ -153,4 +170,18 @@ fn packet_curves(all: &Value) -> Vec<Curve> {
         curve("one line of memory", "uniform"),
         curve("flowxdp", "skewed"),
     ]
+}
+
+/// Each state of the agent's table, and each rate of new flows.
+fn agent_curves(all: &Value) -> Vec<Curve> {
+    let mut curves: Vec<Curve> = Vec::new();
+    for one in page::list(all, "/agent/states") {
+        let point = one["flows"].as_f64().zip(one["cpu_percent"]["median"].as_f64());
+        let name = page::state(one);
+        match curves.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, points)) => points.extend(point),
+            None => curves.push((name, point.into_iter().collect())),
+        }
+    }
+    curves
 }

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use crate::live::rates;
-use crate::{drain, export};
+use crate::{agent, drain, export};
 
 /// How far a figure may go.
 #[derive(Clone, Copy)]
@@ -109,6 +109,16 @@ const TARGETS: &[Target] = &[
         what: "records a second of processor time over UDP: of softflowd's",
         bound: Bound::Least(3.0),
         found: |all| exported(all, "million_records_per_second_and_core"),
+    },
+    Target {
+        part: "agent",
+        what: "the agent with 500,000 flows that stay in a table for 1,000,000: per cent of a core",
+        bound: Bound::Most(1.0),
+        found: |all| {
+            let mut states = all.pointer("/agent/states")?.as_array()?.iter();
+            let state = states.find(|one| one["flows"] == 1_000_000 && one["state"] == agent::ENDING)?;
+            state["cpu_percent"]["median"].as_f64()
+        },
     },
 ];
 

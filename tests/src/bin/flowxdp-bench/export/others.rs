@@ -49,7 +49,7 @@ impl Others {
         let wall = wall.elapsed();
         while let Ok(Some(_)) = wait(WaitOptions::empty()) {}
         let cpu = children_time()?.saturating_sub(before).max(Duration::from_nanos(1));
-        let received = receiver.finish()?;
+        let received = receiver.finish()?.total.records;
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         let flows = u64::from(self.flows);
         if program == Program::SoftflowdSilent {

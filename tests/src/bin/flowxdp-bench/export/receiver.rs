@@ -1,19 +1,25 @@
-//! A collector over UDP that only counts, with a buffer as large as the system allows.
+//! A collector over UDP that only adds up, with a buffer as large as the system allows.
 //!
 //! It looks now and then and never blocks: over loopback the sender would pay for each time that it wakes,
 //! as no sender does whose collector is another machine.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use flowxdp_core::template::{Kind, Template};
-use flowxdp_core::wire::Protocol;
+use flowxdp_tests::delivery::Records;
+use flowxdp_tests::netns::Netns;
 use rustix::net::sockopt;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::decode::Layouts;
 
 /// Octets of the receive buffer, if we may.
 const BUFFER: usize = 256 << 20;
@@ -28,10 +34,31 @@ const QUIET: Duration = Duration::from_millis(100);
 pub(crate) struct Receiver {
     port: u16,
     over: Arc<AtomicBool>,
-    thread: JoinHandle<Result<u64>>,
+    records: Arc<AtomicU64>,
+    thread: JoinHandle<Result<Received>>,
+}
+
+/// What came.
+#[derive(Default)]
+pub(crate) struct Received {
+    /// Data records, with what they add up to.
+    pub(crate) total: Records,
 }
 
 impl Receiver {
+    /// One that adds up, on the loopback of a namespace.
+    pub(crate) fn start_in(netns: &Netns) -> Result<Self> {
+        let namespace = File::open(Path::new("/run/netns").join(netns.name()))?;
+        // The receiver's thread is in the namespace of the one that starts it.
+        thread::scope(|scope| {
+            let starting = scope.spawn(|| {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+                Self::start()
+            });
+            starting.join().map_err(|_| anyhow!("the receiver panicked"))?
+        })
+    }
+
     pub(crate) fn start() -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         // Beyond the system's limit as root, up to it otherwise.
@@ -39,38 +66,45 @@ impl Receiver {
             sockopt::set_socket_recv_buffer_size(&socket, BUFFER)?;
         }
         socket.set_nonblocking(true)?;
-        let (port, over) = (socket.local_addr()?.port(), Arc::new(AtomicBool::new(false)));
+        let (port, over, records) = (socket.local_addr()?.port(), Arc::default(), Arc::default());
         let thread = thread::spawn({
-            let over = Arc::clone(&over);
-            move || count(&socket, &over)
+            let (over, records) = (Arc::clone(&over), Arc::clone(&records));
+            move || receive(&socket, &over, &records)
         });
-        Ok(Self { port, over, thread })
+        Ok(Self { port, over, records, thread })
     }
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Reads what is left; gives the data records of all.
-    pub(crate) fn finish(self) -> Result<u64> {
+    /// Data records so far.
+    pub(crate) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Reads what is left; gives all of it.
+    pub(crate) fn finish(self) -> Result<Received> {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the receiver panicked"))?
     }
 }
 
-fn count(socket: &UdpSocket, over: &AtomicBool) -> Result<u64> {
-    let lengths = lengths();
+fn receive(socket: &UdpSocket, over: &AtomicBool, records: &AtomicU64) -> Result<Received> {
+    let layouts = Layouts::new();
     let mut octets = vec![0; 1 << 16];
-    let (mut records, mut last) = (0, Instant::now());
+    let (mut received, mut last) = (Received::default(), Instant::now());
     loop {
         match socket.recv(&mut octets) {
             Ok(length) => {
-                records += data_records(&octets[..length], &lengths);
+                let message = octets.get(..length).unwrap_or_default();
                 last = Instant::now();
+                received.total = received.total + layouts.sum(message);
+                records.store(received.total.records, Ordering::Relaxed);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if over.load(Ordering::Relaxed) && last.elapsed() > QUIET {
-                    return Ok(records);
+                    return Ok(received);
                 }
                 thread::sleep(LOOK);
             }
@@ -78,31 +112,4 @@ fn count(socket: &UdpSocket, over: &AtomicBool) -> Result<u64> {
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// Octets of the records of our templates in IPFIX and v9.
-pub(crate) type Lengths = [[usize; Kind::ALL.len()]; 2];
-
-pub(crate) fn lengths() -> Lengths {
-    [Protocol::Ipfix, Protocol::V9]
-        .map(|protocol| Kind::ALL.map(|kind| Template::new(protocol, kind).record_length()))
-}
-
-/// Data records of a message.
-pub(crate) fn data_records(message: &[u8], lengths: &Lengths) -> u64 {
-    let word =
-        |at: usize| message.get(at..at + 2).map_or(0, |it| usize::from(it[0]) << 8 | usize::from(it[1]));
-    let (mut at, lengths) = match word(0) {
-        10 => (16, &lengths[0]),
-        9 => (20, &lengths[1]),
-        // The header of v5 tells.
-        _ => return word(2) as u64,
-    };
-    let mut records = 0;
-    while at + 4 < message.len() && word(at + 2) >= 4 {
-        let record = word(at).checked_sub(256).and_then(|kind| lengths.get(kind));
-        records += record.map_or(0, |record| (word(at + 2) - 4) / record);
-        at += word(at + 2);
-    }
-    records as u64
 }

@@ -102,7 +102,7 @@ pub(crate) fn turn(
             let receiver = Receiver::start()?;
             let url = format!("udp://127.0.0.1:{}", receiver.port());
             let mut turn = send(Driver::new(&url, None, protocol)?, records, count)?;
-            turn.received = receiver.finish()?;
+            turn.received = receiver.finish()?.total.records;
             Ok(turn)
         }
         Transport::Tcp | Transport::Tls => {

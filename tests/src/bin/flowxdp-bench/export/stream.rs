@@ -11,7 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
-use super::receiver::{data_records, lengths};
+use super::decode::Layouts;
 
 /// A receiver in a thread of its own.
 pub(crate) struct Stream {
@@ -76,7 +76,7 @@ fn receive(socket: TcpStream, config: Option<Arc<ServerConfig>>) -> Result<u64> 
 }
 
 fn count(mut stream: impl Read) -> Result<u64> {
-    let lengths = lengths();
+    let layouts = Layouts::new();
     let mut octets = vec![0; 1 << 18];
     let (mut records, mut end) = (0, 0);
     loop {
@@ -88,7 +88,7 @@ fn count(mut stream: impl Read) -> Result<u64> {
         end += length;
         let mut start = 0;
         while let Some(message) = message(&octets[start..end])? {
-            records += data_records(message, &lengths);
+            records += layouts.sum(message).records;
             start += message.len();
         }
         octets.copy_within(start..end, 0);

@@ -1,15 +1,10 @@
 //! Three namespaces in a row: the sender's, the router's, and the host's behind it.
 
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::path::Path;
-
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::neighbour::{How, Neighbour};
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::traffic::{Traffic, generator};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::export::receiver::Receiver;
 
@@ -83,14 +78,6 @@ impl Road {
 
     /// A collector in the router.
     pub(super) fn receiver(&self) -> Result<Receiver> {
-        let namespace = File::open(Path::new("/run/netns").join(self.router.name()))?;
-        // The receiver's thread is in the namespace of the one that starts it.
-        std::thread::scope(|scope| {
-            let starting = scope.spawn(|| {
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-                Receiver::start()
-            });
-            starting.join().map_err(|_| anyhow!("the receiver panicked"))?
-        })
+        Receiver::start_in(&self.router)
     }
 }

@@ -106,3 +106,42 @@ pub(super) fn gateway(all: &Value) -> String {
     ];
     table(&head, rows)
 }
+
+/// What is in the agent's table, with the rate of new flows.
+pub(super) fn state(one: &Value) -> String {
+    match one["new_flows_per_second"].as_u64() {
+        Some(rate) if rate > 0 => format!("{}, {rate} new flows/s", text(one, "state")),
+        _ => text(one, "state").to_owned(),
+    }
+}
+
+/// The agent's processor time and memory.
+pub(super) fn agent(all: &Value) -> String {
+    let rows = list(all, "/agent/states").map(|one| {
+        let [resident, own, maps] =
+            ["resident", "anonymous", "maps"].map(|name| number(&one["mib"][name], 0));
+        vec![
+            state(one),
+            one["flows"].to_string(),
+            spread(&one["cpu_percent"], 2),
+            number(&one["of_smallest"], 1),
+            number(&one["records_per_second"]["median"], 0),
+            spread(&one["cpu_us_per_record"], 2),
+            resident,
+            own,
+            maps,
+        ]
+    });
+    let head = [
+        "",
+        "room for flows",
+        "CPU, % of a core",
+        "of the smallest table's",
+        "records/s",
+        "µs of CPU a record",
+        "resident, MiB",
+        "of it its own",
+        "BPF maps, MiB",
+    ];
+    table(&head, rows)
+}

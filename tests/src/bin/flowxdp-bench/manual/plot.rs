@@ -6,9 +6,14 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (760, 420);
-/// Blue, orange, green, purple: told apart by those who see red and green alike (Okabe and Ito, 2008).
-const COLORS: [RGBColor; 4] =
-    [RGBColor(0, 114, 178), RGBColor(230, 159, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+/// Blue, orange, green, purple, sky blue: told apart by those who see red and green alike (Okabe and Ito, 2008).
+const COLORS: [RGBColor; 5] = [
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+];
 const FONT: (&str, u32) = ("sans-serif", 15);
 
 /// A name, and points.
@@ -28,6 +33,7 @@ pub(super) fn curves(file: &Path, axes: &Axes, curves: &[Curve]) -> Result<()> {
 fn draw(file: &Path, axes: &Axes, curves: &[Curve]) -> Result<(), Box<dyn std::error::Error>> {
     let points = || curves.iter().flat_map(|(_, points)| points);
     let right = points().map(|point| point.0).fold(10.0, f64::max);
+    let left = points().map(|point| point.0).fold(right / 10.0, f64::min);
     let top = points().map(|point| point.1).fold(0.0, f64::max) * 1.05;
     let bottom = points().map(|point| point.1).fold(0.0, f64::min);
     let area = SVGBackend::new(file, SIZE).into_drawing_area();
@@ -37,7 +43,7 @@ fn draw(file: &Path, axes: &Axes, curves: &[Curve]) -> Result<(), Box<dyn std::e
         .margin_right(32)
         .x_label_area_size(46)
         .y_label_area_size(64)
-        .build_cartesian_2d((1.0..right).log_scale(), bottom..top)?;
+        .build_cartesian_2d((left..right).log_scale(), bottom..top)?;
     chart
         .configure_mesh()
         .x_desc(axes.x)

@@ -1,0 +1,98 @@
+//! Data records of a message: what they add up to.
+//!
+//! It knows the templates of our exporter, and v5, which has none. Options data are passed over.
+
+use flowxdp_core::template::{Kind, Template};
+use flowxdp_core::wire::Protocol;
+use flowxdp_tests::delivery::Records;
+
+/// Where a field is in a record: offset and octets, none of them where there is no such field.
+type Place = (usize, usize);
+
+/// IANA element numbers of packets and octets.
+const SUMS: [u16; 2] = [2, 1];
+
+/// One kind of data record.
+#[derive(Clone, Default)]
+struct Layout {
+    length: usize,
+    sums: [Place; 2],
+}
+
+impl Layout {
+    fn of(template: &Template) -> Self {
+        let mut layout = Self { length: template.record_length(), ..Self::default() };
+        let mut at = 0;
+        for field in template.fields() {
+            let place = (at, usize::from(field.length));
+            at += place.1;
+            let places = SUMS.iter().zip(&mut layout.sums);
+            places.filter(|(id, _)| **id == field.id).for_each(|(_, at)| *at = place);
+        }
+        layout
+    }
+}
+
+/// All kinds of data records, by protocol and template id.
+pub(crate) struct Layouts {
+    ipfix: Vec<(u16, Layout)>,
+    v9: Vec<(u16, Layout)>,
+    v5: Layout,
+}
+
+impl Layouts {
+    pub(crate) fn new() -> Self {
+        let of = |protocol: Protocol| {
+            let v9 = Kind::ALL.into_iter().filter(|_| protocol == Protocol::V9);
+            let all = Kind::ALL.into_iter().map(|kind| Template::new(protocol, kind));
+            let all = all.chain(v9.map(Template::v9_with_times_of_day));
+            let all = all.chain(Kind::ALL.into_iter().map(|kind| Template::of_aggregates(protocol, kind)));
+            all.map(|template| (template.id(), Layout::of(&template))).collect()
+        };
+        // Cisco's flow record of v5.
+        let v5 = Layout { length: 48, sums: [(16, 4), (20, 4)] };
+        Self { ipfix: of(Protocol::Ipfix), v9: of(Protocol::V9), v5 }
+    }
+
+    /// What the data records of a message add up to.
+    pub(crate) fn sum(&self, message: &[u8]) -> Records {
+        let mut total = Records::default();
+        self.each(message, |record, layout| {
+            let [packets, octets] = layout.sums.map(|place| number(record, place));
+            total = total + Records { records: 1, packets, octets };
+        });
+        total
+    }
+
+    fn each(&self, message: &[u8], mut what: impl FnMut(&[u8], &Layout)) {
+        let (mut at, layouts) = match word(message, 0) {
+            10 => (16, &self.ipfix),
+            9 => (20, &self.v9),
+            _ => {
+                let records = message.get(24..).unwrap_or_default();
+                return records.chunks_exact(self.v5.length).for_each(|record| what(record, &self.v5));
+            }
+        };
+        while let Some(set) = message.get(at..).filter(|rest| rest.len() > 4 && word(rest, 2) >= 4) {
+            let end = usize::from(word(set, 2));
+            if let Some((_, layout)) = layouts.iter().find(|(id, _)| *id == word(set, 0)) {
+                let records = set.get(4..end).unwrap_or_default();
+                records.chunks_exact(layout.length).for_each(|record| what(record, layout));
+            }
+            at += end;
+        }
+    }
+}
+
+fn word(octets: &[u8], at: usize) -> u16 {
+    octets.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u16::from_be_bytes(*word))
+}
+
+fn number(record: &[u8], (at, octets): Place) -> u64 {
+    let field = record.get(at..at + octets).unwrap_or_default();
+    match (field.first_chunk(), field.first_chunk()) {
+        (Some(eight), _) => u64::from_be_bytes(*eight),
+        (None, Some(four)) => u64::from(u32::from_be_bytes(*four)),
+        (None, None) => field.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)),
+    }
+}
