@@ -360,7 +360,8 @@ impl Exporter {
         self.given_up.is_some() || (path && !ready && !unsent)
     }
 
-    const fn is_up(&self) -> bool {
+    /// Whether data goes out.
+    pub const fn is_up(&self) -> bool {
         match &self.path {
             Path::Datagrams(datagrams) => datagrams.is_up(),
             Path::Connection(connection) => connection.is_up(),

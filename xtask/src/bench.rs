@@ -1,5 +1,4 @@
-//! `cargo xtask bench`: builds the benchmark and becomes it: as root for the XDP program and what is live, as
-//! who you are for `cargo xtask bench -- export` and for `cargo xtask bench -- manual FILE`.
+//! `cargo xtask bench`: builds the benchmark and becomes it: as root, but for `cargo xtask bench -- manual FILE`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -24,7 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let agent = if ["gateway", "agent", "all"].into_iter().any(asks) { Some(build::agent()?) } else { None };
     let environment: Vec<_> =
         agent.iter().map(|agent| ("FLOWXDP_BIN", agent.as_os_str().to_owned())).collect();
-    let mut command = if asks("export") || asks("manual") {
+    let mut command = if asks("manual") {
         Command::new(&bench.path)
     } else {
         sudo::command(&bench.path, "the benchmark loads XDP programs", &environment)?

@@ -6,12 +6,14 @@
 //! holds the receiver's half of the kernel's work, for all alike.
 //!
 //! softflowd, pmacctd and nfpcapd read a capture with one packet for each flow, so reading and metering are
-//! in their figures. What softflowd needs without a collector is subtracted in a row of its own.
+//! in their figures. Our own side begins with records that come again and again, or with a table that is full
+//! of the capture's flows: then what comes must be what softflowd sends, flow by flow, with its counters. What
+//! softflowd does once it has read everything has a row of its own; so has what it does without a collector.
 //!
 //! - [`flows`]: the records, and the capture with the same flows.
 //! - [`encode`]: records in, messages out, nothing sent.
 //! - [`send`]: our exporter to a receiver that only reads: [`receiver`], [`stream`], with [`decode`].
-//! - [`others`]: the other programs.
+//! - [`table`]: the same from a full table. [`others`]: the other programs.
 //! - [`report`]: the tables, or JSON.
 
 mod decode;
@@ -22,6 +24,7 @@ pub(crate) mod receiver;
 mod report;
 mod send;
 mod stream;
+mod table;
 
 use std::time::Duration;
 
@@ -34,6 +37,7 @@ use serde_json::Value;
 use self::flows::SYSTEM_START;
 use self::others::Others;
 use self::send::Transport;
+use self::table::Full;
 
 /// Records a second and core: our encoder and transports, beside other programs
 #[derive(Args)]
@@ -66,6 +70,8 @@ pub(crate) struct Turn {
     pub(crate) push: Duration,
     /// Time of day.
     pub(crate) wall: Duration,
+    /// From the first datagram to the last one, as the receiver sees them.
+    pub(crate) sending: Duration,
 }
 
 /// A subject, and its turns.
@@ -78,6 +84,7 @@ pub(crate) struct Subject {
 enum What {
     Encode(SessionConfig),
     Send(Transport, Protocol),
+    Table(Protocol),
     Other(others::Program),
 }
 
@@ -85,7 +92,9 @@ enum What {
 pub(crate) const ENCODE: &str = "encode IPFIX";
 pub(crate) const ENCODE_LARGE: &str = "encode IPFIX, messages of 65,535";
 pub(crate) const UDP: &str = "UDP, IPFIX";
+pub(crate) const TABLE_V5: &str = "table to UDP, v5";
 pub(crate) const SOFTFLOWD: &str = "softflowd, v5";
+pub(crate) const SOFTFLOWD_AFTER: &str = "softflowd, v5, after reading";
 pub(crate) const SOFTFLOWD_SILENT: &str = "softflowd, no collector";
 
 fn subjects(alone: bool) -> Vec<Subject> {
@@ -102,10 +111,14 @@ fn subjects(alone: bool) -> Vec<Subject> {
         ("UDP, v5", What::Send(Transport::Udp, Protocol::V5)),
         ("TCP, IPFIX", What::Send(Transport::Tcp, Protocol::Ipfix)),
         ("TLS 1.3, IPFIX", What::Send(Transport::Tls, Protocol::Ipfix)),
+        ("table to UDP, IPFIX", What::Table(Protocol::Ipfix)),
+        ("table to UDP, v9", What::Table(Protocol::V9)),
+        (TABLE_V5, What::Table(Protocol::V5)),
     ];
     if !alone {
         all.extend([
             (SOFTFLOWD, What::Other(others::Program::Softflowd)),
+            (SOFTFLOWD_AFTER, What::Other(others::Program::SoftflowdAfter)),
             (SOFTFLOWD_SILENT, What::Other(others::Program::SoftflowdSilent)),
             ("pmacctd nfprobe, v5", What::Other(others::Program::Nfprobe)),
             ("nfpcapd, into a file", What::Other(others::Program::Nfpcapd)),
@@ -118,6 +131,7 @@ fn subjects(alone: bool) -> Vec<Subject> {
 pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     let records = flows::records();
     let others = Others::new(options.flows)?;
+    let mut table = Full::new(options.flows)?;
     let mut subjects = subjects(options.alone);
     // The first round warms caches up and does not count.
     for round in 0..=options.rounds {
@@ -127,6 +141,7 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
                 What::Send(transport, protocol) => {
                     send::turn(*transport, *protocol, &records, options.records)?
                 }
+                What::Table(protocol) => table.turn(*protocol)?,
                 What::Other(program) => others.turn(*program)?,
             };
             if round > 0 {

@@ -1,4 +1,4 @@
-//! Data records of a message: what they add up to.
+//! Data records of a message: what they add up to, and of which flow each is.
 //!
 //! It knows the templates of our exporter, and v5, which has none. Options data are passed over.
 
@@ -9,14 +9,16 @@ use flowxdp_tests::delivery::Records;
 /// Where a field is in a record: offset and octets, none of them where there is no such field.
 type Place = (usize, usize);
 
-/// IANA element numbers of packets and octets.
+/// IANA element numbers of packets and octets, and of what makes an IPv4 flow.
 const SUMS: [u16; 2] = [2, 1];
+const KEY: [u16; 5] = [8, 12, 7, 11, 4];
 
 /// One kind of data record.
 #[derive(Clone, Default)]
 struct Layout {
     length: usize,
     sums: [Place; 2],
+    key: [Place; 5],
 }
 
 impl Layout {
@@ -26,12 +28,16 @@ impl Layout {
         for field in template.fields() {
             let place = (at, usize::from(field.length));
             at += place.1;
-            let places = SUMS.iter().zip(&mut layout.sums);
-            places.filter(|(id, _)| **id == field.id).for_each(|(_, at)| *at = place);
+            for (ids, places) in [(&SUMS[..], &mut layout.sums[..]), (&KEY, &mut layout.key)] {
+                ids.iter().zip(places).filter(|(id, _)| **id == field.id).for_each(|(_, at)| *at = place);
+            }
         }
         layout
     }
 }
+
+/// A flow as a collector knows it: source and destination address, ports, protocol, packets, octets.
+pub(crate) type Flow = [u64; 7];
 
 /// All kinds of data records, by protocol and template id.
 pub(crate) struct Layouts {
@@ -50,7 +56,8 @@ impl Layouts {
             all.map(|template| (template.id(), Layout::of(&template))).collect()
         };
         // Cisco's flow record of v5.
-        let v5 = Layout { length: 48, sums: [(16, 4), (20, 4)] };
+        let v5 =
+            Layout { length: 48, sums: [(16, 4), (20, 4)], key: [(0, 4), (4, 4), (32, 2), (34, 2), (38, 1)] };
         Self { ipfix: of(Protocol::Ipfix), v9: of(Protocol::V9), v5 }
     }
 
@@ -62,6 +69,15 @@ impl Layouts {
             total = total + Records { records: 1, packets, octets };
         });
         total
+    }
+
+    /// The flows of its data records, of IPv4.
+    pub(crate) fn flows(&self, message: &[u8], flows: &mut Vec<Flow>) {
+        self.each(message, |record, layout| {
+            let [source, destination, from, to, protocol] = layout.key.map(|place| number(record, place));
+            let [packets, octets] = layout.sums.map(|place| number(record, place));
+            flows.push([source, destination, from, to, protocol, packets, octets]);
+        });
     }
 
     fn each(&self, message: &[u8], mut what: impl FnMut(&[u8], &Layout)) {

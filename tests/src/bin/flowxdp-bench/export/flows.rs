@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use flowxdp_core::clock::{Now, SECOND};
 use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
 use flowxdp_tests::pcap::{self, Datagram};
+
+use super::decode::Flow;
 
 /// Milliseconds since 1970.
 pub(crate) const SYSTEM_START: u64 = 1_700_000_000_000;
 /// When the records are exported.
 pub(crate) const NOW: Now = Now { monotonic: 3_600 * SECOND, wall_ms: SYSTEM_START + 3_600_000 };
+
+/// Octets of what each packet of the capture carries.
+const PAYLOAD: usize = 18;
 
 /// Records that come again and again: as many as stay in a cache, as those of an agent come out of its own.
 const RECORDS: u64 = 4096;
@@ -61,17 +66,48 @@ fn record(one: u64, other: u64) -> FlowRecord {
     }
 }
 
+/// The packet of one flow of the capture, and its time, microseconds since 1970.
+pub(crate) fn packet(flow: u32) -> Result<(u64, Vec<u8>)> {
+    let [_, high, middle, low] = flow.to_be_bytes();
+    let datagram = Datagram {
+        from: ([10, high, middle, low], 1024 + u16::from(low)).into(),
+        to: ([192, 0, 2, 1], 53).into(),
+        payload: vec![0; PAYLOAD],
+    };
+    Ok((SYSTEM_START * 1000 + u64::from(flow) * 20, pcap::frame(&datagram)?))
+}
+
 /// Writes a capture with one packet of UDP for each flow, 20 µs apart.
 pub(crate) fn capture(path: &Path, flows: u32) -> Result<()> {
     let mut writer = pcap::Writer::create(path)?;
     for flow in 0..flows {
-        let [_, high, middle, low] = flow.to_be_bytes();
-        let datagram = Datagram {
-            from: ([10, high, middle, low], 1024 + u16::from(low)).into(),
-            to: ([192, 0, 2, 1], 53).into(),
-            payload: vec![0; 18],
-        };
-        writer.frame(SYSTEM_START * 1000 + u64::from(flow) * 20, &pcap::frame(&datagram)?)?;
+        let (time, frame) = packet(flow)?;
+        writer.frame(time, &frame)?;
     }
     writer.finish()
+}
+
+/// What a collector must get of the capture: its flows, in order.
+pub(crate) fn captured(flows: u32) -> Vec<Flow> {
+    let destination = u32::from_be_bytes([192, 0, 2, 1]);
+    let octets = 20 + 8 + PAYLOAD as u64;
+    let flow = |flow: u32| {
+        let source = u32::from_be_bytes([10, 0, 0, 0]) | flow & 0xff_ffff;
+        [source.into(), destination.into(), 1024 + u64::from(flow & 0xff), 53, 17, 1, octets]
+    };
+    let mut flows: Vec<Flow> = (0..flows).map(flow).collect();
+    flows.sort_unstable();
+    flows
+}
+
+/// What came must be what was captured, each flow once, with its counters.
+pub(crate) fn same(came: &[Flow], captured: &[Flow], who: &str) -> Result<()> {
+    let differs = came.iter().zip(captured).find(|(one, other)| one != other);
+    ensure!(
+        came == captured,
+        "{who}: {} records came of {} flows; the first that differ: {differs:?}",
+        came.len(),
+        captured.len()
+    );
+    Ok(())
 }

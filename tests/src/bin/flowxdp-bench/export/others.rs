@@ -1,7 +1,8 @@
 //! The other programs: each reads the capture to its end, and exports.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, WaitOptions, set_child_subreaper, wait};
 use tempfile::TempDir;
 
+use super::decode::Flow;
 use super::receiver::Receiver;
 use super::{Turn, flows};
 
@@ -16,6 +18,8 @@ use super::{Turn, flows};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     Softflowd,
+    /// What it does once it has read everything: expiry and sending.
+    SoftflowdAfter,
     /// It only reads and meters.
     SoftflowdSilent,
     Nfprobe,
@@ -26,6 +30,7 @@ pub(crate) enum Program {
 pub(crate) struct Others {
     folder: TempDir,
     flows: u32,
+    captured: Vec<Flow>,
 }
 
 impl Others {
@@ -34,48 +39,73 @@ impl Others {
         flows::capture(&folder.path().join("capture.pcap"), flows)?;
         // So that processes whose parent has ended are counted as well.
         set_child_subreaper(Some(Pid::INIT))?;
-        Ok(Self { folder, flows })
+        Ok(Self { folder, flows, captured: flows::captured(flows) })
     }
 
     pub(crate) fn turn(&self, program: Program) -> Result<Turn> {
-        let receiver = Receiver::start()?;
+        let receiver = Receiver::keeping()?;
         let folder = tempfile::tempdir_in(self.folder.path())?;
         let mut command = self.command(program, folder.path(), receiver.port())?;
         let name = command.get_program().to_string_lossy().into_owned();
         let (wall, before) = (Instant::now(), children_time()?);
-        let output = command.stdin(Stdio::null()).output().with_context(|| {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.with_context(|| {
             format!("{name} cannot be run: install softflowd, pmacct and nfdump, or use --alone")
         })?;
+        let mut input = child.stdin.take().context("no standard input")?;
+        if program == Program::SoftflowdAfter {
+            // It cannot be later with reading than a pipe holds.
+            io::copy(&mut File::open(self.capture())?, &mut input).with_context(|| name.clone())?;
+        }
+        drop(input);
+        let read = Instant::now();
+        let output = child.wait_with_output()?;
         let wall = wall.elapsed();
         while let Ok(Some(_)) = wait(WaitOptions::empty()) {}
         let cpu = children_time()?.saturating_sub(before).max(Duration::from_nanos(1));
-        let received = receiver.finish()?.total.records;
+        let received = receiver.finish()?;
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         let flows = u64::from(self.flows);
         if program == Program::SoftflowdSilent {
             return Ok(Turn { records: flows, cpu, wall, ..Turn::default() });
         }
+        let (sending, last) = (received.sending(), received.last());
+        if matches!(program, Program::Softflowd | Program::SoftflowdAfter) {
+            flows::same(&received.flows(), &self.captured, &name)?;
+        }
+        let (mut cpu, mut wall) = (cpu, wall);
+        if program == Program::SoftflowdAfter {
+            // It has one thread, which never waits.
+            wall = last.context("softflowd exports nothing")?.saturating_duration_since(read);
+            cpu = wall;
+        }
         let received = match program {
             Program::Nfpcapd => stored(&text).with_context(|| format!("{name} tells no number: {text}"))?,
-            _ => received,
+            _ => received.total.records,
         };
         ensure!(received > 0, "{name} exports nothing: {text}");
-        Ok(Turn { records: received, sent: flows, received, cpu, wall, ..Turn::default() })
+        Ok(Turn { records: received, sent: flows, received, cpu, wall, sending, ..Turn::default() })
+    }
+
+    fn capture(&self) -> PathBuf {
+        self.folder.path().join("capture.pcap")
     }
 
     fn command(&self, program: Program, folder: &Path, port: u16) -> Result<Command> {
-        let capture = self.folder.path().join("capture.pcap");
+        let capture = self.capture();
         let room = (2 * self.flows).to_string();
         let mut command = Command::new(match program {
-            Program::Softflowd | Program::SoftflowdSilent => "softflowd",
+            Program::Softflowd | Program::SoftflowdAfter | Program::SoftflowdSilent => "softflowd",
             Program::Nfprobe => "pmacctd",
             Program::Nfpcapd => "nfpcapd",
         });
         match program {
-            Program::Softflowd | Program::SoftflowdSilent => {
+            Program::Softflowd | Program::SoftflowdAfter | Program::SoftflowdSilent => {
                 command.args(["-d", "-m", &room, "-c", "none", "-p"]).arg(folder.join("pid"));
-                command.arg("-r").arg(capture);
-                if program == Program::Softflowd {
+                let standard_input = Path::new("-");
+                let is_piped = program == Program::SoftflowdAfter;
+                command.arg("-r").arg(if is_piped { standard_input } else { &capture });
+                if program != Program::SoftflowdSilent {
                     command.args(["-v", "5", "-n", &format!("127.0.0.1:{port}")]);
                 }
             }

@@ -19,7 +19,7 @@ use flowxdp_tests::netns::Netns;
 use rustix::net::sockopt;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::decode::Layouts;
+use super::decode::{Flow, Layouts};
 
 /// Octets of the receive buffer, if we may.
 const BUFFER: usize = 256 << 20;
@@ -43,9 +43,47 @@ pub(crate) struct Receiver {
 pub(crate) struct Received {
     /// Data records, with what they add up to.
     pub(crate) total: Records,
+    /// When the first and the last datagram were read.
+    times: Option<(Instant, Instant)>,
+    /// Octets of all messages one behind the other, and where each ends, if they are kept.
+    octets: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Received {
+    /// From the first datagram to the last one.
+    pub(crate) fn sending(&self) -> Duration {
+        self.times.map_or(Duration::ZERO, |(first, last)| last - first)
+    }
+
+    /// When the last datagram was read.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.times.map(|(_, last)| last)
+    }
+
+    /// Every record of the messages that were kept, in order.
+    pub(crate) fn flows(&self) -> Vec<Flow> {
+        let (layouts, mut flows, mut start) = (Layouts::new(), Vec::new(), 0);
+        for &end in &self.ends {
+            layouts.flows(self.octets.get(start..end).unwrap_or_default(), &mut flows);
+            start = end;
+        }
+        flows.sort_unstable();
+        flows
+    }
 }
 
 impl Receiver {
+    /// One that adds up only.
+    pub(crate) fn start() -> Result<Self> {
+        Self::begin(false)
+    }
+
+    /// One that keeps what comes.
+    pub(crate) fn keeping() -> Result<Self> {
+        Self::begin(true)
+    }
+
     /// One that adds up, on the loopback of a namespace.
     pub(crate) fn start_in(netns: &Netns) -> Result<Self> {
         let namespace = File::open(Path::new("/run/netns").join(netns.name()))?;
@@ -59,7 +97,7 @@ impl Receiver {
         })
     }
 
-    pub(crate) fn start() -> Result<Self> {
+    fn begin(keep: bool) -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         // Beyond the system's limit as root, up to it otherwise.
         if sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER).is_err() {
@@ -69,7 +107,7 @@ impl Receiver {
         let (port, over, records) = (socket.local_addr()?.port(), Arc::default(), Arc::default());
         let thread = thread::spawn({
             let (over, records) = (Arc::clone(&over), Arc::clone(&records));
-            move || receive(&socket, &over, &records)
+            move || receive(&socket, &over, &records, keep)
         });
         Ok(Self { port, over, records, thread })
     }
@@ -90,7 +128,7 @@ impl Receiver {
     }
 }
 
-fn receive(socket: &UdpSocket, over: &AtomicBool, records: &AtomicU64) -> Result<Received> {
+fn receive(socket: &UdpSocket, over: &AtomicBool, records: &AtomicU64, keep: bool) -> Result<Received> {
     let layouts = Layouts::new();
     let mut octets = vec![0; 1 << 16];
     let (mut received, mut last) = (Received::default(), Instant::now());
@@ -99,8 +137,13 @@ fn receive(socket: &UdpSocket, over: &AtomicBool, records: &AtomicU64) -> Result
             Ok(length) => {
                 let message = octets.get(..length).unwrap_or_default();
                 last = Instant::now();
+                received.times = Some((received.times.map_or(last, |(first, _)| first), last));
                 received.total = received.total + layouts.sum(message);
                 records.store(received.total.records, Ordering::Relaxed);
+                if keep {
+                    received.octets.extend_from_slice(message);
+                    received.ends.push(received.octets.len());
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if over.load(Ordering::Relaxed) && last.elapsed() > QUIET {

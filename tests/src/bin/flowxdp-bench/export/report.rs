@@ -37,6 +37,12 @@ fn wall(subject: &Subject) -> Spread {
     spread(subject, |turn| rate(turn.records, turn.wall))
 }
 
+/// Millions of records a second from the first datagram to the last one, where that was measured.
+fn sending(subject: &Subject) -> Option<Spread> {
+    let all = || spread(subject, |turn| rate(turn.records, turn.sending));
+    subject.turns.iter().all(|turn| !turn.sending.is_zero()).then(all)
+}
+
 /// What arrived of all that was sent, in all turns.
 fn received(subject: &Subject) -> Option<f64> {
     let sent: u64 = subject.turns.iter().map(|turn| turn.sent).sum();
@@ -77,7 +83,16 @@ pub(crate) fn text(subjects: &[Subject]) -> String {
     let base = find(subjects, SOFTFLOWD).map(|subject| cpu(subject).median);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["", "M records/s and core", "from", "to", "of softflowd's", "M records/s", "received"]);
+    table.set_header([
+        "",
+        "M records/s and core",
+        "from",
+        "to",
+        "of softflowd's",
+        "M records/s",
+        "first to last datagram",
+        "received",
+    ]);
     for subject in subjects {
         let (cpu, wall) = (cpu(subject), wall(subject));
         let [median, least, most] = [cpu.median, cpu.least, cpu.most].map(|rate| format!("{rate:.2}"));
@@ -90,6 +105,7 @@ pub(crate) fn text(subjects: &[Subject]) -> String {
             most,
             ratio,
             format!("{:.2}", wall.median),
+            sending(subject).map_or_else(String::new, |rate| format!("{:.2}", rate.median)),
             received,
         ]);
     }
@@ -128,6 +144,7 @@ pub(crate) fn json(subjects: &[Subject]) -> Value {
             "name": subject.name,
             "million_records_per_second_and_core": cpu.json(),
             "million_records_per_second": wall(subject).json(),
+            "million_records_per_second_first_to_last": sending(subject).map(Spread::json),
             "of_softflowd": base.map(|base| cpu.median / base),
             "records": subject.turns.iter().map(|turn| turn.records).sum::<u64>(),
             "received_of_sent": received(subject),

@@ -31,14 +31,14 @@ pub(crate) enum Transport {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An exporter, driven as the agent does.
-struct Driver {
-    exporter: Exporter,
+pub(super) struct Driver {
+    pub(super) exporter: Exporter,
     readiness: Arc<Readiness>,
     start: Instant,
 }
 
 impl Driver {
-    fn new(url: &str, ca: Option<PathBuf>, protocol: Protocol) -> Result<Self> {
+    pub(super) fn new(url: &str, ca: Option<PathBuf>, protocol: Protocol) -> Result<Self> {
         let readiness = Arc::new(Readiness::new()?);
         let settings = Settings {
             protocol,
@@ -66,8 +66,19 @@ impl Driver {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// Polls until data can go out.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        while !self.exporter.is_up() {
+            ensure!(begin.elapsed() < PATIENCE, "the receiver cannot be reached");
+            self.exporter.poll(self.real(), NOW, false);
+            self.readiness.wait(Some(Duration::from_millis(1)))?;
+        }
+        Ok(())
+    }
+
     /// Polls until nothing is ready, or with `flush` until nothing is left.
-    fn settle(&mut self, flush: bool) -> Result<()> {
+    pub(super) fn settle(&mut self, flush: bool) -> Result<()> {
         let begin = Instant::now();
         loop {
             let wake = self.exporter.poll(self.real(), NOW, flush);
@@ -80,7 +91,7 @@ impl Driver {
         }
     }
 
-    fn close(&mut self) -> Result<()> {
+    pub(super) fn close(&mut self) -> Result<()> {
         let begin = Instant::now();
         while !self.exporter.close(self.real()) {
             ensure!(begin.elapsed() < PATIENCE, "the connection does not end");

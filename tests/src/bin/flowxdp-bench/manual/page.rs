@@ -77,9 +77,16 @@ pub(super) fn export(all: &Value) -> String {
     let rows = list(all, "/export/export").map(|one| {
         let cpu = spread(&one["million_records_per_second_and_core"], 2);
         let wall = spread(&one["million_records_per_second"], 2);
-        vec![text(one, "name").to_owned(), cpu, number(&one["of_softflowd"], 1), wall]
+        let sending = spread(&one["million_records_per_second_first_to_last"], 2);
+        vec![text(one, "name").to_owned(), cpu, number(&one["of_softflowd"], 1), wall, sending]
     });
-    let head = ["", "million records a second and core", "of softflowd's", "million records a second"];
+    let head = [
+        "",
+        "million records a second and core",
+        "of softflowd's",
+        "million records a second",
+        "the same from the first datagram to the last",
+    ];
     table(&head, rows)
 }
 

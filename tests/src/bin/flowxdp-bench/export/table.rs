@@ -1,0 +1,111 @@
+//! Our side on the same flows as the other programs: the capture's packets go through the XDP program that is
+//! shipped into a table, and from there, as in the agent, to the socket.
+//!
+//! All that happens to a slot is measured: it is marked, copied, made a record of, and free again. The wait for
+//! the grace period between the first two is no part of the time of day either: another table would have its
+//! turn there.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use flowxdp::command::run::RING;
+use flowxdp::kernel::load::{self, Shape};
+use flowxdp::kernel::test_run::Runner;
+use flowxdp::meter::Meter;
+use flowxdp_common::names;
+use flowxdp_core::clock::WallClock;
+use flowxdp_core::protocol::Protocol;
+use flowxdp_core::record::EndReason;
+use flowxdp_core::retire::Timeouts;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+use super::Turn;
+use super::decode::Flow;
+use super::flows::{self, NOW, SYSTEM_START};
+use super::receiver::Receiver;
+use super::send::Driver;
+use crate::measure::cpu_time;
+
+/// Nothing is due before the end.
+const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };
+
+/// ifIndex of the interface that the packets come from.
+const INGRESS: u32 = 2;
+
+/// A table, and what it is filled with.
+pub(super) struct Full {
+    meter: Meter,
+    /// Where packets are metered: the table has a partition for one CPU.
+    cpu: CpuSet,
+    flows: u32,
+    captured: Vec<Flow>,
+}
+
+impl Full {
+    /// With as much room as the other programs have.
+    pub(super) fn new(flows: u32) -> Result<Self> {
+        let shape = Shape {
+            flows_v4: 2 * u64::from(flows),
+            flows_v6: 1,
+            partitions: 1,
+            ring: RING,
+            replay: true,
+            chained: false,
+        };
+        let loaded = load::load(&shape).context("a table to export from")?;
+        let mut cpu = CpuSet::new();
+        cpu.set(sched_getcpu());
+        Ok(Self { meter: Meter::new(loaded, NEVER)?, cpu, flows, captured: flows::captured(flows) })
+    }
+
+    /// One packet of each flow.
+    fn fill(&mut self) -> Result<()> {
+        let cpus = sched_getaffinity(None)?;
+        sched_setaffinity(None, &self.cpu).context("staying on one CPU")?;
+        let mut runner = Runner::default();
+        for flow in 0..self.flows {
+            let (time, frame) = flows::packet(flow)?;
+            let wire = u32::try_from(frame.len())?;
+            let program = self.meter.loaded.program(names::PROGRAM)?;
+            runner.run(program, &frame, wire, (time - SYSTEM_START * 1000) * 1000, INGRESS)?;
+        }
+        self.meter.drain_ring();
+        sched_setaffinity(None, &cpus).context("going back to all CPUs")
+    }
+
+    /// Fills the table, and exports all of it over UDP.
+    pub(super) fn turn(&mut self, protocol: Protocol) -> Result<Turn> {
+        self.fill()?;
+        let receiver = Receiver::keeping()?;
+        let mut driver = Driver::new(&format!("udp://127.0.0.1:{}", receiver.port()), None, protocol)?;
+        driver.begin()?;
+        let (wall, start, mut waited) = (Instant::now(), cpu_time(), Duration::ZERO);
+        let (forced, clock) = (Some(EndReason::Forced), WallClock::new(0, SYSTEM_START * 1_000_000));
+        loop {
+            let (looked, busy) = (Instant::now(), cpu_time());
+            let exporter = &mut driver.exporter;
+            let room = exporter.room();
+            self.meter.check(NOW.monotonic, clock, forced, room, |record| {
+                exporter.push(&record, NOW, true);
+            })?;
+            waited += looked.elapsed().saturating_sub(cpu_time().saturating_sub(busy));
+            driver.settle(false)?;
+            if self.meter.is_done() {
+                break;
+            }
+        }
+        driver.settle(true)?;
+        let cpu = cpu_time().saturating_sub(start).max(Duration::from_nanos(1));
+        let wall = wall.elapsed().saturating_sub(waited);
+        driver.close()?;
+        let sent = driver.exporter.exported_records();
+        // What is in the receiver's buffer is read before it is asked.
+        thread::sleep(Duration::from_millis(1));
+        let received = receiver.finish()?;
+        flows::same(&received.flows(), &self.captured, "our export from a table")?;
+        ensure!(sent == received.total.records, "{sent} records were sent, {} came", received.total.records);
+        let sending = received.sending();
+        Ok(Turn { records: sent, sent, received: sent, cpu, wall, sending, ..Turn::default() })
+    }
+}
