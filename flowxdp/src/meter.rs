@@ -1,5 +1,6 @@
 //! The metering process as the agent sees it: when slots retire, and what the kernel counted.
 
+mod collect;
 mod interfaces;
 mod old;
 mod rows;
@@ -13,14 +14,14 @@ use flowxdp_core::{
     hold::{Place, SlotRef},
     merge::{self, Merge},
     overflow::Overflow,
-    record::{EndReason, FlowRecord, Ticket, Total},
+    record::{EndReason, FlowRecord, Total},
     retire::{self, Retirement, Table, Timeouts},
     slots::{Part, Slot},
 };
 use tokio::io::unix::AsyncFd;
 
 pub use self::old::Old;
-use self::rows::Rows;
+use self::{collect::Out, rows::Rows};
 use crate::{
     keeper::Keeping,
     kernel::{counters, grace::Grace, load::Loaded, pin},
@@ -45,6 +46,8 @@ pub struct Meter {
     merge: Merge,
     /// In a replay, packets that the agent's own table had no room for: records of one packet.
     straight: Merge,
+    /// Slots of one table that are near each other in their partitions.
+    near: Merge,
     watch: Watch,
     /// Which table has the first turn where there is room for some records only.
     turn: usize,
@@ -82,6 +85,7 @@ impl Meter {
             overflow,
             merge: Merge::default(),
             straight: Merge::default(),
+            near: Merge::default(),
             watch,
             turn: 0,
             done: true,
@@ -118,7 +122,7 @@ impl Meter {
         self.take_over();
         let mut keep = |place: Place, index: usize, has: u32, part: Part, reason: EndReason| {
             let ticket = keeper.borrow_mut().keep(&[SlotRef::new(place, index)], has);
-            sink(FlowRecord { ticket, ..merge::record(&part, reason, clock) });
+            sink(merge::record(&part, reason, clock, ticket));
         };
         let (timeouts, number) = (self.timeouts, self.generation);
         for old in &mut self.old {
@@ -213,7 +217,7 @@ impl Meter {
             let placed = overflow.push(own, packet, position, timeouts);
             if !placed && replay {
                 // What a replay says is exact, whatever its table holds; and its memory is bounded by the file.
-                straight.push(packet.part(), EndReason::LackOfResources, false, None);
+                straight.push(&packet.part(), EndReason::LackOfResources, None);
             }
             placed || replay
         });
@@ -247,25 +251,17 @@ impl Meter {
     ) -> anyhow::Result<usize> {
         let closings = counters::closings(&self.loaded.cpus);
         let closing = std::mem::replace(&mut self.closings, closings) != closings;
-        let (taken, _) = counters::partitions(&self.loaded.cpus);
-        let alone = taken <= 1 && self.overflow.is_empty() && self.old.is_empty();
         let look = Look { now, closing, seen: self.seen().packets, forced, timeouts: self.timeouts };
         let marked = self.mark(&look, room);
+        let mut out = Out::new(self.keeper.clone(), clock, &mut sink);
         if marked > 0 {
             self.grace.wait()?;
-            self.collect(alone, now);
+            self.collect(now, &mut out);
         }
+        self.straight.drain(|part, reason, slots| out.record(part, reason, slots));
         self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
         self.done = marked < room;
-        let mut records = 0;
-        let keeper = self.keeper.as_ref();
-        let keep =
-            |slots: &[SlotRef]| keeper.map_or(Ticket::NONE, |keeper| keeper.borrow_mut().keep(slots, 0));
-        for record in self.straight.records(clock, keep).chain(self.merge.records(clock, keep)) {
-            records += 1;
-            sink(record);
-        }
-        Ok(records)
+        Ok(out.records())
     }
 
     /// Step 1 in every table: under pressure each has the first turn in turn, as room is short then.
@@ -288,44 +284,6 @@ impl Meter {
             };
         }
         marked
-    }
-
-    /// Step 3 in every table, into one record for each flow.
-    fn collect(&mut self, alone: bool, now: u64) {
-        let (loaded, merge, kept) = (&mut self.loaded, &mut self.merge, self.keeper.is_some());
-        let slot = |place: Place, index: usize| kept.then(|| SlotRef::new(place, index));
-        for old in &mut self.old {
-            old.collect(|slot, part, end| merge.push(part, end, false, Some(slot)));
-        }
-        // Flows that go on while others fill the tables.
-        let (pressed, mut lasting) = (self.watch.is_pressed(), Vec::new());
-        let mut done = Vec::new();
-        let mut take = |part: Part, reason, alone, slot| {
-            let early = reason == EndReason::LackOfResources && part.last > part.first;
-            if pressed && (early || reason == EndReason::ActiveTimeout) {
-                lasting.push((part.key, reason));
-            }
-            merge.push(part, reason, alone, slot);
-        };
-        let v4 = Place::v4(self.generation);
-        self.retired_v4.collect(&loaded.flows_v4, |index, part, reason| {
-            take(part, reason, alone, slot(v4, index));
-            done.push(index);
-        });
-        done.drain(..).filter(|_| !kept).for_each(|index| retire::free(&mut loaded.flows_v4, index));
-        let v6 = Place::v6(self.generation);
-        self.retired_v6.collect(&loaded.flows_v6, |index, part, reason| {
-            take(part, reason, alone, slot(v6, index));
-            done.push(index);
-        });
-        done.drain(..).filter(|_| !kept).for_each(|index| retire::free(&mut loaded.flows_v6, index));
-        self.overflow.collect(&loaded.own, |index, part, reason| {
-            // An aggregate has the key of a flow from nowhere, and is none.
-            take(part, reason, reason == EndReason::Aggregated, slot(Place::OWN, index));
-            done.push(index);
-        });
-        done.drain(..).filter(|_| !kept).for_each(|index| self.overflow.free(&mut loaded.own, index));
-        lasting.iter().for_each(|(flow, ended)| self.overflow.keep(&mut loaded.own, flow, now, *ended));
     }
 
     /// Whether the last look saw all that was due.

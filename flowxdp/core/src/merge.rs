@@ -3,9 +3,11 @@
 //! A flow that was met on two CPUs has two slots, and packets that found no slot are in the agent's own
 //! table. Exported apart they would be legal too: a collector adds them up.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher};
 
+use flowxdp_common::slot::WINDOW;
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::{
     clock::WallClock,
@@ -14,70 +16,128 @@ use crate::{
     slots::Part,
 };
 
+/// What there is of one flow.
+#[derive(Debug)]
+struct Entry {
+    part: Part,
+    reason: EndReason,
+    slot: Option<SlotRef>,
+    /// Where in its partition the first of its slots was found.
+    offset: usize,
+}
+
 /// Collects what retires at one look.
 #[derive(Debug, Default)]
 pub struct Merge {
-    parts: Vec<(Part, EndReason, Option<SlotRef>)>,
-    /// Further slots of a part, by its place.
+    entries: Vec<Entry>,
+    /// Entries that others can be joined to, by the hash of their key.
+    places: HashTable<usize>,
+    hasher: RandomState,
+    /// Further slots of an entry, by its place.
     more: HashMap<usize, Vec<SlotRef>, RandomState>,
-    places: HashMap<FlowKey, usize, RandomState>,
 }
 
 impl Merge {
-    /// Takes a part, and the slot that it is in. With `alone`, no other part of this flow can come, and none is looked for.
-    pub fn push(&mut self, part: Part, reason: EndReason, alone: bool, slot: Option<SlotRef>) {
-        if !alone {
-            if let Some(&place) = self.places.get(&part.key)
-                && let Some((known, end, _)) = self.parts.get_mut(place)
-            {
-                known.absorb(&part);
-                *end = (*end).max(reason);
-                if let Some(slot) = slot {
-                    self.more.entry(place).or_default().push(slot);
-                }
-                return;
-            }
-            self.places.insert(part.key, self.parts.len());
+    /// Takes a part, and the slot that it is in.
+    pub fn push(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
+        self.near(0, part, reason, slot);
+    }
+
+    /// Takes a part of which no other is looked for.
+    pub fn push_alone(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
+        self.entries.push(Entry { part: *part, reason, slot, offset: 0 });
+    }
+
+    /// Takes a part that was found so many slots behind the start of its partition.
+    pub fn near(&mut self, offset: usize, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
+        let hash = self.hasher.hash_one(part.key);
+        if self.absorb(hash, part, reason, slot) {
+            return;
         }
-        self.parts.push((part, reason, slot));
+        let place = self.entries.len();
+        self.entries.push(Entry { part: *part, reason, slot, offset });
+        let Self { entries, places, hasher, .. } = self;
+        places.insert_unique(hash, place, |&place| rehash(entries, hasher, place));
+    }
+
+    /// Adds a part to what is here of its flow; `false` if nothing is.
+    pub fn join(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) -> bool {
+        !self.places.is_empty() && self.absorb(self.hasher.hash_one(part.key), part, reason, slot)
+    }
+
+    fn absorb(&mut self, hash: u64, part: &Part, reason: EndReason, slot: Option<SlotRef>) -> bool {
+        let Self { entries, places, more, .. } = self;
+        let is_it = |&place: &usize| key(entries, place) == Some(&part.key);
+        let Some(&place) = places.find(hash, is_it) else { return false };
+        let Some(known) = entries.get_mut(place) else { return false };
+        known.part.absorb(part);
+        known.reason = known.reason.max(reason);
+        if let Some(slot) = slot {
+            more.entry(place).or_default().push(slot);
+        }
+        true
     }
 
     /// Whether nothing retired.
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Packets and octets in it.
     pub fn total(&self) -> Total {
         let mut total = Total::default();
-        for (part, ..) in &self.parts {
+        for Entry { part, .. } in &self.entries {
             total += Total { packets: part.packets, octets: part.octets };
         }
         total
     }
 
-    /// Takes the records out, with times of day; `keep` gives a ticket for the slots of each.
-    pub fn records(
-        &mut self,
-        clock: WallClock,
-        mut keep: impl FnMut(&[SlotRef]) -> Ticket,
-    ) -> impl Iterator<Item = FlowRecord> {
+    /// Hands each flow to `sink`, with its slots.
+    pub fn drain(&mut self, sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
+        self.drain_before(usize::MAX, sink);
+    }
+
+    /// The same of those flows alone that have no slot at `offset` or behind it in any partition: a flow has
+    /// the same window of slots in each.
+    pub fn drain_before(&mut self, offset: usize, mut sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
         self.places.clear();
-        let Self { parts, more, .. } = self;
-        parts.drain(..).enumerate().map(move |(place, (part, end_reason, slot))| {
-            let further = if more.is_empty() { None } else { more.remove(&place) };
-            let ticket = match (slot, further) {
-                (None, None) => Ticket::NONE,
-                (Some(slot), None) => keep(&[slot]),
-                (slot, Some(further)) => keep(&slot.into_iter().chain(further).collect::<Vec<_>>()),
-            };
-            FlowRecord { ticket, ..record(&part, end_reason, clock) }
-        })
+        let mut kept = 0;
+        for place in 0..self.entries.len() {
+            let Some(entry) = self.entries.get(place) else { break };
+            let further = if self.more.is_empty() { None } else { self.more.remove(&place) };
+            if entry.offset.saturating_add(WINDOW as usize) <= offset {
+                match (entry.slot, further) {
+                    (slot, None) => sink(&entry.part, entry.reason, slot.as_slice()),
+                    (slot, Some(further)) => {
+                        let all: Vec<SlotRef> = slot.into_iter().chain(further).collect();
+                        sink(&entry.part, entry.reason, &all);
+                    }
+                }
+                continue;
+            }
+            let hash = self.hasher.hash_one(entry.part.key);
+            self.entries.swap(kept, place);
+            if let Some(further) = further {
+                self.more.insert(kept, further);
+            }
+            let Self { entries, places, hasher, .. } = self;
+            places.insert_unique(hash, kept, |&place| rehash(entries, hasher, place));
+            kept += 1;
+        }
+        self.entries.truncate(kept);
     }
 }
 
-/// The record of one part.
-pub fn record(part: &Part, end_reason: EndReason, clock: WallClock) -> FlowRecord {
+fn key(entries: &[Entry], place: usize) -> Option<&FlowKey> {
+    entries.get(place).map(|entry| &entry.part.key)
+}
+
+fn rehash(entries: &[Entry], hasher: &RandomState, place: usize) -> u64 {
+    key(entries, place).map_or(0, |key| hasher.hash_one(key))
+}
+
+/// The record of one part, whose slots the ticket stands for.
+pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, ticket: Ticket) -> FlowRecord {
     let start_ms = clock.wall_ms(part.first);
     FlowRecord {
         key: part.key,
@@ -91,6 +151,6 @@ pub fn record(part: &Part, end_reason: EndReason, clock: WallClock) -> FlowRecor
         length_min: part.length_min,
         length_max: part.length_max,
         end_reason,
-        ticket: Ticket::NONE,
+        ticket,
     }
 }

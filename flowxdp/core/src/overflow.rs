@@ -25,7 +25,7 @@ use hashbrown::HashTable;
 use crate::{
     aggregate::{self, LEVELS, level},
     record::{EndReason, FlowKey},
-    retire::{Retirement, Table, Timeouts},
+    retire::{Retirement, Table, Then, Timeouts},
     slots::{self, FIN_OR_RST, Part},
 };
 
@@ -238,8 +238,8 @@ impl Overflow {
     }
 
     /// Hands each flow that was marked to `sink`, with its slot, which stays retired until [`Overflow::free`].
-    pub fn collect<T: Own>(&mut self, table: &T, sink: impl FnMut(usize, Part, EndReason)) {
-        self.retirement.collect(table, sink);
+    pub fn collect<T: Own>(&mut self, table: &mut T, sink: impl FnMut(usize, Part, EndReason)) {
+        self.retirement.collect(table, Then::Keep, sink);
     }
 
     /// Frees a retired slot.

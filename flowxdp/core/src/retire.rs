@@ -2,12 +2,11 @@
 //!
 //! 1. [`Retirement::mark`] sets every due slot from LIVE to RETIRED: no further packet matches it.
 //! 2. The caller waits for one grace period: no program that saw LIVE is running any more.
-//! 3. [`Retirement::collect`] reads the final counters; [`free`] sets FREE, once the record is where it
-//!    is safe.
+//! 3. [`Retirement::collect`] reads the final counters and, then or later, [`free`] sets FREE.
 //!
 //! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
 
-use flowxdp_common::slot::{FREE, LIVE, RETIRED, has, is_retired, retired};
+use flowxdp_common::slot::{FREE, LIVE, RETIRED, WINDOW, has, is_retired, retired};
 
 use crate::{
     pressure::LASTING,
@@ -62,6 +61,41 @@ pub trait Table {
     fn copy(&self, index: usize) -> Self::Slot;
     /// Sets the state; the agent's transitions only.
     fn set_state(&mut self, index: usize, state: u32);
+    /// A slot, there or not, will be read soon: memory may fetch it.
+    #[inline(always)]
+    fn prefetch(&self, _index: usize) {}
+}
+
+/// Slots that memory fetches ahead of a look: a page of the smallest, so that its address is known as well.
+const AHEAD: usize = 64;
+
+/// The same of slots that retire, which need not lie side by side.
+const DUE_AHEAD: usize = 16;
+
+/// Slots of all partitions together that have a turn: what is made of them fits into a CPU's cache.
+const TURN: usize = 4096;
+
+/// What becomes of a slot when its record is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is free.
+    Free,
+    /// It stays retired: the caller calls [`free`], or somebody else sets its state.
+    Keep,
+}
+
+/// A slot between steps 1 and 3.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// A map's elements are counted in 32 bits.
+    index: u32,
+    reason: EndReason,
+}
+
+impl Due {
+    const fn index(self) -> usize {
+        self.index as usize
+    }
 }
 
 /// The retirement of one table.
@@ -71,7 +105,7 @@ pub struct Retirement {
     closing: Vec<u64>,
     closing_count: usize,
     /// Slots between steps 1 and 3.
-    retired: Vec<(usize, EndReason)>,
+    retired: Vec<Due>,
     /// No slot is due before this, whatever opened since the last look.
     earliest: u64,
     /// None of the slots that are known of is due before this.
@@ -152,36 +186,40 @@ impl Retirement {
         let mut known = u64::MAX;
         let (mut left, mut live, mut all) = (room, 0, true);
         let start = std::mem::take(&mut self.cursor).min(slots);
-        for index in (start..slots).chain(0..start) {
-            if table.state(index) != LIVE {
-                continue;
-            }
-            let glance = table.glance(index);
-            let (due, reason) = timeouts.due(glance.first, glance.last);
-            let end = match forced {
-                Some(reason) => Some(reason),
-                None if self.is_closing(index) => Some(EndReason::EndOfFlow),
-                None if now >= due => Some(reason),
-                None if self.is_pressed(&glance, now) => Some(EndReason::LackOfResources),
-                None => None,
-            };
-            let Some(end) = end else {
-                live += 1;
-                known = known.min(due);
-                if glance.tcp_flags & FIN_OR_RST != 0 {
-                    self.set_closing(index);
+        'look: for range in [start..slots, 0..start] {
+            for index in range {
+                table.prefetch(index + AHEAD);
+                if table.state(index) != LIVE {
+                    continue;
                 }
-                continue;
-            };
-            if left == 0 {
-                self.cursor = index;
-                known = now;
-                all = false;
-                break;
+                let glance = table.glance(index);
+                let (due, reason) = timeouts.due(glance.first, glance.last);
+                let end = match forced {
+                    Some(reason) => Some(reason),
+                    None if self.is_closing(index) => Some(EndReason::EndOfFlow),
+                    None if now >= due => Some(reason),
+                    None if self.is_pressed(&glance, now) => Some(EndReason::LackOfResources),
+                    None => None,
+                };
+                let Some(reason) = end else {
+                    live += 1;
+                    known = known.min(due);
+                    if glance.tcp_flags & FIN_OR_RST != 0 {
+                        self.set_closing(index);
+                    }
+                    continue;
+                };
+                let Ok(number) = u32::try_from(index) else { break 'look };
+                if left == 0 {
+                    self.cursor = index;
+                    known = now;
+                    all = false;
+                    break 'look;
+                }
+                left -= 1;
+                table.set_state(index, RETIRED);
+                self.retired.push(Due { index: number, reason });
             }
-            left -= 1;
-            table.set_state(index, RETIRED);
-            self.retired.push((index, end));
         }
         self.known = known;
         self.live = all.then_some(live);
@@ -192,33 +230,90 @@ impl Retirement {
 
     /// The slots that were marked last, so many.
     pub(crate) fn last(&self, marked: usize) -> impl Iterator<Item = usize> {
-        self.retired.iter().rev().take(marked).map(|&(index, _)| index)
+        self.retired.iter().rev().take(marked).map(|due| due.index())
     }
 
     /// Takes slots out again, of which there is nothing to tell: the caller frees them.
     pub fn drop_empty<T: Table>(&mut self, table: &T, mut empty: impl FnMut(usize)) {
-        let (kept, dropped) = std::mem::take(&mut self.retired)
-            .into_iter()
-            .partition(|&(index, _)| table.copy(index).counters().0 > 0);
-        self.retired = kept;
-        let dropped: Vec<(usize, EndReason)> = dropped;
-        for (index, _) in dropped {
-            self.clear_closing(index);
-            empty(index);
-        }
+        let mut retired = std::mem::take(&mut self.retired);
+        retired.retain(|due| {
+            let kept = table.copy(due.index()).counters().0 > 0;
+            if !kept {
+                self.clear_closing(due.index());
+                empty(due.index());
+            }
+            kept
+        });
+        self.retired = retired;
     }
 
-    /// Step 3, after the grace period: hands each retired flow to `sink`, with its slot for [`free`].
-    pub fn collect<T: Table>(&mut self, table: &T, mut sink: impl FnMut(usize, Part, EndReason)) {
-        for (index, reason) in std::mem::take(&mut self.retired) {
+    /// Step 3, after the grace period: hands each retired flow to `sink`, with its slot.
+    pub fn collect<T: Table>(
+        &mut self,
+        table: &mut T,
+        then: Then,
+        mut sink: impl FnMut(usize, Part, EndReason),
+    ) {
+        let mut retired = std::mem::take(&mut self.retired);
+        self.take(table, &retired, then, &mut sink);
+        // The memory serves the next look.
+        retired.clear();
+        self.retired = retired;
+    }
+
+    /// The same of a table with partitions of `partition` slots: some of each in turn, so that the slots of
+    /// one flow come soon after each other.
+    pub fn collect_in_turns<T: Table>(
+        &mut self,
+        table: &mut T,
+        partition: usize,
+        then: Then,
+        mut sink: impl FnMut(Turn, usize, Part, EndReason),
+    ) {
+        let mut retired = std::mem::take(&mut self.retired);
+        // In the order of the slots, but for where a look began in the middle.
+        if !retired.is_sorted_by_key(|due| due.index) {
+            retired.sort_by_key(|due| due.index);
+        }
+        let mut runs = runs(&retired, partition);
+        let turn = (TURN / runs.len().max(1)).max(WINDOW as usize);
+        while let Some(start) = runs.iter().filter_map(Run::next).min() {
+            for run in &mut runs {
+                let (now, later) = run.before(start + turn);
+                run.due = later;
+                let base = run.base;
+                self.take(table, now, then, &mut |index, part, reason| {
+                    sink(Turn { start, offset: index - base }, index, part, reason);
+                });
+            }
+        }
+        retired.clear();
+        self.retired = retired;
+    }
+
+    fn take<T: Table>(
+        &mut self,
+        table: &mut T,
+        retired: &[Due],
+        then: Then,
+        sink: &mut impl FnMut(usize, Part, EndReason),
+    ) {
+        for (place, due) in retired.iter().enumerate() {
+            if let Some(ahead) = retired.get(place + DUE_AHEAD) {
+                table.prefetch(ahead.index());
+            }
+            let index = due.index();
             self.clear_closing(index);
             let slot = table.copy(index);
-            sink(index, slot.part(), slot.reason(reason));
+            sink(index, slot.part(), slot.reason(due.reason));
+            if then == Then::Free {
+                free(table, index);
+            }
         }
     }
 
     fn is_closing(&self, index: usize) -> bool {
-        self.closing.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+        self.closing_count > 0 && self.closing.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
     fn set_closing(&mut self, index: usize) {
@@ -236,6 +331,49 @@ impl Retirement {
             self.closing_count -= 1;
         }
     }
+}
+
+/// Where [`Retirement::collect_in_turns`] is.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// What lies before this in any partition has been handed out.
+    pub start: usize,
+    /// Slots between the start of the partition and this one.
+    pub offset: usize,
+}
+
+/// What retires in one partition.
+#[derive(Debug)]
+struct Run<'a> {
+    /// The partition's first slot.
+    base: usize,
+    due: &'a [Due],
+}
+
+impl<'a> Run<'a> {
+    /// The first offset.
+    fn next(&self) -> Option<usize> {
+        Some(self.due.first()?.index() - self.base)
+    }
+
+    /// Those before an offset, and the others.
+    fn before(&self, offset: usize) -> (&'a [Due], &'a [Due]) {
+        let count = self.due.iter().take_while(|due| due.index() - self.base < offset).count();
+        self.due.split_at_checked(count).unwrap_or_default()
+    }
+}
+
+/// Cuts what is in the order of the slots into partitions, without those in which nothing retires.
+fn runs(mut due: &[Due], partition: usize) -> Vec<Run<'_>> {
+    let mut runs = Vec::new();
+    while let Some(first) = due.first() {
+        let base = first.index() - first.index() % partition.max(1);
+        let run = Run { base, due };
+        let (now, later) = run.before(partition.max(1));
+        runs.push(Run { base, due: now });
+        due = later;
+    }
+    runs
 }
 
 /// The end of step 3: the slot of a record that is kept elsewhere is free again.

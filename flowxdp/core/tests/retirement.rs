@@ -5,9 +5,9 @@ use flowxdp_common::slot::{FREE, LIVE, RETIRED, SlotV4};
 use flowxdp_core::{
     books::{Books, Bracket, Collector},
     clock::{SECOND, WallClock},
-    merge::Merge,
-    record::{EndReason, FlowRecord, RecordTotal, Total},
-    retire::{Glance, Retirement, Table, Timeouts, free, in_table},
+    merge::{Merge, record},
+    record::{EndReason, FlowRecord, RecordTotal, Ticket, Total},
+    retire::{Glance, Retirement, Table, Then, Timeouts, free, in_table},
     slots::{Part, Slot},
 };
 use proptest::prelude::*;
@@ -84,12 +84,8 @@ fn look(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(Part, 
 
 /// Step 3 with its end.
 fn collect(table: &mut Slots, retirement: &mut Retirement) -> Vec<(Part, EndReason)> {
-    let (mut out, mut done) = (Vec::new(), Vec::new());
-    retirement.collect(table, |index, part, reason| {
-        out.push((part, reason));
-        done.push(index);
-    });
-    done.into_iter().for_each(|index| free(table, index));
+    let mut out = Vec::new();
+    retirement.collect(table, Then::Free, |_, part, reason| out.push((part, reason)));
     out
 }
 
@@ -177,7 +173,7 @@ fn a_packet_between_the_steps_opens_a_new_slot() {
     table.packet(1, 15 * SECOND, 60, 0);
     assert_eq!(in_table(&table), Total { packets: 2, octets: 160 });
     let (mut out, mut kept) = (Vec::new(), Vec::new());
-    retirement.collect(&table, |index, part, _| {
+    retirement.collect(&mut table, Then::Keep, |index, part, _| {
         out.push(part.octets);
         kept.push(index);
     });
@@ -185,7 +181,7 @@ fn a_packet_between_the_steps_opens_a_new_slot() {
     // Until the record is safe, its slot is nobody else's, and the books show it.
     assert_eq!(in_table(&table), Total { packets: 2, octets: 160 });
     retirement.mark(&mut table, 15 * SECOND, TIMEOUTS, None, 9);
-    retirement.collect(&table, |_, part, _| panic!("twice: {part:?}"));
+    retirement.collect(&mut table, Then::Keep, |_, part, _| panic!("twice: {part:?}"));
     kept.into_iter().for_each(|index| free(&mut table, index));
     assert_eq!(in_table(&table), Total { packets: 1, octets: 60 });
 }
@@ -199,11 +195,14 @@ fn part(port: u16, packets: u64, first: u64, last: u64) -> Part {
 #[test]
 fn parts_of_one_flow_that_retire_together_are_one_record() {
     let mut merge = Merge::default();
-    merge.push(part(1, 2, 10, 20), EndReason::IdleTimeout, false, None);
-    merge.push(part(2, 5, 10, 20), EndReason::IdleTimeout, false, None);
-    merge.push(Part { ttl_min: 3, ..part(1, 3, 5, 15) }, EndReason::ActiveTimeout, false, None);
+    merge.push(&part(1, 2, 10, 20), EndReason::IdleTimeout, None);
+    merge.push(&part(2, 5, 10, 20), EndReason::IdleTimeout, None);
+    merge.push(&Part { ttl_min: 3, ..part(1, 3, 5, 15) }, EndReason::ActiveTimeout, None);
     assert_eq!(merge.total(), Total { packets: 10, octets: 1000 });
-    let records: Vec<FlowRecord> = merge.records(WallClock::default(), |_| unreachable!()).collect();
+    let mut records: Vec<FlowRecord> = Vec::new();
+    merge.drain(|part, reason, _| {
+        records.push(record(part, reason, WallClock::default(), Ticket::NONE));
+    });
     assert_eq!(records.iter().map(|record| record.packets).collect::<Vec<_>>(), [5, 5]);
     assert_eq!((records[0].ttl_min, records[0].ttl_max), (3, 9));
     assert!(merge.is_empty());
@@ -216,9 +215,7 @@ fn one_offset_converts_both_ends() {
     assert_eq!(clock.wall_ms(6 * SECOND + 1_999_999), 1_000_001_001);
     // A clock that stands before 1970 in its first seconds gives no wrapped time.
     assert_eq!(WallClock::new(10 * SECOND, SECOND).wall_ms(0), 0);
-    let mut merge = Merge::default();
-    merge.push(part(1, 1, 7, 7), EndReason::Forced, true, None);
-    let record = merge.records(clock, |_| unreachable!()).next().unwrap();
+    let record = record(&part(1, 1, 7, 7), EndReason::Forced, clock, Ticket::NONE);
     assert!(record.start_ms <= record.end_ms);
 }
 

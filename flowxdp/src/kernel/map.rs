@@ -61,6 +61,24 @@ impl<T: Pod> Mapped<T> {
         unsafe { self.start.as_ptr().add(index) }
     }
 
+    /// Lets memory fetch an element, or what would be one behind the last.
+    #[inline(always)]
+    pub fn prefetch(&self, index: usize) {
+        let place = self.start.as_ptr().wrapping_add(index);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint, for which no address is wrong.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast())
+        };
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: a hint, for which no address is wrong.
+        unsafe {
+            std::arch::asm!("prfm pldl1keep, [{}]", in(reg) place, options(nostack, readonly, preserves_flags))
+        };
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let _ = place;
+    }
+
     /// A copy of an element; torn where the other side writes it meanwhile.
     pub fn read(&self, index: usize) -> T {
         // SAFETY: a valid, aligned element of plain old data.

@@ -45,6 +45,10 @@ macro_rules! table {
                 // SAFETY: aligned, and both sides access it as a whole.
                 unsafe { AtomicU32::from_ptr(place) }.store(state, Ordering::Release);
             }
+
+            fn prefetch(&self, index: usize) {
+                Mapped::prefetch(self, index);
+            }
         }
     };
 }

@@ -9,7 +9,7 @@ use flowxdp_core::{
     foreign,
     hold::{Place, SlotRef},
     record::{EndReason, Total},
-    retire::{self, Retirement, Table, Timeouts},
+    retire::{self, Retirement, Table, Then, Timeouts},
     slots::Part,
 };
 
@@ -116,7 +116,9 @@ impl Old {
     /// Hands on what was marked.
     pub(super) fn collect(&mut self, mut sink: impl FnMut(SlotRef, Part, EndReason)) {
         for OldTable { place, table, retirement } in &mut self.tables {
-            retirement.collect(table, |index, part, end| sink(SlotRef::new(*place, index), part, end));
+            retirement.collect(table, Then::Keep, |index, part, end| {
+                sink(SlotRef::new(*place, index), part, end);
+            });
         }
     }
 

@@ -217,14 +217,14 @@ fn an_event_waits_when_not_even_an_aggregate_has_room() {
     // All retire, and none is free yet.
     let marked = own.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
     let (mut total, mut kept, mut port) = (in_table(&memory), Vec::new(), 0);
-    own.collect(&memory, |index, _, _| kept.push(index));
+    own.collect(&mut memory, |index, _, _| kept.push(index));
     assert_eq!(kept.len(), marked);
     while add(&mut memory, &mut own, to(2, port, 6)) {
         total += Total { packets: 1, octets: 100 };
         port += 1;
         if port % 9 == 0 {
             own.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
-            own.collect(&memory, |index, _, _| kept.push(index));
+            own.collect(&mut memory, |index, _, _| kept.push(index));
         }
     }
     assert!(own.is_blocked());
@@ -257,7 +257,7 @@ fn a_packet_of_a_retired_flow_opens_a_new_slot() {
     assert_eq!(own.mark(&mut memory, 16 * SECOND, TIMEOUTS, None, 9), 1);
     assert!(add(&mut memory, &mut own, event(1, 16 * SECOND, 40, 0)));
     let mut kept = Vec::new();
-    own.collect(&memory, |index, part, _| kept.push((index, part.octets)));
+    own.collect(&mut memory, |index, part, _| kept.push((index, part.octets)));
     assert_eq!(kept, [(0, 100)]);
     assert_eq!(memory.slots[..2].iter().map(|slot| slot.state).collect::<Vec<_>>(), [RETIRED, LIVE]);
     // Not freed yet: it takes room, and a successor finds both.

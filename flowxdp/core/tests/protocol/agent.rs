@@ -4,7 +4,7 @@
 
 use flowxdp_core::{
     record::{EndReason, Total},
-    retire::{self, Retirement, in_table},
+    retire::{self, Retirement, Then, in_table},
     slots::Part,
 };
 
@@ -137,7 +137,8 @@ fn retire(
         table.step(Op::GraceBegin);
         table.step(Op::GraceEnd);
     }
-    retirement.collect(&table, |index, part, _| kept.push(keep(table.number(index), &part, 0)));
+    let first = table.number(0);
+    retirement.collect(&mut table, Then::Keep, |index, part, _| kept.push(keep(first + index, &part, 0)));
     table.end()
 }
 

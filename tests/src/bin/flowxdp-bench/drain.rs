@@ -16,7 +16,7 @@ use flowxdp::kernel::{cpus, load::Loaded};
 use flowxdp::meter::Meter;
 use flowxdp_core::clock::WallClock;
 use flowxdp_core::record::{EndReason, Total};
-use flowxdp_core::retire::{self, Retirement, Table, Timeouts};
+use flowxdp_core::retire::{Retirement, Table, Then, Timeouts};
 use serde_json::{Value, json};
 
 use crate::load::{Family, LENGTH, Load, Order};
@@ -142,16 +142,14 @@ fn look(loaded: &mut Loaded) -> Result<Turn> {
 
 fn retire(loaded: &mut Loaded, sent: Total) -> Result<Turn> {
     let (mut retirement, grace) = (Retirement::default(), Grace::new()?);
-    let (mut total, mut done) = (Total::default(), Vec::new());
+    let mut total = Total::default();
     let start = cpu_time();
     let forced = Some(EndReason::Forced);
     let marked = retirement.mark(&mut loaded.flows_v4, 0, NEVER, forced, usize::MAX);
     grace.wait()?;
-    retirement.collect(&loaded.flows_v4, |index, part, _| {
+    retirement.collect(&mut loaded.flows_v4, Then::Free, |_, part, _| {
         total += Total { packets: part.packets, octets: part.octets };
-        done.push(index);
     });
-    done.drain(..).for_each(|index| retire::free(&mut loaded.flows_v4, index));
     let cpu = cpu_time().saturating_sub(start);
     total += beside(loaded);
     ensure!(total == sent, "retired {total:?} of {sent:?}");

@@ -1,0 +1,150 @@
+//! Step 3 of retirement in every table: what was marked becomes records, one for each flow.
+//!
+//! Records go out as they are made. Only what others may be joined to waits: flows of the agent's own table
+//! and of tables that are being emptied until all was looked at, and flows met on two CPUs until their
+//! window of slots was passed.
+
+use flowxdp_core::{
+    clock::WallClock,
+    hold::{Place, SlotRef},
+    merge::{self, Merge},
+    record::{EndReason, FlowKey, FlowRecord, Ticket},
+    retire::{Retirement, Table, Then},
+    slots::Part,
+};
+
+use super::Meter;
+use crate::{keeper::Keeping, kernel::counters};
+
+/// Where records go.
+pub(super) struct Out<S> {
+    keeper: Option<Keeping>,
+    clock: WallClock,
+    records: usize,
+    sink: S,
+}
+
+impl<S: FnMut(FlowRecord)> Out<S> {
+    pub(super) const fn new(keeper: Option<Keeping>, clock: WallClock, sink: S) -> Self {
+        Self { keeper, clock, records: 0, sink }
+    }
+
+    /// Makes a record of a flow and its slots.
+    pub(super) fn record(&mut self, part: &Part, reason: EndReason, slots: &[SlotRef]) {
+        let ticket = match &self.keeper {
+            Some(keeper) if !slots.is_empty() => keeper.borrow_mut().keep(slots, 0),
+            _ => Ticket::NONE,
+        };
+        self.records += 1;
+        (self.sink)(merge::record(part, reason, self.clock, ticket));
+    }
+
+    /// Records so far.
+    pub(super) const fn records(&self) -> usize {
+        self.records
+    }
+}
+
+/// Flows that go on while others fill the tables.
+struct Lasting {
+    pressed: bool,
+    flows: Vec<(FlowKey, EndReason)>,
+}
+
+impl Lasting {
+    fn note(&mut self, part: &Part, reason: EndReason) {
+        let early = reason == EndReason::LackOfResources && part.last > part.first;
+        if self.pressed && (early || reason == EndReason::ActiveTimeout) {
+            self.flows.push((part.key, reason));
+        }
+    }
+}
+
+/// One of the kernel's tables.
+struct Shared<'a, T> {
+    table: &'a mut T,
+    retirement: &'a mut Retirement,
+    /// Slots of a partition, where more than one is in use.
+    partition: Option<usize>,
+    /// The table's place, if its slots stay retired.
+    kept: Option<Place>,
+}
+
+impl Meter {
+    /// Step 3 in every table.
+    pub(super) fn collect(&mut self, now: u64, out: &mut Out<impl FnMut(FlowRecord)>) {
+        let kept = self.keeper.is_some();
+        let (loaded, merge, near) = (&mut self.loaded, &mut self.merge, &mut self.near);
+        for old in &mut self.old {
+            old.collect(|slot, part, end| merge.push(&part, end, Some(slot)));
+        }
+        let mut lasting = Lasting { pressed: self.watch.is_pressed(), flows: Vec::new() };
+        let mut done = Vec::new();
+        self.overflow.collect(&mut loaded.own, |index, part, reason| {
+            lasting.note(&part, reason);
+            let slot = kept.then(|| SlotRef::new(Place::OWN, index));
+            // An aggregate has the key of a flow from nowhere, and is none.
+            match reason {
+                EndReason::Aggregated => merge.push_alone(&part, reason, slot),
+                _ => merge.push(&part, reason, slot),
+            }
+            done.push(index);
+        });
+        done.drain(..).filter(|_| !kept).for_each(|index| self.overflow.free(&mut loaded.own, index));
+        let (taken, _) = counters::partitions(&loaded.cpus);
+        let partitions = loaded.shape.partitions as usize;
+        let partition = |slots: usize| (taken > 1).then_some(slots / partitions.max(1));
+        let v4 = Shared {
+            partition: partition(Table::len(&loaded.flows_v4)),
+            table: &mut loaded.flows_v4,
+            retirement: &mut self.retired_v4,
+            kept: kept.then(|| Place::v4(self.generation)),
+        };
+        v4.collect(merge, near, &mut lasting, out);
+        let v6 = Shared {
+            partition: partition(Table::len(&loaded.flows_v6)),
+            table: &mut loaded.flows_v6,
+            retirement: &mut self.retired_v6,
+            kept: kept.then(|| Place::v6(self.generation)),
+        };
+        v6.collect(merge, near, &mut lasting, out);
+        merge.drain(|part, reason, slots| out.record(part, reason, slots));
+        lasting.flows.iter().for_each(|(flow, ended)| self.overflow.keep(&mut loaded.own, flow, now, *ended));
+    }
+}
+
+impl<T: Table> Shared<'_, T> {
+    fn collect(
+        self,
+        merge: &mut Merge,
+        near: &mut Merge,
+        lasting: &mut Lasting,
+        out: &mut Out<impl FnMut(FlowRecord)>,
+    ) {
+        let Self { table, retirement, partition, kept } = self;
+        let then = if kept.is_some() { Then::Keep } else { Then::Free };
+        let slot = |index| kept.map(|place| SlotRef::new(place, index));
+        let Some(partition) = partition else {
+            return retirement.collect(table, then, |index, part, reason| {
+                lasting.note(&part, reason);
+                let slot = slot(index);
+                if !merge.join(&part, reason, slot) {
+                    out.record(&part, reason, slot.as_slice());
+                }
+            });
+        };
+        let mut passed = 0;
+        retirement.collect_in_turns(table, partition, then, |turn, index, part, reason| {
+            lasting.note(&part, reason);
+            if turn.start > passed {
+                passed = turn.start;
+                near.drain_before(passed, |part, reason, slots| out.record(part, reason, slots));
+            }
+            let slot = slot(index);
+            if !merge.join(&part, reason, slot) {
+                near.near(turn.offset, &part, reason, slot);
+            }
+        });
+        near.drain(|part, reason, slots| out.record(part, reason, slots));
+    }
+}
