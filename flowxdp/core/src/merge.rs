@@ -13,6 +13,7 @@ use crate::{
     clock::WallClock,
     hold::SlotRef,
     record::{EndReason, FlowKey, FlowRecord, Ticket, Total},
+    retire::Turn,
     slots::Part,
 };
 
@@ -33,6 +34,8 @@ pub struct Merge {
     /// Entries that others can be joined to, by the hash of their key.
     places: HashTable<usize>,
     hasher: RandomState,
+    /// Slots before this offset have been seen in every partition.
+    passed: usize,
     /// Further slots of an entry, by its place.
     more: HashMap<usize, Vec<SlotRef>, RandomState>,
 }
@@ -40,7 +43,7 @@ pub struct Merge {
 impl Merge {
     /// Takes a part, and the slot that it is in.
     pub fn push(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
-        self.near(0, part, reason, slot);
+        self.enter(0, part, reason, slot);
     }
 
     /// Takes a part of which no other is looked for.
@@ -48,8 +51,24 @@ impl Merge {
         self.entries.push(Entry { part: *part, reason, slot, offset: 0 });
     }
 
-    /// Takes a part that was found so many slots behind the start of its partition.
-    pub fn near(&mut self, offset: usize, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
+    /// Takes a part from [`crate::retire::Retirement::collect_in_turns`], and hands flows to `sink` of which no
+    /// slot can come any more; the last ones stay until [`Merge::drain`].
+    pub fn push_near(
+        &mut self,
+        turn: Turn,
+        part: &Part,
+        reason: EndReason,
+        slot: Option<SlotRef>,
+        sink: impl FnMut(&Part, EndReason, &[SlotRef]),
+    ) {
+        if turn.start > self.passed {
+            self.passed = turn.start;
+            self.drain_before(turn.start, sink);
+        }
+        self.enter(turn.offset, part, reason, slot);
+    }
+
+    fn enter(&mut self, offset: usize, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
         let hash = self.hasher.hash_one(part.key);
         if self.absorb(hash, part, reason, slot) {
             return;
@@ -95,11 +114,12 @@ impl Merge {
     /// Hands each flow to `sink`, with its slots.
     pub fn drain(&mut self, sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
         self.drain_before(usize::MAX, sink);
+        self.passed = 0;
     }
 
     /// The same of those flows alone that have no slot at `offset` or behind it in any partition: a flow has
     /// the same window of slots in each.
-    pub fn drain_before(&mut self, offset: usize, mut sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
+    fn drain_before(&mut self, offset: usize, mut sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
         self.places.clear();
         let mut kept = 0;
         for place in 0..self.entries.len() {

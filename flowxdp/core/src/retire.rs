@@ -66,11 +66,11 @@ pub trait Table {
     fn prefetch(&self, _index: usize) {}
 }
 
-/// Slots that memory fetches ahead of a look: a page of the smallest, so that its address is known as well.
-const AHEAD: usize = 64;
+/// Slots that are looked at together, a bit each.
+const BLOCK: usize = 64;
 
-/// The same of slots that retire, which need not lie side by side.
-const DUE_AHEAD: usize = 16;
+/// Slots that memory fetches ahead: a page of the smallest, so that its address is known in time as well.
+const AHEAD: usize = 64;
 
 /// Slots of all partitions together that have a turn: what is made of them fits into a CPU's cache.
 const TURN: usize = 4096;
@@ -186,12 +186,11 @@ impl Retirement {
         let mut known = u64::MAX;
         let (mut left, mut live, mut all) = (room, 0, true);
         let start = std::mem::take(&mut self.cursor).min(slots);
-        'look: for range in [start..slots, 0..start] {
-            for index in range {
-                table.prefetch(index + AHEAD);
-                if table.state(index) != LIVE {
-                    continue;
-                }
+        'look: for (first, count) in blocks(start, slots) {
+            let mut lives = lives(table, first, count);
+            while lives != 0 {
+                let index = first + lives.trailing_zeros() as usize;
+                lives &= lives - 1;
                 let glance = table.glance(index);
                 let (due, reason) = timeouts.due(glance.first, glance.last);
                 let end = match forced {
@@ -299,7 +298,7 @@ impl Retirement {
         sink: &mut impl FnMut(usize, Part, EndReason),
     ) {
         for (place, due) in retired.iter().enumerate() {
-            if let Some(ahead) = retired.get(place + DUE_AHEAD) {
+            if let Some(ahead) = retired.get(place + AHEAD) {
                 table.prefetch(ahead.index());
             }
             let index = due.index();
@@ -313,7 +312,8 @@ impl Retirement {
     }
 
     fn is_closing(&self, index: usize) -> bool {
-        self.closing_count > 0 && self.closing.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+        self.closing_count > 0
+            && self.closing.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
     fn set_closing(&mut self, index: usize) {
@@ -374,6 +374,23 @@ fn runs(mut due: &[Due], partition: usize) -> Vec<Run<'_>> {
         due = later;
     }
     runs
+}
+
+/// Cuts a look at all slots that begins at `start` into runs of [`BLOCK`] at most: the first slot, and how many.
+fn blocks(start: usize, slots: usize) -> impl Iterator<Item = (usize, usize)> {
+    let cut = |range: std::ops::Range<usize>| {
+        let end = range.end;
+        range.step_by(BLOCK).map(move |first| (first, BLOCK.min(end - first)))
+    };
+    cut(start..slots).chain(cut(0..start))
+}
+
+/// Those that live of `count` slots, a bit each: with no jump for a CPU to guess wrong.
+fn lives(table: &impl Table, first: usize, count: usize) -> u64 {
+    (0..count).fold(0, |lives, place| {
+        table.prefetch(first + place + AHEAD);
+        lives | u64::from(table.state(first + place) == LIVE) << place
+    })
 }
 
 /// The end of step 3: the slot of a record that is kept elsewhere is free again.

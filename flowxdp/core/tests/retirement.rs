@@ -1,10 +1,13 @@
 //! The life of flows from slot to record, with a table in memory and a clock that only the test moves.
 
+use std::collections::BTreeMap;
+
 use bytemuck::Zeroable;
-use flowxdp_common::slot::{FREE, LIVE, RETIRED, SlotV4};
+use flowxdp_common::slot::{FREE, LIVE, RETIRED, SlotV4, WINDOW};
 use flowxdp_core::{
     books::{Books, Bracket, Collector},
     clock::{SECOND, WallClock},
+    hold::{Place, SlotRef},
     merge::{Merge, record},
     record::{EndReason, FlowRecord, RecordTotal, Ticket, Total},
     retire::{Glance, Retirement, Table, Then, Timeouts, free, in_table},
@@ -240,7 +243,63 @@ fn the_books_fail_visibly_when_a_term_is_missing() {
     assert!(!books.balance());
 }
 
+/// Flows of a table with several partitions, each with the slots that it has there: partition, and steps
+/// behind its home.
+fn met_on_several_cpus() -> impl Strategy<Value = Vec<(usize, Vec<(usize, usize)>)>> {
+    let slots = prop::collection::vec((0..PARTITIONS, 0..WINDOW as usize), 1..4);
+    prop::collection::vec((0..PARTITION - WINDOW as usize, slots), 0..2000)
+}
+
+const PARTITIONS: usize = 3;
+const PARTITION: usize = 5000;
+
 proptest! {
+    /// Slots of one flow are one record, wherever they are in their windows and wherever the look began.
+    #[test]
+    fn a_flow_met_on_several_cpus_is_one_record(flows in met_on_several_cpus(), early in 0_usize..500) {
+        let (mut table, mut expected) = (Slots::empty(PARTITIONS * PARTITION), BTreeMap::new());
+        for (port, (home, slots)) in flows.into_iter().enumerate() {
+            for (partition, step) in slots {
+                let slot = &mut table.0[partition * PARTITION + home + step];
+                if slot.state == FREE {
+                    let Part { packets, octets, .. } = part(0, 1, 0, 0);
+                    *slot = SlotV4 { packets, octets, state: LIVE, ..SlotV4::zeroed() };
+                    slot.key.rest.ports[2..].copy_from_slice(&u16::try_from(port).unwrap().to_be_bytes());
+                    *expected.entry(port).or_insert(0) += 1;
+                }
+            }
+        }
+        let (mut retirement, mut merge) = (Retirement::default(), Merge::default());
+        // The first look ends early, so that the second one begins in the middle.
+        let mut found = BTreeMap::new();
+        let mut early = retirement.mark(&mut table, 0, TIMEOUTS, Some(EndReason::Forced), early);
+        let mut records = 0;
+        for _ in 0..2 {
+            let mut take = |part: &Part, _: EndReason, slots: &[SlotRef]| {
+                records += 1;
+                assert_eq!(part.packets, slots.len() as u64);
+                *found.entry(usize::from(part.key.destination_port)).or_insert(0) += part.packets;
+            };
+            let place = Place::v4(1);
+            retirement.collect_in_turns(&mut table, PARTITION, Then::Free, |turn, index, part, reason| {
+                merge.push_near(turn, &part, reason, Some(SlotRef::new(place, index)), &mut take);
+            });
+            merge.drain(&mut take);
+            if early > 0 {
+                // Those that were taken early may be parts of flows.
+                records = 0;
+                early = 0;
+                expected.retain(|port, packets| {
+                    *packets -= found.remove(port).unwrap_or(0);
+                    *packets > 0
+                });
+            }
+            retirement.mark(&mut table, 0, TIMEOUTS, Some(EndReason::Forced), usize::MAX);
+        }
+        prop_assert_eq!(records, expected.len());
+        prop_assert_eq!(found, expected);
+    }
+
     /// Whatever comes and whenever it is looked for: every packet is in a record or in the table, once.
     #[test]
     fn no_packet_is_lost_or_doubled(

@@ -41,6 +41,7 @@ impl<T: Pod> Mapped<T> {
     }
 
     /// Number of elements.
+    #[inline]
     pub const fn len(&self) -> usize {
         self.elements
     }
@@ -55,6 +56,7 @@ impl<T: Pod> Mapped<T> {
     /// # Panics
     ///
     /// If `index` is out of bounds: the address would not be the map's.
+    #[inline]
     pub fn element(&self, index: usize) -> *mut T {
         assert!(index < self.elements, "element {index} of {}", self.elements);
         // SAFETY: in bounds, as just compared.
@@ -62,7 +64,7 @@ impl<T: Pod> Mapped<T> {
     }
 
     /// Lets memory fetch an element, or what would be one behind the last.
-    #[inline(always)]
+    #[inline]
     pub fn prefetch(&self, index: usize) {
         let place = self.start.as_ptr().wrapping_add(index);
         #[cfg(target_arch = "x86_64")]

@@ -13,10 +13,12 @@ macro_rules! table {
         impl Table for Mapped<$slot> {
             type Slot = $slot;
 
+            #[inline]
             fn len(&self) -> usize {
                 Mapped::len(self)
             }
 
+            #[inline]
             fn state(&self, index: usize) -> u32 {
                 // SAFETY: `element` is in bounds.
                 let state = unsafe { &raw mut (*self.element(index)).state };
@@ -24,6 +26,7 @@ macro_rules! table {
                 unsafe { AtomicU32::from_ptr(state) }.load(Ordering::Acquire)
             }
 
+            #[inline]
             fn glance(&self, index: usize) -> Glance {
                 let slot = self.element(index);
                 // SAFETY: `slot` is in bounds; aligned words do not tear.
@@ -35,10 +38,21 @@ macro_rules! table {
                 Glance { first, last, tcp_flags }
             }
 
+            #[inline]
             fn copy(&self, index: usize) -> $slot {
-                self.read(index)
+                const { assert!(size_of::<$slot>().is_multiple_of(8)) };
+                let mut words = [0_u64; size_of::<$slot>() / 8];
+                let slot = self.element(index).cast::<u64>();
+                for (place, word) in words.iter_mut().enumerate() {
+                    // SAFETY: a slot is made of whole words, and `element` is in bounds.
+                    let place = unsafe { slot.add(place) };
+                    // SAFETY: as above; the mapping is aligned to its page.
+                    *word = unsafe { place.read_volatile() };
+                }
+                bytemuck::cast(words)
             }
 
+            #[inline]
             fn set_state(&mut self, index: usize, state: u32) {
                 // SAFETY: `element` is in bounds.
                 let place = unsafe { &raw mut (*self.element(index)).state };
@@ -46,6 +60,7 @@ macro_rules! table {
                 unsafe { AtomicU32::from_ptr(place) }.store(state, Ordering::Release);
             }
 
+            #[inline]
             fn prefetch(&self, index: usize) {
                 Mapped::prefetch(self, index);
             }

@@ -133,16 +133,11 @@ impl<T: Table> Shared<'_, T> {
                 }
             });
         };
-        let mut passed = 0;
         retirement.collect_in_turns(table, partition, then, |turn, index, part, reason| {
             lasting.note(&part, reason);
-            if turn.start > passed {
-                passed = turn.start;
-                near.drain_before(passed, |part, reason, slots| out.record(part, reason, slots));
-            }
             let slot = slot(index);
             if !merge.join(&part, reason, slot) {
-                near.near(turn.offset, &part, reason, slot);
+                near.push_near(turn, &part, reason, slot, |part, end, slots| out.record(part, end, slots));
             }
         });
         near.drain(|part, reason, slots| out.record(part, reason, slots));

@@ -17,10 +17,11 @@ use flowxdp::meter::Meter;
 use flowxdp_core::clock::WallClock;
 use flowxdp_core::record::{EndReason, Total};
 use flowxdp_core::retire::{Retirement, Table, Then, Timeouts};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
 use serde_json::{Value, json};
 
 use crate::load::{Family, LENGTH, Load, Order};
-use crate::measure::{Spread, cpu_time, stay_on_this_cpu};
+use crate::measure::{Spread, cpu_time, move_to};
 use crate::some;
 use crate::subject::{Kind, Peer, Subject};
 
@@ -50,17 +51,23 @@ enum What {
     Look,
     Retire,
     Records,
+    /// Half of the flows came on another CPU.
+    RecordsOfTwo(usize),
     Batch(Peer),
 }
 
-const SUBJECTS: [(&str, What); 6] = [
-    ("a look at an empty table", What::LookEmpty),
-    (LOOK, What::Look),
-    (RETIRE, What::Retire),
-    ("the same, into records", What::Records),
-    (HASH, What::Batch(Peer::HASH)),
-    ("batch, PERCPU_HASH", What::Batch(Peer::PERCPU)),
-];
+/// What has a turn; `other` is a CPU that this thread is not on.
+fn subjects(other: Option<usize>) -> Vec<(&'static str, What)> {
+    let two = other.map(|cpu| ("into records, half of the flows from another CPU", What::RecordsOfTwo(cpu)));
+    let ours = [
+        ("a look at an empty table", What::LookEmpty),
+        (LOOK, What::Look),
+        (RETIRE, What::Retire),
+        ("the same, into records", What::Records),
+    ];
+    let batch = [(HASH, What::Batch(Peer::HASH)), ("batch, PERCPU_HASH", What::Batch(Peer::PERCPU))];
+    ours.into_iter().chain(two).chain(batch).collect()
+}
 
 /// One turn.
 struct Turn {
@@ -72,30 +79,36 @@ struct Turn {
 
 /// Measures; prints a table if it is told to.
 pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
-    stay_on_this_cpu()?;
-    let mut subjects = SUBJECTS.map(|(name, what)| (name, what, Vec::new()));
+    let here = sched_getcpu();
+    let allowed = sched_getaffinity(None).context("the CPUs that this process may use")?;
+    let other = (0..CpuSet::MAX_CPU).find(|&cpu| cpu != here && allowed.is_set(cpu));
+    move_to(here)?;
+    let mut subjects: Vec<_> =
+        subjects(other).into_iter().map(|(name, what)| (name, what, Vec::new())).collect();
     // The first round is for the caches.
     for round in 0..=options.rounds {
         for (name, what, turns) in &mut subjects {
-            let turn = turn(*what, options.table).with_context(|| *name)?;
+            let turn = turn(*what, here, options.table).with_context(|| *name)?;
             if round > 0 {
                 turns.push(turn);
             }
         }
     }
-    let rows = subjects.map(|(name, _, turns)| {
+    let rows = subjects.into_iter().map(|(name, _, turns)| {
         let rate = |number: fn(&Turn) -> u64| {
             Spread::of(turns.iter().map(|turn| number(turn) as f64 / turn.cpu.as_secs_f64() / 1e6).collect())
         };
         (name, rate(|turn| turn.slots), rate(|turn| turn.flows))
     });
+    let rows: Vec<_> = rows.collect();
     if tables {
         println!("{}", text(options, &rows));
     }
-    let rows = rows.map(|(name, slots, flows)| {
+    let rows = rows.iter().map(|(name, slots, flows)| {
         let (slots, flows) = (slots.json(), flows.json());
         json!({ "name": name, "million_slots_per_second": slots, "million_flows_per_second": flows })
     });
+    let rows: Vec<_> = rows.collect();
     Ok(json!({ "table": options.table, "rounds": options.rounds, "subjects": rows }))
 }
 
@@ -114,19 +127,33 @@ fn text(options: &Options, rows: &[(&str, Spread, Spread)]) -> String {
     format!("Drain, IPv4, {} flows; medians of {} rounds\n{table}\n", options.table, options.rounds)
 }
 
-fn turn(what: What, flows: u32) -> Result<Turn> {
-    let kind = if let What::Batch(peer) = what { Kind::Peer(peer) } else { Kind::Shipped };
+fn turn(what: What, here: usize, flows: u32) -> Result<Turn> {
+    let kind = match what {
+        What::Batch(peer) => Kind::Peer(peer),
+        What::RecordsOfTwo(_) => Kind::ShippedForTwo,
+        _ => Kind::Shipped,
+    };
     let load = Load { flows, table: flows, family: Family::V4, order: Order::New, apart: false };
     let mut subject = Subject::new(kind, load)?;
-    if !matches!(what, What::LookEmpty) {
-        subject.run(flows)?;
-        subject.check()?;
+    match what {
+        What::LookEmpty => {}
+        What::RecordsOfTwo(other) => {
+            subject.run(flows / 2)?;
+            move_to(other)?;
+            subject.run(flows - flows / 2)?;
+            move_to(here)?;
+            subject.check()?;
+        }
+        _ => {
+            subject.run(flows)?;
+            subject.check()?;
+        }
     }
     let sent = Total { packets: u64::from(flows), octets: u64::from(flows) * u64::from(LENGTH) };
     match what {
         What::LookEmpty | What::Look => look(subject.loaded()?),
         What::Retire => retire(subject.loaded()?, sent),
-        What::Records => records(subject.into_loaded()?, sent),
+        What::Records | What::RecordsOfTwo(_) => records(subject.into_loaded()?, sent),
         What::Batch(peer) => emptied(&subject, peer, sent),
     }
 }

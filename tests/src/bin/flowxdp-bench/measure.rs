@@ -75,9 +75,14 @@ impl Group {
 
 /// The flow table has a partition for one CPU, and caches do not follow to another.
 pub(crate) fn stay_on_this_cpu() -> Result<()> {
+    move_to(sched_getcpu())
+}
+
+/// Goes to a CPU, and stays there.
+pub(crate) fn move_to(cpu: usize) -> Result<()> {
     let mut cpus = CpuSet::new();
-    cpus.set(sched_getcpu());
-    sched_setaffinity(None, &cpus).context("staying on one CPU")
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus).with_context(|| format!("moving to CPU {cpu}"))
 }
 
 /// Measures every program with a number of flows.

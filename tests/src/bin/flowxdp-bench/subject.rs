@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Shipped,
     /// The same, with a ring buffer that holds what a turn sends through it.
     ShippedWithRing(u32),
+    /// The same, with a partition for each of two CPUs.
+    ShippedForTwo,
     Peer(Peer),
 }
 
@@ -210,10 +212,12 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
             loader.map_max_entries(peer.maps[usize::from(load.family.is_v6())], load.table);
             (PEERS, peer.program)
         }
-        Kind::Shipped | Kind::ShippedWithRing(_) => {
+        Kind::Shipped | Kind::ShippedWithRing(_) | Kind::ShippedForTwo => {
             let mut shape = shape(load);
-            if let Kind::ShippedWithRing(octets) = kind {
-                shape.ring = octets;
+            match kind {
+                Kind::ShippedWithRing(octets) => shape.ring = octets,
+                Kind::ShippedForTwo => shape.partitions = 2,
+                _ => {}
             }
             let mut loaded = load::load(&shape)?;
             let fd = loaded.program(names::PROGRAM)?.fd()?.try_clone()?;
