@@ -1,6 +1,7 @@
-//! The manual's page of figures and its plots, from the JSON of one run: nothing is on it that the run did
-//! not print.
+//! The manual's page of figures with its plots, and the page on capacity, from the JSON of one run: nothing is
+//! on them that the run did not print, or that is not computed from it.
 
+mod capacity;
 mod page;
 mod plot;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use self::plot::{Axes, Curve};
 
-/// Write the manual's page and plots from the JSON of a run
+/// Write the manual's pages on speed and capacity, and plots, from the JSON of a run
 #[derive(Args)]
 pub(crate) struct Options {
     /// What `all --json FILE` has written
@@ -28,7 +29,8 @@ const HEAD: &str = "\
 
 This page and its plots are written by `cargo xtask bench -- manual FILE` from what
 `cargo xtask bench -- all --json FILE` has measured, all in one run on one machine. Figures of another
-machine differ; ratios differ less. Medians stand with their spread, least to most.
+machine differ; ratios differ less. Medians stand with their spread, least to most. What a gateway needs by
+these figures is on [the page on capacity](capacity.md).
 ";
 
 const PACKET: &str = "
@@ -93,7 +95,7 @@ are mapped, and of it what is its own; and the kernel's memory of all its BPF ma
 
 ";
 
-/// Writes page and plots.
+/// Writes pages and plots.
 pub(crate) fn write(options: &Options) -> Result<()> {
     let text = fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
     let all: Value = serde_json::from_str(&text).with_context(|| options.file.display().to_string())?;
@@ -107,8 +109,12 @@ pub(crate) fn write(options: &Options) -> Result<()> {
     let figures = options.into.join("figures");
     fs::create_dir_all(&figures).with_context(|| figures.display().to_string())?;
     plots(&all, &figures)?;
-    let file = options.into.join("speed.md");
-    fs::write(&file, text_of(&all)).with_context(|| file.display().to_string())
+    let capacity = capacity::text_of(&all, &machine(&all["machine"]))?;
+    for (name, text) in [("speed.md", text_of(&all)), ("capacity.md", capacity)] {
+        let file = options.into.join(name);
+        fs::write(&file, text).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
 }
 
 fn text_of(all: &Value) -> String {
