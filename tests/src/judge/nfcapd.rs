@@ -1,6 +1,7 @@
 //! nfcapd and nfdump: the flows row by row, the sequence, and everything that nfcapd logs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -124,18 +125,27 @@ impl Stored {
 
     /// Packets and octets of all records, added up by nfdump.
     pub fn total(&self) -> Result<Count> {
-        let text = self.nfdump(&["-I"])?;
-        let number = |name: &str| -> Result<u64> {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            Ok(value.with_context(|| format!("no {name} in: {text}"))?.trim().parse()?)
-        };
-        Ok(Count { packets: number("Packets")?, octets: number("Bytes")? })
+        total(self.directory.path())
     }
 
     fn nfdump(&self, arguments: &[&str]) -> Result<String> {
-        let nfdump = Program::find("nfdump")?.arg("-R").arg(self.directory.path()).args(arguments);
-        Ok(nfdump.run(LIMIT)?.success()?.stdout)
+        nfdump(self.directory.path(), arguments)
     }
+}
+
+/// Packets and octets of all records in a folder's files, added up by nfdump.
+pub fn total(folder: &Path) -> Result<Count> {
+    let text = nfdump(folder, &["-I"])?;
+    let number = |name: &str| -> Result<u64> {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        Ok(value.with_context(|| format!("no {name} in: {text}"))?.trim().parse()?)
+    };
+    Ok(Count { packets: number("Packets")?, octets: number("Bytes")? })
+}
+
+fn nfdump(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let nfdump = Program::find("nfdump")?.arg("-R").arg(folder).args(arguments);
+    Ok(nfdump.run(LIMIT)?.success()?.stdout)
 }
 
 fn log(running: &Running) -> String {

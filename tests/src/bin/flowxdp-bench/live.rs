@@ -4,10 +4,14 @@
 //! is the reciprocal of what a packet costs: to make, to send, to receive and to meter. Flows come in turn.
 //!
 //! - [`path`]: the pair, and what the kernel counts there. [`subject`]: the programs. [`rates`]: their turns.
+//! - [`others`]: the agent, beside programs of others that listen there: [`listener`]; and what they [`spent`].
 
+mod listener;
+mod others;
 mod path;
 pub(crate) mod rates;
 mod report;
+mod spent;
 mod subject;
 
 use anyhow::Result;
@@ -20,7 +24,7 @@ use self::path::Path;
 #[derive(Args)]
 pub(crate) struct Options {
     /// Times that each subject has its turn
-    #[arg(long, default_value_t = 9, value_parser = crate::some())]
+    #[arg(long, default_value_t = 7, value_parser = crate::some())]
     rounds: u32,
     /// Packets of a turn, at least
     #[arg(long, default_value_t = 2_000_000, value_parser = crate::some())]
@@ -31,6 +35,18 @@ pub(crate) struct Options {
     /// Flows that the tables have room for
     #[arg(long, default_value_t = 1_000_000, value_parser = crate::some())]
     table: u32,
+    /// Times that each program has its turn, of ours and of others that listen
+    #[arg(long, default_value_t = 3, value_parser = crate::some())]
+    turns: u32,
+    /// Packets of such a turn, at least
+    #[arg(long, default_value_t = 10_000_000, value_parser = crate::some())]
+    sent: u32,
+    /// Packets a second where the sender waits
+    #[arg(long, default_value_t = 100_000, value_parser = crate::some())]
+    rate: u32,
+    /// Leave other programs out
+    #[arg(long)]
+    pub(crate) alone: bool,
 }
 
 /// Measures, and prints with `tables`.
@@ -44,5 +60,13 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
         }
         groups.push(group);
     }
-    Ok(json!({ "rates": groups.iter().map(report::json).collect::<Vec<_>>() }))
+    let mut all = json!({ "rates": groups.iter().map(report::json).collect::<Vec<_>>() });
+    if !options.alone {
+        let groups = others::measure(&path, options)?;
+        if tables {
+            groups.iter().for_each(|group| println!("{}", report::others_text(group)));
+        }
+        all["others"] = groups.iter().map(report::others_json).collect();
+    }
+    Ok(all)
 }

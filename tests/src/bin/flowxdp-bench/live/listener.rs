@@ -1,0 +1,202 @@
+//! A program that accounts for packets of the interface: ours, or another one that listens there.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use flowxdp_tests::agent::Live;
+use flowxdp_tests::books::Count;
+use flowxdp_tests::judge::nfcapd::{self, Nfcapd};
+use flowxdp_tests::netns::Netns;
+use flowxdp_tests::process::{Finished, Program, Running};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::path::METERED;
+use super::spent;
+
+/// Which one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    FlowXdp,
+    Softflowd,
+    /// Its plugin nfprobe.
+    Pmacctd,
+    Nfpcapd,
+}
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(60);
+/// MiB of the ring that the kernel puts packets into for a program that listens.
+const RING: u32 = 64;
+/// It does nothing any more when it needs no processor time for so long.
+const REST: Duration = Duration::from_millis(500);
+
+/// One that runs.
+pub(super) struct Listener {
+    who: Who,
+    process: Process,
+    /// Where it exports to, unless it writes files itself.
+    collector: Option<Nfcapd>,
+    folder: TempDir,
+}
+
+enum Process {
+    Agent(Live),
+    Other(Running),
+}
+
+impl Listener {
+    /// Starts one with room for so many flows, and waits until packets reach it. No flow of it is due before
+    /// its end.
+    pub(super) fn start(who: Who, netns: &Netns, flows: u32) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let collector = if who == Who::Nfpcapd { None } else { Some(Nfcapd::start(Some(netns))?) };
+        let port = collector.as_ref().map_or(0, Nfcapd::port);
+        let process = match who {
+            Who::FlowXdp => Process::Agent(agent(netns, port, flows)?),
+            Who::Softflowd => Process::Other(softflowd(&folder, port, flows)?.netns(netns).start()?),
+            Who::Pmacctd => Process::Other(pmacctd(&folder, port)?.netns(netns).start()?),
+            Who::Nfpcapd => Process::Other(nfpcapd(&folder, flows)?.netns(netns).start()?),
+        };
+        let mut listener = Self { who, process, collector, folder };
+        if let Process::Other(running) = &mut listener.process {
+            let index = netns.index(METERED)?;
+            running.until(LIMIT, "listening", |it| listens(it.pid(), index))?;
+        }
+        Ok(listener)
+    }
+
+    fn pid(&self) -> u32 {
+        match &self.process {
+            Process::Agent(live) => live.pid(),
+            Process::Other(running) => running.pid(),
+        }
+    }
+
+    /// Processor time that it and its children have needed so far.
+    pub(super) fn spent(&self) -> Result<Duration> {
+        spent::so_far(self.pid())
+    }
+
+    /// The agent's books must balance, and hold all that was sent.
+    pub(super) fn check(&self, sent: Count) -> Result<()> {
+        let Process::Agent(live) = &self.process else { return Ok(()) };
+        let books = live.status()?;
+        books.balance()?;
+        ensure!(books.seen == sent, "the agent has seen {:?} of {sent:?}", books.seen);
+        let lost = books.lost_total() + books.ignored_total();
+        ensure!(lost == Count::default(), "the agent has {lost:?} in no flow");
+        Ok(())
+    }
+
+    /// Waits until it has worked off what it was given.
+    pub(super) fn rest(&self) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        let mut before = self.spent()?;
+        loop {
+            std::thread::sleep(REST);
+            let now = self.spent()?;
+            // A tick is what an idle loop may need.
+            if now.saturating_sub(before) <= spent::TICK {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "still at work after {LIMIT:?}");
+            before = now;
+        }
+    }
+
+    /// Lets it end, with all that it knows: what is in its records, and the processor time of all its life.
+    pub(super) fn stop(self) -> Result<(Count, Duration)> {
+        let Self { who, process, collector, folder } = self;
+        let (ended, cpu) = match process {
+            Process::Agent(live) => spent::whole(live.pid(), || live.stop())?,
+            Process::Other(running) => spent::whole(running.pid(), || end(who, running, &folder))?,
+        };
+        // softflowd ends with 1 when it is told to end.
+        let is_good = ended.code == Some(0) || who == Who::Softflowd && ended.code == Some(1);
+        ensure!(is_good, "{} failed: {}{}", ended.name, ended.stdout, ended.stderr);
+        let stored = match collector {
+            Some(collector) => {
+                let stored = collector.store()?;
+                let dropped = stored.findings.iter().find(|finding| finding.contains("dropped"));
+                if let Some(dropped) = dropped {
+                    bail!("not what {} exported was measured: {dropped}", ended.name);
+                }
+                stored.total()?
+            }
+            None => nfcapd::total(folder.path())?,
+        };
+        Ok((stored, cpu))
+    }
+}
+
+/// In the way that each has for it.
+fn end(who: Who, running: Running, folder: &TempDir) -> Result<Finished> {
+    match who {
+        Who::Softflowd => {
+            let control = folder.path().join("control");
+            let mut order = Command::new("softflowctl");
+            let done = order.arg("-c").arg(control).arg("shutdown").output().context("softflowctl")?;
+            ensure!(done.status.success(), "softflowctl: {}", String::from_utf8_lossy(&done.stderr));
+            running.wait(LIMIT)
+        }
+        Who::Pmacctd => running.stop(Signal::INT, LIMIT),
+        Who::FlowXdp | Who::Nfpcapd => running.stop(Signal::TERM, LIMIT),
+    }
+}
+
+/// Whether a process' namespace has a packet socket that takes what an interface receives.
+fn listens(pid: u32, index: u32) -> Result<bool> {
+    // sk RefCnt Type Proto Iface R …; R is 1 once it takes packets.
+    let sockets = fs::read_to_string(format!("/proc/{pid}/net/packet")).unwrap_or_default();
+    let ours = |line: &str| {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        cells.get(4) == Some(&index.to_string().as_str()) && cells.get(5) == Some(&"1")
+    };
+    Ok(sockets.lines().any(ours))
+}
+
+fn agent(netns: &Netns, port: u16, flows: u32) -> Result<Live> {
+    let (url, flows) = (format!("udp://127.0.0.1:{port}"), flows.to_string());
+    let mut arguments = vec!["--interface", METERED, "--mode", "native", "--collector", &url];
+    arguments.extend(["--flows", &flows, "--flows6", "1000", "--idle-timeout", "1h"]);
+    arguments.extend(["--active-timeout", "1h", "--options-interval", "1h"]);
+    Live::start(netns, &arguments)
+}
+
+fn softflowd(folder: &TempDir, port: u16, flows: u32) -> Result<Program> {
+    let (collector, flows) = (format!("127.0.0.1:{port}"), flows.to_string());
+    let ring = (RING << 20).to_string();
+    let softflowd = Program::find("softflowd")?.args(["-d", "-i", METERED, "-v", "5", "-B", &ring]);
+    let softflowd = softflowd.args(["-m", &flows, "-n", &collector, "-t", "udp=3600", "-t", "expint=3600"]);
+    // Without a control socket it knows no way to end that keeps its flows.
+    let softflowd = softflowd.arg("-c").arg(folder.path().join("control"));
+    Ok(softflowd.arg("-p").arg(folder.path().join("pid")))
+}
+
+fn pmacctd(folder: &TempDir, port: u16) -> Result<Program> {
+    let file = folder.path().join("pmacctd.conf");
+    let ring = RING << 20;
+    let text = format!(
+        "daemonize: false\n\
+         pcap_interface: {METERED}\n\
+         pmacctd_pipe_size: {ring}\n\
+         aggregate: src_host, dst_host, src_port, dst_port, proto, tos\n\
+         plugins: nfprobe\n\
+         nfprobe_receiver: 127.0.0.1:{port}\n\
+         nfprobe_version: 5\n\
+         nfprobe_timeouts: udp=3600:maxlife=3600:expint=3600\n\
+         plugin_buffer_size: 1024000\n\
+         plugin_pipe_size: 204800000\n"
+    );
+    fs::write(&file, text)?;
+    Ok(Program::find("pmacctd")?.arg("-f").arg(file))
+}
+
+fn nfpcapd(folder: &TempDir, flows: u32) -> Result<Program> {
+    let nfpcapd = Program::find("nfpcapd")?.args(["-i", METERED, "-b", &RING.to_string()]);
+    let nfpcapd = nfpcapd.args(["-B", &flows.to_string(), "-e", "3600,3600", "-t", "86400", "-w"]);
+    Ok(nfpcapd.arg(folder.path()))
+}
