@@ -10,7 +10,7 @@ use crate::{build, setup, shell, sudo};
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::toolchain()?;
     let asks = |word: &str| arguments.iter().any(|argument| argument == word);
-    if (asks("export") || asks("all")) && !asks("--alone") {
+    if ["export", "live", "all"].into_iter().any(asks) && !asks("--alone") {
         setup::packages(setup::PEERS)?;
     }
     if asks("live") || asks("all") {
@@ -20,7 +20,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);
     let built = build::executables(&mut cargo)?;
     let bench = built.into_iter().next().context("cargo built the benchmark and names no executable")?;
-    let agent = if ["gateway", "agent", "all"].into_iter().any(asks) { Some(build::agent()?) } else { None };
+    let agent =
+        if ["gateway", "live", "agent", "all"].into_iter().any(asks) { Some(build::agent()?) } else { None };
     let environment: Vec<_> =
         agent.iter().map(|agent| ("FLOWXDP_BIN", agent.as_os_str().to_owned())).collect();
     let mut command = if asks("manual") {

@@ -51,9 +51,14 @@ pub(crate) const VM: &[Package] = &[
     ("xz", "xz-utils"),
 ];
 
-/// For the benchmark of export: those that it stands beside.
-pub(crate) const PEERS: &[Package] =
-    &[("nfpcapd", "nfdump"), ("pmacctd", "pmacct"), ("softflowd", "softflowd")];
+/// For the benchmarks of export and of a live path: those that it stands beside, and who counts there.
+pub(crate) const PEERS: &[Package] = &[
+    ("nfpcapd", "nfdump"),
+    ("nfcapd", "nfdump"),
+    ("nfdump", "nfdump"),
+    ("pmacctd", "pmacct"),
+    ("softflowd", "softflowd"),
+];
 
 /// The pinned compiler's components and the eBPF linker.
 pub(crate) fn toolchain() -> Result<()> {

@@ -91,7 +91,9 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     // These first: the others stay on one CPU from then on.
     let export = export::run(&export, tables)?;
     let gateway = gateway::run(&usual()?, tables)?;
-    let live = live::run(&usual()?, tables)?;
+    let mut live: live::Options = usual()?;
+    live.alone = alone;
+    let live = live::run(&live, tables)?;
     let agent = agent::run(&usual()?, tables)?;
     let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
     Ok(json!({

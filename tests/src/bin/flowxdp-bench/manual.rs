@@ -2,6 +2,7 @@
 //! on them that the run did not print, or that is not computed from it.
 
 mod capacity;
+mod live;
 mod page;
 mod plot;
 
@@ -99,7 +100,7 @@ are mapped, and of it what is its own; and the kernel's memory of all its BPF ma
 pub(crate) fn write(options: &Options) -> Result<()> {
     let text = fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
     let all: Value = serde_json::from_str(&text).with_context(|| options.file.display().to_string())?;
-    for part in ["packet", "drain", "export", "gateway", "agent"] {
+    for part in ["packet", "drain", "export", "gateway", "live", "agent"] {
         ensure!(
             all.get(part).is_some(),
             "{} has no part {part:?}: measure with `all`",
@@ -130,6 +131,7 @@ fn text_of(all: &Value) -> String {
         &page::packets(&measured),
         FULL,
         &page::packets(&groups("/packet/worst_window")),
+        &live::section(all),
         DRAIN,
         &page::drain(all),
         EXPORT,
@@ -154,6 +156,10 @@ fn plots(all: &Value, folder: &Path) -> Result<()> {
     plot::curves(&folder.join("packet.svg"), &axes, &packet_curves(all))?;
     let axes = Axes { x: "flows that the table has room for", y: "per cent of one core" };
     plot::curves(&folder.join("agent.svg"), &axes, &agent_curves(all))?;
+    let shares = live::bars(all);
+    if !shares.is_empty() {
+        plot::bars(&folder.join("live.svg"), "per cent of the packets sent, at full speed", &shares)?;
+    }
     let rates: Vec<(String, f64)> = page::list(all, "/export/export")
         .filter_map(|one| {
             let rate = one.pointer("/million_records_per_second_and_core/median")?.as_f64()?;

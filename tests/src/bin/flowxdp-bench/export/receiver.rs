@@ -61,13 +61,16 @@ impl Received {
         self.times.map(|(_, last)| last)
     }
 
+    /// The messages that were kept.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).map(|(&start, &end)| self.octets.get(start..end).unwrap_or_default())
+    }
+
     /// Every record of the messages that were kept, in order.
     pub(crate) fn flows(&self) -> Vec<Flow> {
-        let (layouts, mut flows, mut start) = (Layouts::new(), Vec::new(), 0);
-        for &end in &self.ends {
-            layouts.flows(self.octets.get(start..end).unwrap_or_default(), &mut flows);
-            start = end;
-        }
+        let (layouts, mut flows) = (Layouts::new(), Vec::new());
+        self.messages().for_each(|message| layouts.flows(message, &mut flows));
         flows.sort_unstable();
         flows
     }
@@ -86,12 +89,21 @@ impl Receiver {
 
     /// One that adds up, on the loopback of a namespace.
     pub(crate) fn start_in(netns: &Netns) -> Result<Self> {
+        Self::begin_in(netns, false)
+    }
+
+    /// One that keeps what comes, on the loopback of a namespace.
+    pub(crate) fn keeping_in(netns: &Netns) -> Result<Self> {
+        Self::begin_in(netns, true)
+    }
+
+    fn begin_in(netns: &Netns, keep: bool) -> Result<Self> {
         let namespace = File::open(Path::new("/run/netns").join(netns.name()))?;
         // The receiver's thread is in the namespace of the one that starts it.
         thread::scope(|scope| {
             let starting = scope.spawn(|| {
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-                Self::start()
+                Self::begin(keep)
             });
             starting.join().map_err(|_| anyhow!("the receiver panicked"))?
         })

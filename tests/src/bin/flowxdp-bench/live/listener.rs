@@ -1,20 +1,23 @@
 //! A program that accounts for packets of the interface: ours, or another one that listens there.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::Live;
 use flowxdp_tests::books::Count;
 use flowxdp_tests::judge::nfcapd::{self, Nfcapd};
 use flowxdp_tests::netns::Netns;
+use flowxdp_tests::pcap::Datagram;
 use flowxdp_tests::process::{Finished, Program, Running};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::path::METERED;
 use super::spent;
+use crate::export::receiver::{Received, Receiver};
 
 /// Which one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub(super) enum Who {
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// MiB of the ring that the kernel puts packets into for a program that listens.
+/// MiB of the ring that the kernel puts packets into for a program that listens, if it can be told.
 const RING: u32 = 64;
 /// It does nothing any more when it needs no processor time for so long.
 const REST: Duration = Duration::from_millis(500);
@@ -38,7 +41,7 @@ pub(super) struct Listener {
     who: Who,
     process: Process,
     /// Where it exports to, unless it writes files itself.
-    collector: Option<Nfcapd>,
+    receiver: Option<Receiver>,
     folder: TempDir,
 }
 
@@ -52,15 +55,15 @@ impl Listener {
     /// its end.
     pub(super) fn start(who: Who, netns: &Netns, flows: u32) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let collector = if who == Who::Nfpcapd { None } else { Some(Nfcapd::start(Some(netns))?) };
-        let port = collector.as_ref().map_or(0, Nfcapd::port);
+        let receiver = if who == Who::Nfpcapd { None } else { Some(Receiver::keeping_in(netns)?) };
+        let port = receiver.as_ref().map_or(0, Receiver::port);
         let process = match who {
             Who::FlowXdp => Process::Agent(agent(netns, port, flows)?),
             Who::Softflowd => Process::Other(softflowd(&folder, port, flows)?.netns(netns).start()?),
             Who::Pmacctd => Process::Other(pmacctd(&folder, port)?.netns(netns).start()?),
             Who::Nfpcapd => Process::Other(nfpcapd(&folder, flows)?.netns(netns).start()?),
         };
-        let mut listener = Self { who, process, collector, folder };
+        let mut listener = Self { who, process, receiver, folder };
         if let Process::Other(running) = &mut listener.process {
             let index = netns.index(METERED)?;
             running.until(LIMIT, "listening", |it| listens(it.pid(), index))?;
@@ -109,7 +112,7 @@ impl Listener {
 
     /// Lets it end, with all that it knows: what is in its records, and the processor time of all its life.
     pub(super) fn stop(self) -> Result<(Count, Duration)> {
-        let Self { who, process, collector, folder } = self;
+        let Self { who, process, receiver, folder } = self;
         let (ended, cpu) = match process {
             Process::Agent(live) => spent::whole(live.pid(), || live.stop())?,
             Process::Other(running) => spent::whole(running.pid(), || end(who, running, &folder))?,
@@ -117,19 +120,26 @@ impl Listener {
         // softflowd ends with 1 when it is told to end.
         let is_good = ended.code == Some(0) || who == Who::Softflowd && ended.code == Some(1);
         ensure!(is_good, "{} failed: {}{}", ended.name, ended.stdout, ended.stderr);
-        let stored = match collector {
-            Some(collector) => {
-                let stored = collector.store()?;
-                let dropped = stored.findings.iter().find(|finding| finding.contains("dropped"));
-                if let Some(dropped) = dropped {
-                    bail!("not what {} exported was measured: {dropped}", ended.name);
-                }
-                stored.total()?
-            }
+        let stored = match receiver {
+            Some(receiver) => judged(&receiver.finish()?)?,
             None => nfcapd::total(folder.path())?,
         };
         Ok((stored, cpu))
     }
+}
+
+/// What nfcapd reads in messages. It gets them when their sender is gone, as slowly as it takes them: so it
+/// takes no processor time from anybody, and loses nothing.
+fn judged(received: &Received) -> Result<Count> {
+    let from = (Ipv4Addr::LOCALHOST, 0).into();
+    let datagram = |message: &[u8]| Datagram { from, to: from, payload: message.to_owned() };
+    let datagrams: Vec<_> = received.messages().map(datagram).collect();
+    let mut nfcapd = Nfcapd::start(None)?;
+    nfcapd.feed(&datagrams)?;
+    let stored = nfcapd.store()?;
+    let dropped = stored.findings.iter().find(|finding| finding.contains("dropped"));
+    ensure!(dropped.is_none(), "{dropped:?}");
+    stored.total()
 }
 
 /// In the way that each has for it.
@@ -178,11 +188,10 @@ fn softflowd(folder: &TempDir, port: u16, flows: u32) -> Result<Program> {
 
 fn pmacctd(folder: &TempDir, port: u16) -> Result<Program> {
     let file = folder.path().join("pmacctd.conf");
-    let ring = RING << 20;
+    // It leaves libpcap's ring as it is, 2 MiB, whatever pmacctd_pipe_size says.
     let text = format!(
         "daemonize: false\n\
          pcap_interface: {METERED}\n\
-         pmacctd_pipe_size: {ring}\n\
          aggregate: src_host, dst_host, src_port, dst_port, proto, tos\n\
          plugins: nfprobe\n\
          nfprobe_receiver: 127.0.0.1:{port}\n\

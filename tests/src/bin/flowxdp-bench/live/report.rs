@@ -28,6 +28,8 @@ pub(super) fn text(group: &Group) -> String {
     let head =
         format!("Live path, IPv4, {flows} flows at random; medians of {rounds} rounds of {packets} packets");
     let mut text = format!("{head}\n{table}\n");
+    let parts = group.parts().map(|(part, time)| format!("{part} {time:.0}"));
+    text.push_str(&format!("of a metered packet, ns: {}\n", parts.join(", ")));
     for one in group.measured.iter().filter(|one| one.without_slot > 0) {
         text.push_str(&format!("{}: {} packets found no slot\n", one.name, one.without_slot));
     }
@@ -51,6 +53,7 @@ pub(super) fn json(group: &Group) -> Value {
         "rounds": group.rounds(),
         "packets": group.traffic.packets,
         "programs": programs.collect::<Vec<_>>(),
+        "parts": group.parts().map(|(part, time)| json!({ "part": part, "ns": time })),
     })
 }
 
