@@ -273,10 +273,10 @@ pub fn find(name: &str) -> Result<PathBuf> {
     let sbin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     let found = std::env::split_paths(&path).chain(sbin).map(|d| d.join(name)).find(|p| p.is_file());
     let package = match name {
-        "nfcapd" | "nfdump" => "nfdump",
-        "nfacctd" => "pmacct",
+        "nfcapd" | "nfdump" | "nfpcapd" => "nfdump",
+        "nfacctd" | "pmacctd" => "pmacct",
         "ip" => "iproute2",
-        "setpriv" | "taskset" => "util-linux",
+        "setpriv" | "taskset" | "unshare" => "util-linux",
         other => other,
     };
     found.with_context(|| format!("{name} is not installed: apt-get install {package}"))

@@ -35,7 +35,8 @@ pub(crate) const JUDGES: &[Package] = &[
 ];
 
 /// For the benchmark of a live path.
-pub(crate) const LIVE: &[Package] = &[("ip", "iproute2"), ("ethtool", "ethtool"), ("setpriv", "util-linux")];
+pub(crate) const LIVE: &[Package] =
+    &[("ip", "iproute2"), ("ethtool", "ethtool"), ("setpriv", "util-linux"), ("unshare", "util-linux")];
 
 /// For the virtual machines: qemu, what unpacks kernels, and what goes into the machine.
 pub(crate) const VM: &[Package] = &[

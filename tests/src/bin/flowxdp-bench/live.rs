@@ -39,7 +39,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 3, value_parser = crate::some())]
     turns: u32,
     /// Packets of such a turn, at least
-    #[arg(long, default_value_t = 10_000_000, value_parser = crate::some())]
+    #[arg(long, default_value_t = 6_000_000, value_parser = crate::some())]
     sent: u32,
     /// Packets a second where the sender waits
     #[arg(long, default_value_t = 100_000, value_parser = crate::some())]

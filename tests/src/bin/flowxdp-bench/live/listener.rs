@@ -11,8 +11,8 @@ use flowxdp_tests::books::Count;
 use flowxdp_tests::judge::nfcapd::{self, Nfcapd};
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::pcap::Datagram;
-use flowxdp_tests::process::{Finished, Program, Running};
-use rustix::process::Signal;
+use flowxdp_tests::process::{self, Finished, Program, Running};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::path::METERED;
@@ -114,8 +114,8 @@ impl Listener {
     pub(super) fn stop(self) -> Result<(Count, Duration)> {
         let Self { who, process, receiver, folder } = self;
         let (ended, cpu) = match process {
-            Process::Agent(live) => spent::whole(live.pid(), || live.stop())?,
-            Process::Other(running) => spent::whole(running.pid(), || end(who, running, &folder))?,
+            Process::Agent(live) => spent::whole(|| live.stop())?,
+            Process::Other(running) => spent::whole(|| end(who, running, &folder))?,
         };
         // softflowd ends with 1 when it is told to end.
         let is_good = ended.code == Some(0) || who == Who::Softflowd && ended.code == Some(1);
@@ -152,7 +152,11 @@ fn end(who: Who, running: Running, folder: &TempDir) -> Result<Finished> {
             ensure!(done.status.success(), "softflowctl: {}", String::from_utf8_lossy(&done.stderr));
             running.wait(LIMIT)
         }
-        Who::Pmacctd => running.stop(Signal::INT, LIMIT),
+        Who::Pmacctd => {
+            let core = spent::children(running.pid())?.into_iter().next().context("pmacctd has ended")?;
+            kill_process(Pid::from_raw(core.cast_signed()).context("no process id")?, Signal::INT)?;
+            running.wait(LIMIT)
+        }
         Who::FlowXdp | Who::Nfpcapd => running.stop(Signal::TERM, LIMIT),
     }
 }
@@ -201,7 +205,9 @@ fn pmacctd(folder: &TempDir, port: u16) -> Result<Program> {
          plugin_pipe_size: 204800000\n"
     );
     fs::write(&file, text)?;
-    Ok(Program::find("pmacctd")?.arg("-f").arg(file))
+    // It is two processes: both end with the namespace of their ids, whatever ends the first one.
+    let unshare = Program::find("unshare")?.args(["--pid", "--fork", "--kill-child"]);
+    Ok(unshare.arg(process::find("pmacctd")?).arg("-f").arg(file))
 }
 
 fn nfpcapd(folder: &TempDir, flows: u32) -> Result<Program> {

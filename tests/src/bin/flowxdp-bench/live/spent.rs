@@ -1,4 +1,4 @@
-//! Processor time of a process and its children.
+//! Processor time of a process and what it has started.
 //!
 //! Source: proc(5): in /proc/PID/stat the fields 4 (parent), and 14 to 17 (own time, and that of children that
 //! ended and were waited for), in ticks.
@@ -7,7 +7,6 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, WaitOptions, set_child_subreaper, waitpid};
 
 /// USER_HZ is 100 on every architecture but Alpha and ia64.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -31,37 +30,28 @@ fn stat(pid: &str) -> Result<Stat> {
 }
 
 /// Children of a process that are there.
-fn children(pid: u32) -> Result<Vec<u32>> {
+pub(super) fn children(pid: u32) -> Result<Vec<u32>> {
     let entries = fs::read_dir("/proc")?.filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     // One that has just ended is no child.
     Ok(pids.filter(|it| stat(&it.to_string()).is_ok_and(|stat| stat.parent == pid)).collect())
 }
 
-/// What a process and its children have needed so far.
+/// What a process and all that it has started have needed so far.
 pub(super) fn so_far(pid: u32) -> Result<Duration> {
     let it = stat(&pid.to_string())?;
     let mut sum = it.own + it.waited;
     for child in children(pid)? {
-        sum += stat(&child.to_string()).map_or(Duration::ZERO, |it| it.own + it.waited);
+        // It may have ended since.
+        sum += so_far(child).unwrap_or_default();
     }
     Ok(sum)
 }
 
-/// What a child of this process and its own children have needed in all, when `end` has ended and waited for it.
-///
-/// Nobody else's end may be waited for meanwhile.
-pub(super) fn whole<T>(pid: u32, end: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
-    // Children that it leaves behind become ours.
-    set_child_subreaper(Some(Pid::INIT))?;
-    let left = children(pid)?;
+/// What a child of this process, and all that it has waited for, have needed in all, when `end` has ended and
+/// waited for it. Nobody else's end may be waited for meanwhile.
+pub(super) fn whole<T>(end: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
     let before = stat("self")?.waited;
     let result = end()?;
-    for child in left {
-        // Where the process has waited for it, it is no child of ours, and in the time already.
-        if let Some(child) = Pid::from_raw(child.cast_signed()) {
-            let _ = waitpid(Some(child), WaitOptions::empty());
-        }
-    }
     Ok((result, stat("self")?.waited.saturating_sub(before)))
 }
