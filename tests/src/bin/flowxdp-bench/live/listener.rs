@@ -11,13 +11,14 @@ use flowxdp_tests::books::Count;
 use flowxdp_tests::judge::nfcapd::{self, Nfcapd};
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::pcap::Datagram;
-use flowxdp_tests::process::{self, Finished, Program, Running};
+use flowxdp_tests::process::{Finished, Program, Running, find};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::path::METERED;
 use super::spent;
 use crate::export::receiver::{Received, Receiver};
+use crate::process;
 
 /// Which one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,15 +84,16 @@ impl Listener {
         spent::so_far(self.pid())
     }
 
-    /// The agent's books must balance, and hold all that was sent.
-    pub(super) fn check(&self, sent: Count) -> Result<()> {
-        let Process::Agent(live) = &self.process else { return Ok(()) };
+    /// The agent's books must balance, and hold all that was sent. Gives the processor time of the answer.
+    pub(super) fn check(&self, sent: Count) -> Result<Duration> {
+        let Process::Agent(live) = &self.process else { return Ok(Duration::ZERO) };
+        let before = process::cpu_time(live.pid())?;
         let books = live.status()?;
         books.balance()?;
         ensure!(books.seen == sent, "the agent has seen {:?} of {sent:?}", books.seen);
         let lost = books.lost_total() + books.ignored_total();
         ensure!(lost == Count::default(), "the agent has {lost:?} in no flow");
-        Ok(())
+        Ok(process::cpu_time(live.pid())?.saturating_sub(before))
     }
 
     /// Waits until it has worked off what it was given.
@@ -207,7 +209,7 @@ fn pmacctd(folder: &TempDir, port: u16) -> Result<Program> {
     fs::write(&file, text)?;
     // It is two processes: both end with the namespace of their ids, whatever ends the first one.
     let unshare = Program::find("unshare")?.args(["--pid", "--fork", "--kill-child"]);
-    Ok(unshare.arg(process::find("pmacctd")?).arg("-f").arg(file))
+    Ok(unshare.arg(find("pmacctd")?).arg("-f").arg(file))
 }
 
 fn nfpcapd(folder: &TempDir, flows: u32) -> Result<Program> {

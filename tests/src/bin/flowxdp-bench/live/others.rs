@@ -138,13 +138,13 @@ fn turn(path: &Path, load: &Load, who: Who, table: u32) -> Result<Turn> {
     let time = send(path, load)?;
     listener.rest()?;
     let sent = Count { packets: traffic.packets, octets: traffic.octets() };
-    listener.check(sent)?;
+    let asked = listener.check(sent)?;
     let (counted, cpu) = listener.stop()?;
     ensure!(counted.packets <= sent.packets, "{} packets in records, of {}", counted.packets, sent.packets);
     if who == Who::FlowXdp {
         ensure!(counted == sent, "{counted:?} in records, of {sent:?}");
     }
-    Ok(Turn { packets: counted.packets, path: time, cpu: cpu.saturating_sub(before) })
+    Ok(Turn { packets: counted.packets, path: time, cpu: cpu.saturating_sub(before + asked) })
 }
 
 /// Sends all of it from one CPU, flows at random; gives the nanoseconds of each packet.

@@ -33,8 +33,8 @@ cannot be told. *Accounted for* is what nfdump adds up of all that a program has
 what was sent; for the agent, anything but all of it ends the benchmark. A listener's packets are copied on
 the path, which is one CPU, and the rest is done by a process, wherever it finds a CPU; the agent's are metered on the
 path. So the last column adds both up: what path and process take over a path where nobody listens, for each packet that
-is accounted for. With few packets, a process shows what it takes without any: the agent looks at its whole
-table each second.
+is accounted for. With few packets, a process shows what it takes without any: when the agent ends, it
+looks at its whole table.
 
 ![Packets accounted for of those sent](figures/live.svg)
 
