@@ -1,14 +1,16 @@
 //! The live path: a veth pair, native XDP on the receiving end, and the kernel's generator on the other.
 //!
 //! All of it happens on one CPU, one batch of packets after the other, so that nothing is dropped and the rate
-//! is the reciprocal of what a packet costs: to make, to send, to receive and to meter. Flows come in turn.
+//! is the reciprocal of what a packet costs: to make, to send, to receive and to meter. Flows come at random.
 //!
 //! - [`path`]: the pair, and what the kernel counts there. [`subject`]: the programs. [`rates`]: their turns.
-//! - [`others`]: the agent, beside programs of others that listen there: [`listener`]; and what they [`spent`].
+//! - [`others`]: the agent, beside programs of others that listen there: [`listener`], [`programs`]; and what
+//!   they [`spent`].
 
 mod listener;
 mod others;
 mod path;
+mod programs;
 pub(crate) mod rates;
 mod report;
 mod spent;

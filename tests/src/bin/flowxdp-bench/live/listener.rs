@@ -11,12 +11,12 @@ use flowxdp_tests::books::Count;
 use flowxdp_tests::judge::nfcapd::{self, Nfcapd};
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::pcap::Datagram;
-use flowxdp_tests::process::{Finished, Program, Running, find};
+use flowxdp_tests::process::{Finished, Running};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::path::METERED;
-use super::spent;
+use super::{programs, spent};
 use crate::export::receiver::{Received, Receiver};
 use crate::process;
 
@@ -32,8 +32,6 @@ pub(super) enum Who {
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// MiB of the ring that the kernel puts packets into for a program that listens, if it can be told.
-const RING: u32 = 64;
 /// It does nothing any more when it needs no processor time for so long.
 const REST: Duration = Duration::from_millis(500);
 
@@ -59,10 +57,12 @@ impl Listener {
         let receiver = if who == Who::Nfpcapd { None } else { Some(Receiver::keeping_in(netns)?) };
         let port = receiver.as_ref().map_or(0, Receiver::port);
         let process = match who {
-            Who::FlowXdp => Process::Agent(agent(netns, port, flows)?),
-            Who::Softflowd => Process::Other(softflowd(&folder, port, flows)?.netns(netns).start()?),
-            Who::Pmacctd => Process::Other(pmacctd(&folder, port)?.netns(netns).start()?),
-            Who::Nfpcapd => Process::Other(nfpcapd(&folder, flows)?.netns(netns).start()?),
+            Who::FlowXdp => Process::Agent(programs::agent(netns, port, flows)?),
+            Who::Softflowd => {
+                Process::Other(programs::softflowd(&folder, port, flows)?.netns(netns).start()?)
+            }
+            Who::Pmacctd => Process::Other(programs::pmacctd(&folder, port)?.netns(netns).start()?),
+            Who::Nfpcapd => Process::Other(programs::nfpcapd(&folder, flows)?.netns(netns).start()?),
         };
         let mut listener = Self { who, process, receiver, folder };
         if let Process::Other(running) = &mut listener.process {
@@ -172,48 +172,4 @@ fn listens(pid: u32, index: u32) -> Result<bool> {
         cells.get(4) == Some(&index.to_string().as_str()) && cells.get(5) == Some(&"1")
     };
     Ok(sockets.lines().any(ours))
-}
-
-fn agent(netns: &Netns, port: u16, flows: u32) -> Result<Live> {
-    let (url, flows) = (format!("udp://127.0.0.1:{port}"), flows.to_string());
-    let mut arguments = vec!["--interface", METERED, "--mode", "native", "--collector", &url];
-    arguments.extend(["--flows", &flows, "--flows6", "1000", "--idle-timeout", "1h"]);
-    arguments.extend(["--active-timeout", "1h", "--options-interval", "1h"]);
-    Live::start(netns, &arguments)
-}
-
-fn softflowd(folder: &TempDir, port: u16, flows: u32) -> Result<Program> {
-    let (collector, flows) = (format!("127.0.0.1:{port}"), flows.to_string());
-    let ring = (RING << 20).to_string();
-    let softflowd = Program::find("softflowd")?.args(["-d", "-i", METERED, "-v", "5", "-B", &ring]);
-    let softflowd = softflowd.args(["-m", &flows, "-n", &collector, "-t", "udp=3600", "-t", "expint=3600"]);
-    // Without a control socket it knows no way to end that keeps its flows.
-    let softflowd = softflowd.arg("-c").arg(folder.path().join("control"));
-    Ok(softflowd.arg("-p").arg(folder.path().join("pid")))
-}
-
-fn pmacctd(folder: &TempDir, port: u16) -> Result<Program> {
-    let file = folder.path().join("pmacctd.conf");
-    // It leaves libpcap's ring as it is, 2 MiB, whatever pmacctd_pipe_size says.
-    let text = format!(
-        "daemonize: false\n\
-         pcap_interface: {METERED}\n\
-         aggregate: src_host, dst_host, src_port, dst_port, proto, tos\n\
-         plugins: nfprobe\n\
-         nfprobe_receiver: 127.0.0.1:{port}\n\
-         nfprobe_version: 5\n\
-         nfprobe_timeouts: udp=3600:maxlife=3600:expint=3600\n\
-         plugin_buffer_size: 1024000\n\
-         plugin_pipe_size: 204800000\n"
-    );
-    fs::write(&file, text)?;
-    // It is two processes: both end with the namespace of their ids, whatever ends the first one.
-    let unshare = Program::find("unshare")?.args(["--pid", "--fork", "--kill-child"]);
-    Ok(unshare.arg(find("pmacctd")?).arg("-f").arg(file))
-}
-
-fn nfpcapd(folder: &TempDir, flows: u32) -> Result<Program> {
-    let nfpcapd = Program::find("nfpcapd")?.args(["-i", METERED, "-b", &RING.to_string()]);
-    let nfpcapd = nfpcapd.args(["-B", &flows.to_string(), "-e", "3600,3600", "-t", "86400", "-w"]);
-    Ok(nfpcapd.arg(folder.path()))
 }
