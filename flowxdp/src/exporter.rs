@@ -67,6 +67,8 @@ pub struct Settings {
     pub observation_domain: u32,
     /// Messages a second, 0 for no limit: over UDP all, over TCP and TLS those that come from disk.
     pub pace: u32,
+    /// Messages of one size that the kernel takes as one, over UDP; 1 for none.
+    pub udp_segments: usize,
     /// Milliseconds since 1970 of system start.
     pub system_start_ms: u64,
     /// Flow keys over UDP too.
@@ -224,7 +226,7 @@ impl Exporter {
             for (domain, sequence) in account.sequences() {
                 session.go_on(domain, sequence);
             }
-            Path::Datagrams(Datagrams::new(port, left.port, backoff, settings.resolve_interval))
+            Path::Datagrams(Datagrams::new(port, left.port, backoff, settings))
         } else {
             let tls = (url.scheme() == Scheme::Tls).then(|| TlsClient::new(tls, url.host())).transpose()?;
             let making = Making {

@@ -17,7 +17,7 @@ use flowxdp_core::{
     session::Message,
 };
 
-use super::{Outgoing, account::Origin, resolver::Resolving};
+use super::{Outgoing, Settings, account::Origin, resolver::Resolving};
 use crate::collector_url::Host;
 use crate::transport::udp::{BATCH, Sent, Udp, is_too_large};
 
@@ -27,7 +27,7 @@ const PROBE: u64 = 50 * MILLISECOND;
 /// How long to wait for room in the send buffer, nanoseconds.
 const SOON: u64 = MILLISECOND;
 
-/// Messages that one refusal can take back.
+/// Groups of messages that one refusal can take back.
 const REFUSED: usize = 2;
 
 /// A refusal comes within this time or not at all, nanoseconds.
@@ -51,6 +51,8 @@ pub(super) struct Datagrams {
     port: u16,
     /// The local port of an earlier agent.
     from: u16,
+    /// Messages that the kernel may take as one.
+    segments: usize,
     backoff: Backoff,
     /// The name is resolved again after so long, nanoseconds; 0 for never.
     resolve_interval: u64,
@@ -75,12 +77,13 @@ pub(super) struct Datagrams {
 
 impl Datagrams {
     /// `local_port` is the one to send from, if it can be had; 0 for any.
-    pub(super) fn new(port: u16, local_port: u16, backoff: Backoff, resolve_interval: u64) -> Self {
+    pub(super) fn new(port: u16, local_port: u16, backoff: Backoff, settings: &Settings) -> Self {
         Self {
             port,
             from: local_port,
+            segments: settings.udp_segments,
             backoff,
-            resolve_interval,
+            resolve_interval: settings.resolve_interval,
             resolve_at: 0,
             resolving: None,
             state: State::Waiting(0),
@@ -202,7 +205,8 @@ impl Datagrams {
         }
         // What was refused there goes to the new address: a refusal leads to a start in any case.
         if let Some(error) = socket.refused() {
-            return self.refused(out, real, &error, 1);
+            let messages = socket.last_group();
+            return self.refused(out, real, &error, messages);
         }
         if let Err(error) = self.connect(out, addresses) {
             log::warn!("collector {}: its new address cannot be reached: {error}", out.url);
@@ -227,7 +231,8 @@ impl Datagrams {
                 break;
             }
         }
-        let socket = result?;
+        let mut socket = result?;
+        socket.take_together(self.segments);
         out.account.set_port(socket.local_port());
         self.socket = Some(socket);
         Ok(())
@@ -280,7 +285,7 @@ impl Datagrams {
             // A try costs a token, whatever comes of it.
             out.pace.spend(real, handed.max(1) as u64);
             for left in (0..handed).rev() {
-                self.sent(out, real, left < REFUSED);
+                self.sent(out, real, left < self.unsure_messages());
             }
             out.account.commit();
             match error {
@@ -304,13 +309,24 @@ impl Datagrams {
     }
 
     /// Hands the first messages that wait to the kernel, at most `most`.
-    fn send(&self, most: usize) -> Option<Sent> {
+    fn send(&mut self, most: usize) -> Option<Sent> {
         let mut batch = [const { [].as_slice() }; BATCH];
         let count = self.pending.len().min(most);
         for (octets, message) in batch.iter_mut().zip(&self.pending) {
             *octets = &message.bytes;
         }
-        Some(self.socket.as_ref()?.send(batch.get(..count)?))
+        Some(self.socket.as_mut()?.send(batch.get(..count)?))
+    }
+
+    /// Messages that one refusal can take back at most.
+    const fn unsure_messages(&self) -> usize {
+        REFUSED * self.segments
+    }
+
+    /// What refused the last messages, and how many.
+    fn refusal(&self) -> Option<(io::Error, usize)> {
+        let socket = self.socket.as_ref()?;
+        Some((socket.refused()?, socket.last_group()))
     }
 
     /// The first message that waits is with the kernel; a `last` one may yet be refused.
@@ -330,7 +346,7 @@ impl Datagrams {
             self.unsure = Some(real.saturating_add(SURE));
         }
         self.last.push_back(message);
-        if self.last.len() > REFUSED
+        if self.last.len() > self.unsure_messages()
             && let Some(mut before) = self.last.pop_front()
         {
             out.account.sure(&mut before);
@@ -349,8 +365,8 @@ impl Datagrams {
 
     /// Nothing refused the first message: the collector listens, as far as UDP can tell.
     fn judge_probe(&mut self, out: &mut Outgoing, real: u64) {
-        if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
-            return self.refused(out, real, &error, 1);
+        if let Some((error, messages)) = self.refusal() {
+            return self.refused(out, real, &error, messages);
         }
         self.probed = true;
         self.state = State::Up;
@@ -374,8 +390,8 @@ impl Datagrams {
     /// Looks, at the end or after some time, whether the last message was refused; if not, it arrived as far
     /// as UDP can tell, and its slots are let go of.
     pub(super) fn judge_last(&mut self, out: &mut Outgoing, real: u64) {
-        if let Some(error) = self.socket.as_ref().and_then(Udp::refused) {
-            return self.refused(out, real, &error, 1);
+        if let Some((error, messages)) = self.refusal() {
+            return self.refused(out, real, &error, messages);
         }
         self.unsure = None;
         self.last.iter_mut().for_each(|message| out.account.sure(message));

@@ -30,6 +30,7 @@ fn settings() -> Settings {
         protocol: Protocol::Ipfix,
         observation_domain: 1,
         pace: 0,
+        udp_segments: 1,
         system_start_ms: T0 - 3_600_000,
         flow_keys: false,
         options_interval: 3_600 * SECOND,

@@ -1,14 +1,17 @@
 //! UDP: one datagram a message, from one source port (RFC 7011 section 10.3).
 
+mod segments;
+
 use std::{
     io::{self, IoSlice},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd,
-    slice,
 };
 
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use self::segments::Groups;
 
 /// Octets of IPv4 and UDP headers.
 const HEADERS_V4: usize = 28;
@@ -23,11 +26,17 @@ const ETHERNET: usize = 1500;
 /// linux/in6.h, which libc does not have for every system: as `IP_PMTUDISC_WANT`.
 const IPV6_PMTUDISC_WANT: libc::c_int = 1;
 
+/// linux/udp.h: octets after which what is handed over becomes another datagram.
+const UDP_SEGMENT: libc::c_int = 103;
+
 /// Asked for as send buffer: a burst of the pace fits many times.
 const SEND_BUFFER: usize = 1 << 20;
 
 /// Messages that one system call takes.
 pub const BATCH: usize = 32;
+
+/// Messages that the kernel may take as one: two such groups, refused, are noted in a journal at once.
+pub const MOST_SEGMENTS: usize = 16;
 
 /// What became of messages.
 #[derive(Debug)]
@@ -46,6 +55,12 @@ pub struct Sent {
 pub struct Udp {
     socket: Socket,
     address: SocketAddr,
+    /// Messages that the kernel may take as one.
+    segments: usize,
+    /// What UDP_SEGMENT is set to: octets, 0 for none.
+    segment: usize,
+    /// Messages in the last group that was handed over, and in the one before it.
+    last: [usize; 2],
 }
 
 impl Udp {
@@ -72,7 +87,17 @@ impl Udp {
             bind(0)?;
         }
         socket.connect(&address.into())?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, segments: 1, segment: 0, last: [0; 2] })
+    }
+
+    /// From now on the kernel may take so many messages of one size as one, at most [`MOST_SEGMENTS`].
+    pub fn take_together(&mut self, segments: usize) {
+        self.segments = segments.clamp(1, MOST_SEGMENTS);
+    }
+
+    /// The messages that a refusal speaks of: those of the last group that was handed over.
+    pub const fn last_group(&self) -> usize {
+        self.last[0]
     }
 
     /// Where it sends to.
@@ -102,39 +127,101 @@ impl Udp {
         get(&self.socket, level, option).and_then(|mtu| usize::try_from(mtu).ok())
     }
 
-    /// Hands messages to the kernel, in order, at most [`BATCH`] of them by one system call.
+    /// Hands messages to the kernel, in order, at most [`BATCH`] of them by one system call, and those only
+    /// that can go with the first one.
     ///
     /// The errors: `ConnectionRefused` speaks of datagrams that were sent before; the next one was not.
     /// `WouldBlock`: the send buffer is full. [`is_too_large`]: either speaks of this message, or of one that
     /// was sent before, and then a smaller path MTU is known now.
-    pub fn send(&self, messages: &[&[u8]]) -> Sent {
-        let messages = &messages[..messages.len().min(BATCH)];
-        let handed = match self.send_many(messages) {
-            Ok(handed) if handed == messages.len() => return Sent { handed, error: None, refused: 0 },
-            Ok(handed) => handed,
-            Err(error) => return Sent { handed: 0, error: Some(error), refused: 1 },
-        };
-        // The kernel stopped at an error and does not tell which (sendmmsg(2), "Bugs"). One that lasts comes
-        // again now; one that was told once, a refusal, comes again too if this message is refused like the
-        // one before it.
-        match self.socket.send(messages[handed]) {
-            Err(error) => Sent { handed, error: Some(error), refused: 1 },
-            Ok(_) => Sent { handed: handed + 1, error: self.refused(), refused: 2 },
+    pub fn send(&mut self, messages: &[&[u8]]) -> Sent {
+        let groups = self.group(messages);
+        let sent = self.send_groups(messages, &groups);
+        let [first, ..] = groups.sizes() else { return sent };
+        match &sent.error {
+            Some(error) if sent.handed == 0 && *first > 1 && is_unfit(error) => {
+                // Each by itself then, now and, if the device cannot cut them apart, from now on.
+                if error.raw_os_error() == Some(libc::EIO) {
+                    self.segments = 1;
+                }
+                let alone = messages.get(..1).unwrap_or_default();
+                match self.set_segment(0) {
+                    Ok(()) => self.send_groups(alone, &Groups::of(alone, 1)),
+                    Err(error) => Sent { handed: 0, error: Some(error), refused: 0 },
+                }
+            }
+            _ => sent,
         }
     }
 
-    fn send_many(&self, messages: &[&[u8]]) -> io::Result<usize> {
-        if let [message] = messages {
+    /// Groups messages, and makes the socket ready to cut these apart.
+    fn group(&mut self, messages: &[&[u8]]) -> Groups {
+        let messages = messages.get(..BATCH).unwrap_or(messages);
+        let groups = Groups::of(messages, self.segments);
+        let count = groups.sizes().iter().sum();
+        let longest = messages.iter().take(count).map(|message| message.len()).max().unwrap_or(0);
+        let ready = match groups.segment {
+            0 if self.segment == 0 || longest <= self.segment => Ok(()),
+            segment => self.set_segment(segment),
+        };
+        if ready.is_ok() {
+            return groups;
+        }
+        // A kernel from before Linux 4.18.
+        self.segments = 1;
+        Groups::of(messages, 1)
+    }
+
+    fn set_segment(&mut self, octets: usize) -> io::Result<()> {
+        if octets == self.segment {
+            return Ok(());
+        }
+        let value = libc::c_int::try_from(octets).map_err(io::Error::other)?;
+        set(&self.socket, libc::SOL_UDP, UDP_SEGMENT, value)?;
+        self.segment = octets;
+        Ok(())
+    }
+
+    fn send_groups(&mut self, messages: &[&[u8]], groups: &Groups) -> Sent {
+        let sizes = groups.sizes();
+        let handed = match self.send_many(messages, sizes) {
+            Ok(handed) => handed,
+            Err(error) => return Sent { handed: 0, error: Some(error), refused: self.last_group() },
+        };
+        let (done, left) = sizes.split_at_checked(handed).unwrap_or((sizes, &[]));
+        done.iter().for_each(|&size| self.last = [size, self.last[0]]);
+        let handed = done.iter().sum();
+        let Some(&next) = left.first() else { return Sent { handed, error: None, refused: 0 } };
+        // The kernel stopped at an error and does not tell which (sendmmsg(2), "Bugs"). One that lasts comes
+        // again now; one that was told once, a refusal, comes again too if this message is refused like the
+        // one before it.
+        match self.send_many(messages.get(handed..).unwrap_or_default(), &[next]) {
+            Err(error) => Sent { handed, error: Some(error), refused: self.last_group() },
+            Ok(_) => {
+                self.last = [next, self.last[0]];
+                let refused = self.last.iter().sum();
+                Sent { handed: handed + next, error: self.refused(), refused }
+            }
+        }
+    }
+
+    /// Hands groups of so many messages each to the kernel; gives the number of groups that it took.
+    fn send_many(&self, messages: &[&[u8]], sizes: &[usize]) -> io::Result<usize> {
+        if let ([message, ..], [1]) = (messages, sizes) {
             return self.socket.send(message).map(|_| 1);
         }
         // Arrays, so that nothing is allocated; what is behind the messages stays unused.
         let octets: [IoSlice<'_>; BATCH] =
             std::array::from_fn(|at| IoSlice::new(messages.get(at).copied().unwrap_or_default()));
         let mut control: [SendAncillaryBuffer<'_, '_, '_>; BATCH] = Default::default();
-        let mut each = octets.iter();
-        let mut headers =
-            control.each_mut().map(|control| MMsgHdr::new(each.next().map_or(&[], slice::from_ref), control));
-        Ok(sendmmsg(&self.socket, &mut headers[..messages.len()], SendFlags::empty())?)
+        let (mut left, mut size) = (octets.as_slice(), sizes.iter());
+        let mut headers = control.each_mut().map(|control| {
+            let count = size.next().copied().unwrap_or(0);
+            let (group, behind) = left.split_at_checked(count).unwrap_or_default();
+            left = behind;
+            MMsgHdr::new(group, control)
+        });
+        let headers = headers.get_mut(..sizes.len()).unwrap_or_default();
+        Ok(sendmmsg(&self.socket, headers, SendFlags::empty())?)
     }
 
     /// The error that an ICMP message left behind since the last call, if any; that the path MTU is smaller
@@ -142,6 +229,11 @@ impl Udp {
     pub fn refused(&self) -> Option<io::Error> {
         self.socket.take_error().ok().flatten().filter(|error| !is_too_large(error))
     }
+}
+
+/// Whether a group of messages cannot be taken as one: larger than the path, or no device to cut it apart.
+fn is_unfit(error: &io::Error) -> bool {
+    is_too_large(error) || matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO))
 }
 
 /// Whether a datagram was larger than it may be.
@@ -156,10 +248,15 @@ fn discover(socket: &Socket, address: SocketAddr) -> io::Result<()> {
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT),
     };
-    let length = libc::socklen_t::try_from(size_of_val(&want)).unwrap_or_default();
-    // SAFETY: the pointer is to a live value of the type that this option has, and of that length.
+    set(socket, level, option, want)
+}
+
+/// Sets an option of a socket whose value is a number.
+fn set(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or_default();
+    // SAFETY: the pointer is to a live value of the type that such an option has, and of that length.
     let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const want).cast(), length) };
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

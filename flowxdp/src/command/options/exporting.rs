@@ -32,6 +32,9 @@ pub struct ExportFlags {
     /// Messages a second to each collector at most, in bursts of 32; 0 for no limit
     #[arg(long, value_name = "COUNT", default_value = "16K", value_parser = parsers::pace)]
     pub pace: u32,
+    /// Messages of one size that the kernel takes as one over UDP and cuts apart as they leave, 1 to 16
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub udp_segments: u8,
     /// What each of several collectors is sent
     #[arg(long, value_enum, default_value = "replicate")]
     pub strategy: Strategy,
@@ -168,6 +171,7 @@ impl Exporting {
             protocol: self.protocol,
             observation_domain: self.observation_domain.get(),
             pace: self.pace,
+            udp_segments: usize::from(self.udp_segments),
             system_start_ms,
             flow_keys: self.flow_keys,
             options_interval: nanoseconds(self.options_interval),

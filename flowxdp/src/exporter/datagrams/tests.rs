@@ -31,11 +31,12 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(port: u16, pace: u32) -> Self {
+    fn new(port: u16, pace: u32, segments: usize) -> Self {
         let settings = Settings {
             protocol: Protocol::V5,
             observation_domain: 1,
             pace,
+            udp_segments: segments,
             system_start_ms: NOW.wall_ms - 60_000,
             flow_keys: false,
             options_interval: SECOND,
@@ -136,32 +137,32 @@ fn free_port() -> u16 {
 
 #[test]
 fn all_bursts_arrive_in_order() {
-    for pace in [0, 16_000, 500] {
-        let mut pair = Pair::new(free_port(), pace);
+    for (pace, segments) in [(0, 1), (16_000, 1), (500, 1), (0, 16), (500, 5)] {
+        let mut pair = Pair::new(free_port(), pace, segments);
         let collector = pair.bind();
         pair.push(0..2500);
         pair.deliver();
-        assert!(received(&collector, 0).into_iter().eq(0..2500), "pace {pace}");
+        assert!(received(&collector, 0).into_iter().eq(0..2500), "pace {pace}, {segments}");
         assert_eq!(pair.exporter.books().exported.records, 2500);
     }
 }
 
 #[test]
 fn what_a_burst_met_a_closed_port_with_comes_once_when_it_opens() {
-    for pace in [0, 16_000] {
-        let mut pair = Pair::new(free_port(), pace);
+    for (pace, segments) in [(0, 1), (16_000, 1), (0, 16), (16_000, 3)] {
+        let mut pair = Pair::new(free_port(), pace, segments);
         let collector = pair.bind();
         pair.push(0..300);
         pair.deliver();
-        assert!(received(&collector, 0).into_iter().eq(0..300), "pace {pace}");
+        assert!(received(&collector, 0).into_iter().eq(0..300), "pace {pace}, {segments}");
         drop(collector);
         pair.push(300..2300);
         pair.settle();
         let books = pair.exporter.books();
-        assert_eq!((books.exported.records, books.queued.records), (300, 2000), "pace {pace}");
+        assert_eq!((books.exported.records, books.queued.records), (300, 2000), "pace {pace}, {segments}");
         let collector = pair.bind();
         pair.deliver();
-        assert!(received(&collector, 300).into_iter().eq(300..2300), "pace {pace}");
+        assert!(received(&collector, 300).into_iter().eq(300..2300), "pace {pace}, {segments}");
         let books = pair.exporter.books();
         assert_eq!((books.exported.records, books.queued.records, books.refused), (2300, 0, 1));
     }

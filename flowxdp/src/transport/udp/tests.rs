@@ -11,7 +11,7 @@ fn messages(count: u8) -> Vec<Vec<u8>> {
     (0..count).map(|nth| vec![nth; 100 * usize::from(nth) + 1]).collect()
 }
 
-fn send(udp: &Udp, messages: &[Vec<u8>]) -> Sent {
+fn send(udp: &mut Udp, messages: &[Vec<u8>]) -> Sent {
     udp.send(&messages.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
@@ -19,10 +19,10 @@ fn send(udp: &Udp, messages: &[Vec<u8>]) -> Sent {
 fn messages_of_many_sizes_arrive_whole_and_in_order() {
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
     collector.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-    let udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
+    let mut udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
     let messages = messages(14);
     for batch in [&messages[..], &messages[..1], &messages[3..5]] {
-        let sent = send(&udp, batch);
+        let sent = send(&mut udp, batch);
         assert_eq!((sent.handed, sent.error.is_some()), (batch.len(), false));
         for message in batch {
             let mut octets = [0; 2000];
@@ -35,20 +35,20 @@ fn messages_of_many_sizes_arrive_whole_and_in_order() {
 #[test]
 fn no_more_than_a_batch_is_taken() {
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
-    assert_eq!(send(&udp, &vec![vec![7; 10]; BATCH + 9]).handed, BATCH);
+    let mut udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
+    assert_eq!(send(&mut udp, &vec![vec![7; 10]; BATCH + 9]).handed, BATCH);
 }
 
 /// Loopback answers before the next datagram of the same call.
 #[test]
 fn a_refusal_within_a_call_tells_which_messages_come_back() {
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let udp = Udp::connect(closed, None, 0).unwrap();
-    let sent = send(&udp, &messages(5));
+    let mut udp = Udp::connect(closed, None, 0).unwrap();
+    let sent = send(&mut udp, &messages(5));
     assert_eq!((sent.handed, sent.refused), (2, 2));
     assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
-    assert_eq!(send(&udp, &messages(1)).handed, 1);
-    let sent = send(&udp, &messages(5));
+    assert_eq!(send(&mut udp, &messages(1)).handed, 1);
+    let sent = send(&mut udp, &messages(5));
     assert_eq!((sent.handed, sent.refused), (0, 1));
     assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
 }
@@ -56,8 +56,8 @@ fn a_refusal_within_a_call_tells_which_messages_come_back() {
 #[test]
 fn a_message_that_is_too_large_stops_the_ones_behind_it_alone() {
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
-    let sent = send(&udp, &[vec![1; 10], vec![2; 10], vec![3; 65_535], vec![4; 10]]);
+    let mut udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
+    let sent = send(&mut udp, &[vec![1; 10], vec![2; 10], vec![3; 65_535], vec![4; 10]]);
     assert_eq!((sent.handed, sent.refused), (2, 1));
     assert_eq!(sent.error.unwrap().raw_os_error(), Some(libc::EMSGSIZE));
 }
@@ -85,7 +85,7 @@ fn an_unknown_path_takes_packets_of_512_octets() {
         let address: SocketAddr = address.parse().unwrap();
         // The kernel knows no path for a socket that is not connected.
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)).unwrap();
-        let udp = Udp { socket, address };
+        let udp = Udp { socket, address, segments: 1, segment: 0, last: [0; 2] };
         assert_eq!(udp.path_mtu(), None);
         assert_eq!(udp.max_message() + headers, 512);
     }
@@ -118,4 +118,37 @@ fn a_socket_for_another_address_takes_the_port_of_the_one_before() {
         assert_eq!(collector.recv_from(&mut [0; 16]).unwrap().1.port(), port);
     }
     drop(before);
+}
+
+#[test]
+fn the_kernel_cuts_apart_what_it_takes_together() {
+    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+    collector.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let mut udp = Udp::connect(collector.local_addr().unwrap(), None, 0).unwrap();
+    udp.take_together(16);
+    let lengths = [900, 900, 900, 100, 1000, 1000, 1400, 7, 7, 7, 1000, 1000];
+    let messages: Vec<Vec<u8>> = lengths.iter().zip(0..).map(|(&length, nth)| vec![nth; length]).collect();
+    let mut left = messages.as_slice();
+    while !left.is_empty() {
+        let sent = send(&mut udp, left);
+        assert!(sent.error.is_none() && sent.handed > 0, "{sent:?}");
+        left = &left[sent.handed..];
+    }
+    for message in messages {
+        let mut octets = [0; 2000];
+        let length = collector.recv(&mut octets).unwrap();
+        assert_eq!(&octets[..length], message);
+    }
+}
+
+#[test]
+fn a_refusal_speaks_of_all_messages_that_were_taken_together() {
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut udp = Udp::connect(closed, None, 0).unwrap();
+    udp.take_together(4);
+    let sent = send(&mut udp, &vec![vec![7; 100]; 20]);
+    assert_eq!((sent.handed, sent.refused), (8, 8), "{sent:?}");
+    assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
+    assert_eq!(send(&mut udp, &messages(1)).handed, 1);
+    assert_eq!(udp.last_group(), 1);
 }

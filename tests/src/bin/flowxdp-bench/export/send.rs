@@ -44,6 +44,7 @@ impl Driver {
             protocol,
             observation_domain: 1,
             pace: 0,
+            udp_segments: 1,
             system_start_ms: SYSTEM_START,
             flow_keys: false,
             options_interval: 60 * SECOND,
