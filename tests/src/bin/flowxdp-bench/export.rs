@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use flowxdp::transport::udp::MOST_SEGMENTS;
 use flowxdp_core::protocol::Protocol;
 use flowxdp_core::session::SessionConfig;
 use serde_json::Value;
@@ -84,7 +85,8 @@ pub(crate) struct Subject {
 enum What {
     Encode(SessionConfig),
     Send(Transport, Protocol),
-    Table(Protocol),
+    /// The kernel takes so many messages as one.
+    Table(Protocol, usize),
     Other(others::Program),
 }
 
@@ -93,6 +95,7 @@ pub(crate) const ENCODE: &str = "encode IPFIX";
 pub(crate) const ENCODE_LARGE: &str = "encode IPFIX, messages of 65,535";
 pub(crate) const UDP: &str = "UDP, IPFIX";
 pub(crate) const TABLE_V5: &str = "table to UDP, v5";
+pub(crate) const TABLE_V5_AS_ONE: &str = "table to UDP, v5, 16 messages as one";
 pub(crate) const SOFTFLOWD: &str = "softflowd, v5";
 pub(crate) const SOFTFLOWD_AFTER: &str = "softflowd, v5, after reading";
 pub(crate) const SOFTFLOWD_SILENT: &str = "softflowd, no collector";
@@ -111,9 +114,11 @@ fn subjects(alone: bool) -> Vec<Subject> {
         ("UDP, v5", What::Send(Transport::Udp, Protocol::V5)),
         ("TCP, IPFIX", What::Send(Transport::Tcp, Protocol::Ipfix)),
         ("TLS 1.3, IPFIX", What::Send(Transport::Tls, Protocol::Ipfix)),
-        ("table to UDP, IPFIX", What::Table(Protocol::Ipfix)),
-        ("table to UDP, v9", What::Table(Protocol::V9)),
-        (TABLE_V5, What::Table(Protocol::V5)),
+        ("table to UDP, IPFIX", What::Table(Protocol::Ipfix, 1)),
+        ("table to UDP, v9", What::Table(Protocol::V9, 1)),
+        (TABLE_V5, What::Table(Protocol::V5, 1)),
+        ("table to UDP, IPFIX, 16 messages as one", What::Table(Protocol::Ipfix, MOST_SEGMENTS)),
+        (TABLE_V5_AS_ONE, What::Table(Protocol::V5, MOST_SEGMENTS)),
     ];
     if !alone {
         all.extend([
@@ -141,7 +146,7 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
                 What::Send(transport, protocol) => {
                     send::turn(*transport, *protocol, &records, options.records)?
                 }
-                What::Table(protocol) => table.turn(*protocol)?,
+                What::Table(protocol, segments) => table.turn(*protocol, *segments)?,
                 What::Other(program) => others.turn(*program)?,
             };
             if round > 0 {

@@ -46,6 +46,13 @@ Skewed traffic follows Zipf's law; new flows have one packet each.
 
 ";
 
+const APART: &str = "
+In such a run the work of one packet begins before that of the last one is done, the more the shorter a program is,
+so that *one line of memory* hides most of its wait. A driver does much between two packets. The same where the clock is
+read between them, which waits for all reads of memory:
+
+";
+
 const FULL: &str = "
 Where all slots of a flow's window are taken, its slot is the last one, or its packets go through the ring buffer:
 
@@ -68,7 +75,7 @@ their reading and metering is in their figures; *after reading* is what softflow
 packet: expiry and sending, in which it never waits. *Table to UDP* begins with a table that is full of the same
 flows, and every step is in it, from the look that finds them due to the free slot and the socket; the wait for a
 grace period is no part of the time. What came was compared, flow by flow, and was the same from both.
-The other rows begin with records.
+The other rows begin with records. With *16 messages as one* (`--udp-segments 16`) the kernel cuts them apart.
 
 ![Records per second and core](figures/export.svg)
 
@@ -129,6 +136,8 @@ fn text_of(all: &Value) -> String {
         &page::targets(all),
         PACKET,
         &page::packets(&measured),
+        APART,
+        &page::packets(&groups("/packet/apart")),
         FULL,
         &page::packets(&groups("/packet/worst_window")),
         &live::section(all),

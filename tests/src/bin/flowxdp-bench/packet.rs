@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
         }
     };
     let cost = cost::of_shipped()?;
-    let (mut groups, mut new, mut full) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut groups, mut new, mut full, mut lone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (family, order) in KINDS {
         // One flow has no order.
         for &flows in options.flows.iter().filter(|flows| **flows > 1 || order == Order::Uniform) {
@@ -60,6 +60,12 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
             show("", &group);
             groups.push(group);
         }
+    }
+    for &flows in options.flows.iter().filter(|_| !apart) {
+        let load = Load { apart: true, ..load(flows, Family::V4, Order::Uniform) };
+        let group = measure::group(load, all, rounds, packets)?;
+        show("", &group);
+        lone.push(group);
     }
     for family in [Family::V4, Family::V6] {
         let group = measure::new_flows(load((table / 2).max(1), family, Order::New), all, rounds)?;
@@ -75,5 +81,5 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     if tables {
         println!("{}", report::cost(&cost));
     }
-    Ok(report::json(&cost, &groups, &new, &full))
+    Ok(report::json(&cost, [&groups, &lone, &new, &full]))
 }

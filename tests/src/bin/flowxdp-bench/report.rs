@@ -64,7 +64,7 @@ pub(crate) fn cost(costs: &[Cost]) -> String {
 }
 
 /// Everything, for programs.
-pub(crate) fn json(costs: &[Cost], groups: &[Group], new: &[Group], worst: &[Group]) -> Value {
+pub(crate) fn json(costs: &[Cost], [groups, apart, new, worst]: [&[Group]; 4]) -> Value {
     let one = |group: &Group, one: &Measured| {
         json!({
             "program": one.name,
@@ -102,6 +102,7 @@ pub(crate) fn json(costs: &[Cost], groups: &[Group], new: &[Group], worst: &[Gro
     json!({
         "shipped": costs.iter().map(shipped).collect::<Vec<_>>(),
         "measured": groups.iter().map(group).collect::<Vec<_>>(),
+        "apart": apart.iter().map(group).collect::<Vec<_>>(),
         "new_flows": new.iter().map(group).collect::<Vec<_>>(),
         "worst_window": worst.iter().map(group).collect::<Vec<_>>(),
     })

@@ -38,13 +38,18 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(url: &str, ca: Option<PathBuf>, protocol: Protocol) -> Result<Self> {
+    pub(super) fn new(
+        url: &str,
+        ca: Option<PathBuf>,
+        protocol: Protocol,
+        udp_segments: usize,
+    ) -> Result<Self> {
         let readiness = Arc::new(Readiness::new()?);
         let settings = Settings {
             protocol,
             observation_domain: 1,
             pace: 0,
-            udp_segments: 1,
+            udp_segments,
             system_start_ms: SYSTEM_START,
             flow_keys: false,
             options_interval: 60 * SECOND,
@@ -113,7 +118,7 @@ pub(crate) fn turn(
         Transport::Udp => {
             let receiver = Receiver::start()?;
             let url = format!("udp://127.0.0.1:{}", receiver.port());
-            let mut turn = send(Driver::new(&url, None, protocol)?, records, count)?;
+            let mut turn = send(Driver::new(&url, None, protocol, 1)?, records, count)?;
             turn.received = receiver.finish()?.total.records;
             Ok(turn)
         }
@@ -121,7 +126,7 @@ pub(crate) fn turn(
             let receiver = Stream::start(transport == Transport::Tls)?;
             let scheme = if transport == Transport::Tls { "tls" } else { "tcp" };
             let url = format!("{scheme}://127.0.0.1:{}", receiver.port());
-            let mut turn = send(Driver::new(&url, receiver.ca(), protocol)?, records, count)?;
+            let mut turn = send(Driver::new(&url, receiver.ca(), protocol, 1)?, records, count)?;
             turn.received = receiver.finish()?;
             Ok(turn)
         }

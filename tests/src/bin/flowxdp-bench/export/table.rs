@@ -74,11 +74,12 @@ impl Full {
         sched_setaffinity(None, &cpus).context("going back to all CPUs")
     }
 
-    /// Fills the table, and exports all of it over UDP.
-    pub(super) fn turn(&mut self, protocol: Protocol) -> Result<Turn> {
+    /// Fills the table, and exports all of it over UDP; the kernel takes so many messages as one.
+    pub(super) fn turn(&mut self, protocol: Protocol, segments: usize) -> Result<Turn> {
         self.fill()?;
         let receiver = Receiver::keeping()?;
-        let mut driver = Driver::new(&format!("udp://127.0.0.1:{}", receiver.port()), None, protocol)?;
+        let url = format!("udp://127.0.0.1:{}", receiver.port());
+        let mut driver = Driver::new(&url, None, protocol, segments)?;
         driver.begin()?;
         let (wall, start, mut waited) = (Instant::now(), cpu_time(), Duration::ZERO);
         let (forced, clock) = (Some(EndReason::Forced), WallClock::new(0, SYSTEM_START * 1_000_000));
