@@ -174,7 +174,7 @@ impl Outgoing {
 }
 
 enum Path {
-    Datagrams(Datagrams),
+    Datagrams(Box<Datagrams>),
     Connection(Box<Connection>),
 }
 
@@ -226,7 +226,7 @@ impl Exporter {
             for (domain, sequence) in account.sequences() {
                 session.go_on(domain, sequence);
             }
-            Path::Datagrams(Datagrams::new(port, left.port, backoff, settings))
+            Path::Datagrams(Box::new(Datagrams::new(port, left.port, backoff, settings)))
         } else {
             let tls = (url.scheme() == Scheme::Tls).then(|| TlsClient::new(tls, url.host())).transpose()?;
             let making = Making {
