@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use flowxdp_tests::agent::Live;
 use flowxdp_tests::failures::tell;
 use flowxdp_tests::judge::sessions::{Received, Session};
 use flowxdp_tests::judge::wire::Wire;
@@ -107,6 +108,38 @@ fn packets(file: &Path) -> Result<Vec<Packet>> {
     lines.lines().map(packet).collect()
 }
 
+/// Sends traffic while the way to the collector gets narrow; gives the records exported, and the log.
+fn shrink(stage: &Stage, mut live: Live, mtu: u32) -> Result<(u64, String)> {
+    let sent = stage.traffic(|| {
+        std::thread::sleep(Duration::from_secs(3));
+        stage.router.ip(&format!("link set r1 mtu {mtu}"))?;
+        stage.collector.ip(&format!("link set c0 mtu {mtu}"))?;
+        std::thread::sleep(Duration::from_secs(4));
+        Ok(())
+    })?;
+    at_rest(&mut live, sent)?;
+    let exported = rows(&live, "udp:")?.exported.records;
+    Ok((exported, live.stop()?.success()?.stderr))
+}
+
+/// What the kernel would cut apart is cut for the path as it was: it refuses that, and each goes by itself.
+#[test]
+fn messages_taken_as_one_follow_a_path_mtu_that_shrinks() -> Result<()> {
+    const SMALL: u32 = 900;
+    let stage = Stage::new()?;
+    let udp = stage.receive("UDP-RECV", 4_739)?;
+    let url = format!("udp://{COLLECTOR}");
+    let live = stage.start(&[&url], &["--udp-segments", "16"])?;
+    let (exported, log) = shrink(&stage, live, SMALL)?;
+    udp.stop(Signal::TERM, LIMIT)?;
+    ensure!(!log.contains("does not take messages"), "{log}");
+    let (came, missing) = received_and_missing(&std::fs::read(stage.file("UDP-RECV"))?)?;
+    ensure!(came + missing == exported, "{came} came, {missing} are missing of {exported}");
+    ensure!(missing < exported / 4, "the router dropped {missing} of {exported} records\n{log}");
+    tell(&format!("an MTU of {SMALL}, messages taken as one: {missing} of {exported} records dropped"));
+    Ok(())
+}
+
 #[test]
 fn messages_follow_a_path_mtu_that_shrinks() -> Result<()> {
     const SMALL: u32 = 900;
@@ -120,17 +153,8 @@ fn messages_follow_a_path_mtu_that_shrinks() -> Result<()> {
     let mut tcpdump = tcpdump.start()?;
     tcpdump.until(LIMIT, "listening", |it| Ok(it.stderr().contains("listening on")))?;
     let url = format!("udp://{COLLECTOR}");
-    let mut live = stage.start(&[&url], &[])?;
-    let sent = stage.traffic(|| {
-        std::thread::sleep(Duration::from_secs(3));
-        stage.router.ip(&format!("link set r1 mtu {SMALL}"))?;
-        stage.collector.ip(&format!("link set c0 mtu {SMALL}"))?;
-        std::thread::sleep(Duration::from_secs(4));
-        Ok(())
-    })?;
-    at_rest(&mut live, sent)?;
-    let exported = rows(&live, "udp:")?.exported.records;
-    let log = live.stop()?.success()?.stderr;
+    let live = stage.start(&[&url], &[])?;
+    let (exported, log) = shrink(&stage, live, SMALL)?;
     udp.stop(Signal::TERM, LIMIT)?;
     tcpdump.stop(Signal::INT, LIMIT)?.success()?;
     let packets = packets(&file)?;
