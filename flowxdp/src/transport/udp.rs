@@ -195,6 +195,8 @@ impl Udp {
         // again now; one that was told once, a refusal, comes again too if this message is refused like the
         // one before it.
         match self.send_many(messages.get(handed..).unwrap_or_default(), &[next]) {
+            // A group that does not fit any more is no failure: the next call begins with it.
+            Err(error) if next > 1 && is_unfit(&error) => Sent { handed, error: None, refused: 0 },
             Err(error) => Sent { handed, error: Some(error), refused: self.last_group() },
             Ok(_) => {
                 self.last = [next, self.last[0]];
