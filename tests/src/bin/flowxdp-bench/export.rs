@@ -19,7 +19,7 @@
 mod decode;
 mod encode;
 mod flows;
-mod others;
+pub(crate) mod others;
 pub(crate) mod receiver;
 mod report;
 mod send;

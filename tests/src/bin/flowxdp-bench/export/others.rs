@@ -111,7 +111,7 @@ impl Others {
             }
             Program::Nfprobe => {
                 let file = folder.join("pmacctd.conf");
-                fs::write(&file, nfprobe(&capture, port))?;
+                fs::write(&file, nfprobe(&format!("pcap_savefile: {}", capture.display()), port, 60))?;
                 command.arg("-f").arg(file);
             }
             Program::Nfpcapd => {
@@ -123,19 +123,19 @@ impl Others {
     }
 }
 
-/// pmacctd's configuration, with pipes that hold the whole capture.
-fn nfprobe(capture: &Path, port: u16) -> String {
+/// pmacctd's configuration, with pipes that hold a whole capture; `source` is the line that says where packets
+/// come from, and flows are looked at for what is over every `look` seconds.
+pub(crate) fn nfprobe(source: &str, port: u16, look: u32) -> String {
     format!(
         "daemonize: false\n\
-         pcap_savefile: {}\n\
+         {source}\n\
          aggregate: src_host, dst_host, src_port, dst_port, proto, tos\n\
          plugins: nfprobe\n\
          nfprobe_receiver: 127.0.0.1:{port}\n\
          nfprobe_version: 5\n\
-         nfprobe_timeouts: udp=3600:maxlife=3600:expint=60\n\
+         nfprobe_timeouts: udp=3600:maxlife=3600:expint={look}\n\
          plugin_buffer_size: 1024000\n\
-         plugin_pipe_size: 204800000\n",
-        capture.display()
+         plugin_pipe_size: 204800000\n"
     )
 }
 

@@ -9,9 +9,11 @@ use flowxdp_tests::process::{Program, find};
 use tempfile::TempDir;
 
 use super::path::METERED;
+use crate::export::others::nfprobe;
 
 /// MiB of the ring that the kernel puts packets into for a program that listens, if it can be told.
 const RING: u32 = 64;
+
 pub(super) fn agent(netns: &Netns, port: u16, flows: u32) -> Result<Live> {
     let (url, flows) = (format!("udp://127.0.0.1:{port}"), flows.to_string());
     let mut arguments = vec!["--interface", METERED, "--mode", "native", "--collector", &url];
@@ -33,17 +35,7 @@ pub(super) fn softflowd(folder: &TempDir, port: u16, flows: u32) -> Result<Progr
 pub(super) fn pmacctd(folder: &TempDir, port: u16) -> Result<Program> {
     let file = folder.path().join("pmacctd.conf");
     // It leaves libpcap's ring as it is, 2 MiB, whatever pmacctd_pipe_size says.
-    let text = format!(
-        "daemonize: false\n\
-         pcap_interface: {METERED}\n\
-         aggregate: src_host, dst_host, src_port, dst_port, proto, tos\n\
-         plugins: nfprobe\n\
-         nfprobe_receiver: 127.0.0.1:{port}\n\
-         nfprobe_version: 5\n\
-         nfprobe_timeouts: udp=3600:maxlife=3600:expint=3600\n\
-         plugin_buffer_size: 1024000\n\
-         plugin_pipe_size: 204800000\n"
-    );
+    let text = nfprobe(&format!("pcap_interface: {METERED}"), port, 3600);
     fs::write(&file, text)?;
     // It is two processes: both end with the namespace of their ids, whatever ends the first one.
     let unshare = Program::find("unshare")?.args(["--pid", "--fork", "--kill-child"]);
