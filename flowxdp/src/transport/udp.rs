@@ -25,6 +25,8 @@ const ETHERNET: usize = 1500;
 
 /// linux/in6.h, which libc does not have for every system: as `IP_PMTUDISC_WANT`.
 const IPV6_PMTUDISC_WANT: libc::c_int = 1;
+/// As `IP_PMTUDISC_DO`.
+const IPV6_PMTUDISC_DO: libc::c_int = 2;
 
 /// linux/udp.h: octets after which what is handed over becomes another datagram.
 const UDP_SEGMENT: libc::c_int = 103;
@@ -77,7 +79,7 @@ impl Udp {
         socket.set_nonblocking(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
         socket.set_reuse_address(true)?;
-        discover(&socket, address)?;
+        discover(&socket, address, false)?;
         let source = source.unwrap_or(match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -136,9 +138,8 @@ impl Udp {
     pub fn send(&mut self, messages: &[&[u8]]) -> Sent {
         let groups = self.group(messages);
         let sent = self.send_groups(messages, &groups);
-        let [first, ..] = groups.sizes() else { return sent };
         match &sent.error {
-            Some(error) if sent.handed == 0 && *first > 1 && is_unfit(error) => {
+            Some(error) if sent.handed == 0 && self.segment > 0 && is_unfit(error) => {
                 // Each by itself then, now and, if the device cannot cut them apart, from now on.
                 if error.raw_os_error() == Some(libc::EIO) {
                     self.segments = 1;
@@ -177,8 +178,8 @@ impl Udp {
         }
         let value = libc::c_int::try_from(octets).map_err(io::Error::other)?;
         set(&self.socket, libc::SOL_UDP, UDP_SEGMENT, value)?;
-        self.segment = octets;
-        Ok(())
+        let before = std::mem::replace(&mut self.segment, octets);
+        if (before > 0) == (octets > 0) { Ok(()) } else { discover(&self.socket, self.address, octets > 0) }
     }
 
     fn send_groups(&mut self, messages: &[&[u8]], groups: &Groups) -> Sent {
@@ -195,8 +196,8 @@ impl Udp {
         // again now; one that was told once, a refusal, comes again too if this message is refused like the
         // one before it.
         match self.send_many(messages.get(handed..).unwrap_or_default(), &[next]) {
-            // A group that does not fit any more is no failure: the next call begins with it.
-            Err(error) if next > 1 && is_unfit(&error) => Sent { handed, error: None, refused: 0 },
+            // What does not fit any more is no failure: the next call begins with it.
+            Err(error) if self.segment > 0 && is_unfit(&error) => Sent { handed, error: None, refused: 0 },
             Err(error) => Sent { handed, error: Some(error), refused: self.last_group() },
             Ok(_) => {
                 self.last = [next, self.last[0]];
@@ -233,7 +234,8 @@ impl Udp {
     }
 }
 
-/// Whether a group of messages cannot be taken as one: larger than the path, or no device to cut it apart.
+/// Whether messages cannot leave where the kernel cuts them apart: a segment is larger than the path, even if
+/// the message is not (before Linux 6.14), or no device can cut.
 fn is_unfit(error: &io::Error) -> bool {
     is_too_large(error) || matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO))
 }
@@ -244,11 +246,15 @@ pub fn is_too_large(error: &io::Error) -> bool {
 }
 
 /// Lets the kernel learn the path MTU whatever the system's default is: packets up to the one that it knows
-/// are not to be fragmented on the way, and a larger one, made before a smaller MTU was known, still leaves.
-fn discover(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    let (level, option, want) = match address {
-        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
-        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT),
+/// are not to be fragmented on the way, and a larger one, made before a smaller MTU was known, still leaves
+/// unless this is `strict`. What is to be cut apart needs that: larger than the path before it is cut, it would
+/// leave with permission to fragment it.
+fn discover(socket: &Socket, address: SocketAddr, strict: bool) -> io::Result<()> {
+    let (level, option, want) = match (address, strict) {
+        (SocketAddr::V4(_), false) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
+        (SocketAddr::V4(_), true) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
+        (SocketAddr::V6(_), false) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT),
+        (SocketAddr::V6(_), true) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO),
     };
     set(socket, level, option, want)
 }

@@ -101,9 +101,22 @@ fn a_known_path_takes_packets_as_large_as_it_and_as_ethernet() {
 
 #[test]
 fn the_path_mtu_is_looked_for() {
-    let [v4, v6] = both();
-    assert_eq!(option(&v4, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER), libc::IP_PMTUDISC_WANT);
-    assert_eq!(option(&v6, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER), IPV6_PMTUDISC_WANT);
+    let looked_for = |[v4, v6]: &[Udp; 2]| {
+        let v4 = option(v4, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER);
+        [v4, option(v6, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)]
+    };
+    let mut both = both();
+    assert_eq!(looked_for(&both), [libc::IP_PMTUDISC_WANT, IPV6_PMTUDISC_WANT]);
+    // The kernel takes for larger than the path what it has not cut apart yet.
+    for (together, wanted) in
+        [(2, [libc::IP_PMTUDISC_DO, IPV6_PMTUDISC_DO]), (1, [libc::IP_PMTUDISC_WANT, 1])]
+    {
+        for udp in &mut both {
+            udp.take_together(2);
+            send(udp, &vec![vec![7; 3000 / together]; together]);
+        }
+        assert_eq!(looked_for(&both), wanted);
+    }
 }
 
 #[test]
