@@ -40,7 +40,7 @@ const SHORT: [(&str, &[&str]); 10] = [
 
 /// Tests of collectors, transports and files, which go through nothing in which kernels differ: they run on the
 /// machine itself, and in a VM only when they are asked for by name.
-const NOT_OF_KERNELS: [&str; 14] = [
+const NOT_OF_KERNELS: [&str; 13] = [
     "kernel_collectors",
     "kernel_delivery",
     "kernel_encoder",
@@ -48,7 +48,6 @@ const NOT_OF_KERNELS: [&str; 14] = [
     "kernel_harness",
     "kernel_judges",
     "kernel_names",
-    "kernel_network",
     "kernel_options",
     "kernel_package",
     "kernel_replay",
@@ -135,7 +134,7 @@ impl Tests {
         let programs: Vec<_> =
             self.programs.iter().filter(|(program, _)| (program.name == REFUSED) == refused).collect();
         ensure!(!programs.is_empty(), "none of these tests suits this kernel");
-        for name in self.judges.iter().copied().chain(["bash", "sleep"]) {
+        for name in self.judges.iter().copied().chain(["bash", "sleep", "ss"]) {
             archive.named(name)?;
         }
         if self.judges.contains(&LARGEST) {
