@@ -72,12 +72,17 @@ impl Driver {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// Polls once.
+    pub(super) fn poll(&mut self) {
+        self.exporter.poll(self.real(), NOW, false);
+    }
+
     /// Polls until data can go out.
     pub(super) fn begin(&mut self) -> Result<()> {
         let begin = Instant::now();
         while !self.exporter.is_up() {
             ensure!(begin.elapsed() < PATIENCE, "the receiver cannot be reached");
-            self.exporter.poll(self.real(), NOW, false);
+            self.poll();
             self.readiness.wait(Some(Duration::from_millis(1)))?;
         }
         Ok(())

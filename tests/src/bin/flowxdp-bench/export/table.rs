@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use flowxdp::command::run::RING;
+use flowxdp::command::run::{BETWEEN, RING};
 use flowxdp::kernel::load::{self, Shape};
 use flowxdp::kernel::test_run::Runner;
 use flowxdp::meter::Meter;
@@ -90,10 +90,13 @@ impl Full {
         let (wall, start, mut waited) = (Instant::now(), cpu_time(), Duration::ZERO);
         loop {
             let (looked, busy) = (Instant::now(), cpu_time());
-            let exporter = &mut driver.exporter;
-            let room = exporter.room();
+            let (room, mut records) = (driver.exporter.room(), 0_usize);
             self.meter.check(NOW.monotonic, clock, forced, room, |record| {
-                exporter.push(&record, NOW, true);
+                driver.exporter.push(&record, NOW, true);
+                records += 1;
+                if records.is_multiple_of(BETWEEN) {
+                    driver.poll();
+                }
             })?;
             waited += looked.elapsed().saturating_sub(cpu_time().saturating_sub(busy));
             driver.settle(false)?;
