@@ -3,12 +3,15 @@
 //! A flow that was met on two CPUs has two slots, and packets that found no slot are in the agent's own
 //! table. Exported apart they would be legal too: a collector adds them up.
 
+mod sketch;
+
 use std::{collections::HashMap, hash::BuildHasher};
 
 use flowxdp_common::slot::WINDOW;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use self::sketch::Sketch;
 use crate::{
     clock::WallClock,
     hold::SlotRef,
@@ -34,6 +37,8 @@ pub struct Merge {
     /// Entries that others can be joined to, by the hash of their key.
     places: HashTable<usize>,
     hasher: RandomState,
+    /// Keys of those that [`Merge::push`] took.
+    keys: Sketch,
     /// Slots before this offset have been seen in every partition.
     passed: usize,
     /// Further slots of an entry, by its place.
@@ -43,6 +48,7 @@ pub struct Merge {
 impl Merge {
     /// Takes a part, and the slot that it is in.
     pub fn push(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
+        self.keys.insert(&part.key);
         self.enter(0, part, reason, slot);
     }
 
@@ -79,9 +85,9 @@ impl Merge {
         places.insert_unique(hash, place, |&place| rehash(entries, hasher, place));
     }
 
-    /// Adds a part to what is here of its flow; `false` if nothing is.
+    /// Adds a part to what [`Merge::push`] took of its flow; `false` if it took nothing.
     pub fn join(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) -> bool {
-        !self.places.is_empty() && self.absorb(self.hasher.hash_one(part.key), part, reason, slot)
+        self.keys.may_have(&part.key) && self.absorb(self.hasher.hash_one(part.key), part, reason, slot)
     }
 
     fn absorb(&mut self, hash: u64, part: &Part, reason: EndReason, slot: Option<SlotRef>) -> bool {
@@ -121,6 +127,7 @@ impl Merge {
     /// the same window of slots in each.
     fn drain_before(&mut self, offset: usize, mut sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
         self.places.clear();
+        self.keys.clear();
         let mut kept = 0;
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get(place) else { break };
