@@ -98,6 +98,20 @@ impl Due {
     }
 }
 
+/// Where a look ran out of room, and what it had found.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// The first slot that the next look has to see.
+    next: usize,
+    forced: Option<EndReason>,
+    /// When it began, nanoseconds.
+    began: u64,
+    /// None of the slots before is due before this.
+    known: u64,
+    /// Slots that it left live.
+    live: u64,
+}
+
 /// The retirement of one table.
 #[derive(Debug)]
 pub struct Retirement {
@@ -110,8 +124,8 @@ pub struct Retirement {
     earliest: u64,
     /// None of the slots that are known of is due before this.
     known: u64,
-    /// Where the next look starts, after one that ran out of room.
-    cursor: usize,
+    /// The next look goes on where the last one ran out of room.
+    cut: Option<Cut>,
     /// The idle timeout under pressure, nanoseconds.
     pressed: Option<u64>,
     /// Slots that the last look left live, if it saw all.
@@ -126,7 +140,7 @@ impl Default for Retirement {
             retired: Vec::new(),
             earliest: 0,
             known: u64::MAX,
-            cursor: 0,
+            cut: None,
             pressed: None,
             live: None,
         }
@@ -168,11 +182,16 @@ impl Retirement {
     pub fn expect(&mut self, due: u64) {
         self.known = self.known.min(due);
         self.earliest = self.earliest.min(due);
+        // It may be among those that an unfinished look has passed.
+        if let Some(cut) = &mut self.cut {
+            cut.known = cut.known.min(due);
+        }
     }
 
     /// Step 1: retires what is due at `now`, at most `room` slots. Gives the number of slots retired.
     ///
-    /// With `forced`, everything that lives is due. A flow that saw FIN or RST is due at the second look.
+    /// With `forced`, everything that lives is due. A flow that saw FIN or RST is due at the second look. After
+    /// a look that ran out of room only those slots are seen that it did not see, if it looked for the same.
     pub fn mark<T: Table>(
         &mut self,
         table: &mut T,
@@ -183,10 +202,11 @@ impl Retirement {
     ) -> usize {
         let slots = table.len();
         self.closing.resize(slots.div_ceil(64), 0);
-        let mut known = u64::MAX;
-        let (mut left, mut live, mut all) = (room, 0, true);
-        let start = std::mem::take(&mut self.cursor).min(slots);
-        'look: for (first, count) in blocks(start, slots) {
+        let whole = Cut { next: 0, forced, began: now, known: u64::MAX, live: 0 };
+        let part = self.cut.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
+        let Cut { began, mut known, mut live, .. } = part;
+        let mut left = room;
+        'look: for (first, count) in blocks(part.next, slots) {
             let mut lives = lives(table, first, count);
             while lives != 0 {
                 let index = first + lives.trailing_zeros() as usize;
@@ -210,9 +230,8 @@ impl Retirement {
                 };
                 let Ok(number) = u32::try_from(index) else { break 'look };
                 if left == 0 {
-                    self.cursor = index;
+                    self.cut = Some(Cut { next: index, known, live, ..part });
                     known = now;
-                    all = false;
                     break 'look;
                 }
                 left -= 1;
@@ -221,9 +240,9 @@ impl Retirement {
             }
         }
         self.known = known;
-        self.live = all.then_some(live);
-        // A flow that opens after this look is not due before its shorter timeout.
-        self.earliest = known.min(now.saturating_add(timeouts.idle.min(timeouts.active)));
+        self.live = self.cut.is_none().then_some(live);
+        // A flow that opened after this look began is not due before its shorter timeout.
+        self.earliest = known.min(began.saturating_add(timeouts.idle.min(timeouts.active)));
         room - left
     }
 
@@ -270,7 +289,7 @@ impl Retirement {
         mut sink: impl FnMut(Turn, usize, Part, EndReason),
     ) {
         let mut retired = std::mem::take(&mut self.retired);
-        // In the order of the slots, but for where a look began in the middle.
+        // In the order of the slots, but for a look that went on from the beginning.
         if !retired.is_sorted_by_key(|due| due.index) {
             retired.sort_by_key(|due| due.index);
         }
@@ -376,13 +395,9 @@ fn runs(mut due: &[Due], partition: usize) -> Vec<Run<'_>> {
     runs
 }
 
-/// Cuts a look at all slots that begins at `start` into runs of [`BLOCK`] at most: the first slot, and how many.
+/// Cuts slots from `start` on into runs of [`BLOCK`] at most: the first slot, and how many.
 fn blocks(start: usize, slots: usize) -> impl Iterator<Item = (usize, usize)> {
-    let cut = |range: std::ops::Range<usize>| {
-        let end = range.end;
-        range.step_by(BLOCK).map(move |first| (first, BLOCK.min(end - first)))
-    };
-    cut(start..slots).chain(cut(0..start))
+    (start..slots).step_by(BLOCK).map(move |first| (first, BLOCK.min(slots - first)))
 }
 
 /// Those that live of `count` slots, a bit each: with no jump for a CPU to guess wrong.

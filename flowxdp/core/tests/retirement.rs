@@ -320,5 +320,32 @@ proptest! {
             sum += in_table(&table);
             prop_assert_eq!(sum, sent);
         }
+        // At the end everything leaves, also what a look has passed that ran out of room.
+        retirement.mark(&mut table, now, TIMEOUTS, Some(EndReason::Forced), usize::MAX);
+        collect(&mut table, &mut retirement);
+        prop_assert_eq!(in_table(&table), Total::default());
+    }
+
+    /// However long a look takes that runs out of room: when none is needed any more, nothing is due.
+    #[test]
+    fn nothing_that_is_due_is_passed_over(
+        steps in prop::collection::vec((0_u16..12, 0_u64..9, 1_usize..4), 1..300), told in any::<bool>()
+    ) {
+        let (mut table, mut retirement, mut now) = (Slots::empty(12), Retirement::default(), 0);
+        for (port, seconds, room) in steps {
+            now += seconds * SECOND;
+            prop_assert!(table.packet(port, now, 100, 0));
+            if told {
+                retirement.expect(TIMEOUTS.due(now, now).0);
+            }
+            if retirement.is_due(now, false) {
+                retirement.mark(&mut table, now, TIMEOUTS, None, room);
+                collect(&mut table, &mut retirement);
+            }
+            let live = || table.0.iter().filter(|slot| slot.state == LIVE).map(|slot| slot.part());
+            let next = live().map(|part| TIMEOUTS.due(part.first, part.last).0).min().unwrap_or(u64::MAX);
+            prop_assert!(next > now || retirement.is_due(now, false), "{next} at {now}");
+            prop_assert!(!told || retirement.next_due() <= next.max(now), "{next} at {now}");
+        }
     }
 }
