@@ -52,6 +52,8 @@ pub struct Overflow {
     /// Live slots by the hash of their key.
     live: HashTable<u32>,
     free: Vec<u32>,
+    /// Nothing was live here or behind it since none was; the first slots are taken first.
+    end: usize,
     /// Slots that are not free, by [`KeyOwn::level`].
     used: [usize; LEVELS],
     room: [usize; LEVELS],
@@ -78,6 +80,7 @@ impl Overflow {
             hasher: RandomState::default(),
             live: HashTable::with_capacity(table.len()),
             free: Vec::with_capacity(table.len()),
+            end: 0,
             used: [0; LEVELS],
             room: aggregate::room(table.len()),
             reserve: aggregate::reserve(aggregate::room(table.len())[usize::from(FLOW)]),
@@ -224,7 +227,7 @@ impl Overflow {
             return 0;
         }
         self.closing = false;
-        let marked = self.retirement.mark(table, now, timeouts, forced, room);
+        let marked = self.retirement.mark_first(table, self.end, now, timeouts, forced, room);
         for index in self.retirement.last(marked) {
             let hash = hash(&self.hasher, &table.key(index));
             if let Ok(entry) = self.live.find_entry(hash, |&live| live as usize == index) {
@@ -259,6 +262,7 @@ impl Overflow {
     }
 
     fn enter<T: Own>(&mut self, table: &T, index: u32) {
+        self.end = if self.live.is_empty() { 0 } else { self.end }.max(index as usize + 1);
         let Self { hasher, live, .. } = self;
         let hash_of = |index: &u32| hash(hasher, &table.key(*index as usize));
         live.insert_unique(hash_of(&index), index, hash_of);

@@ -201,7 +201,20 @@ impl Retirement {
         room: usize,
     ) -> usize {
         let slots = table.len();
-        self.closing.resize(slots.div_ceil(64), 0);
+        self.mark_first(table, slots, now, timeouts, forced, room)
+    }
+
+    /// The same, if nothing lives but in the first `slots`.
+    pub(crate) fn mark_first<T: Table>(
+        &mut self,
+        table: &mut T,
+        slots: usize,
+        now: u64,
+        timeouts: Timeouts,
+        forced: Option<EndReason>,
+        room: usize,
+    ) -> usize {
+        self.closing.resize(table.len().div_ceil(64), 0);
         let whole = Cut { next: 0, forced, began: now, known: u64::MAX, live: 0 };
         let part = self.cut.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
         let Cut { began, mut known, mut live, .. } = part;
