@@ -167,19 +167,26 @@ impl Fixed {
         let mut tickets = self.spare_tickets.pop().unwrap_or_default();
         let (mut total, mut earliest_ms, mut latest_ms) = (RecordTotal::default(), u64::MAX, 0);
         for octets in bytes[end..].chunks_exact_mut(version.record()) {
-            let next = self.queue.next_if(|start_ms, end_ms| {
+            let length = octets.len();
+            let accept = |start_ms: u64, end_ms: u64| {
                 // One header places them all.
                 earliest_ms = start_ms.min(earliest_ms);
                 end_ms.max(latest_ms).saturating_sub(earliest_ms) <= SPAN
+            };
+            let mut ended = 0;
+            let took = self.queue.take_if(accept, |record| {
+                ended = record.end_ms;
+                self.layout.encode(record, self.config.system_start_ms, octets);
+                total.count(record);
+                if record.ticket != Ticket::NONE {
+                    tickets.push(record.ticket);
+                }
             });
-            let Some(record) = next else { break };
-            latest_ms = latest_ms.max(record.end_ms);
-            self.layout.encode(&record, self.config.system_start_ms, octets);
-            end += octets.len();
-            total.count(&record);
-            if record.ticket != Ticket::NONE {
-                tickets.push(record.ticket);
+            if !took {
+                break;
             }
+            latest_ms = latest_ms.max(ended);
+            end += length;
         }
         bytes.truncate(end);
         self.export_ms = self.export_ms.max(latest_ms).max(reach);

@@ -66,27 +66,32 @@ impl Queue {
         wall_ms.min(self.earliest_ms.saturating_add(SPAN))
     }
 
-    /// The next record to send, with an even share of counters that are too large for one; only if
-    /// `accept` takes its first and last time.
-    pub(super) fn next_if(&mut self, accept: impl FnOnce(u64, u64) -> bool) -> Option<FlowRecord> {
-        let entry = self.entries.front_mut()?;
+    /// Hands on the next record to send, with an even share of counters that are too large for one, if
+    /// `accept` takes its first and last time; whether it did.
+    pub(super) fn take_if(
+        &mut self,
+        accept: impl FnOnce(u64, u64) -> bool,
+        taken: impl FnOnce(&FlowRecord),
+    ) -> bool {
+        let Some(entry) = self.entries.front_mut() else { return false };
         if !accept(entry.record.start_ms, entry.record.end_ms) {
-            return None;
+            return false;
         }
-        let mut part = entry.record;
+        let mut part = RecordTotal { records: 1, packets: entry.record.packets, octets: entry.record.octets };
         if entry.parts == 1 {
+            taken(&entry.record);
             self.entries.pop_front();
-            self.total -= RecordTotal { records: 1, packets: part.packets, octets: part.octets };
-            return Some(part);
+        } else {
+            part.packets = part.packets.div_ceil(entry.parts);
+            part.octets = part.octets.div_ceil(entry.parts);
+            let (packets, octets) = (part.packets, part.octets);
+            taken(&FlowRecord { packets, octets, ticket: Ticket::NONE, ..entry.record });
+            entry.record.packets -= packets;
+            entry.record.octets -= octets;
+            entry.parts -= 1;
         }
-        part.ticket = Ticket::NONE;
-        part.packets = entry.record.packets.div_ceil(entry.parts);
-        part.octets = entry.record.octets.div_ceil(entry.parts);
-        entry.record.packets -= part.packets;
-        entry.record.octets -= part.octets;
-        entry.parts -= 1;
-        self.total -= RecordTotal { records: 1, packets: part.packets, octets: part.octets };
-        Some(part)
+        self.total -= part;
+        true
     }
 
     /// Everything that waits, unsplit, the oldest first.
