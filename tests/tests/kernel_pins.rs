@@ -28,6 +28,8 @@ use flowxdp_tests::udp::free_port;
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
 const LIMIT: Duration = Duration::from_secs(60);
+/// The kernel takes several messages as one.
+const AS_ONE: &[&str] = &["--udp-segments", "16"];
 
 struct Stage {
     netns: Netns,
@@ -222,13 +224,14 @@ fn killed(stage: &Stage, url: &str, more: &[&str], round: &Traffic) -> Result<(B
 #[test]
 fn ten_kills_over_udp_lose_nothing_and_name_what_came_twice() -> Result<()> {
     let mut failures = Failures::default();
-    for (protocol, ipv6) in PROTOCOLS.into_iter().zip([false, true]) {
-        failures.check(protocol, || {
+    let cases = [("ipfix", false, &[][..]), ("v9", true, &[][..]), ("ipfix", false, AS_ONE)];
+    for (protocol, ipv6, more) in cases {
+        failures.check(&format!("{protocol} {more:?}"), || {
             let stage = Stage::new()?;
             let nfcapd = Nfcapd::start(Some(&stage.netns))?;
             let url = nfcapd.url();
             let round = traffic(20_000, 200_000, ipv6);
-            let (books, sent) = killed(&stage, &url, &["--protocol", protocol], &round)?;
+            let (books, sent) = killed(&stage, &url, &[&["--protocol", protocol], more].concat(), &round)?;
             ensure!(books.seen == sent && books.exported == sent, "sent {sent:?}: {books:?}");
             stage.close()?;
             let verdict = nfcapd.stop()?;
@@ -240,7 +243,7 @@ fn ten_kills_over_udp_lose_nothing_and_name_what_came_twice() -> Result<()> {
                     && (sent.octets..=most.octets).contains(&octets),
                 "{packets} packets, {octets} octets came of {sent:?}, and {twice:?} is named"
             );
-            tell(&format!("{protocol}: {sent:?} sent, {packets} packets came, {twice:?} named"));
+            tell(&format!("{protocol} {more:?}: {sent:?} sent, {packets} packets came, {twice:?} named"));
             Ok(())
         });
     }
@@ -267,10 +270,18 @@ fn ten_kills_over_tcp_lose_nothing_and_name_what_came_twice() -> Result<()> {
 
 #[test]
 fn a_small_table_whose_collector_is_away_goes_on_metering() -> Result<()> {
+    let mut failures = Failures::default();
+    for more in [&[][..], AS_ONE] {
+        failures.check(&format!("{more:?}"), || away(more));
+    }
+    failures.end()
+}
+
+fn away(more: &[&str]) -> Result<()> {
     let stage = Stage::new()?;
     let port = free_port()?;
     let url = format!("udp://127.0.0.1:{port}");
-    let mut live = stage.agent(&url, &["--flows", "4096", "--flows6", "4096"])?;
+    let mut live = stage.agent(&url, &[&["--flows", "4096", "--flows6", "4096"], more].concat())?;
     // Far more flows than slots, and each is due after a second.
     let round = traffic(200_000, 200_000, false);
     for _ in 0..8 {
