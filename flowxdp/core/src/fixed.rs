@@ -167,26 +167,25 @@ impl Fixed {
         let mut tickets = self.spare_tickets.pop().unwrap_or_default();
         let (mut total, mut earliest_ms, mut latest_ms) = (RecordTotal::default(), u64::MAX, 0);
         for octets in bytes[end..].chunks_exact_mut(version.record()) {
-            let length = octets.len();
-            let accept = |start_ms: u64, end_ms: u64| {
+            let taken = self.queue.offer(|record| {
                 // One header places them all.
-                earliest_ms = start_ms.min(earliest_ms);
-                end_ms.max(latest_ms).saturating_sub(earliest_ms) <= SPAN
-            };
-            let mut ended = 0;
-            let took = self.queue.take_if(accept, |record| {
-                ended = record.end_ms;
+                earliest_ms = record.start_ms.min(earliest_ms);
+                let ends = record.end_ms.max(latest_ms);
+                if ends.saturating_sub(earliest_ms) > SPAN {
+                    return false;
+                }
+                latest_ms = ends;
                 self.layout.encode(record, self.config.system_start_ms, octets);
                 total.count(record);
                 if record.ticket != Ticket::NONE {
                     tickets.push(record.ticket);
                 }
+                true
             });
-            if !took {
+            if !taken {
                 break;
             }
-            latest_ms = latest_ms.max(ended);
-            end += length;
+            end += version.record();
         }
         bytes.truncate(end);
         self.export_ms = self.export_ms.max(latest_ms).max(reach);

@@ -66,26 +66,23 @@ impl Queue {
         wall_ms.min(self.earliest_ms.saturating_add(SPAN))
     }
 
-    /// Hands on the next record to send, with an even share of counters that are too large for one, if
-    /// `accept` takes its first and last time; whether it did.
-    pub(super) fn take_if(
-        &mut self,
-        accept: impl FnOnce(u64, u64) -> bool,
-        taken: impl FnOnce(&FlowRecord),
-    ) -> bool {
+    /// Offers the next record to send to `take`, with an even share of counters that are too large for one; it
+    /// waits on if that gives `false`. Whether it was taken.
+    pub(super) fn offer(&mut self, take: impl FnOnce(&FlowRecord) -> bool) -> bool {
         let Some(entry) = self.entries.front_mut() else { return false };
-        if !accept(entry.record.start_ms, entry.record.end_ms) {
-            return false;
-        }
         let mut part = RecordTotal { records: 1, packets: entry.record.packets, octets: entry.record.octets };
         if entry.parts == 1 {
-            taken(&entry.record);
+            if !take(&entry.record) {
+                return false;
+            }
             self.entries.pop_front();
         } else {
             part.packets = part.packets.div_ceil(entry.parts);
             part.octets = part.octets.div_ceil(entry.parts);
             let (packets, octets) = (part.packets, part.octets);
-            taken(&FlowRecord { packets, octets, ticket: Ticket::NONE, ..entry.record });
+            if !take(&FlowRecord { packets, octets, ticket: Ticket::NONE, ..entry.record }) {
+                return false;
+            }
             entry.record.packets -= packets;
             entry.record.octets -= octets;
             entry.parts -= 1;
