@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp::transport::udp::BATCH;
-use flowxdp_tests::agent::Live;
 use flowxdp_tests::failures::tell;
 use flowxdp_tests::judge::sessions::{Received, Session};
 use flowxdp_tests::judge::wire::Wire;
@@ -122,51 +121,70 @@ fn record(netns: &Netns, link: &str, file: &Path) -> Result<Running> {
     Ok(running)
 }
 
-/// Sends traffic while the way to the collector gets narrow; gives the records exported, and the log.
-fn shrink(stage: &Stage, mut live: Live, mtu: u32) -> Result<(u64, String)> {
+/// The MTU of a path that was narrowed.
+const SMALL: u32 = 900;
+
+/// What came of a path that got narrow while records went over it.
+struct Narrowed {
+    /// All that the agent's link carried.
+    packets: Vec<Packet>,
+    /// Messages that left in fragments, by IP identification.
+    fragmented: BTreeSet<String>,
+    /// What the collector received.
+    octets: Vec<u8>,
+    /// Records that are missing there, of those exported.
+    missing: u64,
+    exported: u64,
+    log: String,
+}
+
+/// Narrows the path to [`SMALL`] while an agent with these arguments exports over it.
+fn narrow(more: &[&str]) -> Result<Narrowed> {
+    let stage = Stage::new()?;
+    let udp = stage.receive("UDP-RECV", 4_739)?;
+    let file = stage.file("wire.pcap");
+    let tcpdump = record(&stage.agent, "up0", &file)?;
+    let url = format!("udp://{COLLECTOR}");
+    let mut live = stage.start(&[&url], more)?;
     let sent = stage.traffic(|| {
         std::thread::sleep(Duration::from_secs(3));
         // So that the first to meet the narrow path is not what a burst left over, but the next burst.
         live.until(LIMIT, "nothing waits", |books| {
             books.collectors.values().all(|collector| collector.queued_records == 0)
         })?;
-        stage.router.ip(&format!("link set r1 mtu {mtu}"))?;
-        stage.collector.ip(&format!("link set c0 mtu {mtu}"))?;
+        stage.router.ip(&format!("link set r1 mtu {SMALL}"))?;
+        stage.collector.ip(&format!("link set c0 mtu {SMALL}"))?;
         std::thread::sleep(Duration::from_secs(4));
         Ok(())
     })?;
     at_rest(&mut live, sent)?;
     let exported = rows(&live, "udp:")?.exported.records;
-    Ok((exported, live.stop()?.success()?.stderr))
+    let log = live.stop()?.success()?.stderr;
+    udp.stop(Signal::TERM, LIMIT)?;
+    tcpdump.stop(Signal::INT, LIMIT)?.success()?;
+    // Not what was dropped for its size is to stop what follows.
+    ensure!(!log.contains("does not take messages"), "{log}");
+    let octets = std::fs::read(stage.file("UDP-RECV"))?;
+    let (came, missing) = received_and_missing(&octets)?;
+    ensure!(came + missing == exported, "{came} came, {missing} are missing of {exported}");
+    let packets = packets(&file)?;
+    let fragmented: BTreeSet<_> = packets.iter().filter_map(|packet| packet.fragment_of.clone()).collect();
+    // What one call was to hand over was made for the larger path: it leaves, in fragments, and is not lost.
+    ensure!(fragmented.len() <= BATCH, "{} messages left in fragments\n{log}", fragmented.len());
+    Ok(Narrowed { packets, fragmented, octets, missing, exported, log })
 }
 
 /// What the kernel would cut apart is cut for the path as it was: it refuses that, and each goes by itself.
 #[test]
 fn messages_taken_as_one_follow_a_path_mtu_that_shrinks() -> Result<()> {
-    const SMALL: u32 = 900;
-    let stage = Stage::new()?;
-    let udp = stage.receive("UDP-RECV", 4_739)?;
-    let file = stage.file("wire.pcap");
-    let tcpdump = record(&stage.agent, "up0", &file)?;
-    let url = format!("udp://{COLLECTOR}");
-    let live = stage.start(&[&url], &["--udp-segments", "16"])?;
-    let (exported, log) = shrink(&stage, live, SMALL)?;
-    udp.stop(Signal::TERM, LIMIT)?;
-    tcpdump.stop(Signal::INT, LIMIT)?.success()?;
-    ensure!(!log.contains("does not take messages"), "{log}");
-    let octets = std::fs::read(stage.file("UDP-RECV"))?;
-    let (came, missing) = received_and_missing(&octets)?;
-    ensure!(came + missing == exported, "{came} came, {missing} are missing of {exported}");
+    let Narrowed { packets, fragmented, octets, missing, exported, log } = narrow(&["--udp-segments", "16"])?;
     ensure!(
         missing > 0 && missing < exported / 4,
         "the router dropped {missing} of {exported} records\n{log}"
     );
-    // No router is to cut a message: what one call was to hand over when the path was learned leaves cut.
-    let packets = packets(&file)?;
+    // No router is to cut a message.
     let loose = packets.iter().filter(|it| !it.whole && it.fragment_of.is_none() && !it.too_large).count();
     ensure!(loose == 0, "{loose} of {} packets can be cut by a router", packets.len());
-    let fragmented: BTreeSet<_> = packets.into_iter().filter_map(|it| it.fragment_of).collect();
-    ensure!(fragmented.len() <= BATCH, "{} messages left in fragments\n{log}", fragmented.len());
     let large = messages(&octets)?.iter().filter(|message| message.len() > 1_400).count();
     ensure!(large > fragmented.len(), "messages were small from the start");
     tell(&format!("an MTU of {SMALL}, messages taken as one: {missing} of {exported} records dropped"));
@@ -175,24 +193,11 @@ fn messages_taken_as_one_follow_a_path_mtu_that_shrinks() -> Result<()> {
 
 #[test]
 fn messages_follow_a_path_mtu_that_shrinks() -> Result<()> {
-    const SMALL: u32 = 900;
-    let stage = Stage::new()?;
-    let udp = stage.receive("UDP-RECV", 4_739)?;
-    let file = stage.file("wire.pcap");
-    let tcpdump = record(&stage.agent, "up0", &file)?;
-    let url = format!("udp://{COLLECTOR}");
-    let live = stage.start(&[&url], &[])?;
-    let (exported, log) = shrink(&stage, live, SMALL)?;
-    udp.stop(Signal::TERM, LIMIT)?;
-    tcpdump.stop(Signal::INT, LIMIT)?.success()?;
-    let packets = packets(&file)?;
+    let Narrowed { packets, missing, exported, log, .. } = narrow(&[])?;
     let told = packets.iter().position(|packet| packet.too_large).context("no router said anything")?;
     let (before, after) = packets.split_at(told);
     ensure!(before.iter().any(|packet| packet.length > 1_400), "messages were small from the start");
     ensure!(before.iter().all(|packet| packet.fragment_of.is_none()), "fragments on a path that was large");
-    let fragmented: BTreeSet<_> = after.iter().filter_map(|packet| packet.fragment_of.clone()).collect();
-    // What one call was to hand over was made for the larger path: it leaves, in fragments, and is not lost.
-    ensure!(fragmented.len() <= BATCH, "{} messages left in fragments\n{log}", fragmented.len());
     // Nothing of what was made later.
     let large = after.iter().filter(|packet| packet.length > SMALL).count();
     ensure!(large <= BATCH, "{large} packets were too large afterwards\n{log}");
@@ -200,10 +205,6 @@ fn messages_follow_a_path_mtu_that_shrinks() -> Result<()> {
     let fits = |packet: &Packet| packet.length <= SMALL && packet.fragment_of.is_none();
     ensure!(later.iter().all(fits), "too large for good\n{log}");
     ensure!(later.iter().any(|packet| packet.length > SMALL - 100), "smaller than they need to be");
-    // Not what was dropped for its size is to stop what follows.
-    ensure!(!log.contains("does not take messages"), "{log}");
-    let (came, missing) = received_and_missing(&std::fs::read(stage.file("UDP-RECV"))?)?;
-    ensure!(came + missing == exported, "{came} came, {missing} are missing of {exported}");
     tell(&format!(
         "an MTU of {SMALL}: {large} packets too large, {missing} of {exported} records dropped by the router"
     ));
