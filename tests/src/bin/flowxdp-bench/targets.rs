@@ -23,47 +23,48 @@ struct Target {
 
 const FLOOR: &str = "one line of memory";
 
+/// Where the document has its packet costs, and its export.
+const PACKETS: &str = "/packet/measured";
+const EXPORT: &str = "/export/export";
+
 /// The table: a part of the document, a sentence, a bound, and where the figure comes from.
 const TARGETS: &[Target] = &[
     Target {
         part: "packet",
         what: "IPv4, 1,000 flows: nanoseconds over parsing",
         bound: Bound::Most(15.0),
-        found: |all| over(all, "IPv4", "uniform", 1_000, "flowxdp"),
+        found: |all| over(all, PACKETS, "IPv4", "uniform", 1_000, "flowxdp"),
     },
     Target {
         part: "packet",
         what: "IPv4, 500,000 flows: of what one line of memory costs",
         bound: Bound::Most(1.2),
-        found: |all| of(all, "IPv4", FLOOR),
+        found: |all| of(all, PACKETS, "IPv4", FLOOR),
     },
     Target {
         part: "packet",
         what: "the same where the work of no two packets overlaps",
         bound: Bound::Most(1.2),
-        found: |all| {
-            let cost = |program| over_in("/packet/apart", all, "IPv4", "uniform", 500_000, program);
-            Some(cost("flowxdp")? / cost(FLOOR)?)
-        },
+        found: |all| of(all, "/packet/apart", "IPv4", FLOOR),
     },
     Target {
         part: "packet",
         what: "IPv4, 500,000 flows: of LRU_PERCPU_HASH",
         bound: Bound::Most(0.27),
-        found: |all| of(all, "IPv4", "LRU_PERCPU_HASH"),
+        found: |all| of(all, PACKETS, "IPv4", "LRU_PERCPU_HASH"),
     },
     Target {
         part: "packet",
         what: "IPv6, 500,000 flows: of LRU_PERCPU_HASH",
         bound: Bound::Most(0.4),
-        found: |all| of(all, "IPv6", "LRU_PERCPU_HASH"),
+        found: |all| of(all, PACKETS, "IPv6", "LRU_PERCPU_HASH"),
     },
     Target {
         part: "packet",
         what: "IPv4, 500,000 flows: skewed traffic, of uniform traffic",
         bound: Bound::Most(1.0),
         found: |all| {
-            let cost = |order| over(all, "IPv4", order, 500_000, "flowxdp");
+            let cost = |order| over(all, PACKETS, "IPv4", order, 500_000, "flowxdp");
             Some(cost("skewed")? / cost("uniform")?)
         },
     },
@@ -93,10 +94,7 @@ const TARGETS: &[Target] = &[
         part: "drain",
         what: "flows retired a second and core: of entries by batch, HASH",
         bound: Bound::Least(40.0),
-        found: |all| {
-            let flows = |name| median(all, "/drain/subjects", name, "million_flows_per_second");
-            Some(flows(drain::RETIRE)? / flows(drain::HASH)?)
-        },
+        found: |all| ratio(all, "/drain/subjects", drain::RETIRE, drain::HASH, "million_flows_per_second"),
     },
     Target {
         part: "drain",
@@ -112,8 +110,7 @@ const TARGETS: &[Target] = &[
         what: "v5 records a second from a full table over UDP: of softflowd's, once it has read the packets",
         bound: Bound::Least(3.0),
         found: |all| {
-            let rate = |name| median(all, "/export/export", name, "million_records_per_second");
-            Some(rate(export::TABLE_V5)? / rate(export::SOFTFLOWD_AFTER)?)
+            ratio(all, EXPORT, export::TABLE_V5, export::SOFTFLOWD_AFTER, "million_records_per_second")
         },
     },
     Target {
@@ -121,8 +118,7 @@ const TARGETS: &[Target] = &[
         what: "the same with --udp-segments 16",
         bound: Bound::Least(3.0),
         found: |all| {
-            let rate = |name| median(all, "/export/export", name, "million_records_per_second");
-            Some(rate(export::TABLE_V5_AS_ONE)? / rate(export::SOFTFLOWD_AFTER)?)
+            ratio(all, EXPORT, export::TABLE_V5_AS_ONE, export::SOFTFLOWD_AFTER, "million_records_per_second")
         },
     },
     Target {
@@ -130,8 +126,7 @@ const TARGETS: &[Target] = &[
         what: "v5 records a second of processor time from a full table over UDP: of softflowd's, which reads too",
         bound: Bound::Least(3.0),
         found: |all| {
-            let rate = |name| median(all, "/export/export", name, "million_records_per_second_and_core");
-            Some(rate(export::TABLE_V5)? / rate(export::SOFTFLOWD)?)
+            ratio(all, EXPORT, export::TABLE_V5, export::SOFTFLOWD, "million_records_per_second_and_core")
         },
     },
     Target {
@@ -152,12 +147,13 @@ fn median(all: &Value, list: &str, name: &str, figure: &str) -> Option<f64> {
     subject[figure]["median"].as_f64()
 }
 
-/// Nanoseconds of a program over parsing.
-fn over(all: &Value, family: &str, order: &str, flows: u32, program: &str) -> Option<f64> {
-    over_in("/packet/measured", all, family, order, flows, program)
+/// That figure of one subject, as a part of another's.
+fn ratio(all: &Value, list: &str, ours: &str, other: &str, figure: &str) -> Option<f64> {
+    Some(median(all, list, ours, figure)? / median(all, list, other, figure)?)
 }
 
-fn over_in(list: &str, all: &Value, family: &str, order: &str, flows: u32, program: &str) -> Option<f64> {
+/// Nanoseconds of a program over parsing.
+fn over(all: &Value, list: &str, family: &str, order: &str, flows: u32, program: &str) -> Option<f64> {
     let group = all
         .pointer(list)?
         .as_array()?
@@ -168,8 +164,8 @@ fn over_in(list: &str, all: &Value, family: &str, order: &str, flows: u32, progr
 }
 
 /// What the shipped program costs with many flows, as a part of what another costs.
-fn of(all: &Value, family: &str, program: &str) -> Option<f64> {
-    let cost = |program| over(all, family, "uniform", 500_000, program);
+fn of(all: &Value, list: &str, family: &str, program: &str) -> Option<f64> {
+    let cost = |program| over(all, list, family, "uniform", 500_000, program);
     Some(cost("flowxdp")? / cost(program)?)
 }
 
