@@ -262,7 +262,10 @@ impl Overflow {
     }
 
     fn enter<T: Own>(&mut self, table: &T, index: u32) {
-        self.end = if self.live.is_empty() { 0 } else { self.end }.max(index as usize + 1);
+        if self.live.is_empty() {
+            self.end = 0;
+        }
+        self.end = self.end.max(index as usize + 1);
         let Self { hasher, live, .. } = self;
         let hash_of = |index: &u32| hash(hasher, &table.key(*index as usize));
         live.insert_unique(hash_of(&index), index, hash_of);

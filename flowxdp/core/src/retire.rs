@@ -302,7 +302,7 @@ impl Retirement {
         mut sink: impl FnMut(Turn, usize, Part, EndReason),
     ) {
         let mut retired = std::mem::take(&mut self.retired);
-        // In the order of the slots, but for a look that went on from the beginning.
+        // Each look marks in the order of the slots; several before this may have begun anew.
         if !retired.is_sorted_by_key(|due| due.index) {
             retired.sort_by_key(|due| due.index);
         }

@@ -212,6 +212,21 @@ fn parts_of_one_flow_that_retire_together_are_one_record() {
 }
 
 #[test]
+fn a_part_joins_what_was_taken_of_its_flow_and_nothing_else() {
+    let mut merge = Merge::default();
+    let ports = 0..300;
+    assert!(!merge.join(&part(0, 1, 10, 20), EndReason::IdleTimeout, None));
+    ports.clone().for_each(|port| merge.push(&part(port, 2, 10, 20), EndReason::IdleTimeout, None));
+    let joined = |merge: &mut Merge, port| merge.join(&part(port, 3, 10, 20), EndReason::IdleTimeout, None);
+    assert!(ports.clone().all(|port| joined(&mut merge, port)));
+    assert!((300..3000).all(|port| !joined(&mut merge, port)));
+    let mut packets = Vec::new();
+    merge.drain(|part, _, _| packets.push(part.packets));
+    assert_eq!(packets, [5; 300]);
+    assert!(ports.clone().all(|port| !joined(&mut merge, port)), "those have left");
+}
+
+#[test]
 fn one_offset_converts_both_ends() {
     let clock = WallClock::new(5 * SECOND, 1_000_000 * SECOND);
     assert_eq!(clock.wall_ms(5 * SECOND), 1_000_000_000);

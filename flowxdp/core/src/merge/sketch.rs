@@ -2,7 +2,7 @@
 
 use crate::record::{Addresses, FlowKey};
 
-/// Bits of a set: of some hundred keys it takes few others for its own.
+/// A set has two to the power of this bits: of some hundred keys it takes few others for its own.
 const BITS: u32 = 14;
 
 /// A set of keys that also takes some others for its own, never the reverse: a Bloom filter of one hash.
@@ -36,7 +36,8 @@ impl Sketch {
 
     pub(super) fn clear(&mut self) {
         if !self.is_empty {
-            *self = Self::default();
+            self.words.fill(0);
+            self.is_empty = true;
         }
     }
 }
