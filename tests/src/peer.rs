@@ -8,12 +8,13 @@ use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -22,15 +23,27 @@ use crate::netns::Netns;
 
 /// How soon an order is followed.
 const TICK: Duration = Duration::from_millis(5);
+/// Octets that the kernel keeps for one that does not read, so that this does not depend on the machine: left
+/// to itself, some let the buffer of a fast connection grow past all that a test sends.
+const BUFFER: usize = 1 << 18;
 
-#[derive(Default)]
 struct Shared {
-    stalled: AtomicBool,
+    /// Octets that it keeps before it stalls: 0 where it stalls now.
+    until: AtomicUsize,
     dead: AtomicBool,
     sessions: Mutex<Vec<Session>>,
 }
 
 impl Shared {
+    fn kept(&self) -> usize {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter().map(|session| session.octets.len()).sum()
+    }
+
+    fn stalled(&self) -> bool {
+        self.kept() >= self.until.load(Ordering::Relaxed)
+    }
+
     fn change(&self, number: usize, change: impl FnOnce(&mut Session)) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = sessions.get_mut(number) {
@@ -72,8 +85,15 @@ impl Peer {
             anyhow::Ok(TcpListener::bind((address, port))?)
         });
         let listener = bound.join().map_err(|_| anyhow!("binding panicked"))?.context("a receiver's port")?;
+        // What is accepted inherits it.
+        set_socket_recv_buffer_size(&listener, BUFFER)?;
         listener.set_nonblocking(true)?;
-        let (address, shared) = (listener.local_addr()?, Arc::new(Shared::default()));
+        let shared = Shared {
+            until: AtomicUsize::new(usize::MAX),
+            dead: AtomicBool::new(false),
+            sessions: Mutex::default(),
+        };
+        let (address, shared) = (listener.local_addr()?, Arc::new(shared));
         let theirs = Arc::clone(&shared);
         let listening = Some(std::thread::spawn(move || listen(&listener, &theirs, tls.as_ref())));
         Ok(Self { address, shared, listening })
@@ -86,7 +106,12 @@ impl Peer {
 
     /// Stops to accept and to read, or goes on.
     pub fn stall(&self, stalled: bool) {
-        self.shared.stalled.store(stalled, Ordering::Relaxed);
+        self.stall_at(if stalled { 0 } else { usize::MAX });
+    }
+
+    /// Stops to accept and to read as soon as it keeps so many octets, however soon they come.
+    pub fn stall_at(&self, octets: usize) {
+        self.shared.until.store(octets, Ordering::Relaxed);
     }
 
     /// What came so far.
@@ -96,8 +121,7 @@ impl Peer {
 
     /// Octets that came so far.
     pub fn received(&self) -> usize {
-        let sessions = self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.iter().map(|session| session.octets.len()).sum()
+        self.shared.kept()
     }
 
     /// What came since the last call, by session; it is not kept any longer.
@@ -135,7 +159,7 @@ impl Drop for Peer {
 fn listen(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {
     let mut reading = Vec::new();
     while !shared.dead.load(Ordering::Relaxed) {
-        let accepted = if shared.stalled.load(Ordering::Relaxed) { None } else { listener.accept().ok() };
+        let accepted = if shared.stalled() { None } else { listener.accept().ok() };
         let Some((stream, _)) = accepted else {
             std::thread::sleep(TICK);
             continue;
@@ -163,7 +187,7 @@ fn session(stream: TcpStream, number: usize, shared: &Shared, tls: Option<Arc<Se
     };
     let mut octets = vec![0; 1 << 16];
     while !shared.dead.load(Ordering::Relaxed) {
-        if shared.stalled.load(Ordering::Relaxed) {
+        if shared.stalled() {
             std::thread::sleep(TICK);
             continue;
         }
