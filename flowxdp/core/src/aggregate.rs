@@ -12,12 +12,15 @@ use crate::record::EndReason;
 /// Levels of [`KeyOwn::level`].
 pub(crate) const LEVELS: usize = 4;
 
+/// IP versions: each has one live aggregate of the last level at most.
+pub(crate) const VERSIONS: [u8; 2] = [4, 6];
+
 /// IANA's reserved protocol number: no packet's.
 const ANY_PROTOCOL: u8 = 255;
 
 /// Slots of each level in a table of so many: an eighth for the aggregates.
 ///
-/// Two of the last kind live at once, one for each IP version; others may wait to be exported.
+/// Of the last level one for each of [`VERSIONS`] is live, and others may wait to be exported.
 pub(crate) const fn room(slots: usize) -> [usize; LEVELS] {
     let (by_protocol, by_version) = (slots.div_ceil(16), slots.div_ceil(32));
     let by_destination = slots / 32;
@@ -41,7 +44,7 @@ pub(crate) fn keys(key: &KeyOwn) -> impl Iterator<Item = KeyOwn> {
         FLOW => Some(flow),
         BY_DESTINATION => by_destination(&flow),
         BY_PROTOCOL => Some(by_protocol(&flow)),
-        _ => Some(by_version(&flow)),
+        _ => Some(by_version(flow.version)),
     })
 }
 
@@ -62,9 +65,10 @@ fn by_protocol(flow: &KeyOwn) -> KeyOwn {
     KeyOwn { addresses: [0; 32], rest, level: BY_PROTOCOL, ..*flow }
 }
 
-fn by_version(flow: &KeyOwn) -> KeyOwn {
+/// The key of all flows of an IP version.
+pub(crate) fn by_version(version: u8) -> KeyOwn {
     let rest = Rest { protocol: ANY_PROTOCOL, ..Rest::default() };
-    KeyOwn { addresses: [0; 32], rest, level: BY_VERSION, ..*flow }
+    KeyOwn { rest, version, level: BY_VERSION, ..KeyOwn::default() }
 }
 
 /// Why a record ended; that of an aggregate says what it is.

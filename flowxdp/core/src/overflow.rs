@@ -15,7 +15,7 @@ use std::{
 };
 
 use flowxdp_common::{
-    key::{FLOW, KeyOwn},
+    key::{BY_VERSION, FLOW, KeyOwn},
     overflow::Intent,
     slot::{FREE, LIVE, SlotOwn},
 };
@@ -23,11 +23,14 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::{
-    aggregate::{self, LEVELS, level},
+    aggregate::{self, LEVELS, VERSIONS, level},
     record::{EndReason, FlowKey},
     retire::{Retirement, Table, Then, Timeouts},
     slots::{self, FIN_OR_RST, Part},
 };
+
+/// The last level, which takes what no other has room for.
+const WHOLE: usize = BY_VERSION as usize;
 
 /// The own table's slots, and the note beside them.
 ///
@@ -148,7 +151,8 @@ impl Overflow {
     }
 
     /// Adds a packet, the event at `position` of the ring buffer: to its flow or, where there is no room for
-    /// another flow, to an aggregate. `false`: no room there either, and the event is to wait.
+    /// another flow, to an aggregate. `false`: no room there either, and the event is to wait; that is where
+    /// there are no aggregates, and where all were retired by force.
     pub fn push<T: Own>(
         &mut self,
         table: &mut T,
@@ -213,7 +217,9 @@ impl Overflow {
 
     /// Step 1 of [`crate::retire`], by its rules: a packet of a flow that retires opens a new slot.
     ///
-    /// Gives the number of slots retired, at most `room`. No grace period is needed: only the agent writes.
+    /// An aggregate of an IP version goes on, unless `forced`, where a slot for the next one is not sure: so
+    /// there is room for every packet, however long retired slots are kept for a collector. Gives the number of
+    /// slots retired, at most `room`. No grace period is needed: only the agent writes.
     pub fn mark<T: Own>(
         &mut self,
         table: &mut T,
@@ -227,6 +233,7 @@ impl Overflow {
             return 0;
         }
         self.closing = false;
+        self.spare(table);
         let marked = self.retirement.mark_first(table, self.end, now, timeouts, forced, room);
         for index in self.retirement.last(marked) {
             let hash = hash(&self.hasher, &table.key(index));
@@ -250,6 +257,12 @@ impl Overflow {
         self.used[level(&table.key(index))] -= 1;
         table.set_state(index, FREE);
         self.free.extend(u32::try_from(index));
+    }
+
+    fn spare<T: Own>(&mut self, table: &T) {
+        let scarce = self.room[WHOLE].saturating_sub(self.used[WHOLE]) < VERSIONS.len();
+        let whole = VERSIONS.map(|version| self.find(table, &aggregate::by_version(version)));
+        self.retirement.spare(whole.into_iter().flatten().filter(|_| scarce).map(|index| index as usize));
     }
 
     fn find<T: Own>(&self, table: &T, key: &KeyOwn) -> Option<u32> {

@@ -61,6 +61,10 @@ pub trait Table {
     fn copy(&self, index: usize) -> Self::Slot;
     /// Sets the state; the agent's transitions only.
     fn set_state(&mut self, index: usize, state: u32);
+    /// Whether a FIN or RST ends what is in a slot.
+    fn closes(&self, _index: usize) -> bool {
+        true
+    }
     /// A slot, there or not, will be read soon: memory may fetch it.
     #[inline(always)]
     fn prefetch(&self, _index: usize) {}
@@ -128,6 +132,8 @@ pub struct Retirement {
     cut: Option<Cut>,
     /// The idle timeout under pressure, nanoseconds.
     pressed: Option<u64>,
+    /// Slots that go on, whatever is due.
+    spared: Vec<usize>,
     /// Slots that the last look left live, if it saw all.
     live: Option<u64>,
 }
@@ -142,6 +148,7 @@ impl Default for Retirement {
             known: u64::MAX,
             cut: None,
             pressed: None,
+            spared: Vec::new(),
             live: None,
         }
     }
@@ -157,6 +164,12 @@ impl Retirement {
     /// resources. A flow that goes on may be idle for longer.
     pub const fn press(&mut self, idle: Option<u64>) {
         self.pressed = idle;
+    }
+
+    /// From now on these slots, and no others, go on for another timeout when they are due, unless forced.
+    pub(crate) fn spare(&mut self, slots: impl Iterator<Item = usize>) {
+        self.spared.clear();
+        self.spared.extend(slots);
     }
 
     /// Slots that the last look left live; `None` if it ran out of room before it had seen all.
@@ -219,6 +232,7 @@ impl Retirement {
         let part = self.cut.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
         let Cut { began, mut known, mut live, .. } = part;
         let mut left = room;
+        let shorter = timeouts.idle.min(timeouts.active);
         'look: for (first, count) in blocks(part.next, slots) {
             let mut lives = lives(table, first, count);
             while lives != 0 {
@@ -233,10 +247,11 @@ impl Retirement {
                     None if self.is_pressed(&glance, now) => Some(EndReason::LackOfResources),
                     None => None,
                 };
+                let end = end.filter(|_| forced.is_some() || !self.spared.contains(&index));
                 let Some(reason) = end else {
                     live += 1;
-                    known = known.min(due);
-                    if glance.tcp_flags & FIN_OR_RST != 0 {
+                    known = known.min(if now < due { due } else { now.saturating_add(shorter) });
+                    if glance.tcp_flags & FIN_OR_RST != 0 && table.closes(index) {
                         self.set_closing(index);
                     }
                     continue;
@@ -255,7 +270,7 @@ impl Retirement {
         self.known = known;
         self.live = self.cut.is_none().then_some(live);
         // A flow that opened after this look began is not due before its shorter timeout.
-        self.earliest = known.min(began.saturating_add(timeouts.idle.min(timeouts.active)));
+        self.earliest = known.min(began.saturating_add(shorter));
         room - left
     }
 

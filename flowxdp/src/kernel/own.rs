@@ -1,6 +1,10 @@
 //! The agent's own flow table in shared memory: only the agent writes it, and its successor reads it.
 
-use flowxdp_common::{key::KeyOwn, overflow::Intent, slot::SlotOwn};
+use flowxdp_common::{
+    key::{FLOW, KeyOwn},
+    overflow::Intent,
+    slot::SlotOwn,
+};
 use flowxdp_core::{
     overflow::Own,
     retire::{Glance, Table},
@@ -35,6 +39,10 @@ impl Table for OwnTable {
 
     fn glance(&self, index: usize) -> Glance {
         self.slots.glance(index)
+    }
+
+    fn closes(&self, index: usize) -> bool {
+        self.key(index).level == FLOW
     }
 
     fn copy(&self, index: usize) -> SlotOwn {

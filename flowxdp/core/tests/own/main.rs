@@ -235,6 +235,24 @@ fn an_event_waits_when_not_even_an_aggregate_has_room() {
 }
 
 #[test]
+fn a_connection_that_ends_does_not_end_the_aggregate_that_it_is_in() {
+    let mut memory = Memory::new(SLOTS);
+    let mut own = adopt(&mut memory);
+    for port in 0..100 {
+        assert!(add(&mut memory, &mut own, to(1, port, 6)));
+    }
+    let aggregates = |records: &[(Part, EndReason)]| {
+        records.iter().filter(|(_, reason)| *reason == EndReason::Aggregated).count()
+    };
+    let (first, second) =
+        (look(&mut memory, &mut own, SECOND, None, 99), look(&mut memory, &mut own, 2 * SECOND, None, 99));
+    assert_eq!((first.len(), aggregates(&second)), (0, 0));
+    assert!(second.iter().all(|(_, reason)| *reason == EndReason::EndOfFlow) && second.len() > 20);
+    // One by destination, one by protocol.
+    assert_eq!(aggregates(&look(&mut memory, &mut own, 16 * SECOND, None, 99)), 2);
+}
+
+#[test]
 fn a_closed_connection_is_due_at_the_second_look() {
     let mut memory = Memory::new(SLOTS);
     let mut own = adopt(&mut memory);
@@ -296,6 +314,37 @@ fn found(memory: &Memory, records: &[(Part, EndReason)]) -> Flows {
 }
 
 proptest! {
+    /// However many slots stay retired for a collector that is away, each packet finds room, and is counted.
+    #[test]
+    fn there_is_room_for_every_packet(
+        seconds in prop::collection::vec((1_u64..40, any::<[u16; 40]>(), 0_usize..9), 1..60)
+    ) {
+        let mut memory = Memory::new(128);
+        let (mut own, mut now, mut sent, mut told) = (adopt(&mut memory), SECOND, 0, 0);
+        let mut kept = Vec::new();
+        for (pause, packets, free) in seconds {
+            now += pause * SECOND;
+            for word in packets {
+                let [protocol, port] = word.to_be_bytes();
+                let packet = to(port, word, protocol % 64);
+                let version = if word % 5 == 0 { 6 } else { 4 };
+                let added = add(&mut memory, &mut own, Event { time: now, version, ..packet });
+                prop_assert!(added, "no room for {:?}", packet);
+                sent += 1;
+            }
+            own.mark(&mut memory, now, TIMEOUTS, None, usize::MAX);
+            own.collect(&mut memory, |index, part, _| {
+                kept.push((index, part.packets));
+            });
+            // The collector comes now and then, and takes the oldest.
+            for (index, packets) in kept.drain(..free.saturating_sub(5).min(kept.len())) {
+                told += packets;
+                own.free(&mut memory, index);
+            }
+            prop_assert_eq!(told + in_table(&memory).packets, sent);
+        }
+    }
+
     /// An agent that dies after any number of words, and the next one, again and again: nothing is lost,
     /// nothing is doubled, and each flow has what it was sent.
     #[test]

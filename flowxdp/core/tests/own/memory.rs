@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytemuck::{Zeroable, cast, cast_mut};
 use flowxdp_common::{
-    key::KeyOwn,
+    key::{FLOW, KeyOwn},
     overflow::{Event, Intent},
     slot::{FREE, LIVE, RETIRED, SlotOwn},
 };
@@ -69,6 +69,10 @@ impl Table for Memory {
     fn glance(&self, index: usize) -> Glance {
         let slot = &self.slots[index];
         Glance { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
+    }
+
+    fn closes(&self, index: usize) -> bool {
+        self.key(index).level == FLOW
     }
 
     fn copy(&self, index: usize) -> SlotOwn {
