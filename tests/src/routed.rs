@@ -20,6 +20,8 @@ pub const SENDER: &str = "gen0";
 pub const METERED: &str = "met0";
 /// The collector's address.
 pub const COLLECTOR: &str = "10.77.2.2";
+/// Its other one.
+pub const COLLECTOR6: &str = "fd77:2::2";
 /// How long anything may take.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
@@ -29,7 +31,7 @@ pub struct Stage {
     pub agent: Netns,
     /// Between `r0` and `r1`.
     pub router: Netns,
-    /// Behind it, with [`COLLECTOR`].
+    /// Behind it, with [`COLLECTOR`] and [`COLLECTOR6`].
     pub collector: Netns,
     directory: TempDir,
 }
@@ -42,18 +44,25 @@ impl Stage {
         agent.ip(&format!("link add up0 type veth peer name r0 netns {}", router.name()))?;
         router.ip(&format!("link add r1 type veth peer name c0 netns {}", collector.name()))?;
         let links = [
-            (&agent, "up0", "10.77.1.1"),
-            (&router, "r0", "10.77.1.2"),
-            (&router, "r1", "10.77.2.1"),
-            (&collector, "c0", COLLECTOR),
+            (&agent, "up0", "10.77.1.1", "fd77:1::1"),
+            (&router, "r0", "10.77.1.2", "fd77:1::2"),
+            (&router, "r1", "10.77.2.1", "fd77:2::1"),
+            (&collector, "c0", COLLECTOR, COLLECTOR6),
         ];
-        for (netns, link, address) in links {
+        router.sysctl("ipv4/ip_forward", "1")?;
+        router.sysctl("ipv6/conf/all/forwarding", "1")?;
+        for (netns, link, address, address6) in links {
             netns.ip(&format!("addr add {address}/24 dev {link}"))?;
+            netns.ip(&format!("addr add {address6}/64 dev {link} nodad"))?;
             netns.ip(&format!("link set {link} up"))?;
         }
-        router.sysctl("ipv4/ip_forward", "1")?;
-        agent.ip("route add default via 10.77.1.2")?;
-        collector.ip("route add default via 10.77.2.1")?;
+        for (netns, gateway) in
+            [(&agent, ["10.77.1.2", "fd77:1::2"]), (&collector, ["10.77.2.1", "fd77:2::1"])]
+        {
+            for address in gateway {
+                netns.ip(&format!("route add default via {address}"))?;
+            }
+        }
         Ok(Self { agent, router, collector, directory: tempfile::tempdir()? })
     }
 

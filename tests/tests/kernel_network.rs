@@ -13,7 +13,7 @@ use flowxdp_tests::judge::sessions::{Received, Session};
 use flowxdp_tests::judge::wire::Wire;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::process::{Program, Running};
-use flowxdp_tests::routed::{COLLECTOR, LIMIT, Stage, at_rest, rows};
+use flowxdp_tests::routed::{COLLECTOR, COLLECTOR6, LIMIT, Stage, at_rest, rows};
 use flowxdp_tests::stream::messages;
 use rustix::process::Signal;
 
@@ -80,6 +80,48 @@ fn a_link_that_goes_down_and_comes_back() -> Result<()> {
     Ok(())
 }
 
+/// An IP version as the agent's path to its collector.
+#[derive(Clone, Copy)]
+struct Road {
+    host: &'static str,
+    url: &'static str,
+    /// socat's word for what listens.
+    listen: &'static str,
+    /// How tcpdump asks for the router's words.
+    control: &'static str,
+    /// The path's MTU once it was narrowed; IPv6 knows none below 1,280.
+    narrow: u32,
+    /// Fields of tshark, an IPv6 length without its header of 40 octets: length, no router may cut it, more
+    /// fragments, offset, identification.
+    fields: [&'static str; 5],
+    header: u32,
+    /// A field, and its value where a packet was too large.
+    too_large: (&'static str, &'static str),
+}
+
+const IPV4: Road = Road {
+    host: COLLECTOR,
+    url: "udp://10.77.2.2",
+    listen: "UDP-RECV",
+    control: "icmp",
+    narrow: 900,
+    fields: ["ip.len", "ip.flags.df", "ip.flags.mf", "ip.frag_offset", "ip.id"],
+    header: 0,
+    too_large: ("icmp.code", "4"),
+};
+
+const IPV6: Road = Road {
+    host: COLLECTOR6,
+    url: "udp://[fd77:2::2]",
+    listen: "UDP6-RECV",
+    control: "icmp6",
+    narrow: 1_300,
+    // There a router cuts nothing, and says "version 6" to whoever asks.
+    fields: ["ipv6.plen", "ipv6.version", "ipv6.fraghdr.more", "ipv6.fraghdr.offset", "ipv6.fraghdr.ident"],
+    header: 40,
+    too_large: ("icmpv6.type", "2"),
+};
+
 /// A packet on the wire between agent and router.
 #[derive(Debug)]
 struct Packet {
@@ -92,37 +134,39 @@ struct Packet {
 }
 
 /// All packets of a recording.
-fn packets(file: &Path) -> Result<Vec<Packet>> {
-    let fields = ["ip.len", "ip.flags.df", "ip.flags.mf", "ip.frag_offset", "ip.id", "icmp.code"];
-    let mut tshark = Program::find("tshark")?.args(["-n", "-o", "ip.defragment:FALSE", "-E", "occurrence=f"]);
-    tshark = tshark.arg("-r").arg(file).args(["-Y", "ip", "-T", "fields"]);
-    for field in fields {
+fn packets(file: &Path, road: Road) -> Result<Vec<Packet>> {
+    let [length, ..] = road.fields;
+    let options = ["ip.defragment:FALSE", "ipv6.defragment:FALSE"];
+    let mut tshark = Program::find("tshark")?.args(["-n", "-E", "occurrence=f", "-r"]).arg(file);
+    for option in options {
+        tshark = tshark.args(["-o", option]);
+    }
+    tshark = tshark.args(["-Y", length, "-T", "fields"]);
+    for field in road.fields.into_iter().chain([road.too_large.0]) {
         tshark = tshark.args(["-e", field]);
     }
     let lines = tshark.run(LIMIT)?.success()?.stdout;
     let packet = |line: &str| {
-        let [length, whole, more, offset, id, code] = line.split('\t').collect::<Vec<_>>()[..] else {
-            bail!("{} fields: {line}", fields.len());
+        let [length, whole, more, offset, id, word] = line.split('\t').collect::<Vec<_>>()[..] else {
+            bail!("not six fields: {line}");
         };
-        let [whole, more] = [whole, more].map(|flag| matches!(flag, "1" | "True"));
-        let fragment = more || offset != "0";
+        let [whole, more] = [whole, more].map(|flag| matches!(flag, "1" | "6" | "True"));
+        let fragment = more || !matches!(offset, "0" | "");
         let fragment_of = fragment.then(|| id.to_owned());
-        Ok(Packet { length: length.parse()?, whole, fragment_of, too_large: code == "4" })
+        let length = length.parse::<u32>()? + road.header;
+        Ok(Packet { length, whole, fragment_of, too_large: word == road.too_large.1 })
     };
     lines.lines().map(packet).collect()
 }
 
 /// Writes down what a link carries to and from the collector.
-fn record(netns: &Netns, link: &str, file: &Path) -> Result<Running> {
+fn record(netns: &Netns, link: &str, file: &Path, road: Road) -> Result<Running> {
     let tcpdump = Program::find("tcpdump")?.args(["-i", link, "-n", "--immediate-mode", "-U", "-Z", "root"]);
-    let tcpdump = tcpdump.arg("-w").arg(file).arg(format!("host {COLLECTOR} or icmp")).netns(netns);
-    let mut running = tcpdump.start()?;
+    let filter = format!("host {} or {}", road.host, road.control);
+    let mut running = tcpdump.arg("-w").arg(file).arg(filter).netns(netns).start()?;
     running.until(LIMIT, "listening", |it| Ok(it.stderr().contains("listening on")))?;
     Ok(running)
 }
-
-/// The MTU of a path that was narrowed.
-const SMALL: u32 = 900;
 
 /// What came of a path that got narrow while records went over it.
 struct Narrowed {
@@ -138,22 +182,21 @@ struct Narrowed {
     log: String,
 }
 
-/// Narrows the path to [`SMALL`] while an agent with these arguments exports over it.
-fn narrow(more: &[&str]) -> Result<Narrowed> {
+/// Narrows the path while an agent with these arguments exports over it.
+fn narrow(road: Road, more: &[&str]) -> Result<Narrowed> {
     let stage = Stage::new()?;
-    let udp = stage.receive("UDP-RECV", 4_739)?;
+    let udp = stage.receive(road.listen, 4_739)?;
     let file = stage.file("wire.pcap");
-    let tcpdump = record(&stage.agent, "up0", &file)?;
-    let url = format!("udp://{COLLECTOR}");
-    let mut live = stage.start(&[&url], more)?;
+    let tcpdump = record(&stage.agent, "up0", &file, road)?;
+    let mut live = stage.start(&[road.url], more)?;
     let sent = stage.traffic(|| {
         std::thread::sleep(Duration::from_secs(3));
         // So that the first to meet the narrow path is not what a burst left over, but the next burst.
         live.until(LIMIT, "nothing waits", |books| {
             books.collectors.values().all(|collector| collector.queued_records == 0)
         })?;
-        stage.router.ip(&format!("link set r1 mtu {SMALL}"))?;
-        stage.collector.ip(&format!("link set c0 mtu {SMALL}"))?;
+        stage.router.ip(&format!("link set r1 mtu {}", road.narrow))?;
+        stage.collector.ip(&format!("link set c0 mtu {}", road.narrow))?;
         std::thread::sleep(Duration::from_secs(4));
         Ok(())
     })?;
@@ -164,10 +207,10 @@ fn narrow(more: &[&str]) -> Result<Narrowed> {
     tcpdump.stop(Signal::INT, LIMIT)?.success()?;
     // Not what was dropped for its size is to stop what follows.
     ensure!(!log.contains("does not take messages"), "{log}");
-    let octets = std::fs::read(stage.file("UDP-RECV"))?;
+    let octets = std::fs::read(stage.file(road.listen))?;
     let (came, missing) = received_and_missing(&octets)?;
     ensure!(came + missing == exported, "{came} came, {missing} are missing of {exported}");
-    let packets = packets(&file)?;
+    let packets = packets(&file, road)?;
     let fragmented: BTreeSet<_> = packets.iter().filter_map(|packet| packet.fragment_of.clone()).collect();
     // What one call was to hand over was made for the larger path: it leaves, in fragments, and is not lost.
     ensure!(fragmented.len() <= BATCH, "{} messages left in fragments\n{log}", fragmented.len());
@@ -175,9 +218,9 @@ fn narrow(more: &[&str]) -> Result<Narrowed> {
 }
 
 /// What the kernel would cut apart is cut for the path as it was: it refuses that, and each goes by itself.
-#[test]
-fn messages_taken_as_one_follow_a_path_mtu_that_shrinks() -> Result<()> {
-    let Narrowed { packets, fragmented, octets, missing, exported, log } = narrow(&["--udp-segments", "16"])?;
+fn taken_as_one(road: Road) -> Result<()> {
+    let Narrowed { packets, fragmented, octets, missing, exported, log } =
+        narrow(road, &["--udp-segments", "16"])?;
     ensure!(
         missing > 0 && missing < exported / 4,
         "the router dropped {missing} of {exported} records\n{log}"
@@ -187,26 +230,47 @@ fn messages_taken_as_one_follow_a_path_mtu_that_shrinks() -> Result<()> {
     ensure!(loose == 0, "{loose} of {} packets can be cut by a router", packets.len());
     let large = messages(&octets)?.iter().filter(|message| message.len() > 1_400).count();
     ensure!(large > fragmented.len(), "messages were small from the start");
-    tell(&format!("an MTU of {SMALL}, messages taken as one: {missing} of {exported} records dropped"));
+    let mtu = road.narrow;
+    tell(&format!("an MTU of {mtu}, messages taken as one: {missing} of {exported} records dropped"));
     Ok(())
 }
 
 #[test]
-fn messages_follow_a_path_mtu_that_shrinks() -> Result<()> {
-    let Narrowed { packets, missing, exported, log, .. } = narrow(&[])?;
+fn messages_taken_as_one_follow_a_path_mtu_that_shrinks() -> Result<()> {
+    taken_as_one(IPV4)
+}
+
+#[test]
+fn messages_taken_as_one_follow_a_path_mtu_that_shrinks_in_ipv6() -> Result<()> {
+    taken_as_one(IPV6)
+}
+
+fn one_by_one(road: Road) -> Result<()> {
+    let Narrowed { packets, missing, exported, log, .. } = narrow(road, &[])?;
     let told = packets.iter().position(|packet| packet.too_large).context("no router said anything")?;
     let (before, after) = packets.split_at(told);
     ensure!(before.iter().any(|packet| packet.length > 1_400), "messages were small from the start");
     ensure!(before.iter().all(|packet| packet.fragment_of.is_none()), "fragments on a path that was large");
     // Nothing of what was made later.
-    let large = after.iter().filter(|packet| packet.length > SMALL).count();
+    let mtu = road.narrow;
+    let large = after.iter().filter(|packet| packet.length > mtu).count();
     ensure!(large <= BATCH, "{large} packets were too large afterwards\n{log}");
     let (_, later) = after.split_at(after.len() / 2);
-    let fits = |packet: &Packet| packet.length <= SMALL && packet.fragment_of.is_none();
+    let fits = |packet: &Packet| packet.length <= mtu && packet.fragment_of.is_none();
     ensure!(later.iter().all(fits), "too large for good\n{log}");
-    ensure!(later.iter().any(|packet| packet.length > SMALL - 100), "smaller than they need to be");
+    ensure!(later.iter().any(|packet| packet.length > mtu - 100), "smaller than they need to be");
     tell(&format!(
-        "an MTU of {SMALL}: {large} packets too large, {missing} of {exported} records dropped by the router"
+        "an MTU of {mtu}: {large} packets too large, {missing} of {exported} records dropped by the router"
     ));
     Ok(())
+}
+
+#[test]
+fn messages_follow_a_path_mtu_that_shrinks() -> Result<()> {
+    one_by_one(IPV4)
+}
+
+#[test]
+fn messages_follow_a_path_mtu_that_shrinks_in_ipv6() -> Result<()> {
+    one_by_one(IPV6)
 }
