@@ -55,22 +55,6 @@ impl Connection {
         self.store.keep_all(out, reason, real, now);
     }
 
-    /// What is neither in a slot nor on disk goes to disk, if there is one: it would be lost with the agent.
-    pub(in crate::exporter) fn secure(&mut self, out: &mut Outgoing, real: u64, now: Now) {
-        if !self.store.is_usable() || !self.backlog.iter().any(|outbound| is_in_danger(out, outbound)) {
-            return;
-        }
-        for mut outbound in std::mem::take(&mut self.backlog) {
-            if is_in_danger(out, &outbound)
-                && self.store.append(out, &mut outbound.message, outbound.again, real, now)
-            {
-                out.session.recycle(outbound.message);
-            } else {
-                self.backlog.push_back(outbound);
-            }
-        }
-    }
-
     /// Leaves a message to the next run, or loses it.
     fn keep(&mut self, out: &mut Outgoing, reason: &Reason, outbound: Outbound, real: u64, now: Now) {
         let Outbound { mut message, place, inherited, again, .. } = outbound;
@@ -109,10 +93,4 @@ impl Connection {
             self.store.keep(out, real, now, false);
         }
     }
-}
-
-/// Whether a message would be lost with the agent.
-fn is_in_danger(out: &Outgoing, outbound: &Outbound) -> bool {
-    let message = &outbound.message;
-    message.total.records > 0 && outbound.place.is_none() && out.account.is_in_memory_alone(message)
 }

@@ -197,4 +197,26 @@ impl Connection {
         backlog.append(&mut self.backlog);
         self.backlog = backlog;
     }
+
+    /// What is neither in a slot nor on disk goes to disk, if there is one: it would be lost with the agent.
+    pub(in crate::exporter) fn secure(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+        if !self.store.is_usable() || !self.backlog.iter().any(|outbound| is_in_danger(out, outbound)) {
+            return;
+        }
+        for mut outbound in std::mem::take(&mut self.backlog) {
+            if is_in_danger(out, &outbound)
+                && self.store.append(out, &mut outbound.message, outbound.again, real, now)
+            {
+                out.session.recycle(outbound.message);
+            } else {
+                self.backlog.push_back(outbound);
+            }
+        }
+    }
+}
+
+/// Whether a message would be lost with the agent.
+fn is_in_danger(out: &Outgoing, outbound: &Outbound) -> bool {
+    let message = &outbound.message;
+    message.total.records > 0 && outbound.place.is_none() && out.account.is_in_memory_alone(message)
 }

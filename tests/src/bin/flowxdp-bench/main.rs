@@ -26,7 +26,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{Args, Command, Parser, Subcommand, builder::RangedU64ValueParser};
+use clap::{
+    Args, Command, CommandFactory, Parser, Subcommand, builder::RangedU64ValueParser, error::ErrorKind,
+};
 use serde_json::{Value, json};
 
 mod agent;
@@ -113,6 +115,13 @@ fn usual<T: Args>() -> Result<T> {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if let (None, Some(word)) = (&options.part, options.json.as_deref().and_then(Path::to_str)) {
+        let mut command = Options::command();
+        if command.find_subcommand(word).is_some() {
+            let hint = format!("'{word}' would be the file of --json, which goes behind it: {word} --json");
+            command.error(ErrorKind::ArgumentConflict, hint).exit();
+        }
+    }
     let tables = options.json.as_deref() != Some(Path::new(STDOUT));
     let mut all = match &options.part {
         Some(Part::Manual(options)) => return manual::write(options),
