@@ -84,7 +84,6 @@ fn a_link_that_goes_down_and_comes_back() -> Result<()> {
 #[derive(Clone, Copy)]
 struct Road {
     host: &'static str,
-    url: &'static str,
     /// socat's word for what listens.
     listen: &'static str,
     /// How tcpdump asks for the router's words.
@@ -101,7 +100,6 @@ struct Road {
 
 const IPV4: Road = Road {
     host: COLLECTOR,
-    url: "udp://10.77.2.2",
     listen: "UDP-RECV",
     control: "icmp",
     narrow: 900,
@@ -112,11 +110,10 @@ const IPV4: Road = Road {
 
 const IPV6: Road = Road {
     host: COLLECTOR6,
-    url: "udp://[fd77:2::2]",
     listen: "UDP6-RECV",
     control: "icmp6",
     narrow: 1_300,
-    // There a router cuts nothing, and says "version 6" to whoever asks.
+    // It has no flag against routers that cut, for none does: its version, 6, stands for one that is set.
     fields: ["ipv6.plen", "ipv6.version", "ipv6.fraghdr.more", "ipv6.fraghdr.offset", "ipv6.fraghdr.ident"],
     header: 40,
     too_large: ("icmpv6.type", "2"),
@@ -136,11 +133,8 @@ struct Packet {
 /// All packets of a recording.
 fn packets(file: &Path, road: Road) -> Result<Vec<Packet>> {
     let [length, ..] = road.fields;
-    let options = ["ip.defragment:FALSE", "ipv6.defragment:FALSE"];
-    let mut tshark = Program::find("tshark")?.args(["-n", "-E", "occurrence=f", "-r"]).arg(file);
-    for option in options {
-        tshark = tshark.args(["-o", option]);
-    }
+    let options = ["-n", "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE", "-E", "occurrence=f"];
+    let mut tshark = Program::find("tshark")?.args(options).arg("-r").arg(file);
     tshark = tshark.args(["-Y", length, "-T", "fields"]);
     for field in road.fields.into_iter().chain([road.too_large.0]) {
         tshark = tshark.args(["-e", field]);
@@ -185,22 +179,22 @@ struct Narrowed {
 /// Narrows the path while an agent with these arguments exports over it.
 fn narrow(road: Road, more: &[&str]) -> Result<Narrowed> {
     let stage = Stage::new()?;
-    let udp = stage.receive(road.listen, 4_739)?;
+    let collector = SocketAddr::new(road.host.parse()?, 4_739);
+    let udp = stage.receive(road.listen, collector.port())?;
     let file = stage.file("wire.pcap");
     let tcpdump = record(&stage.agent, "up0", &file, road)?;
-    let mut live = stage.start(&[road.url], more)?;
-    let sent = stage.traffic(|| {
-        std::thread::sleep(Duration::from_secs(3));
-        // So that the first to meet the narrow path is not what a burst left over, but the next burst.
-        live.until(LIMIT, "nothing waits", |books| {
-            books.collectors.values().all(|collector| collector.queued_records == 0)
-        })?;
-        stage.router.ip(&format!("link set r1 mtu {}", road.narrow))?;
-        stage.collector.ip(&format!("link set c0 mtu {}", road.narrow))?;
-        std::thread::sleep(Duration::from_secs(4));
+    let mut live = stage.start(&[&format!("udp://{collector}")], more)?;
+    let pause = |seconds| {
+        std::thread::sleep(Duration::from_secs(seconds));
         Ok(())
-    })?;
-    at_rest(&mut live, sent)?;
+    };
+    let before = stage.traffic(|| pause(3))?;
+    // So that the first to meet the narrow path is not what a burst left over, but the next burst.
+    at_rest(&mut live, before)?;
+    stage.router.ip(&format!("link set r1 mtu {}", road.narrow))?;
+    stage.collector.ip(&format!("link set c0 mtu {}", road.narrow))?;
+    let after = stage.traffic(|| pause(4))?;
+    at_rest(&mut live, before + after)?;
     let exported = rows(&live, "udp:")?.exported.records;
     let log = live.stop()?.success()?.stderr;
     udp.stop(Signal::TERM, LIMIT)?;
