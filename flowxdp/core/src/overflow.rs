@@ -259,10 +259,12 @@ impl Overflow {
         self.free.extend(u32::try_from(index));
     }
 
+    /// Where two more aggregates of IP versions would find no slot, those that live go on.
     fn spare<T: Own>(&mut self, table: &T) {
         let scarce = self.room[WHOLE].saturating_sub(self.used[WHOLE]) < VERSIONS.len();
-        let whole = VERSIONS.map(|version| self.find(table, &aggregate::by_version(version)));
-        self.retirement.spare(whole.into_iter().flatten().filter(|_| scarce).map(|index| index as usize));
+        let versions = VERSIONS.iter().filter(|_| scarce);
+        let live = versions.filter_map(|&version| self.find(table, &aggregate::by_version(version)));
+        self.retirement.spared = live.map(|index| index as usize).collect();
     }
 
     fn find<T: Own>(&self, table: &T, key: &KeyOwn) -> Option<u32> {

@@ -132,8 +132,8 @@ pub struct Retirement {
     cut: Option<Cut>,
     /// The idle timeout under pressure, nanoseconds.
     pressed: Option<u64>,
-    /// Slots that go on, whatever is due.
-    spared: Vec<usize>,
+    /// Slots that go on for another timeout when they are due, unless forced.
+    pub(crate) spared: Vec<usize>,
     /// Slots that the last look left live, if it saw all.
     live: Option<u64>,
 }
@@ -164,12 +164,6 @@ impl Retirement {
     /// resources. A flow that goes on may be idle for longer.
     pub const fn press(&mut self, idle: Option<u64>) {
         self.pressed = idle;
-    }
-
-    /// From now on these slots, and no others, go on for another timeout when they are due, unless forced.
-    pub(crate) fn spare(&mut self, slots: impl Iterator<Item = usize>) {
-        self.spared.clear();
-        self.spared.extend(slots);
     }
 
     /// Slots that the last look left live; `None` if it ran out of room before it had seen all.
@@ -250,6 +244,7 @@ impl Retirement {
                 let end = end.filter(|_| forced.is_some() || !self.spared.contains(&index));
                 let Some(reason) = end else {
                     live += 1;
+                    // What is due and spared is looked at again no sooner than a new flow.
                     known = known.min(if now < due { due } else { now.saturating_add(shorter) });
                     if glance.tcp_flags & FIN_OR_RST != 0 && table.closes(index) {
                         self.set_closing(index);
