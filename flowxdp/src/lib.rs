@@ -11,7 +11,8 @@
 //! - [`capture`]: packets of a file, for the same way.
 //! - [`teller`]: what the exporter tells about itself.
 //! - [`confine`]: what the agent gives up once everything is open; [`service`]: what a service manager is told.
-//! - [`command`]: one file a command; [`report`] shows books to people.
+//! - [`command`]: one file a command;
+//!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.
 //!
 //! Architecture invariant: the event loops in [`command`] decide nothing; they move bytes, time and
 //! actions between the edges and the core.
@@ -31,5 +32,6 @@ pub mod report;
 pub mod service;
 pub mod spool;
 pub mod teller;
+pub mod text;
 pub mod transport;
 pub mod units;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use flowxdp::command::{collect, detach, replay, run, status};
+use flowxdp::text;
 
 /// Flow exporter for Linux gateways: meters in XDP, exports IPFIX and NetFlow
 #[derive(Parser)]
@@ -43,7 +44,9 @@ fn main() -> ExitCode {
         1 => "debug",
         _ => "trace",
     };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
+    let logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).build();
+    // Nothing else in this program installs one.
+    drop(text::log::start(logger));
     match execute(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -87,5 +90,6 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text::log::escaped(&words).into_owned()
 }

@@ -2,14 +2,12 @@
 //!
 //! Works on the JSON, so that `status` can show the books of another agent than the one it came with.
 
-mod printable;
-
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value};
 
-use self::printable::printable;
+use crate::text::printable;
 
 /// Rows of a table; all others are counted.
 const MOST_ROWS: usize = 10_000;

@@ -31,6 +31,7 @@ use crate::{
     meter::Meter,
     report,
     teller::Teller,
+    text,
     transport::readiness::Readiness,
 };
 
@@ -327,7 +328,7 @@ impl Replay<'_> {
     fn print(&self, books: &Books) -> anyhow::Result<()> {
         use std::io::Write;
         let text = if self.options.json {
-            serde_json::to_string(books)?
+            text::json::text(books)?
         } else {
             report::table(&serde_json::to_value(books)?)
         };

@@ -18,6 +18,7 @@ use netflow_parser::{FieldValue, IpfixField, NetflowPacket, NetflowParser, Netfl
 use super::fixed;
 use super::header::Header;
 use super::record::{Key, Record};
+use super::templates::{self, Templates};
 
 /// A decoded message.
 #[derive(Debug, Default)]
@@ -30,26 +31,32 @@ pub(super) struct Message {
     pub(super) fault: Option<String>,
 }
 
-/// Templates of each kind that are kept.
-const TEMPLATES: usize = 128;
-
 /// What is kept of one exporter's observation domain, with bounded memory.
 #[derive(Debug)]
 pub(super) struct Decoder {
     parser: NetflowParser,
     /// How many fields are scope, by id of the options template: IPFIX alone, as the crate keeps it to itself.
     scopes: HashMap<u16, usize>,
+    templates: Templates,
+    /// Memory of templates that malformed messages may have brought.
+    uncounted: usize,
 }
 
 impl Decoder {
     pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self { parser: parser().build().context("cannot make a parser")?, scopes: HashMap::new() })
+        let parser = parser().build().context("cannot make a parser")?;
+        Ok(Self { parser, scopes: HashMap::new(), templates: Templates::default(), uncounted: 0 })
+    }
+
+    /// Octets of memory that the templates of this stream take at most.
+    pub(super) const fn octets(&self) -> usize {
+        self.templates.octets().saturating_add(self.uncounted)
     }
 }
 
 fn parser() -> NetflowParserBuilder {
     NetflowParser::builder()
-        .with_cache_size(TEMPLATES)
+        .with_cache_size(templates::MOST)
         .with_max_field_count(512)
         .with_max_error_sample_size(1)
         // A message of 65,535 octets cannot hold more.
@@ -81,10 +88,20 @@ pub(super) fn decode(decoder: &mut Decoder, header: &Header, octets: &[u8]) -> M
             NetflowPacket::V7(v7) => {
                 message.records.extend(v7.flowsets.iter().map(|flow| fixed::from_v7(header, flow)));
             }
-            NetflowPacket::V9(v9) => message.v9(header, &v9, octets),
-            NetflowPacket::IPFix(ipfix) => message.ipfix(header, &ipfix, octets, &mut decoder.scopes),
+            NetflowPacket::V9(v9) => {
+                v9.flowsets.iter().for_each(|set| decoder.templates.v9(&set.body));
+                message.v9(header, &v9, octets);
+            }
+            NetflowPacket::IPFix(ipfix) => {
+                ipfix.flowsets.iter().for_each(|set| decoder.templates.ipfix(&set.body));
+                message.ipfix(header, &ipfix, octets, &mut decoder.scopes);
+            }
             _ => {}
         }
+    }
+    if message.fault.is_some() {
+        // Sets in front of the faulty one may have left templates in the parser.
+        decoder.uncounted = decoder.uncounted.saturating_add(templates::octets_at_most(octets.len()));
     }
     message
 }
@@ -216,7 +233,7 @@ impl Message {
 fn keep(scopes: &mut HashMap<u16, usize>, templates: &[ipfix::OptionsTemplate]) {
     for template in templates {
         // The crate forgets templates beyond that number too.
-        if scopes.len() >= TEMPLATES && !scopes.contains_key(&template.template_id) {
+        if scopes.len() >= templates::MOST && !scopes.contains_key(&template.template_id) {
             scopes.clear();
         }
         scopes.insert(template.template_id, template.scope_field_count.into());

@@ -1,6 +1,7 @@
 //! A record as a line of JSON.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use serde::ser::SerializeMap;
@@ -8,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::header::Header;
 use super::record::Record;
+use crate::text;
 
 /// A record with where it comes from: an object whose keys are IANA's element names.
 ///
@@ -31,17 +33,16 @@ impl Serialize for Line<'_> {
             let scopes = self.record.fields.iter().take(self.record.scopes);
             map.serialize_entry("scope", &scopes.map(|(key, _)| key.name()).collect::<Vec<_>>())?;
         }
-        let mut names = HashSet::from(["observationDomainId".to_owned()]);
+        // How often each name is there, those in front among them.
+        let mut names = HashMap::from([(Cow::Borrowed("observationDomainId"), 1_u32)]);
         for (key, value) in &self.record.fields {
             let name = key.name();
-            let mut unique = name.clone().into_owned();
-            for again in 2.. {
-                if names.insert(unique.clone()) {
-                    break;
-                }
-                unique = format!("{name}#{again}");
+            let times = names.entry(name.clone()).or_default();
+            *times += 1;
+            match *times {
+                1 => map.serialize_entry(&name, value)?,
+                times => map.serialize_entry(&format!("{name}#{times}"), value)?,
             }
-            map.serialize_entry(&unique, value)?;
         }
         map.end()
     }
@@ -54,6 +55,6 @@ pub(super) fn write(
     header: &Header,
     record: &Record,
 ) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Line { exporter, header, record })?;
+    text::json::write(&mut *out, &Line { exporter, header, record })?;
     out.write_all(b"\n")
 }

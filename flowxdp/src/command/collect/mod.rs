@@ -2,6 +2,7 @@
 //!
 //! socket → header → stream → decode → record → a row of the table or a line of JSON
 
+mod complaints;
 mod decode;
 mod fixed;
 mod header;
@@ -11,6 +12,7 @@ mod sequence;
 mod socket;
 mod streams;
 mod table;
+mod templates;
 mod totals;
 mod value;
 
@@ -20,9 +22,11 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 
 use anyhow::Context as _;
+use flowxdp_core::clock::{MILLISECOND, SECOND};
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::clock;
 use crate::collector_url::ListenUrl;
 use header::Header;
 use record::Record;
@@ -31,10 +35,12 @@ use streams::Streams;
 pub use socket::bind;
 pub use totals::{Summary, Totals};
 
-/// Messages that are taken between two looks at the signals and two flushes of the output.
+/// Messages that are taken at most between two looks at the signals and two flushes of the output, and
+/// nanoseconds after which no further one is taken.
 const BATCH: usize = 256;
-/// Messages that are still taken from the socket's buffer once told to stop.
-const LAST_BATCHES: usize = 4096;
+const BATCH_TIME: u64 = 50 * MILLISECOND;
+/// Nanoseconds after the stop in which the socket's buffer is still read.
+const LAST_TIME: u64 = 2 * SECOND;
 
 /// Options of `flowxdp collect`.
 #[derive(Clone, Debug, clap::Args)]
@@ -115,14 +121,17 @@ pub async fn collect(
             () = &mut stop => break,
             ready = socket.readable() => ready.context("cannot wait for messages")?,
         }
-        collector.drain(|buffer| socket.try_recv_from(buffer), &mut buffer)?;
+        let until = clock::monotonic().saturating_add(BATCH_TIME);
+        collector.drain(|buffer| socket.try_recv_from(buffer), &mut buffer, until)?;
         // Between two batches another task and the signals get their turn.
         tokio::task::yield_now().await;
     }
     // What has arrived before the end belongs to the totals. The runtime may not know of it yet.
     let raw = std::net::UdpSocket::from(socket.as_fd().try_clone_to_owned()?);
-    for _ in 0..LAST_BATCHES {
-        if collector.drain(|buffer| raw.recv_from(buffer), &mut buffer)? < BATCH {
+    let until = clock::monotonic().saturating_add(LAST_TIME);
+    while collector.drain(|buffer| raw.recv_from(buffer), &mut buffer, until)? {
+        if clock::monotonic() >= until {
+            log::warn!("stopped with messages left unread in the socket's buffer");
             break;
         }
     }
@@ -139,29 +148,37 @@ struct Collector<W: Write> {
 }
 
 impl<W: Write> Collector<W> {
-    /// Takes at most [`BATCH`] messages that `receive` has, shows them at once, and says how many.
+    /// Takes at most [`BATCH`] messages that `receive` has, none after `until`, and shows them at once; says
+    /// whether there may be more.
     fn drain(
         &mut self,
         receive: impl Fn(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
         buffer: &mut [u8],
-    ) -> anyhow::Result<usize> {
-        let mut taken = 0;
-        while taken < BATCH {
+        until: u64,
+    ) -> anyhow::Result<bool> {
+        let mut more = true;
+        for _ in 0..BATCH {
             let (length, from) = match receive(buffer) {
                 Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    more = false;
+                    break;
+                }
                 Err(error) => return Err(error).context("cannot receive"),
             };
-            taken += 1;
             let octets = buffer.get(..length).unwrap_or_default();
-            self.message(plain(from), octets)?;
+            let now = clock::monotonic();
+            self.message(plain(from), octets, now)?;
+            if now >= until {
+                break;
+            }
         }
         self.out.flush().map_err(unwritten)?;
-        Ok(taken)
+        Ok(more)
     }
 
-    fn message(&mut self, exporter: SocketAddr, octets: &[u8]) -> anyhow::Result<()> {
-        let Some((header, message)) = self.streams.take(exporter, octets)? else { return Ok(()) };
+    fn message(&mut self, exporter: SocketAddr, octets: &[u8], now: u64) -> anyhow::Result<()> {
+        let Some((header, message)) = self.streams.take(exporter, octets, now)? else { return Ok(()) };
         let exporter = exporter.to_string();
         for record in &message.records {
             self.show(&exporter, &header, record).map_err(unwritten)?;

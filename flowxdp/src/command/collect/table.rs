@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::header::Header;
 use super::record::Record;
+use crate::text::printable;
 
 /// Prints the heading before the first row, and keeps columns as wide as their widest cell so far.
 #[derive(Debug)]
@@ -173,9 +174,7 @@ fn end_reason(record: &Record) -> String {
 fn options(out: &mut impl Write, exporter: &str, header: &Header, record: &Record) -> io::Result<()> {
     write!(out, "# options of {exporter} domain {}:", header.domain)?;
     for (key, value) in &record.fields {
-        // The text is a stranger's: no control character of it reaches the terminal.
-        let value: String = value.to_string().chars().filter(|c| !c.is_control()).collect();
-        write!(out, " {}={value}", key.name())?;
+        write!(out, " {}={}", key.name(), printable(&value.to_string()))?;
     }
     writeln!(out)
 }

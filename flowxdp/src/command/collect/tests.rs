@@ -57,16 +57,20 @@ fn flow(protocol: u8, destination_port: u16) -> Octets {
         .u8s(&[3, 2, 0, 0, 0, 0, 1, 0xab, 0xcd, 0, 0, 0, 5])
 }
 
-/// Everything that is shown of these messages, and the totals.
-fn collected(format: Format, messages: &[Vec<u8>]) -> (String, Summary) {
-    let mut collector = Collector {
+fn collector(format: Format) -> Collector<Vec<u8>> {
+    Collector {
         streams: Streams::default(),
         format,
         table: table::Table::default(),
         out: BufWriter::new(Vec::new()),
-    };
+    }
+}
+
+/// Everything that is shown of these messages, and the totals.
+fn collected(format: Format, messages: &[Vec<u8>]) -> (String, Summary) {
+    let mut collector = collector(format);
     for message in messages {
-        collector.message(([192, 0, 2, 9], 4739).into(), message).unwrap();
+        collector.message(([192, 0, 2, 9], 4739).into(), message, 0).unwrap();
     }
     let summary = collector.streams.summary();
     (String::from_utf8(collector.out.into_inner().unwrap()).unwrap(), summary)
@@ -93,7 +97,7 @@ fn options_are_marked() {
     assert_eq!(
         text,
         "# options of 192.0.2.9:4739 domain 0: observationDomainId=5 exportedMessageTotalCount=9 \
-         interfaceName=eth0\n"
+         interfaceName=eth0\\0\\u{1b}\n"
     );
 }
 
@@ -210,7 +214,7 @@ fn a_reader_that_went_away_is_told_from_a_full_disk() {
             let (streams, table) = (Streams::default(), table::Table::default());
             let mut collector = Collector { streams, format, table, out };
             let message = ipfix(0, 1, template().set(256, flow(6, 443)));
-            let error = collector.message(([192, 0, 2, 9], 4739).into(), &message).unwrap_err();
+            let error = collector.message(([192, 0, 2, 9], 4739).into(), &message, 0).unwrap_err();
             assert_eq!(is_broken_pipe(&error), quiet, "{error:#}");
         }
     }
@@ -232,4 +236,57 @@ proptest::proptest! {
             collected(format, &[noise.clone(), bent.clone(), noise.clone()]);
         }
     }
+}
+
+/// Nanoseconds of this thread's processor time that `records` records of 512 octets cost as JSON, as records of
+/// `fields` fields.
+fn cost(fields: u16) -> u64 {
+    let specifiers: Vec<u16> = (0..fields).flat_map(|_| [82, 1]).collect();
+    let template = Octets::default().set(2, Octets::default().u16s(&[256, fields]).u16s(&specifiers));
+    let data = Octets::default().u8s(&[b'x'; 120 * 512]);
+    let message = ipfix(0, 1, template.set(256, data));
+    let spent = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let begun = spent();
+    let (text, summary) = collected(Format::Json, &[message]);
+    let taken = spent() - begun;
+    assert_eq!(summary.total().data_records, 120 * 512 / u64::from(fields));
+    assert!(text.contains(&format!("\"interfaceName#{fields}\":\"x\"")));
+    u64::try_from(taken.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(taken.tv_nsec).unwrap()
+}
+
+/// With a search from the first name on, each value of a record of 512 costs 60 times one of a record of 8.
+#[test]
+fn a_value_costs_the_same_in_a_record_with_many_of_its_element() {
+    let least = |fields| (0..3).map(|_| cost(fields)).min().unwrap();
+    let (many, few) = (least(512), least(8));
+    assert!(many < few * 10, "{many} ns for records of 512 fields, {few} ns for records of 8");
+}
+
+#[test]
+fn no_control_character_reaches_the_terminal() {
+    let template = Octets::default().set(2, Octets::default().u16s(&[256, 1, 82, 16]));
+    let name = "a\u{1b}[2J\u{9b}\u{7f}\u{202e}";
+    let mut octets = name.as_bytes().to_vec();
+    octets.resize(16, 0);
+    let (text, _) =
+        collected(Format::Json, &[ipfix(0, 1, template.set(256, Octets::default().u8s(&octets)))]);
+    assert!(text.contains(r"a\u001b[2J\u009b\u007f\u202e"), "{text}");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["interfaceName"], name);
+}
+
+/// A flood of messages that cost much must not keep the signals waiting.
+#[test]
+fn a_batch_ends_when_its_time_is_over() {
+    let (mut collector, mut buffer) = (collector(Format::Json), [0; 16]);
+    let flood = |buffer: &mut [u8]| {
+        buffer.copy_from_slice(&ipfix(0, 1, Octets::default()));
+        Ok((16, ([192, 0, 2, 9], 4739).into()))
+    };
+    assert!(collector.drain(flood, &mut buffer, 0).unwrap());
+    assert_eq!(collector.streams.summary().total().messages, 1);
+    assert!(collector.drain(flood, &mut buffer, u64::MAX).unwrap());
+    assert_eq!(collector.streams.summary().total().messages, 1 + BATCH as u64);
+    let silence = |_: &mut [u8]| Err(io::ErrorKind::WouldBlock.into());
+    assert!(!collector.drain(silence, &mut buffer, u64::MAX).unwrap());
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use anyhow::{Context, ensure};
 
-use crate::report;
+use crate::{report, text};
 
 /// Octets of the longest answer: that of an agent with thousands of interfaces and collectors is shorter.
 /// What is made of each octet in memory can be a hundred.
@@ -29,25 +29,10 @@ pub fn read(stream: impl Read) -> anyhow::Result<Vec<u8>> {
 ///
 /// The answer is no JSON object.
 pub fn shown(answer: &[u8], json: bool) -> anyhow::Result<String> {
-    let text = std::str::from_utf8(answer)?;
-    let books: serde_json::Value = serde_json::from_str(text)?;
+    let octets = std::str::from_utf8(answer)?;
+    let books: serde_json::Value = serde_json::from_str(octets)?;
     books.as_object().context("no JSON object")?;
-    Ok(if json { escaped(text.trim_end()) } else { report::table(&books) })
-}
-
-/// JSON has the control characters of ASCII escaped, and in it all others may be: they are in strings.
-fn escaped(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        match character {
-            // White space between two values, and the only control character that ends a line.
-            '\r' => text.push(' '),
-            '\n' | '\t' => text.push(character),
-            _ if character.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => text.push(character),
-        }
-    }
-    text
+    Ok(if json { text::json::escaped(octets.trim_end()) } else { report::table(&books) })
 }
 
 #[cfg(test)]

@@ -2,22 +2,23 @@
 
 use std::borrow::Cow;
 
+use super::is_active;
+
 /// Characters that are shown of one name; interfaces have 15, the URL of a collector seldom a hundred.
 const LONGEST: usize = 240;
 
 /// A name with what does not print escaped (`\u{1b}`), and its end left out if it is long.
-pub(super) fn printable(name: &str) -> Cow<'_, str> {
+pub fn printable(name: &str) -> Cow<'_, str> {
     if name.len() <= LONGEST && name.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
         return Cow::Borrowed(name);
     }
     let mut text = String::new();
     let mut characters = name.chars();
     for character in characters.by_ref().take(LONGEST) {
-        if matches!(character, '\\' | '"' | '\'') {
-            text.push(character);
-        } else {
-            // Control and format characters, among them those that turn the direction of writing.
+        if is_active(character) {
             text.extend(character.escape_debug());
+        } else {
+            text.push(character);
         }
     }
     if characters.next().is_some() {
