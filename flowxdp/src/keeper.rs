@@ -7,6 +7,8 @@
 //! - [`page`]: one collector's page, and how a step is taken so that it is done or not done.
 
 #[cfg(test)]
+mod kill;
+#[cfg(test)]
 pub(crate) mod memory;
 pub mod page;
 
@@ -84,6 +86,8 @@ impl Tables {
         if let Some((table, index)) = self.find(slot)
             && table.state(index).is_some_and(slot::is_retired)
         {
+            #[cfg(test)]
+            kill::store();
             table.set(index, state);
         }
     }

@@ -43,6 +43,8 @@ impl Pages {
     }
 
     fn write<T: bytemuck::Pod>(place: *mut T, value: T) {
+        #[cfg(test)]
+        super::kill::store();
         // SAFETY: a field of an element, aligned, of plain old data.
         unsafe { place.write_volatile(value) };
     }

@@ -7,7 +7,7 @@ use flowxdp_common::{
 use flowxdp_core::{hold::Place, retire::Table};
 
 use super::*;
-use crate::keeper::memory::Memory;
+use crate::keeper::{kill, memory::Memory};
 
 fn exported(packets: u64) -> Account {
     Account { exported: Sum { records: 1, packets, octets: 100 * packets }, ..Account::default() }
@@ -132,4 +132,92 @@ fn more_slots_than_a_step_lists_are_let_go_of_all_the_same() {
     keeper.sending(0, std::iter::once(ticket), &exported(3));
     keeper.settle(0, &[ticket], &[], &exported(3));
     assert_eq!(memory.state(6), FREE);
+}
+
+/// Two records, of which the first is settled and the second may be refused yet.
+fn handed(memory: &Memory, keeper: &mut Keeper) -> [Ticket; 2] {
+    let tickets = [2, 3].map(|index| memory.retire(keeper, index, 0b11));
+    keeper.settle(0, &[], &[], &exported(1));
+    tickets
+}
+
+/// The account and the slots of its records are one: both from before the step, or both from after it.
+#[test]
+fn a_step_is_done_or_not_done_wherever_the_agent_is_killed() {
+    let mut ends = Vec::new();
+    for stores in 0.. {
+        let memory = Memory::new();
+        let mut keeper = memory.keeper();
+        let [settled, unsure] = handed(&memory, &mut keeper);
+        let ended = kill::after(stores, || keeper.settle(0, &[settled], &[unsure], &exported(7)));
+        drop(keeper);
+        let left = memory.keeper().adopt(0);
+        let states = (memory.state(2), memory.state(3));
+        let (before, after) = ((retired(0), retired(0)), (retired(1), retired(1)));
+        assert!(left.perhaps.is_none() && left.slots.is_empty());
+        assert!(
+            (left.account == exported(1) && states == before)
+                || (left.account == exported(7) && states == after),
+            "killed after {stores} stores: {states:x?}, {:?}",
+            left.account.exported
+        );
+        ends.push(left.account == exported(7));
+        if ended {
+            break;
+        }
+    }
+    assert!(ends.is_sorted() && ends.first() == Some(&false) && ends.last() == Some(&true), "{ends:?}");
+}
+
+#[test]
+fn a_refusal_is_taken_back_or_not_wherever_the_agent_is_killed() {
+    let mut ends = Vec::new();
+    for stores in 0.. {
+        let memory = Memory::new();
+        let mut keeper = memory.keeper();
+        let [_, unsure] = handed(&memory, &mut keeper);
+        keeper.settle(0, &[], &[unsure], &exported(4));
+        let ended = kill::after(stores, || keeper.take_back(0, &[unsure], &exported(1)));
+        drop(keeper);
+        let left = memory.keeper().adopt(0);
+        let state = memory.state(3);
+        assert!(
+            (left.account == exported(4) && state == retired(1))
+                || (left.account == exported(1) && state == retired(0)),
+            "killed after {stores} stores: {state:x}, {:?}",
+            left.account.exported
+        );
+        ends.push(left.account == exported(1));
+        if ended {
+            break;
+        }
+    }
+    assert!(ends.is_sorted() && ends.first() == Some(&false) && ends.last() == Some(&true), "{ends:?}");
+}
+
+/// Whatever an agent that is killed may have sent is named, and nothing before the journal says so.
+#[test]
+fn a_message_is_named_from_the_moment_on_at_which_it_may_leave() {
+    let mut ends = Vec::new();
+    for stores in 0.. {
+        let memory = Memory::new();
+        let mut keeper = memory.keeper();
+        let tickets = handed(&memory, &mut keeper);
+        let ended = kill::after(stores, || keeper.sending(0, tickets.into_iter(), &exported(7)));
+        drop(keeper);
+        let mut next = memory.keeper();
+        let left = next.adopt(0);
+        assert_eq!((left.account, memory.state(2), memory.state(3)), (exported(1), retired(0), retired(0)));
+        let named = next.total(0, &left.slots);
+        if left.perhaps.is_some() {
+            assert_eq!((left.perhaps, named.records, named.packets), (Some(exported(7)), 2, 6));
+        } else {
+            assert_eq!(named, RecordTotal::default());
+        }
+        ends.push(left.perhaps.is_some());
+        if ended {
+            break;
+        }
+    }
+    assert!(ends.is_sorted() && ends.first() == Some(&false) && ends.last() == Some(&true), "{ends:?}");
 }
