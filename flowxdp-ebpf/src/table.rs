@@ -67,6 +67,8 @@ macro_rules! table {
                     // SAFETY: `slot` is a map element.
                     let here = unsafe { (*slot).key.rest.ingress };
                     if rest == words.rest && here == ingress && $same(addresses, &words.addresses) {
+                        #[cfg(feature = "slow")]
+                        wait();
                         $hit(slot, facts, clock);
                         return Placed::Slot;
                     }
@@ -149,6 +151,16 @@ macro_rules! table {
 
 table!(v4, hit_v4, open_v4, SlotV4, FLOWS_V4, WordsV4, u64, same_v4);
 table!(v6, hit_v6, open_v6, SlotV6, FLOWS_V6, WordsV6, [u64; 4], same_v6);
+
+/// Some microseconds in which an agent may retire the slot, and read it too early.
+#[cfg(feature = "slow")]
+#[inline(never)]
+fn wait() {
+    for _ in 0..300 {
+        // SAFETY: the helper has no preconditions.
+        unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() };
+    }
+}
 
 // The last word as `open` writes it.
 const _: () = {

@@ -52,6 +52,8 @@ pub mod process;
 pub mod recorded;
 pub mod replayed;
 pub mod routed;
+#[cfg(feature = "lab")]
+pub mod slow;
 pub mod sniff;
 pub mod stack;
 #[cfg(feature = "lab")]

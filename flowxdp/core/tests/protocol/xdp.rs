@@ -1,14 +1,16 @@
 //! The XDP program's way with one packet: `flowxdp-ebpf`'s `meter.rs` and `table.rs`, store by store.
 //!
-//! Those compile for BPF alone, so this is a copy; the names are theirs. What a CPU reads of what it alone
-//! writes is no step: nobody can tell when.
+//! Those compile for BPF alone, so this is a copy; the names are theirs. [`window`](crate::window) has the
+//! decisions, and is compared with the program in the kernel. What a CPU reads of what it alone writes is no
+//! step: nobody can tell when.
 
-use flowxdp_common::slot::{FREE, LIVE};
+use flowxdp_common::slot::LIVE;
 
 use crate::{
     cell::{Cell, Op},
-    process::{Access, Go},
+    process::{Access, Go, Stop},
     scenario::{Broken, Packet, Scenario},
+    window::{Slots, place},
 };
 
 /// A packet's octets are a power of 16 of its own, so that sums tell which packets are in them.
@@ -29,62 +31,55 @@ pub(crate) fn packet(
     access.step(Op::Add(Cell::SeenPackets(cpu), 1))?;
     access.step(Op::Add(Cell::SeenOctets(cpu), octets(number)))?;
     let first = scenario.base(cpu) + packet.home;
-    if !place(scenario, cpu, first, packet.flow, octets(number), access)? {
+    let mut steps = Steps { scenario, access: &mut *access, cpu, flow: packet.flow, octets: octets(number) };
+    if !place(&mut steps, first..first + scenario.window, scenario.is(Broken::FirstFreeSlot))? {
         access.step(Op::Submit(octets(number) << 8 | packet.flow))?;
     }
     access.step(Op::Exit(more))?;
     Ok(())
 }
 
-/// Look-up, hit and insertion; `false` where the window is full.
-fn place(
-    scenario: &Scenario,
+/// The window of one packet, each access a step.
+struct Steps<'a, 'b> {
+    scenario: &'a Scenario,
+    access: &'a mut Access<'b>,
     cpu: usize,
-    first: usize,
     flow: u64,
     octets: u64,
-    access: &mut Access<'_>,
-) -> Go<bool> {
-    let mut free = None;
-    for slot in first..first + scenario.window {
-        let state = access.step(Op::Load(Cell::State(slot)))?;
-        if state == u64::from(LIVE) {
-            if access.memory.own(cpu, Cell::Key(slot)) == flow {
-                hit(scenario, slot, octets, access)?;
-                return Ok(true);
-            }
-        } else if state == u64::from(FREE) && free.is_none() {
-            free = Some(slot);
-            if scenario.is(Broken::FirstFreeSlot) {
-                break;
-            }
+}
+
+impl Slots for Steps<'_, '_> {
+    type Stop = Stop;
+
+    fn state(&mut self, slot: usize) -> Go<u32> {
+        Ok(u32::try_from(self.access.step(Op::Load(Cell::State(slot)))?).expect("a state"))
+    }
+
+    fn is_flow(&self, slot: usize) -> bool {
+        self.access.memory.own(self.cpu, Cell::Key(slot)) == self.flow
+    }
+
+    fn hit(&mut self, slot: usize) -> Go<()> {
+        self.access.step(Op::Add(Cell::Packets(slot), 1))?;
+        self.access.step(Op::Add(Cell::Octets(slot), self.octets))?;
+        if self.scenario.is(Broken::HitWritesState) {
+            self.access.step(Op::Store(Cell::State(slot), LIVE.into()))?;
         }
+        Ok(())
     }
-    let Some(slot) = free else { return Ok(false) };
-    open(scenario, slot, flow, octets, access)?;
-    Ok(true)
-}
 
-fn hit(scenario: &Scenario, slot: usize, octets: u64, access: &mut Access<'_>) -> Go<()> {
-    access.step(Op::Add(Cell::Packets(slot), 1))?;
-    access.step(Op::Add(Cell::Octets(slot), octets))?;
-    if scenario.is(Broken::HitWritesState) {
-        access.step(Op::Store(Cell::State(slot), LIVE.into()))?;
+    fn open(&mut self, slot: usize) -> Go<()> {
+        if self.scenario.is(Broken::StateFirst) {
+            self.access.step(Op::Release(Cell::State(slot), LIVE.into()))?;
+        }
+        self.access.step(Op::Store(Cell::Key(slot), self.flow))?;
+        self.access.step(Op::Store(Cell::Packets(slot), 1))?;
+        self.access.step(Op::Store(Cell::Octets(slot), self.octets))?;
+        if self.scenario.is(Broken::PlainState) {
+            self.access.step(Op::Store(Cell::State(slot), LIVE.into()))?;
+        } else if !self.scenario.is(Broken::StateFirst) {
+            self.access.step(Op::Release(Cell::State(slot), LIVE.into()))?;
+        }
+        Ok(())
     }
-    Ok(())
-}
-
-fn open(scenario: &Scenario, slot: usize, flow: u64, octets: u64, access: &mut Access<'_>) -> Go<()> {
-    if scenario.is(Broken::StateFirst) {
-        access.step(Op::Release(Cell::State(slot), LIVE.into()))?;
-    }
-    access.step(Op::Store(Cell::Key(slot), flow))?;
-    access.step(Op::Store(Cell::Packets(slot), 1))?;
-    access.step(Op::Store(Cell::Octets(slot), octets))?;
-    if scenario.is(Broken::PlainState) {
-        access.step(Op::Store(Cell::State(slot), LIVE.into()))?;
-    } else if !scenario.is(Broken::StateFirst) {
-        access.step(Op::Release(Cell::State(slot), LIVE.into()))?;
-    }
-    Ok(())
 }
