@@ -450,3 +450,6 @@ fn interface(books: &mut Books, name: &str, counted: &counters::Row) {
         *books.lost.entry(reason.name.to_owned()).or_default() += total;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,8 +36,13 @@ pub(crate) struct Executable {
 
 /// Runs a cargo command that builds; cargo knows best where the results are.
 pub(crate) fn executables(command: &mut Command) -> Result<Vec<Executable>> {
+    println!("$ {}", shell::show(command));
+    quietly(command)
+}
+
+/// The same without a word of its own.
+pub(crate) fn quietly(command: &mut Command) -> Result<Vec<Executable>> {
     let shown = shell::show(command);
-    println!("$ {shown}");
     command.arg("--message-format=json-render-diagnostics").stdin(Stdio::null());
     let text = shell::text(command).with_context(|| format!("cannot build with `{shown}`"))?;
     let mut built = Vec::new();

@@ -10,9 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::shell;
-
-mod source;
+use crate::{shell, source};
 
 /// The folder of the rules, from the top of the workspace.
 const FOLDER: &str = "tests/ledger";
@@ -72,7 +70,7 @@ impl fmt::Display for Level {
 /// A row has neither test nor reason, a test that it names is not there, or a test is still to be written.
 pub(crate) fn run(brief: bool) -> Result<()> {
     let rfcs = read(&shell::root().join(FOLDER))?;
-    let faults = faults(&rfcs, &|test| source::find(shell::root(), test));
+    let faults = faults(&rfcs, &|test| source::find(shell::root(), test).map(drop));
     print!("{}", report(&rfcs, brief));
     for fault in &faults {
         eprintln!("xtask: {fault}");

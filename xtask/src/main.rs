@@ -10,6 +10,7 @@ mod build;
 mod demo;
 mod fuzz;
 mod ledger;
+mod mutants;
 mod netns;
 mod process;
 mod registry;
@@ -17,6 +18,7 @@ mod run;
 mod setup;
 mod shell;
 mod soak;
+mod source;
 mod stop;
 mod sudo;
 mod test;
@@ -73,6 +75,8 @@ enum Job {
         #[arg(long)]
         brief: bool,
     },
+    /// Take each rule of tests/mutants out of a copy of the sources, and see its test fail
+    Mutants(mutants::Options),
     /// Write the core's table of information elements from IANA's registry
     Registry {
         /// IANA's iana_ipfix_information_elements.xml
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Job::Soak { arguments } => soak::run(&arguments),
         Job::Fuzz(options) => fuzz::run(&options),
         Job::Ledger { brief } => ledger::run(brief),
+        Job::Mutants(options) => mutants::run(&options),
         Job::Registry { xml } => registry::run(&xml),
     };
     match result {

@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{build, ledger, setup, shell, sudo};
+use crate::{build, ledger, mutants, setup, shell, sudo};
 
 mod tally;
 
+pub(crate) use tally::Count;
 use tally::Tally;
 
 /// What the core must build without.
 const NOT_IN_CORE: [&str; 5] = ["aya", "tokio", "mio", "flowxdp-ebpf", "libbpf"];
 
 /// The part that needs root, as the summary names it.
-const AS_ROOT: [&str; 4] = ["agent", "kernel and judges", "demo", "soak"];
+const AS_ROOT: [&str; 5] = ["agent", "kernel and judges", "demo", "soak", "mutants"];
 
 /// A kernel that tests are run on in a VM: how the summary names it, and the arguments of `cargo xtask vm`.
 type Vm = (&'static str, &'static [&'static str]);
@@ -66,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::toolchain()?;
     let vms = options.vms();
     let further = if options.no_vm { 0 } else { vms.len() };
-    let mut tally = Tally::new(if options.no_root { 5 } else { 9 + further });
+    let mut tally = Tally::new(if options.no_root { 6 } else { 11 + further });
     without_root(&mut tally, &captures);
     if options.no_root {
         let names = vms.iter().map(|(name, _)| name);
@@ -106,6 +107,7 @@ fn without_root(tally: &mut Tally, captures: &[PathBuf]) {
     });
     tally.check("core by itself", core_by_itself);
     tally.check("ledger", || ledger::run(true));
+    tally.check("rules of mutants", mutants::check);
     tally.tests("tests without root", |count| {
         let mut cargo = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
         count.run(cargo.env("FLOWXDP_CAPTURES", join(captures, ":")))
@@ -127,7 +129,7 @@ fn core_by_itself() -> Result<()> {
 }
 
 fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
-    let [agent, kernel, demo, soak] = AS_ROOT;
+    let [agent, kernel, demo, soak, mutants] = AS_ROOT;
     let mut built = None;
     tally.check(agent, || {
         setup::packages(setup::JUDGES)?;
@@ -138,6 +140,7 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
         tally.leave_out(kernel, "there is no agent to test");
         tally.leave_out(demo, "there is no agent to show");
         tally.leave_out(soak, "there is no agent to soak");
+        tally.leave_out(mutants, "the agent does not build");
         return;
     };
     tally.say(match captures {
@@ -152,10 +155,11 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
         shell::check(command.args(["demo", "--inside"]).arg(&path))
     });
     tally.check(soak, || shell::check(crate::soak::command(&path)?.args(SOAK)));
+    tally.tests(mutants, mutants::in_gate);
 }
 
 /// Builds the tests as whoever calls, and runs them as root.
-fn kernel_tests(count: &mut tally::Count, agent: &Path, captures: &[PathBuf]) -> Result<()> {
+fn kernel_tests(count: &mut Count, agent: &Path, captures: &[PathBuf]) -> Result<()> {
     // With the tests that only a VM can run, so that nothing is built twice.
     let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "vm", "--locked"]);
     let built = build::executables(cargo.arg("--no-run"))?;
@@ -182,7 +186,7 @@ fn kernel_tests(count: &mut tally::Count, agent: &Path, captures: &[PathBuf]) ->
 }
 
 /// This program again, so that what it started ends with it. No root is needed.
-fn in_vm(count: &mut tally::Count, arguments: &[&str]) -> Result<()> {
+fn in_vm(count: &mut Count, arguments: &[&str]) -> Result<()> {
     let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
     count.run(std::process::Command::new(xtask).arg("vm").args(arguments))
 }

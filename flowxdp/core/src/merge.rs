@@ -181,3 +181,80 @@ pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, ticket: Tick
         ticket,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Addresses;
+
+    /// Every field of a part has another value, so that none stands in the place of another.
+    #[test]
+    fn each_field_of_a_part_has_its_place_in_the_record() {
+        let addresses = Addresses::V4 { source: [192, 0, 2, 1], destination: [198, 51, 100, 2] };
+        let key = FlowKey {
+            addresses,
+            source_port: 3,
+            destination_port: 4,
+            protocol: 6,
+            tos: 5,
+            vlan: 7,
+            ingress: 8,
+        };
+        let part = Part {
+            key,
+            packets: 9,
+            octets: 1000,
+            first: 2_000_000_000,
+            last: 5_999_999_999,
+            tcp_flags: 0x12,
+            ttl_min: 62,
+            ttl_max: 64,
+            length_min: 40,
+            length_max: 1500,
+        };
+        let clock = WallClock::new(1_000_000_000, 1_700_000_000_000_000_000);
+        let made = record(&part, EndReason::ActiveTimeout, clock, Ticket(11));
+        let expected = FlowRecord {
+            key,
+            packets: 9,
+            octets: 1000,
+            start_ms: 1_700_000_001_000,
+            end_ms: 1_700_000_004_999,
+            tcp_flags: 0x12,
+            ttl_min: 62,
+            ttl_max: 64,
+            length_min: 40,
+            length_max: 1500,
+            end_reason: EndReason::ActiveTimeout,
+            ticket: Ticket(11),
+        };
+        assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn an_end_is_never_before_its_start() {
+        let key = FlowKey {
+            addresses: Addresses::V6 { source: [1; 16], destination: [2; 16] },
+            source_port: 0,
+            destination_port: 0,
+            protocol: 58,
+            tos: 0,
+            vlan: 0,
+            ingress: 1,
+        };
+        let part = Part {
+            key,
+            packets: 1,
+            octets: 40,
+            first: 9_000_000,
+            last: 3_000_000,
+            tcp_flags: 0,
+            ttl_min: 1,
+            ttl_max: 1,
+            length_min: 40,
+            length_max: 40,
+        };
+        let made = record(&part, EndReason::Forced, WallClock::default(), Ticket::NONE);
+        assert_eq!((made.start_ms, made.end_ms), (9, 9));
+    }
+}

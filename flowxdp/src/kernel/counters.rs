@@ -77,3 +77,35 @@ pub fn partitions(cpus: &Mapped<CpuState>) -> (usize, usize) {
     let without = all().filter(|&partition| partition == flowxdp_common::counter::NO_PARTITION).count();
     (all().filter(|&partition| partition != 0).count() - without, without)
 }
+
+#[cfg(test)]
+mod tests {
+    use flowxdp_common::reason::{IGNORED, LOST};
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+    use super::*;
+
+    /// Two CPUs and two rows; every counter has a value of its own.
+    #[test]
+    fn a_row_is_the_sum_of_every_counter_over_all_cpus() {
+        let elements = 2 * ROWS as usize;
+        let memory = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&memory, (elements * size_of::<Counters>()) as u64).unwrap();
+        let mut counters = Mapped::<Counters>::new(&memory, elements).unwrap();
+        for (element, scale) in [(1, 1), (2, 1000), (ROWS as usize + 1, 1 << 32)] {
+            let count = |number: u64| Count { packets: scale * number, octets: 2 * scale * number };
+            let mut written = Counters { seen: count(1), overflow: count(2), ..counters.read(element) };
+            written.ignored.iter_mut().zip(3..).for_each(|(ignored, number)| *ignored = count(number));
+            written.lost.iter_mut().zip(30..).for_each(|(lost, number)| *lost = count(number));
+            counters.write(element, &written);
+        }
+        let sum = |number: u64| {
+            let packets = number + (number << 32);
+            Total { packets, octets: 2 * packets }
+        };
+        let row = row(&counters, 1);
+        assert_eq!((row.seen, row.overflow), (sum(1), sum(2)));
+        assert!(row.ignored.iter().zip(3..).take(IGNORED.len()).all(|(total, number)| *total == sum(number)));
+        assert!(row.lost.iter().zip(30..).take(LOST.len()).all(|(total, number)| *total == sum(number)));
+    }
+}

@@ -127,6 +127,13 @@ impl Count {
         Ok(())
     }
 
+    /// Adds what another kind of step found: how many passed, and a line for each that did not.
+    pub(crate) fn add_up(&mut self, passed: u64, failed: Vec<String>) {
+        self.passed += passed;
+        self.failed += failed.len() as u64;
+        self.names.extend(failed);
+    }
+
     /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
     fn add(&mut self, line: &str) {
         let Some((_, result)) = line.split_once("test result: ") else { return };

@@ -8,29 +8,42 @@ use anyhow::{Context, Result, bail};
 const PACKAGES: [&str; 7] =
     ["flowxdp-common", "flowxdp-ebpf", "flowxdp", "flowxdp/core", "tests", "tests/fuzz", "xtask"];
 
+/// Where cargo finds a test.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The package that it belongs to.
+    pub(crate) package: String,
+    /// The target in that package, as an argument of `cargo test`.
+    pub(crate) target: Vec<String>,
+    /// The test's path in the target.
+    pub(crate) path: String,
+}
+
 /// Looks for a test by `CRATE::MODULE::NAME`: a package's own crate or one of its folder tests, then the
 /// path that `cargo test` shows.
 ///
 /// # Errors
 ///
 /// There is no such file, no such function in it, or it is no test that runs.
-pub(super) fn find(root: &Path, test: &str) -> Result<()> {
+pub(crate) fn find(root: &Path, test: &str) -> Result<Place> {
     let parts: Vec<&str> = test.split("::").collect();
     let ([crate_name, modules @ ..], name) =
         parts.split_last().map(|(name, rest)| (rest, name)).with_context(|| format!("no test {test}"))?
     else {
         bail!("{test} is not CRATE::MODULE::NAME");
     };
-    let files = roots(root, crate_name);
+    let roots = roots(root, crate_name);
     // A module that is not a file of its own stands in that of the modules around it.
     for depth in (0..=modules.len()).rev() {
         let (of_files, inline) = modules.split_at(depth);
-        for file in files.iter().flat_map(|crate_root| module(crate_root, of_files)) {
+        let files =
+            roots.iter().flat_map(|it| module(&it.file, of_files).into_iter().map(move |file| (it, file)));
+        for (crate_root, file) in files {
             let text =
                 std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             if inline.iter().all(|module| has_module(&text, module)) {
                 match state(&text, name) {
-                    State::Runs => return Ok(()),
+                    State::Runs => return Ok(crate_root.place(&parts)),
                     State::Ignored => bail!("the test {test} is ignored"),
                     State::NoTest => bail!("{test} is a function and no test"),
                     State::Absent => {}
@@ -41,28 +54,44 @@ pub(super) fn find(root: &Path, test: &str) -> Result<()> {
     bail!("there is no test {test}")
 }
 
-/// The files that a crate of this name may begin with.
-fn roots(root: &Path, crate_name: &str) -> Vec<PathBuf> {
-    let package = |name: &str| match name {
-        "flowxdp/core" => "flowxdp_core".to_owned(),
-        "tests" => "flowxdp_tests".to_owned(),
-        "tests/fuzz" => "flowxdp_fuzz".to_owned(),
-        name => name.replace('-', "_"),
-    };
-    let mut files = Vec::new();
-    for folder in PACKAGES {
-        let folder_name = folder;
-        let folder = root.join(folder);
-        if package(folder_name) == crate_name {
-            files.extend(["src/lib.rs", "src/main.rs"].map(|file| folder.join(file)));
-        }
-        files.extend(
-            [format!("tests/{crate_name}.rs"), format!("tests/{crate_name}/main.rs")]
-                .map(|file| folder.join(file)),
-        );
+/// The first file of a crate.
+struct CrateRoot {
+    package: String,
+    target: Vec<String>,
+    file: PathBuf,
+}
+
+impl CrateRoot {
+    fn place(&self, parts: &[&str]) -> Place {
+        let path = parts.get(1..).unwrap_or_default().join("::");
+        Place { package: self.package.clone(), target: self.target.clone(), path }
     }
-    files.retain(|file| file.is_file());
-    files
+}
+
+/// The first files that a crate of this name may have.
+fn roots(root: &Path, crate_name: &str) -> Vec<CrateRoot> {
+    let mut roots = Vec::new();
+    for folder in PACKAGES {
+        let package = match folder {
+            "flowxdp/core" => "flowxdp-core".to_owned(),
+            "tests" => "flowxdp-tests".to_owned(),
+            "tests/fuzz" => "flowxdp-fuzz".to_owned(),
+            name => name.to_owned(),
+        };
+        let folder = root.join(folder);
+        let mut add = |target: &[&str], file: String| {
+            let target = target.iter().map(|&word| word.to_owned()).collect();
+            roots.push(CrateRoot { package: package.clone(), target, file: folder.join(file) });
+        };
+        if package.replace('-', "_") == crate_name {
+            add(&["--lib"], "src/lib.rs".to_owned());
+            add(&["--bin", &package], "src/main.rs".to_owned());
+        }
+        add(&["--test", crate_name], format!("tests/{crate_name}.rs"));
+        add(&["--test", crate_name], format!("tests/{crate_name}/main.rs"));
+    }
+    roots.retain(|it| it.file.is_file());
+    roots
 }
 
 /// The files that a module may be, from the crate's first file.
@@ -151,13 +180,17 @@ mod tests {
     #[test]
     fn tests_are_found_by_the_path_that_cargo_shows() {
         let found = |test| find(shell::root(), test);
-        found("xtask::ledger::source::tests::tests_are_found_by_the_path_that_cargo_shows").unwrap();
-        found("export::timing::templates_come_alone_before_the_first_record").unwrap();
-        found("core_wire::a_gap_in_the_sequence").unwrap();
+        found("xtask::source::tests::tests_are_found_by_the_path_that_cargo_shows").unwrap();
+        let place = found("core_wire::a_gap_in_the_sequence").unwrap();
+        let target = ["--test", "core_wire"].map(str::to_owned).to_vec();
+        let (package, path) = ("flowxdp-tests".to_owned(), "a_gap_in_the_sequence".to_owned());
+        assert_eq!(place, Place { package, target, path });
+        let place = found("flowxdp_core::books::tests::no_such_test");
+        assert!(place.is_err());
         for test in [
-            "xtask::ledger::source::tests::no_such_test",
-            "xtask::ledger::source::tests::find",
-            "xtask::ledger::no_such_module::a_function_is_a_test_when_it_says_so",
+            "xtask::source::tests::no_such_test",
+            "xtask::source::tests::find",
+            "xtask::no_such_module::a_function_is_a_test_when_it_says_so",
             "no_such_crate::a",
             "a",
         ] {
