@@ -13,16 +13,20 @@ use crate::{
 pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
     let header = frame.header::<20>(at).ok_or(Ignored::Truncated)?;
     let length = u32::from(header.octet(0) & 0x0f) * 4;
-    let octets = u32::from(header.be16(2));
-    if header.octet(0) >> 4 != 4 || length < 20 || octets < length || octets > frame.wire().saturating_sub(at)
-    {
+    let protocol = header.octet(9);
+    let available = frame.wire().saturating_sub(at);
+    let octets = match u32::from(header.be16(2)) {
+        // Segmentation offload and BIG TCP leave 0: the kernel knows such a packet's length from its frame.
+        0 if protocol == transport::TCP => frame.forget(available),
+        total => total,
+    };
+    if header.octet(0) >> 4 != 4 || length < 20 || octets < length || octets > available {
         return Err(Ignored::Malformed);
     }
     let packet = Packet { at, octets };
     if !packet.holds(frame, length) {
         return Err(Ignored::Truncated);
     }
-    let protocol = header.octet(9);
     let later_fragment = header.be16(6) & 0x1fff != 0;
     let upper =
         if later_fragment { transport::NONE } else { transport::transport(frame, packet, length, protocol)? };

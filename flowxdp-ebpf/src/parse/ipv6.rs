@@ -11,6 +11,12 @@ use crate::{
 /// Extension headers that are walked; a packet with more is malformed.
 const MOST: u32 = 8;
 
+/// Octets of the fixed header.
+const LENGTH: u32 = 40;
+
+/// Type and length of the jumbo payload option.
+const JUMBO_PAYLOAD: u16 = 0xc204;
+
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -30,12 +36,19 @@ struct Upper {
 #[inline(always)]
 pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
     let header = frame.header::<40>(at).ok_or(Ignored::Truncated)?;
-    let octets = 40 + u32::from(header.be16(4));
-    if header.octet(0) >> 4 != 6 || octets > frame.wire().saturating_sub(at) {
+    let first = header.octet(6);
+    let available = frame.wire().saturating_sub(at);
+    let octets = match (header.be16(4), first) {
+        // BIG TCP of kernels that write no jumbo payload option: the length is the frame's.
+        (0, transport::TCP) => available,
+        (0, HOP_BY_HOP) => LENGTH.saturating_add(jumbo_payload(frame, at)),
+        (payload, _) => LENGTH + u32::from(payload),
+    };
+    if header.octet(0) >> 4 != 6 || octets > available {
         return Err(Ignored::Malformed);
     }
     let packet = Packet { at, octets };
-    let upper = extensions(frame, packet, header.octet(6))?;
+    let upper = extensions(frame, packet, first)?;
     let transport = if upper.later_fragment {
         transport::NONE
     } else {
@@ -50,13 +63,28 @@ pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
     Ok(())
 }
 
+/// The length in a jumbo payload option (RFC 2675 section 2) that begins the hop-by-hop header of the packet
+/// at `at`, octets behind the fixed header; 0 where there is none, or where it was not captured.
+///
+/// ```text
+/// | next header  | header length | option 0xC2  | option length 4 |
+/// |                    jumbo payload length                       |
+/// ```
+#[inline(always)]
+fn jumbo_payload(frame: &impl Frame, at: u32) -> u32 {
+    match frame.header::<8>(at + LENGTH) {
+        Some(header) if header.be16(2) == JUMBO_PAYLOAD => u32::from_be(header.raw32(4)),
+        _ => 0,
+    }
+}
+
 /// Walks hop-by-hop, routing, fragment, authentication and destination options headers in any order.
 ///
 /// Everything else, ESP and no-next-header included, is the protocol; so is whatever a later
 /// fragment's header names, since what follows is not a header.
 #[inline(always)]
 fn extensions(frame: &impl Frame, packet: Packet, first: u8) -> Result<Upper, Ignored> {
-    let mut upper = Upper { protocol: first, at: 40, later_fragment: false };
+    let mut upper = Upper { protocol: first, at: LENGTH, later_fragment: false };
     for _ in 0..MOST {
         let kind = upper.protocol;
         if !is_extension(kind) || upper.later_fragment {

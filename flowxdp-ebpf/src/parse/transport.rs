@@ -4,10 +4,12 @@ use flowxdp_common::reason::Ignored;
 
 use crate::frame::{Frame, Header};
 
-/// IANA protocol numbers of the protocols whose header is read.
+/// IANA protocol number of TCP, whose packets alone may have an IP length of 0.
+pub const TCP: u8 = 6;
+
+/// IANA protocol numbers of the other protocols whose header is read.
 mod protocol {
     pub(super) const ICMP: u8 = 1;
-    pub(super) const TCP: u8 = 6;
     pub(super) const UDP: u8 = 17;
     pub(super) const DCCP: u8 = 33;
     pub(super) const ICMPV6: u8 = 58;
@@ -48,12 +50,12 @@ pub const NONE: Transport = Transport { ports: [0; 4], tcp_flags: 0 };
 #[inline(always)]
 pub fn transport(frame: &impl Frame, packet: Packet, from: u32, protocol: u8) -> Result<Transport, Ignored> {
     match protocol {
-        protocol::TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE => {
+        TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE => {
             if !packet.holds(frame, from + 4) {
                 return Err(Ignored::Truncated);
             }
             let header = frame.header::<4>(packet.at + from).ok_or(Ignored::Truncated)?;
-            let tcp_flags = if protocol == protocol::TCP { tcp_flags(frame, packet, from) } else { 0 };
+            let tcp_flags = if protocol == TCP { tcp_flags(frame, packet, from) } else { 0 };
             Ok(Transport { ports: header.raw32(0).to_ne_bytes(), tcp_flags })
         }
         protocol::ICMP | protocol::ICMPV6 => {

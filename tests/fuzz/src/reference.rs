@@ -104,7 +104,11 @@ fn labels(left: &mut Left<'_>) -> Result<u16, Ignored> {
 /// The header, and what of its payload was captured; no payload behind the header of a later fragment.
 fn ipv4(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
     let header: [u8; 20] = *left.captured.first_chunk().ok_or(Truncated)?;
-    let (length, octets) = (usize::from(header[0] & 15) * 4, usize::from(be16(&header[2..])));
+    let length = usize::from(header[0] & 15) * 4;
+    let octets = match (be16(&header[2..]), header[9]) {
+        (0, 6) => left.wire,
+        (total, _) => usize::from(total),
+    };
     if header[0] >> 4 != 4 || length < 20 || octets < length || octets > left.wire {
         return Err(Malformed);
     }
@@ -119,7 +123,11 @@ fn ipv4(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
 /// As [`ipv4`].
 fn ipv6(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
     let header: [u8; 40] = *left.captured.first_chunk().ok_or(Truncated)?;
-    let octets = 40 + usize::from(be16(&header[4..]));
+    let octets = match (be16(&header[4..]), header[6], &left.captured[40..]) {
+        (0, 6, _) => left.wire,
+        (0, 0, [_, _, 0xc2, 4, a, b, c, d, ..]) => 40 + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
+        (payload, ..) => 40 + usize::from(payload),
+    };
     if header[0] >> 4 != 6 || octets > left.wire {
         return Err(Malformed);
     }

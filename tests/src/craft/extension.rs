@@ -9,13 +9,15 @@ pub struct Extension {
     pub octets: Vec<u8>,
     /// A fragment header with an offset: what follows is the middle of something.
     pub later: bool,
+    /// The length in a jumbo payload option that comes first.
+    pub jumbo: Option<u32>,
 }
 
 /// Hop-by-hop, routing or destination options of (`units` + 1) × 8 octets.
 fn in_units_of_8(kind: u8, units: u8) -> Extension {
     let mut octets = vec![0; (usize::from(units) + 1) * 8];
     octets[1] = units;
-    Extension { kind, octets, later: false }
+    Extension { kind, octets, later: false, jumbo: None }
 }
 
 /// Options made of PadN, as many as it takes.
@@ -34,6 +36,15 @@ fn options(kind: u8, units: u8) -> Extension {
 #[must_use]
 pub fn hop_by_hop(units: u8) -> Extension {
     options(0, units)
+}
+
+/// Hop-by-hop options that begin with a jumbo payload option of this length (RFC 2675).
+#[must_use]
+pub fn jumbo(units: u8, length: u32) -> Extension {
+    let mut extension = in_units_of_8(0, units);
+    // The zeros behind it are Pad1.
+    extension.octets.splice(2..8, [0xc2, 4].into_iter().chain(length.to_be_bytes()));
+    Extension { jumbo: Some(length), ..extension }
 }
 
 /// Destination options.
@@ -60,7 +71,7 @@ pub fn fragment(offset: u16, more: bool) -> Extension {
 #[must_use]
 pub fn fragment_field(field: u16) -> Extension {
     let [high, low] = field.to_be_bytes();
-    Extension { kind: 44, octets: vec![0, 0, high, low, 0, 0, 0, 9], later: field >> 3 != 0 }
+    Extension { kind: 44, octets: vec![0, 0, high, low, 0, 0, 0, 9], later: field >> 3 != 0, jumbo: None }
 }
 
 /// An authentication header of (`words` + 2) × 4 octets.
@@ -68,5 +79,5 @@ pub fn fragment_field(field: u16) -> Extension {
 pub fn authentication(words: u8) -> Extension {
     let mut octets = vec![0; (usize::from(words) + 2) * 4];
     octets[1] = words;
-    Extension { kind: 51, octets, later: false }
+    Extension { kind: 51, octets, later: false, jumbo: None }
 }

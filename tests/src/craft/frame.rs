@@ -90,6 +90,15 @@ impl Frame {
         self
     }
 
+    /// Sets the octets that a metered packet counts.
+    #[must_use]
+    pub fn octets(mut self, octets: u32) -> Self {
+        if let Verdict::Metered(metered) = &mut self.verdict {
+            metered.octets = octets;
+        }
+        self
+    }
+
     /// Pads the frame with zeros to `octets` octets.
     #[must_use]
     pub fn padded(mut self, octets: usize) -> Self {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::transport::{TCP_FLAGS_END, Upper};
+use super::transport::{TCP, TCP_FLAGS_END, Upper};
 use super::{Metered, Packet, length16, length32};
 
 /// Don't Fragment.
@@ -80,14 +80,19 @@ impl Ipv4 {
     /// The packet with this payload and a total length of the caller's choice.
     ///
     /// TCP flags behind that length are not the packet's. Whether the ports are is left to the
-    /// caller, as any other fault.
+    /// caller, as any other fault; so is a frame longer than the packet where the total length of TCP is 0,
+    /// which stands for all that is there.
     #[must_use]
     pub fn carry_as(&self, upper: &Upper, total: u16) -> Packet {
         let header = self.header(upper.protocol, total);
+        let total = match total {
+            0 if upper.protocol == TCP => header.len() + upper.octets.len(),
+            total => usize::from(total),
+        };
         let later = self.fragment & 0x1fff != 0;
         let ports = if later { (0, 0) } else { upper.ports };
         let flags_end = header.len() + TCP_FLAGS_END;
-        let flags = upper.flags.filter(|_| !later && usize::from(total) >= flags_end);
+        let flags = upper.flags.filter(|_| !later && total >= flags_end);
         Packet {
             kind: 0x0800,
             needed: header.len() + if later { 0 } else { upper.needed },
@@ -101,7 +106,7 @@ impl Ipv4 {
                 destination_port: ports.1,
                 vlan: 0,
                 tos: self.tos,
-                octets: length32(usize::from(total)),
+                octets: length32(total),
                 tcp_flags: flags.unwrap_or(0),
                 ttl: self.ttl,
             },

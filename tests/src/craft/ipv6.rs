@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use super::extension::Extension;
-use super::transport::{TCP_FLAGS_END, Upper};
-use super::{Metered, Packet, length16};
+use super::transport::{TCP, TCP_FLAGS_END, Upper};
+use super::{Metered, Packet, length16, length32};
 
 /// An IPv6 header in the making.
 #[derive(Clone, Debug)]
@@ -65,7 +65,9 @@ impl Ipv6 {
     /// The packet with this payload and a payload length of the caller's choice.
     ///
     /// TCP flags behind that length are not the packet's. Whether the extension headers and the
-    /// ports are is left to the caller, as any other fault.
+    /// ports are is left to the caller, as any other fault; so is a frame longer than the packet where the
+    /// payload length is 0 and TCP follows at once, which stands for all that is there. Where a jumbo
+    /// payload option comes first, 0 stands for its length.
     #[must_use]
     pub fn carry_as(&self, upper: &Upper, payload: u16) -> Packet {
         let kinds: Vec<u8> =
@@ -84,7 +86,12 @@ impl Ipv6 {
         }
         octets.extend(&upper.octets);
         let ports = if found.is_some() { (0, 0) } else { upper.ports };
-        let total = 40 + u32::from(payload);
+        let jumbo = self.extensions.first().and_then(|first| first.jumbo).filter(|_| payload == 0);
+        let total = match (payload, jumbo) {
+            (_, Some(jumbo)) => jumbo.saturating_add(40),
+            (0, None) if kinds[0] == TCP => length32(octets.len()),
+            _ => 40 + u32::from(payload),
+        };
         let flags_end = end + TCP_FLAGS_END;
         let flags = upper.flags.filter(|_| found.is_none() && total as usize >= flags_end);
         Packet {

@@ -15,6 +15,9 @@ pub struct Upper {
     pub flags: Option<u8>,
 }
 
+/// IANA protocol number of TCP.
+pub const TCP: u8 = 6;
+
 /// Octets of a TCP header up to and with the flags.
 pub const TCP_FLAGS_END: usize = 14;
 
@@ -37,7 +40,7 @@ fn with_ports(protocol: u8, source: u16, destination: u16, rest: &[u8]) -> Upper
 #[must_use]
 pub fn tcp(source: u16, destination: u16, flags: u8) -> Upper {
     let rest = [0, 0, 0, 1, 0, 0, 0, 2, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0];
-    Upper { flags: Some(flags), ..with_ports(6, source, destination, &rest) }
+    Upper { flags: Some(flags), ..with_ports(TCP, source, destination, &rest) }
 }
 
 /// UDP (RFC 768) without payload.

@@ -1,13 +1,14 @@
 //! IPv4: options, lengths that contradict each other, and the octets that are the packet's own.
 
 use super::super::Ignored::{Malformed, Truncated};
-use super::super::ipv4::ipv4;
+use super::super::ipv4::{MF, ipv4};
 use super::super::transport::{icmp, other, sctp, tcp, udp};
 use super::super::vlan::C_TAG;
 use super::super::{CaptureFile, Frame, length16, length32, pcap};
 
 pub(super) fn file() -> CaptureFile {
-    let groups = [fields(), options(), header_lengths(), total_lengths(), ports_outside(), longer()];
+    let groups =
+        [fields(), options(), header_lengths(), total_lengths(), offloaded(), ports_outside(), longer()];
     pcap::ethernet("crafted-ipv4.pcap", groups.concat())
 }
 
@@ -68,7 +69,7 @@ fn header_lengths() -> Vec<Frame> {
 
 fn total_lengths() -> Vec<Frame> {
     let mut frames = Vec::new();
-    for total in [0, 1, 19] {
+    for total in [1, 19] {
         for octets in [42, 60] {
             let frame = ipv4(22).carry_as(&tcp(1000, 80, 2), total).ethernet().padded(octets + 12);
             frames.push(frame.ignored(Malformed).story(format!("total length {total}")));
@@ -77,6 +78,41 @@ fn total_lengths() -> Vec<Frame> {
     for total in [20, 24, 43] {
         let frame = ipv4(23).options(&[1; 24]).carry_as(&tcp(1000, 80, 2), total).ethernet();
         frames.push(frame.ignored(Malformed).story(format!("total length {total}, header 44")));
+    }
+    frames
+}
+
+/// A total length of 0, as segmentation offload and BIG TCP leave it: TCP is as long as the frame says.
+fn offloaded() -> Vec<Frame> {
+    let segment = tcp(1000, 80, 0x18).payload(3000);
+    let whole = || ipv4(50).carry_as(&segment, 0);
+    let mut frames = vec![
+        whole().ethernet().story("total length 0, TCP of 3040 octets"),
+        whole().tag(C_TAG, 7).ethernet().story("the same behind a tag"),
+        whole().pppoe().ethernet().story("the same in PPPoE"),
+        whole().ethernet().padded(3060).octets(3046).story("the same, and six octets behind it"),
+        whole().ethernet().cut(96).story("the same, cut behind the flags"),
+        whole().ethernet().cut(40).story("the same, cut behind the ports"),
+        whole().ethernet().cut(36).story("the same, cut in the ports"),
+        whole().ethernet().cut(96).wire(70_014).octets(70_000).story("70,000 octets, cut"),
+        whole().ethernet().cut(96).wire(65_550).octets(65_536).story("65,536 octets, cut"),
+        ipv4(51).options(&[1; 40]).carry_as(&segment, 0).ethernet().story("behind 40 octets of options"),
+        ipv4(52).fragment(MF).carry_as(&segment, 0).ethernet().story("a first fragment of no length"),
+        ipv4(52).fragment(9).carry_as(&segment, 0).ethernet().story("a later fragment of no length"),
+    ];
+    let short = ipv4(53).carry_as(&tcp(1000, 80, 2), 0).ethernet();
+    frames.push(short.clone().padded(60).octets(46).story("a SYN of no length, padded"));
+    for octets in 34..=37 {
+        let frame = short.clone().short(octets, Truncated);
+        frames.push(frame.story(format!("total length 0, {octets} octets on the wire")));
+    }
+    let long = ipv4(54).carry_as(&tcp(1000, 80, 2), 0).patch(0, &[0x4b]).ethernet();
+    frames.push(long.ignored(Malformed).story("total length 0, a header longer than the frame"));
+    for upper in [udp(1000, 53).payload(40), icmp(8, 0), sctp(5, 6), other(47)] {
+        for octets in [60, 1514] {
+            let frame = ipv4(55).carry_as(&upper, 0).ethernet().padded(octets).ignored(Malformed);
+            frames.push(frame.story(format!("total length 0, protocol {}", upper.protocol)));
+        }
     }
     frames
 }

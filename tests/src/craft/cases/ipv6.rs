@@ -1,15 +1,17 @@
 //! IPv6: extension headers of every kind, in chains up to the limit and beyond it.
 
 use super::super::Ignored::{Malformed, Truncated};
-use super::super::extension::{Extension, authentication, destination, fragment, hop_by_hop, routing};
+use super::super::extension::{Extension, authentication, destination, fragment, hop_by_hop, jumbo, routing};
 use super::super::ipv6::{Ipv6, ipv6};
-use super::super::transport::{Upper, icmpv6, other, tcp, udp};
-use super::super::{CaptureFile, Frame, length16, pcap};
+use super::super::transport::{TCP, Upper, icmpv6, other, tcp, udp};
+use super::super::vlan::C_TAG;
+use super::super::{CaptureFile, Frame, length16, length32, pcap};
 
 pub(super) fn file() -> CaptureFile {
     let groups =
         [fields(), single(), chains(), authentication_lengths(), ends(), lengths(), outside(), longer()];
-    pcap::ethernet("crafted-ipv6.pcap", groups.concat())
+    let more = [offloaded(), jumbograms(), no_jumbograms()];
+    pcap::ethernet("crafted-ipv6.pcap", [groups.concat(), more.concat()].concat())
 }
 
 /// One of each kind that is walked, of the least length.
@@ -114,7 +116,8 @@ fn lengths() -> Vec<Frame> {
     for upper in [tcp(1000, 80, 0x17), udp(1000, 53), icmpv6(1, 4), other(50)] {
         for (host, extensions) in [(80, vec![]), (81, vec![hop_by_hop(0), fragment(0, true)])] {
             let ip = chain(host, extensions.clone());
-            for inside in 0..=16 {
+            // TCP without a length is another matter.
+            for inside in usize::from(upper.protocol == TCP && extensions.is_empty())..=16 {
                 let payload = length16(extensions.len() * 8 + inside);
                 let frame = ip.carry_as(&upper, payload).trailed(&[0xee; 16]).ethernet();
                 let frame = if inside < upper.needed { frame.ignored(Truncated) } else { frame };
@@ -141,12 +144,94 @@ fn outside() -> Vec<Frame> {
         let frame = long.carry_as(&udp(1000, 53), payload).ethernet().ignored(Truncated);
         frames.push(frame.story(format!("a header of 16 octets in {payload}")));
     }
-    let jumbo = ipv6(92).with(hop_by_hop(0)).carry_as(&udp(1000, 53).payload(100), 0).ethernet();
-    frames.push(jumbo.ignored(Truncated).story("a jumbogram's options are outside of 40 octets"));
     let beyond = ipv6(93).with(destination(0)).carry(&udp(1000, 53)).patch(41, &[30]).ethernet();
     frames.push(beyond.ignored(Truncated).story("an extension header longer than the packet"));
     let short_ah = ipv6(94).with(authentication(0)).carry_as(&other(59), 7).ethernet();
     frames.push(short_ah.ignored(Truncated).story("an authentication header of 8 octets in 7"));
+    frames
+}
+
+/// A payload length of 0 in front of TCP, as BIG TCP leaves it: the packet is as long as the frame says.
+fn offloaded() -> Vec<Frame> {
+    let whole = || ipv6(100).carry_as(&tcp(1000, 80, 0x18).payload(3000), 0);
+    let mut frames = vec![
+        whole().ethernet().story("payload length 0, TCP of 3060 octets"),
+        whole().tag(C_TAG, 7).ethernet().story("the same behind a tag"),
+        whole().ethernet().padded(3080).octets(3066).story("the same, and six octets behind it"),
+        whole().ethernet().cut(96).story("the same, cut behind the flags"),
+        whole().ethernet().cut(60).story("the same, cut behind the ports"),
+        whole().ethernet().cut(57).story("the same, cut in the ports"),
+        whole().ethernet().cut(96).wire(70_074).octets(70_060).story("70,060 octets, cut"),
+    ];
+    let short = ipv6(101).carry_as(&tcp(1000, 80, 2), 0).ethernet();
+    for octets in 54..58 {
+        let frame = short.clone().short(octets, Truncated);
+        frames.push(frame.story(format!("payload length 0, {octets} octets on the wire")));
+    }
+    for extension in [routing(0), fragment(0, false), authentication(4), destination(0)] {
+        let frame = ipv6(102).with(extension.clone()).carry_as(&tcp(1000, 80, 2), 0).ethernet();
+        let story = format!("payload length 0, header {} before TCP", extension.kind);
+        frames.push(frame.ignored(Truncated).story(story));
+    }
+    frames
+}
+
+/// Lengths in a jumbo payload option (RFC 2675).
+fn jumbograms() -> Vec<Frame> {
+    let mut frames = Vec::new();
+    for (host, upper) in (110..).zip([tcp(1000, 80, 0x18), udp(1000, 53), icmpv6(128, 0), other(50)]) {
+        let upper = upper.payload(1000);
+        let length = 8 + length32(upper.octets.len());
+        let of = |length| ipv6(host).with(jumbo(0, length)).carry_as(&upper, 0);
+        let protocol = upper.protocol;
+        for behind in [0, 1, 900] {
+            let frame = of(length - behind).ethernet();
+            frames.push(frame.story(format!("a jumbogram, protocol {protocol}, {behind} octets behind it")));
+        }
+        for longer in [length + 1, 70_000, u32::MAX - 39, u32::MAX] {
+            let frame = of(longer).ethernet().ignored(Malformed);
+            frames.push(frame.story(format!("a jumbogram of {longer} octets in a shorter frame")));
+        }
+        let cut = of(70_028).ethernet().wire(70_082).cut(96);
+        frames.push(cut.story(format!("a jumbogram of 70,068 octets, protocol {protocol}, cut")));
+    }
+    let long = ipv6(115).with(jumbo(2, 24 + 20)).with(destination(1)).with(fragment(0, true));
+    let frame = long.carry_as(&tcp(1000, 80, 0x10).payload(100), 0).ethernet();
+    frames.push(frame.ignored(Truncated).story("a jumbogram that ends in its headers"));
+    let tagged = ipv6(116).with(jumbo(0, 28)).carry_as(&tcp(1000, 80, 0x10), 0).tag(C_TAG, 3).ethernet();
+    frames.push(tagged.clone().story("a jumbogram behind a tag"));
+    for octets in [58 + 7, 58 + 8, 58 + 11, 58 + 12, 58 + 21, 58 + 22] {
+        frames.push(tagged.clone().cut(octets).story(format!("the same, {octets} octets captured")));
+    }
+    frames
+}
+
+/// Where 40 octets are all of the packet: no jumbo payload option comes first.
+fn no_jumbograms() -> Vec<Frame> {
+    let segment = tcp(1000, 80, 0x10).payload(100);
+    let options = |octets: &[u8; 6]| {
+        let mut extension = hop_by_hop(0);
+        extension.octets.splice(2..8, octets.iter().copied());
+        extension
+    };
+    let without = [
+        ("PadN", hop_by_hop(0)),
+        ("of another length", options(&[0xc2, 3, 0, 0, 0, 128])),
+        ("of another type", options(&[0xc3, 4, 0, 0, 0, 128])),
+        ("behind a Pad1", options(&[0, 0xc2, 4, 0, 0, 0])),
+        ("in destination options", Extension { kind: 60, jumbo: None, ..jumbo(0, 128) }),
+    ];
+    let mut frames = Vec::new();
+    for (story, extension) in without {
+        let frame = ipv6(120).with(extension).carry_as(&segment, 0).ethernet().ignored(Truncated);
+        frames.push(frame.story(format!("payload length 0, jumbo payload option {story}")));
+    }
+    for length in [0, 7] {
+        let frame = ipv6(121).with(jumbo(0, length)).carry_as(&segment, 0).ethernet().ignored(Truncated);
+        frames.push(frame.story(format!("a jumbo payload of {length} octets ends in its option")));
+    }
+    // The length that RFC 2675 forbids beside the option counts.
+    frames.push(ipv6(122).with(jumbo(0, 60)).carry(&segment).ethernet().story("an option beside a length"));
     frames
 }
 
