@@ -16,6 +16,7 @@
 //! - [`handmade`]: export messages to test the judges with.
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
 //!   kernel itself (feature `lab`), and another's XDP program; [`stack`]: datagrams of the kernel's stack.
+//! - `bulk`: TCP through a gateway, in packets above 65,535 octets (feature `lab`).
 //! - [`bpffs`], `neighbour`: a BPF file system, and another's program with verdicts of its own (feature `lab`).
 //!
 //! Tests named `core_*` need no root and no built agent; those named `judged_*` need no kernel, and judges
@@ -29,6 +30,8 @@ pub mod agent;
 pub mod authority;
 pub mod books;
 pub mod bpffs;
+#[cfg(feature = "lab")]
+pub mod bulk;
 pub mod captures;
 pub mod compare;
 pub mod craft;

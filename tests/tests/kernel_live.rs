@@ -5,9 +5,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
-use flowxdp_tests::agent::{Live, PROTOCOLS};
-use flowxdp_tests::books::Count;
+use anyhow::{Context, Result, bail, ensure};
+use flowxdp_tests::agent::{Live, PROTOCOLS, program};
+use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::bulk::{self, Bulk};
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::flows::Flows;
@@ -16,6 +17,8 @@ use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::process::bounded;
 use flowxdp_tests::traffic::{TCP, Traffic, UDP, generator};
+use flowxdp_tests::udp;
+use rustix::process::Signal;
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
@@ -176,7 +179,7 @@ fn interfaces_are_told_apart() -> Result<()> {
     let traffic = |packets| Traffic { flows: 10, packets, ipv6: false, protocol: UDP, length: 100 };
     generator().send(&traffic(1_000), &netns, SENDER)?;
     generator().send(&traffic(2_000), &netns, "gen1")?;
-    let both = |packets| move |books: &flowxdp_tests::books::Books| books.seen.packets == packets;
+    let both = |packets| move |books: &Books| books.seen.packets == packets;
     live.until(LIMIT, "done with both", both(3_000))?;
     let books = live.status()?;
     books.balance()?;
@@ -209,4 +212,115 @@ fn a_sigint_flushes_as_a_sigterm_does() -> Result<()> {
 
 fn now_ms() -> Result<u64> {
     Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+}
+
+/// Octets that go through the gateway in each IP version.
+const BULK: usize = 32 << 20;
+
+/// How often the books are read until nothing comes in.
+const LOOKS: usize = 100;
+
+/// Octets of an Ethernet header.
+const ETHERNET: u64 = 14;
+
+/// The octets of a gateway's packets as its kernel counts them before and behind the program, and in between.
+#[derive(Debug, PartialEq, Eq)]
+struct Passed {
+    /// Received by the interfaces, less what is no IP packet and the Ethernet header of each that is.
+    received: u64,
+    metered: u64,
+    /// Taken by the IP stack.
+    taken: u64,
+}
+
+impl Passed {
+    fn now(bulk: &Bulk, books: &Books) -> Result<Self> {
+        let not_ip = books.ignored.get("not_ip").copied().unwrap_or_default();
+        let packets = books.seen.packets - not_ip.packets;
+        let frames = bulk::METERED.map(|link| bulk.gateway.counter(link, "rx_bytes"));
+        let frames = frames.into_iter().sum::<Result<u64>>()?;
+        Ok(Self {
+            received: frames.saturating_sub(not_ip.octets + packets * ETHERNET),
+            metered: books.seen.octets - not_ip.octets,
+            taken: bulk.octets_in()?,
+        })
+    }
+
+    /// The same twice in a row: nothing was on its way from one count to the next.
+    fn at_rest(bulk: &Bulk, live: &Live) -> Result<Self> {
+        let mut before = Self::now(bulk, &live.status()?)?;
+        for _ in 0..LOOKS {
+            let now = Self::now(bulk, &live.status()?)?;
+            if now == before {
+                return Ok(now);
+            }
+            before = now;
+        }
+        bail!("packets come in all the time: {before:?}")
+    }
+
+    /// All three grew by as much, at least by `least`.
+    fn is_whole_since(&self, before: &Self, least: u64) -> bool {
+        let metered = self.metered - before.metered;
+        metered >= least && self.received - before.received == metered && self.taken - before.taken == metered
+    }
+}
+
+/// Sends in bulk, and gives what the books say once all of it is in them.
+fn send_bulk(bulk: &Bulk, live: &mut Live, to: &str) -> Result<Books> {
+    let before = Passed::at_rest(bulk, live)?;
+    bulk.send(to, BULK).context(to.to_owned())?;
+    let whole =
+        |books: &Books| Passed::now(bulk, books).is_ok_and(|now| now.is_whole_since(&before, BULK as u64));
+    let waited = live.until(LIMIT, "done with all", whole);
+    let books = live.status()?;
+    waited.with_context(|| format!("{to}: {before:?}, then {:?}: {books:?}", Passed::now(bulk, &books)))?;
+    books.balance()?;
+    let faults =
+        ["truncated", "malformed"].map(|reason| books.ignored.get(reason).map_or(0, |it| it.packets));
+    ensure!(faults == [0, 0], "{to}: truncated and malformed {faults:?}");
+    Ok(books)
+}
+
+/// In generic mode packets arrive as large as GRO, or a veth's sender, made them; above 65,535 octets no length
+/// field of IP tells how large. The kernel's counters say what came and what the stack took.
+#[test]
+fn packets_above_65535_octets_are_metered_in_generic_mode_and_none_is_dropped() -> Result<()> {
+    let bulk = Bulk::new()?;
+    let (listen, url) = ("udp://0.0.0.0:4739", format!("udp://{}:4739", bulk::SERVER[0]));
+    let collect = program()?.args(["collect", "--listen", listen, "--json"]).netns(&bulk.server);
+    let mut collector = collect.start()?;
+    udp::until_bound(&mut collector, 4739)?;
+    let interfaces = bulk::METERED.join(",");
+    let arguments = ["--interface", &interfaces, "--mode", "generic", "--collector", &url];
+    let mut live = Live::start(&bulk.gateway, &arguments)?;
+    for link in bulk::METERED {
+        let attached = bulk.gateway.xdp(link)?.map(|(_, name)| name);
+        ensure!(attached.as_deref() == Some("flowxdp_frags"), "{link} has {attached:?}");
+    }
+    let large = if bulk.is_large_in_ipv4()? { &bulk::SERVER[..] } else { &bulk::SERVER[1..] };
+    for to in large {
+        let seen = send_bulk(&bulk, &mut live, to)?.seen;
+        tell(&format!("{BULK} octets to {to}: {seen:?} seen since the start"));
+    }
+    let log = live.stop()?.success()?.stderr;
+    // Those above 17 pages are copied into one buffer after all, which is said with the remedy.
+    let warnings = log.lines().filter(|line| line.contains("WARN"));
+    let remedies =
+        warnings.filter(|line| line.contains("gro_max_size 65536 gro_ipv4_max_size 65536")).count();
+    ensure!(remedies == 2 && log.matches("WARN").count() == 2, "{log}");
+    udp::until_read(&mut collector, 4739)?;
+    let flows = collector.stop(Signal::TERM, LIMIT)?.success()?.stdout;
+    let flows = flows.lines().map(serde_json::from_str).collect::<Result<Vec<serde_json::Value>, _>>()?;
+    let number = |flow: &serde_json::Value, name: &str| flow.get(name).and_then(serde_json::Value::as_u64);
+    for to in large {
+        let is_to = |flow: &&serde_json::Value| {
+            let address = |name: &str| flow.get(name).and_then(serde_json::Value::as_str);
+            address("destinationIPv4Address").or(address("destinationIPv6Address")) == Some(*to)
+        };
+        let longest =
+            flows.iter().filter(is_to).filter_map(|flow| number(flow, "maximumIpTotalLength")).max();
+        ensure!(longest == Some(65_535), "{to}: no packet was above 65,535 octets: {longest:?}");
+    }
+    Ok(())
 }

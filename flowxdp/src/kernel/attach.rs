@@ -31,6 +31,14 @@ pub enum Attached {
 /// Above this MTU a packet may need several buffers, octets: a page, less what the kernel keeps of it.
 const ONE_BUFFER: u32 = 3000;
 
+/// Octets that GRO joins to one packet unless BIG TCP is allowed (`GRO_LEGACY_MAX_SIZE`). They fit into the 17
+/// pages that a packet has behind its first buffer (`MAX_SKB_FRAGS`).
+const NOT_BIG: u32 = 65_536;
+
+/// Which of the programs is tried first, and which where the kernel or the driver refuses that one.
+const ONE_BUFFER_FIRST: [&str; 2] = [names::PROGRAM, names::PROGRAM_FRAGS];
+const SEVERAL_BUFFERS_FIRST: [&str; 2] = [names::PROGRAM_FRAGS, names::PROGRAM];
+
 /// Partitions for packets of `links`: CPUs that can receive, as far as it is known before attaching.
 ///
 /// # Errors
@@ -57,8 +65,9 @@ fn threaded(name: &str) -> bool {
 ///
 /// One line that names the interface, what is in the way and the remedy.
 pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<Attached> {
+    let order = if link.generic { SEVERAL_BUFFERS_FIRST } else { ONE_BUFFER_FIRST };
     if loaded
-        .take_over(link.index)
+        .take_over(link.index, order)
         .with_context(|| format!("{}: cannot go on with its attachment", link.name))?
     {
         return Ok(if link.generic { Attached::Generic } else { Attached::Native });
@@ -71,11 +80,7 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
         bail!("{}", occupied(link, id));
     }
     if mode != Mode::Generic {
-        let order = if link.mtu > ONE_BUFFER {
-            [names::PROGRAM_FRAGS, names::PROGRAM]
-        } else {
-            [names::PROGRAM, names::PROGRAM_FRAGS]
-        };
+        let order = if link.mtu > ONE_BUFFER { SEVERAL_BUFFERS_FIRST } else { ONE_BUFFER_FIRST };
         let mut refusal = None;
         for program in order {
             match loaded.attach(program, link.index, XdpMode::Driver)? {
@@ -95,10 +100,39 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
             link.name
         );
     }
+    attach_generic(loaded, link)?;
+    Ok(Attached::Generic)
+}
+
+/// Attaches in the kernel's stack, where every packet may be large: GRO and a veth's sender join segments.
+///
+/// For a program that takes one buffer the kernel copies such a packet into one, and drops it where no memory
+/// of that size is free in one piece. For one that takes several it leaves it in pages (Linux 6.9).
+fn attach_generic(loaded: &mut Loaded, link: &Link) -> anyhow::Result<()> {
+    let Err(frags) = loaded.attach(names::PROGRAM_FRAGS, link.index, XdpMode::Skb)? else {
+        if link.gro_max > NOT_BIG {
+            log::warn!(
+                "{0}: takes packets of up to {1} octets (gro_max_size), and in generic mode the kernel copies \
+                 those above 17 pages into one buffer, and drops them where memory is short: `ip link \
+                 set dev {0} gro_max_size 65536 gro_ipv4_max_size 65536`, and gso_max_size and \
+                 gso_ipv4_max_size at the other end of a veth",
+                link.name,
+                link.gro_max
+            );
+        }
+        return Ok(());
+    };
     loaded
         .attach(names::PROGRAM, link.index, XdpMode::Skb)?
         .map_err(|error| anyhow::anyhow!("{}: cannot attach: {}", link.name, explain(link, Some(&error))))?;
-    Ok(Attached::Generic)
+    log::warn!(
+        "{}: the kernel takes no program for packets in several buffers ({}): it copies each large packet into \
+         one buffer, and drops it where memory is short; `ethtool -K {} gro off` makes fewer of them",
+        link.name,
+        explain(link, Some(&frags)),
+        link.name
+    );
+    Ok(())
 }
 
 /// Whether packets of an interface may need more buffers than the program on it takes: it was attached when

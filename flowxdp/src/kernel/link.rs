@@ -27,6 +27,8 @@ pub struct Link {
     pub alias: String,
     /// Octets of the largest packet behind the Ethernet header.
     pub mtu: u32,
+    /// Octets of the largest packet that GRO joins on it: above 65,536 for BIG TCP alone.
+    pub gro_max: u32,
     /// Receive queues that it can have.
     pub rx_queues: u32,
     /// Kind of a virtual interface (veth, vlan, bond…).
@@ -65,6 +67,12 @@ impl Link {
             index: header.ifi_index.cast_unsigned(),
             alias: alias.unwrap_or_default(),
             mtu: attributes.get_mtu().unwrap_or(0),
+            gro_max: attributes
+                .get_gro_max_size()
+                .into_iter()
+                .chain(attributes.get_gro_ipv4_max_size())
+                .max()
+                .unwrap_or(0),
             rx_queues: attributes.get_num_rx_queues().unwrap_or(1),
             is_loopback: header.ifi_flags & LOOPBACK != 0,
             is_ethernet: header.ifi_type == ETHERNET,

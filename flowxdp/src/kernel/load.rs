@@ -274,12 +274,13 @@ impl Loaded {
     }
 
     /// Puts this program where an earlier one of ours is attached, without a packet between them that is
-    /// not metered. `false` where there is no pinned attachment.
+    /// not metered: the first program of `order` that the kernel takes there. `false` where there is no
+    /// pinned attachment.
     ///
     /// # Errors
     ///
     /// The pin is there and cannot be used.
-    pub fn take_over(&mut self, index: u32) -> anyhow::Result<bool> {
+    pub fn take_over(&mut self, index: u32, order: [&'static str; 2]) -> anyhow::Result<bool> {
         let Some(path) = self.pins.as_ref().map(|pins| pins.link(index)).filter(|path| path.exists()) else {
             return Ok(false);
         };
@@ -288,8 +289,7 @@ impl Loaded {
             Ok(XdpLink::try_from(FdLink::from(pinned))?)
         };
         let mut refusal = None;
-        // The one for packets in several buffers stays where it was: the MTU may need it.
-        for name in [names::PROGRAM, names::PROGRAM_FRAGS] {
+        for name in order {
             match self.program(name)?.attach_to_link(open()?) {
                 Ok(link) => {
                     self.links.push((name, index, link));

@@ -71,6 +71,7 @@ mod tests {
             index,
             alias: String::new(),
             mtu: 1500,
+            gro_max: 65_536,
             rx_queues: 1,
             kind: None,
             is_loopback: name == "lo",
