@@ -6,6 +6,7 @@ pub mod attach;
 pub mod chain;
 pub mod counters;
 pub mod cpus;
+mod features;
 pub mod follow;
 pub mod foreign;
 pub mod grace;

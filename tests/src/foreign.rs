@@ -2,8 +2,6 @@
 //!
 //! Written as the smallest object file that `ip link set … xdp obj` takes, so that no compiler is needed.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 
 use crate::netns::Netns;
@@ -11,15 +9,15 @@ use crate::netns::Netns;
 /// `r0 = XDP_PASS; exit`.
 const PROGRAM: [u8; 16] = [0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
 const LICENCE: &[u8] = b"GPL\0";
-/// Section and symbol names, each at the offset that the tables below give.
-const NAMES: &[u8] = b"\0.strtab\0xdp\0license\0.symtab\0foreign\0";
+/// Section and symbol names, each at the offset that the tables below give; the program's section comes last.
+const NAMES: &[u8] = b"\0.strtab\0license\0.symtab\0foreign\0";
 const SYMBOL_SIZE: usize = 24;
 
 /// Attaches it to an interface.
 pub fn attach(netns: &Netns, interface: &str) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("foreign.o");
-    write(&file)?;
+    std::fs::write(&file, object("xdp", &PROGRAM)?)?;
     netns.ip(&format!("link set dev {interface} xdp obj {} sec xdp", file.display()))?;
     Ok(())
 }
@@ -30,14 +28,16 @@ pub fn detach(netns: &Netns, interface: &str) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path) -> Result<()> {
+/// The object file of a program that is called `foreign`, in a section that says of what type it is.
+pub(crate) fn object(kind: &str, program: &[u8]) -> Result<Vec<u8>> {
+    let names = [NAMES, kind.as_bytes(), b"\0"].concat();
     // A symbol table of two: the obligatory empty one, and a global function in section 2.
     let mut symbols = vec![0; SYMBOL_SIZE];
-    symbols.extend(29_u32.to_ne_bytes());
+    symbols.extend(25_u32.to_ne_bytes());
     symbols.extend([0x12, 0, 2, 0]);
     symbols.extend(0_u64.to_ne_bytes());
-    symbols.extend((PROGRAM.len() as u64).to_ne_bytes());
-    let bodies: [&[u8]; 4] = [&symbols, &PROGRAM, NAMES, LICENCE];
+    symbols.extend((program.len() as u64).to_ne_bytes());
+    let bodies: [&[u8]; 4] = [&symbols, program, &names, LICENCE];
     let start: usize = bodies.iter().map(|body| body.len()).sum::<usize>().next_multiple_of(8) + 64;
 
     let mut object = b"\x7fELF\x02\x01\x01".to_vec();
@@ -61,11 +61,11 @@ fn write(path: &Path) -> Result<()> {
     object.resize(start, 0);
     let [symbols_at, program_at, names_at, licence_at] = offsets.try_into().ok().context("four sections")?;
     object.extend([0; 64]);
-    object.extend(section(1, 3, 0, names_at, NAMES.len(), [0, 0, 1, 0]));
-    object.extend(section(9, 1, 6, program_at, PROGRAM.len(), [0, 0, 8, 0]));
-    object.extend(section(13, 1, 3, licence_at, LICENCE.len(), [0, 0, 1, 0]));
-    object.extend(section(21, 2, 0, symbols_at, 2 * SYMBOL_SIZE, [1, 1, 8, SYMBOL_SIZE as u64]));
-    Ok(std::fs::write(path, object)?)
+    object.extend(section(1, 3, 0, names_at, names.len(), [0, 0, 1, 0]));
+    object.extend(section(33, 1, 6, program_at, program.len(), [0, 0, 8, 0]));
+    object.extend(section(9, 1, 3, licence_at, LICENCE.len(), [0, 0, 1, 0]));
+    object.extend(section(17, 2, 0, symbols_at, 2 * SYMBOL_SIZE, [1, 1, 8, SYMBOL_SIZE as u64]));
+    Ok(object)
 }
 
 /// A section header; `rest` is link, info, alignment and entry size.

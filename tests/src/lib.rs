@@ -16,6 +16,7 @@
 //! - [`handmade`]: export messages to test the judges with.
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
 //!   kernel itself (feature `lab`), and another's XDP program; [`stack`]: datagrams of the kernel's stack.
+//! - `tagger`: a sender with VLAN tags (feature `lab`).
 //! - `bulk`: TCP through a gateway, in packets above 65,535 octets (feature `lab`).
 //! - [`bpffs`], `neighbour`: a BPF file system, and another's program with verdicts of its own (feature `lab`).
 //!
@@ -62,6 +63,8 @@ pub mod stack;
 #[cfg(feature = "lab")]
 pub mod stage;
 pub mod stream;
+#[cfg(feature = "lab")]
+pub mod tagger;
 pub mod traffic;
 pub mod truth;
 pub mod udp;

@@ -15,8 +15,10 @@ use flowxdp_tests::foreign;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::judge::tshark;
 use flowxdp_tests::netns::Netns;
+use flowxdp_tests::process::Program;
 use flowxdp_tests::sniff::Sniffer;
 use flowxdp_tests::stack;
+use flowxdp_tests::tagger::Tagger;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -441,5 +443,70 @@ fn links_that_change_while_no_agent_runs_are_those_that_the_next_one_meters() ->
     bpffs.expect_clean()?;
     let sent = traffic(packets);
     ensure!(Flows::by_tuple(&records).totals() == (packets, sent.octets()), "{packets} sent: {records:?}");
+    Ok(())
+}
+
+/// The VLAN that [`Tagger`] puts packets into.
+const VLAN: u16 = 7;
+
+/// The command in the line of the log about an interface's VLAN tags; nothing where there is no such line.
+fn command<'a>(log: &'a str, interface: &str) -> Option<&'a str> {
+    let about = format!("{interface}: ");
+    let mut lines = log.lines().filter(|line| line.contains(&about) && line.contains("VLAN tags"));
+    let command = lines.next()?.split('`').nth(1)?;
+    // Once, and no more.
+    lines.next().is_none().then_some(command)
+}
+
+#[test]
+fn a_tag_beside_the_packet_is_said_with_the_command_that_keeps_it() -> Result<()> {
+    let netns = Netns::new("links")?;
+    netns.veth("gen0", "met0")?;
+    stack::prepare(&netns, "gen0")?;
+    let _tagger = Tagger::attach(&netns, "gen0", VLAN)?;
+    let sniffer = Sniffer::start_with("udp", Some(&netns))?;
+    let mut stage = Stage::new(netns, "met0", &[])?;
+    let port = stage.nfcapd.port();
+    stage.metered("met0", 1)?;
+    let send = |stage: &mut Stage, packets, all| {
+        stack::send(&stage.netns, 100, packets, &AtomicBool::new(false))?;
+        stage.live.until(LIMIT, "done with all", |books| books.seen.packets >= all)
+    };
+    send(&mut stage, 100, 100)?;
+    let log = stage.live.log();
+    let command = command(&log, "met0").with_context(|| log.clone())?;
+    let mut words = command.split_whitespace();
+    let program = Program::find(words.next().context("no command")?)?;
+    program.args(words).netns(&stage.netns).run(LIMIT)?.success().context(command.to_owned())?;
+    send(&mut stage, 200, 300)?;
+    // The recording ends in the namespace, which is kept until then.
+    let (_netns, _, _) = stage.close(&["met0"])?;
+    let records = tshark::judge(sniffer.stop()?.file(), port)?.clean()?;
+    let of =
+        |vlan| records.iter().filter(|record| record.key.vlan == Some(vlan)).map(|it| it.sums.packets).sum();
+    let packets: [u64; 2] = [of(0), of(VLAN)];
+    ensure!(packets == [100, 200], "without and with the tag {packets:?}, after `{command}`: {records:?}");
+    Ok(())
+}
+
+#[test]
+fn vlan_tags_are_said_of_links_that_come_later_and_only_where_they_are_not_in_the_packet() -> Result<()> {
+    let (netns, other) = (Netns::new("links")?, Netns::new("other")?);
+    netns.ip(&format!("link add met0 type veth peer name far0 netns {}", other.name()))?;
+    let mut stage = Stage::new(netns, "met*", &[])?;
+    stage.metered("met0", 1)?;
+    stage.netns.veth("gen1", "met1")?;
+    stage.metered("met1", 1)?;
+    stage.netns.veth("gen2", "other2")?;
+    let ethtool = Program::find("ethtool")?.args(["-K", "gen2", "txvlan", "off"]).netns(&stage.netns);
+    ethtool.run(LIMIT)?.success()?;
+    rename(&stage.netns, "other2", "met2")?;
+    stage.metered("met2", 1)?;
+    let log = stage.live.log();
+    let said = ["met0", "met1", "met2"].map(|interface| command(&log, interface));
+    let [Some(far), Some(near), None] = said else { anyhow::bail!("{said:?}: {log}") };
+    ensure!(far.starts_with("ethtool -K far0 txvlan off"), "{far}");
+    ensure!(near.starts_with("ethtool -K gen1 txvlan off"), "{near}");
+    stage.close(&["met0", "met1", "met2"])?;
     Ok(())
 }

@@ -31,10 +31,6 @@ pub enum Attached {
 /// Above this MTU a packet may need several buffers, octets: a page, less what the kernel keeps of it.
 const ONE_BUFFER: u32 = 3000;
 
-/// Octets that GRO joins to one packet unless BIG TCP is allowed (`GRO_LEGACY_MAX_SIZE`). They fit into the 17
-/// pages that a packet has behind its first buffer (`MAX_SKB_FRAGS`).
-const NOT_BIG: u32 = 65_536;
-
 /// Which of the programs is tried first, and which where the kernel or the driver refuses that one.
 const ONE_BUFFER_FIRST: [&str; 2] = [names::PROGRAM, names::PROGRAM_FRAGS];
 const SEVERAL_BUFFERS_FIRST: [&str; 2] = [names::PROGRAM_FRAGS, names::PROGRAM];
@@ -109,19 +105,7 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
 /// For a program that takes one buffer the kernel copies such a packet into one, and drops it where no memory
 /// of that size is free in one piece. For one that takes several it leaves it in pages (Linux 6.9).
 fn attach_generic(loaded: &mut Loaded, link: &Link) -> anyhow::Result<()> {
-    let Err(frags) = loaded.attach(names::PROGRAM_FRAGS, link.index, XdpMode::Skb)? else {
-        if link.gro_max > NOT_BIG {
-            log::warn!(
-                "{0}: takes packets of up to {1} octets (gro_max_size), and in generic mode the kernel copies \
-                 those above 17 pages into one buffer, and drops them where memory is short: `ip link \
-                 set dev {0} gro_max_size 65536 gro_ipv4_max_size 65536`, and gso_max_size and \
-                 gso_ipv4_max_size at the other end of a veth",
-                link.name,
-                link.gro_max
-            );
-        }
-        return Ok(());
-    };
+    let Err(frags) = loaded.attach(names::PROGRAM_FRAGS, link.index, XdpMode::Skb)? else { return Ok(()) };
     loaded
         .attach(names::PROGRAM, link.index, XdpMode::Skb)?
         .map_err(|error| anyhow::anyhow!("{}: cannot attach: {}", link.name, explain(link, Some(&error))))?;

@@ -16,6 +16,23 @@ const ETHERNET: u16 = 1;
 /// Kinds of interfaces that carry packets of the one below them; a tunnel's are others.
 const SAME_PACKETS: [&str; 6] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"];
 
+/// Kinds of interfaces that come in pairs: what is sent at one end is received at the other.
+const PAIRS: [&str; 2] = ["veth", "netkit"];
+
+/// The other end of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// In this network namespace: its ifIndex.
+    Here(u32),
+    /// In another one.
+    Elsewhere {
+        /// Its ifIndex there.
+        index: u32,
+        /// The number that this namespace has for that one.
+        namespace: i32,
+    },
+}
+
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -43,6 +60,8 @@ pub struct Link {
     pub generic: bool,
     /// The interface below, that brings this one its packets.
     pub below: Option<u32>,
+    /// The other end, which sends what this one receives.
+    pub peer: Option<Peer>,
     /// The bond, bridge or VRF above, that takes this one's packets.
     pub above: Option<u32>,
 }
@@ -58,10 +77,17 @@ impl Link {
         let kind = attributes.get_linkinfo().and_then(|info| info.get_kind()).ok();
         let kind = kind.map(|kind| kind.to_string_lossy().into_owned());
         // A link into another namespace is no interface of this one.
-        let is_here = attributes.get_link_netnsid().is_err();
+        let elsewhere = attributes.get_link_netnsid();
+        let is_here = elsewhere.is_err();
         let stacked = is_here && kind.as_deref().is_some_and(|kind| SAME_PACKETS.contains(&kind));
         let alias = attributes.get_ifalias().map(|alias| alias.to_string_lossy().trim().to_owned());
         let some = |index: u32| Some(index).filter(|&index| index != 0);
+        let is_paired = kind.as_deref().is_some_and(|kind| PAIRS.contains(&kind));
+        let other = attributes.get_link().ok().filter(|_| is_paired).and_then(some);
+        let peer = other.map(|index| match elsewhere {
+            Ok(namespace) => Peer::Elsewhere { index, namespace },
+            Err(_) => Peer::Here(index),
+        });
         Some(Self {
             name,
             index: header.ifi_index.cast_unsigned(),
@@ -79,6 +105,7 @@ impl Link {
             xdp: attributes.get_xdp().and_then(|xdp| xdp.get_prog_id()).ok().and_then(some),
             generic: attributes.get_xdp().and_then(|it| it.get_attached()).is_ok_and(|mode| mode == GENERIC),
             below: attributes.get_link().ok().filter(|_| stacked).and_then(some),
+            peer,
             above: attributes.get_master().ok().and_then(some),
             kind,
         })
@@ -120,5 +147,45 @@ pub fn is_there(index: u32) -> io::Result<bool> {
     match answer {
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
         answer => answer.map(|()| true),
+    }
+}
+
+/// The name of an interface in another network namespace, by the number that this one has for it.
+///
+/// # Errors
+///
+/// Netlink's: EACCES without CAP_NET_ADMIN there.
+pub(super) fn name_elsewhere(namespace: i32, index: u32) -> io::Result<String> {
+    let header = Ifinfomsg { ifi_index: index.cast_signed(), ..Ifinfomsg::default() };
+    let mut request = rt_link::Request::new().op_getlink_do(&header);
+    request.encode().push_target_netnsid(namespace);
+    let mut socket = NetlinkSocket::new();
+    let mut replies = socket.request(&request)?;
+    let (_, attributes) = replies.recv_one().map_err(io::Error::from)?;
+    Ok(attributes.get_ifname()?.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Link;
+
+    /// A physical interface.
+    pub(crate) fn link(index: u32, name: &str) -> Link {
+        Link {
+            name: name.to_owned(),
+            index,
+            alias: String::new(),
+            mtu: 1500,
+            gro_max: 65_536,
+            rx_queues: 1,
+            kind: None,
+            is_loopback: false,
+            is_ethernet: true,
+            xdp: None,
+            generic: false,
+            below: None,
+            peer: None,
+            above: None,
+        }
     }
 }

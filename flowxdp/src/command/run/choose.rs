@@ -62,24 +62,17 @@ fn beneath<'a>(link: &Link, all: &'a [Link]) -> Vec<&'a Link> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::link;
 
     /// A veth, or what stands upon a link, or in a bridge.
     fn link(index: u32, name: &str, below: u32, above: u32) -> Link {
         let some = |index: u32| Some(index).filter(|&index| index != 0);
         Link {
-            name: name.to_owned(),
-            index,
-            alias: String::new(),
-            mtu: 1500,
-            gro_max: 65_536,
-            rx_queues: 1,
-            kind: None,
             is_loopback: name == "lo",
             is_ethernet: !["lo", "wg0"].contains(&name),
-            xdp: None,
-            generic: false,
             below: some(below),
             above: some(above),
+            ..link::tests::link(index, name)
         }
     }
 

@@ -138,7 +138,9 @@ impl Interfaces {
 
     /// Says what is metered from the start, and what is waited for.
     pub(super) fn announce(&self, started: &[(Link, Attached)]) {
-        started.iter().for_each(|(link, attached)| changes::announce(link, *attached));
+        // Without a list nothing is said of the other ends of pairs.
+        let all = link::all().unwrap_or_default();
+        started.iter().for_each(|(link, attached)| changes::announce(link, *attached, &all));
         for pattern in self.wanted.iter().filter(|wanted| wanted.is_pattern()) {
             if !started.iter().any(|(link, _)| pattern.matches(&link.name)) {
                 log::warn!("no interface that can be metered matches {}: waiting for one", pattern.as_str());

@@ -23,9 +23,9 @@ pub(super) fn name(meter: &mut Meter, link: &Link, now: u64) -> anyhow::Result<(
     Ok(())
 }
 
-/// Says that a link is metered, and how.
-pub(super) fn announce(link: &Link, attached: Attached) {
-    offload::warn_of_vlan_offload(link);
+/// Says that a link, one of `all`, is metered, and how.
+pub(super) fn announce(link: &Link, attached: Attached, all: &[Link]) {
+    offload::warn(link, attached, all);
     let mode = if attached == Attached::Native { "native" } else { "generic" };
     log::info!("{}: metering in {mode} mode", link.name);
 }
@@ -47,12 +47,18 @@ impl Interfaces {
         let tried = |link: &Link| self.refused.get(&link.index).is_some_and(|(before, _)| before == link);
         let again = now >= self.again_at;
         let new: Vec<_> = choice.taken.iter().copied().filter(|link| again || !tried(link)).collect();
-        self.meter_all(meter, &new, now)?;
+        self.meter_all(meter, &new, all, now)?;
         self.say(&choice);
         Ok(())
     }
 
-    fn meter_all(&mut self, meter: &mut Meter, links: &[&Link], now: u64) -> anyhow::Result<()> {
+    fn meter_all(
+        &mut self,
+        meter: &mut Meter,
+        links: &[&Link],
+        all: &[Link],
+        now: u64,
+    ) -> anyhow::Result<()> {
         if links.is_empty() {
             return Ok(());
         }
@@ -63,7 +69,7 @@ impl Interfaces {
         meter.names_are_set()?;
         for link in links {
             match self.attach(meter, link) {
-                Ok(attached) => announce(link, attached),
+                Ok(attached) => announce(link, attached, all),
                 Err(error) => self.refuse(meter, link, &error, now)?,
             }
         }
