@@ -94,6 +94,21 @@ fn it_has_the_rules_of_the_kernels_tables() {
     assert_eq!(in_table(&memory), Total::default());
 }
 
+/// The length fields have 16 bits, the sums 64.
+#[test]
+fn packets_above_65535_octets_count_in_full_and_have_the_largest_length() {
+    let mut memory = Memory::new(SLOTS);
+    let mut own = adopt(&mut memory);
+    for octets in [70_000, 65_536, 100] {
+        assert!(add(&mut memory, &mut own, event(1, SECOND, octets, 0)));
+    }
+    assert!(add(&mut memory, &mut own, event(2, SECOND, u32::MAX, 0)));
+    let mut parts = look(&mut memory, &mut own, 2 * SECOND, Some(EndReason::Forced), 9);
+    parts.sort_by_key(|(part, _)| part.key.destination_port);
+    let lengths = parts.iter().map(|(part, _)| (part.octets, part.length_min, part.length_max));
+    assert!(lengths.eq([(135_636, 100, u16::MAX), (u32::MAX.into(), u16::MAX, u16::MAX)]));
+}
+
 #[test]
 fn under_pressure_idle_flows_go_sooner_and_those_that_go_on_later() {
     let mut memory = Memory::new(SLOTS);
