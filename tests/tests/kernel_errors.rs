@@ -96,6 +96,53 @@ fn another_xdp_program_is_attached() -> Result<()> {
 }
 
 #[test]
+fn a_device_without_ethernet_frames() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    netns.veth("one0", "two0")?;
+    netns.ip("tuntap add tun0 mode tun")?;
+    netns.ip("tuntap add tap0 mode tap")?;
+    for mode in ["auto", "native", "generic"] {
+        let arguments = ["--interface", "one0,tun0", "--collector", NOWHERE, "--mode", mode];
+        fails(run(&netns, directory.path(), &arguments)?, 1, &["tun0", "Ethernet", "not metered yet"])?;
+    }
+    netns.expect_clean("one0")?;
+    netns.expect_clean("tun0")?;
+    // A pattern leaves it out and says so once; tap has Ethernet frames.
+    let live = Live::start(&netns, &["--interface", "t*", "--collector", NOWHERE])?;
+    ensure!(netns.xdp("tap0")?.is_some() && netns.xdp("two0")?.is_some(), "{}", live.log());
+    netns.expect_clean("tun0")?;
+    netns.ip("link set tun0 alias changed")?;
+    netns.ip("link add one1 type veth peer name two1")?;
+    let mut live = live;
+    live.until_log(LIMIT, "metering two1", |log| log.contains("two1: metering"))?;
+    ensure!(live.log().matches("tun0: a device without Ethernet frames").count() == 1, "{}", live.log());
+    live.stop()?.success()?;
+    Ok(())
+}
+
+#[test]
+fn links_that_carry_the_same_packets() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    netns.veth("one0", "two0")?;
+    netns.ip("link add br0 type bridge")?;
+    netns.ip("link set one0 master br0")?;
+    let refused = |interfaces: &str| {
+        let arguments = ["--interface", interfaces, "--collector", NOWHERE];
+        let ended = fails(run(&netns, directory.path(), &arguments)?, 1, &["one0", "br0", "count twice"])?;
+        ensure!(!ended.stderr.contains("another XDP program"), "{}", ended.stderr);
+        Result::<_>::Ok(())
+    };
+    refused("one0,br0")?;
+    refused("br0,two0,one0")?;
+    ["one0", "two0", "br0"].iter().try_for_each(|interface| netns.expect_clean(interface))?;
+    // The bridge is another agent's.
+    let other = Live::start(&netns, &["--interface", "br0", "--collector", NOWHERE])?;
+    refused("one0")?;
+    other.stop()?.success()?;
+    netns.expect_clean("one0")
+}
+
+#[test]
 fn a_second_agent_on_the_same_interface_or_socket() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
     netns.veth("one0", "two0")?;

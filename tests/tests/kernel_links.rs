@@ -242,6 +242,62 @@ fn a_link_that_moves_to_another_namespace_is_let_go() -> Result<()> {
 }
 
 #[test]
+fn metered_links_that_come_to_carry_the_same_packets_count_each_once() -> Result<()> {
+    let netns = Netns::new("links")?;
+    netns.veth("gen0", "met0")?;
+    netns.ip("link add br0 type bridge forward_delay 0")?;
+    netns.sysctl("ipv6/conf/br0/disable_ipv6", "1")?;
+    // The bridge takes all packets of its ports, whoever they are for and whatever netfilter says of them.
+    if std::path::Path::new("/proc/sys/net/bridge").exists() {
+        netns.sysctl("bridge/bridge-nf-call-iptables", "0")?;
+    }
+    netns.ip("link set br0 up promisc on")?;
+    let mut stage = Stage::new(netns, "met0,br0", &[])?;
+    stage.send(1_000, "gen0")?;
+    stage.netns.ip("link set met0 master br0")?;
+    stage.said("br0: each packet would count twice, on met0 and on br0 above it, and met0 is metered", 1)?;
+    stage.send(2_000, "gen0")?;
+    let received = stage.netns.counter("br0", "rx_packets")?;
+    ensure!(received == 2_000, "the bridge received {received} packets");
+    // An interface that is not metered any more and never counted is in no books.
+    stage.seen(&[("met0", 3_000)])?;
+    stage.netns.expect_clean("br0")?;
+    stage.netns.ip("link set met0 alias changed")?;
+    stage.netns.ip("link set met0 nomaster")?;
+    stage.said("br0: metering in generic mode", 2)?;
+    stage.send(4_000, "gen0")?;
+    stage.seen(&[("br0", 0), ("met0", 7_000)])?;
+    let (_, records, log) = stage.close(&["met0", "br0"])?;
+    ensure!(log.matches("each packet would count twice").count() == 1, "not said once: {log}");
+    ensure!(Flows::by_tuple(&records).totals().0 == 7_000, "{records:?}");
+    Ok(())
+}
+
+#[test]
+fn a_name_that_comes_back_without_ethernet_frames_stops_nothing() -> Result<()> {
+    let netns = Netns::new("links")?;
+    netns.veth("gen0", "met0")?;
+    netns.veth("gen1", "met1")?;
+    let mut stage = Stage::new(netns, "met0,met1", &[])?;
+    stage.netns.ip("link del met0")?;
+    stage.said("met0: the interface is gone", 1)?;
+    stage.netns.ip("tuntap add met0 mode tun")?;
+    stage.said("met0: a device without Ethernet frames (tun, device type 65534) is not metered yet", 1)?;
+    stage.netns.expect_clean("met0")?;
+    stage.netns.ip("link set met0 up")?;
+    stage.send(1_000, "gen1")?;
+    stage.seen(&[("met1", 1_000)])?;
+    stage.netns.ip("tuntap del met0 mode tun")?;
+    stage.netns.veth("gen0", "met0")?;
+    stage.metered("met0", 2)?;
+    stage.send(2_000, "gen0")?;
+    stage.seen(&[("met0", 2_000), ("met1", 1_000)])?;
+    let (_, _, log) = stage.close(&["met0", "met1"])?;
+    ensure!(log.matches("without Ethernet frames").count() == 1, "not said once: {log}");
+    Ok(())
+}
+
+#[test]
 fn a_link_that_goes_down_and_up_under_traffic_loses_nothing_that_it_received() -> Result<()> {
     const PAYLOAD: u64 = 200;
     let netns = Netns::new("links")?;

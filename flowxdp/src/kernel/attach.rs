@@ -6,7 +6,12 @@ use anyhow::{Context, bail};
 use aya::programs::{ProgramError, XdpMode, loaded_programs};
 use flowxdp_common::names;
 
-use super::{chain, cpus, link::Link, load::Loaded, refusal};
+use super::{
+    chain, cpus,
+    link::{self, Link},
+    load::Loaded,
+    refusal,
+};
 
 /// How the operator wants the program attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +88,9 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
                 Ok(()) => return Ok(Attached::Native),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
+        }
+        if let Some(above) = refusal.as_ref().and_then(errno).and_then(|errno| above(link, errno)) {
+            bail!("{}: {above}", link.name);
         }
         let refusal = why(loaded, link, order, refusal.as_ref());
         if mode == Mode::Native {
@@ -181,14 +189,37 @@ fn explain(link: &Link, error: Option<&ProgramError>) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let errno = match error {
-        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
-        _ => None,
-    };
+    let errno = errno(error);
+    if let Some(above) = errno.and_then(|errno| above(link, errno)) {
+        return above;
+    }
     match errno {
         Some(libc::EOPNOTSUPP) => "it has no native XDP".to_owned(),
         Some(libc::EBUSY | libc::EEXIST) => "another XDP program is attached".to_owned(),
         Some(libc::ENODEV) => format!("{} is gone", link.name),
         _ => cause.to_string(),
     }
+}
+
+fn errno(error: &ProgramError) -> Option<i32> {
+    match error {
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    }
+}
+
+/// The kernel takes no program below an interface that has one: names that interface where a refusal with
+/// this number comes of it.
+fn above(link: &Link, errno: i32) -> Option<String> {
+    if ![libc::EBUSY, libc::EEXIST].contains(&errno) {
+        return None;
+    }
+    let all = link::all().ok()?;
+    let (upper, id) = all.iter().filter(|it| it.is_upon(link)).find_map(|it| Some((&it.name, it.xdp?)))?;
+    let whose = if chain::is_ours(id) { "flowxdp's own" } else { "an" };
+    Some(format!(
+        "{upper}, which stands above it, has {whose} XDP program (id {id}), and the kernel takes none below: on \
+         both each packet would count twice; leave {} out, or take that program away",
+        link.name
+    ))
 }

@@ -9,12 +9,18 @@ use netlink_socket2::NetlinkSocket;
 /// `XDP_ATTACHED_SKB` of the kernel's `uapi/linux/if_link.h`.
 const GENERIC: u8 = 2;
 
-/// `IFF_LOOPBACK` and `ARPHRD_ETHER`, from the kernel's `uapi/linux/if.h` and `if_arp.h`.
+/// `IFF_LOOPBACK`, from the kernel's `uapi/linux/if.h`.
 const LOOPBACK: u32 = 1 << 3;
-const ETHERNET: u16 = 1;
 
-/// Kinds of interfaces that carry packets of the one below them; a tunnel's are others.
-const SAME_PACKETS: [&str; 6] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"];
+/// `ARPHRD_ETHER` and `ARPHRD_LOOPBACK`, from the kernel's `uapi/linux/if_arp.h`: devices whose frames begin
+/// with an Ethernet header.
+const ETHERNET: [u16; 2] = [1, 772];
+
+/// Kinds of interfaces that stand upon another one and get its packets; a tunnel's are others.
+const STACKED: [&str; 6] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", MACSEC];
+
+/// The exception among them: below it the packets are encrypted.
+const MACSEC: &str = "macsec";
 
 /// Kinds of interfaces that come in pairs: what is sent at one end is received at the other.
 const PAIRS: [&str; 2] = ["veth", "netkit"];
@@ -52,8 +58,8 @@ pub struct Link {
     pub kind: Option<String>,
     /// It is the loopback.
     pub is_loopback: bool,
-    /// Its frames are Ethernet's.
-    pub is_ethernet: bool,
+    /// The type of the device: an `ARPHRD` number of the kernel's `uapi/linux/if_arp.h`.
+    pub device_type: u16,
     /// The XDP program on it, if any.
     pub xdp: Option<u32>,
     /// That program runs in the kernel's stack, not in the driver.
@@ -67,9 +73,19 @@ pub struct Link {
 }
 
 impl Link {
-    /// Whether packets of `other` come in here once more.
+    /// Whether its frames begin with an Ethernet header.
+    pub fn has_ethernet_frames(&self) -> bool {
+        ETHERNET.contains(&self.device_type)
+    }
+
+    /// Whether it stands directly above `other`.
     pub fn is_upon(&self, other: &Self) -> bool {
         self.below == Some(other.index) || other.above == Some(self.index)
+    }
+
+    /// Whether packets of `other`, directly below, come in here once more as they were there.
+    pub fn repeats(&self, other: &Self) -> bool {
+        self.is_upon(other) && (self.kind.as_deref() != Some(MACSEC) || other.above == Some(self.index))
     }
 
     fn read(header: &Ifinfomsg, attributes: &IterableLinkAttrs<'_>) -> Option<Self> {
@@ -79,7 +95,7 @@ impl Link {
         // A link into another namespace is no interface of this one.
         let elsewhere = attributes.get_link_netnsid();
         let is_here = elsewhere.is_err();
-        let stacked = is_here && kind.as_deref().is_some_and(|kind| SAME_PACKETS.contains(&kind));
+        let stacked = is_here && kind.as_deref().is_some_and(|kind| STACKED.contains(&kind));
         let alias = attributes.get_ifalias().map(|alias| alias.to_string_lossy().trim().to_owned());
         let some = |index: u32| Some(index).filter(|&index| index != 0);
         let is_paired = kind.as_deref().is_some_and(|kind| PAIRS.contains(&kind));
@@ -101,7 +117,7 @@ impl Link {
                 .unwrap_or(0),
             rx_queues: attributes.get_num_rx_queues().unwrap_or(1),
             is_loopback: header.ifi_flags & LOOPBACK != 0,
-            is_ethernet: header.ifi_type == ETHERNET,
+            device_type: header.ifi_type,
             xdp: attributes.get_xdp().and_then(|xdp| xdp.get_prog_id()).ok().and_then(some),
             generic: attributes.get_xdp().and_then(|it| it.get_attached()).is_ok_and(|mode| mode == GENERIC),
             below: attributes.get_link().ok().filter(|_| stacked).and_then(some),
@@ -180,7 +196,7 @@ pub(crate) mod tests {
             rx_queues: 1,
             kind: None,
             is_loopback: false,
-            is_ethernet: true,
+            device_type: 1,
             xdp: None,
             generic: false,
             below: None,

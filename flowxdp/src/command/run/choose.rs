@@ -1,15 +1,63 @@
-//! Which of the links that there are shall be metered: no packet twice by a pattern.
+//! Which of the links that there are shall be metered: no packet twice, and only where frames are Ethernet's.
 
 use super::wanted::Wanted;
 use crate::kernel::link::Link;
 
-/// What becomes of links that are asked for and not metered yet.
+/// What becomes of the links that are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Choice<'a> {
-    /// To be metered.
+    /// To be metered from now on.
     pub(super) taken: Vec<&'a Link>,
-    /// Asked for by a pattern alone, and packets of it are metered on the other one.
-    pub(super) left_out: Vec<(&'a Link, &'a Link)>,
+    /// Not to be metered, though some are as yet.
+    pub(super) left_out: Vec<LeftOut<'a>>,
+}
+
+/// A link that is asked for and not to be metered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LeftOut<'a> {
+    /// The link.
+    pub(super) link: &'a Link,
+    /// Asked for by its name, not by a pattern alone.
+    pub(super) is_named: bool,
+    reason: Reason<'a>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Reason<'a> {
+    /// The device's frames have no Ethernet header.
+    NoEthernet,
+    /// The first of the two stands on the second and repeats its packets; the other one is metered.
+    Twice(&'a Link, &'a Link),
+}
+
+impl LeftOut<'_> {
+    /// Whether the link could never be metered, whatever else is.
+    pub(super) fn is_final(&self) -> bool {
+        self.reason == Reason::NoEthernet
+    }
+
+    /// The reason and the remedy, in one line.
+    pub(super) fn why(&self) -> String {
+        let name = &self.link.name;
+        match self.reason {
+            Reason::NoEthernet => {
+                let kind = self.link.kind.as_deref().map_or(String::new(), |kind| format!("{kind}, "));
+                format!(
+                    "{name}: a device without Ethernet frames ({kind}device type {}) is not metered yet: leave \
+                     it out, and meter the Ethernet interfaces that its packets come from or go to",
+                    self.link.device_type
+                )
+            }
+            Reason::Twice(upper, lower) => {
+                let (upper, lower) = (&upper.name, &lower.name);
+                let other = if name == upper { lower } else { upper };
+                format!(
+                    "{name}: each packet would count twice, on {lower} and on {upper} above it, and {other} is \
+                     metered: leave {name} out, or name it instead of {other}"
+                )
+            }
+        }
+    }
 }
 
 /// Whether a name, not a pattern alone, asks for the link.
@@ -17,42 +65,69 @@ pub(super) fn is_named(wanted: &[Wanted], link: &Link) -> bool {
     wanted.iter().any(|wanted| !wanted.is_pattern() && wanted.matches(&link.name))
 }
 
-/// Chooses among `all`; `is_metered` knows them by ifIndex.
+/// Chooses among `all`; `is_metered` knows by ifIndex those that are metered now.
 ///
-/// A name is taken at its word. A pattern takes Ethernet interfaces, never the loopback, and of those that
-/// carry the same packets the lowest, unless another one of them is metered already.
+/// Of links that carry the same packets one is metered: a named one rather than one of a pattern, one that is
+/// metered rather than one that is not, and the lowest of the rest. A pattern never takes the loopback.
 pub(super) fn choose<'a>(wanted: &[Wanted], all: &'a [Link], is_metered: impl Fn(u32) -> bool) -> Choice<'a> {
     let asked = |link: &Link| wanted.iter().any(|wanted| wanted.matches(&link.name));
-    let open = all.iter().filter(|link| !is_metered(link.index) && asked(link));
-    let (taken, by_pattern): (Vec<_>, Vec<_>) = open.partition(|link| is_named(wanted, link));
-    let mut choice = Choice { taken, left_out: Vec::new() };
-    let mut by_pattern: Vec<_> = by_pattern
-        .into_iter()
-        .filter(|link| link.is_ethernet && !link.is_loopback)
-        .map(|link| (beneath(link, all), link))
+    let mut open: Vec<_> = all
+        .iter()
+        .filter(|link| is_metered(link.index) || asked(link))
+        .map(|link| Candidate {
+            link,
+            beneath: beneath(link, all),
+            is_named: is_named(wanted, link),
+            is_metered: is_metered(link.index),
+        })
+        .filter(|it| it.is_named || it.is_metered || !it.link.is_loopback)
         .collect();
-    by_pattern.sort_by_key(|(beneath, _)| beneath.len());
-    for (beneath, link) in by_pattern {
-        let same = |other: &&&Link| {
-            let other = **other;
-            beneath.contains(&other) || self::beneath(other, all).contains(&link)
+    open.sort_by_key(|it| (!it.is_named, !it.is_metered, it.beneath.len()));
+    let mut choice = Choice::default();
+    let mut chosen: Vec<Candidate<'a>> = Vec::new();
+    for candidate in open {
+        let Candidate { link, is_named, is_metered, .. } = candidate;
+        let reason = if link.has_ethernet_frames() {
+            chosen.iter().find_map(|other| candidate.twice(other))
+        } else {
+            Some(Reason::NoEthernet)
         };
-        let metered = all.iter().filter(|link| is_metered(link.index)).collect::<Vec<_>>();
-        match metered.iter().chain(&choice.taken).find(same) {
-            Some(other) => choice.left_out.push((link, other)),
-            None => choice.taken.push(link),
+        match reason {
+            Some(reason) => choice.left_out.push(LeftOut { link, is_named, reason }),
+            None => {
+                choice.taken.extend(Some(link).filter(|_| !is_metered));
+                chosen.push(candidate);
+            }
         }
     }
     choice
 }
 
-/// All links whose packets come in at this one once more.
+/// A link that is asked for or metered.
+struct Candidate<'a> {
+    link: &'a Link,
+    /// All links whose packets come in at this one once more.
+    beneath: Vec<&'a Link>,
+    is_named: bool,
+    is_metered: bool,
+}
+
+impl<'a> Candidate<'a> {
+    /// Whether packets would count here and on the other one.
+    fn twice(&self, other: &Self) -> Option<Reason<'a>> {
+        if self.beneath.contains(&other.link) {
+            return Some(Reason::Twice(self.link, other.link));
+        }
+        other.beneath.contains(&self.link).then_some(Reason::Twice(other.link, self.link))
+    }
+}
+
 fn beneath<'a>(link: &Link, all: &'a [Link]) -> Vec<&'a Link> {
     let mut found: Vec<&Link> = Vec::new();
     let mut next = 0;
     let mut upon = link;
     loop {
-        let more: Vec<_> = all.iter().filter(|it| upon.is_upon(it) && !found.contains(it)).collect();
+        let more: Vec<_> = all.iter().filter(|it| upon.repeats(it) && !found.contains(it)).collect();
         found.extend(more);
         let Some(&deeper) = found.get(next) else { return found };
         (upon, next) = (deeper, next + 1);
@@ -68,8 +143,13 @@ mod tests {
     fn link(index: u32, name: &str, below: u32, above: u32) -> Link {
         let some = |index: u32| Some(index).filter(|&index| index != 0);
         Link {
+            kind: Some("wireguard").filter(|_| name == "wg0").map(str::to_owned),
             is_loopback: name == "lo",
-            is_ethernet: !["lo", "wg0"].contains(&name),
+            device_type: match name {
+                "lo" => 772,
+                "wg0" => 65_534,
+                _ => 1,
+            },
             below: some(below),
             above: some(above),
             ..link::tests::link(index, name)
@@ -91,22 +171,51 @@ mod tests {
         ]
     }
 
+    /// Names of the links taken, and of those left out with the words for it.
     fn chosen(wanted: &[&str], metered: &[u32]) -> (Vec<String>, Vec<(String, String)>) {
         let (wanted, all): (Vec<_>, _) = (wanted.iter().map(|it| Wanted::new(it)).collect(), machine());
         let choice = choose(&wanted, &all, |index| metered.contains(&index));
-        let name = |link: &Link| link.name.clone();
-        let mut taken: Vec<_> = choice.taken.iter().map(|it| name(it)).collect();
+        let mut taken: Vec<_> = choice.taken.iter().map(|it| it.name.clone()).collect();
         taken.sort();
-        let mut left_out: Vec<_> = choice.left_out.iter().map(|(it, on)| (name(it), name(on))).collect();
+        let mut left_out: Vec<_> =
+            choice.left_out.iter().map(|it| (it.link.name.clone(), it.why())).collect();
         left_out.sort();
         (taken, left_out)
     }
 
+    fn names_left_out(wanted: &[&str], metered: &[u32]) -> Vec<String> {
+        chosen(wanted, metered).1.into_iter().map(|(name, _)| name).collect()
+    }
+
     #[test]
-    fn names_are_taken_at_their_word() {
-        let (taken, left_out) = chosen(&["lo", "eth0", "bond0", "wg0", "none"], &[]);
-        assert_eq!(taken, ["bond0", "eth0", "lo", "wg0"]);
+    fn names_are_taken_unless_a_packet_would_count_twice() {
+        let (taken, left_out) = chosen(&["lo", "eth0", "eth2.7", "none"], &[]);
+        assert_eq!(taken, ["eth0", "eth2.7", "lo"]);
         assert!(left_out.is_empty());
+        for (two, lower, upper) in [
+            (["br0", "eth2"], "eth2", "br0"),
+            (["eth0", "bond0"], "eth0", "bond0"),
+            (["eth2", "eth2.7"], "eth2", "eth2.7"),
+            (["br0", "eth1"], "eth1", "br0"),
+        ] {
+            let (taken, left_out) = chosen(&two, &[]);
+            assert_eq!(taken, [lower]);
+            let [(name, why)] = &left_out[..] else { panic!("{left_out:?}") };
+            assert_eq!(name, upper);
+            assert!(why.contains(&format!("would count twice, on {lower} and on {upper}")), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_device_without_ethernet_frames_is_refused_with_its_kind() {
+        let (taken, left_out) = chosen(&["wg0", "eth0"], &[]);
+        assert_eq!(taken, ["eth0"]);
+        let [(name, why)] = &left_out[..] else { panic!("{left_out:?}") };
+        assert_eq!(name, "wg0");
+        assert!(why.contains("wireguard, device type 65534) is not metered yet: leave it out"), "{why}");
+        assert_eq!(names_left_out(&["w*"], &[]), ["wg0"]);
+        // The type of a device that is metered has changed.
+        assert_eq!(names_left_out(&["w*"], &[17]), ["wg0"]);
     }
 
     #[test]
@@ -114,19 +223,42 @@ mod tests {
         let (taken, left_out) = chosen(&["*"], &[]);
         assert_eq!(taken, ["eth0", "eth1", "eth2"]);
         let names: Vec<_> = left_out.iter().map(|(it, _)| it.as_str()).collect();
-        assert_eq!(names, ["bond0", "bond0.100", "br0", "eth2.7"]);
-        assert_eq!(left_out[3], ("eth2.7".to_owned(), "eth2".to_owned()));
+        assert_eq!(names, ["bond0", "bond0.100", "br0", "eth2.7", "wg0"]);
+        assert!(left_out[3].1.contains("on eth2 and on eth2.7 above it"), "{}", left_out[3].1);
         // What is below is not asked for.
         assert_eq!(chosen(&["bond0*"], &[]).0, ["bond0"]);
         assert_eq!(chosen(&["*.*"], &[]).0, ["bond0.100", "eth2.7"]);
     }
 
     #[test]
-    fn a_pattern_leaves_out_what_is_metered_above_or_below() {
-        // eth1 came to the bond later; eth2 is in the bridge, which does not get what is for its VLAN.
-        assert_eq!(chosen(&["*"], &[11, 12, 13]).0, ["eth2.7"]);
+    fn a_link_that_comes_is_left_out_where_its_packets_are_metered_already() {
+        // The bridge does not get what is for a VLAN of its port.
+        assert_eq!(chosen(&["*"], &[12]).0, ["eth2.7"]);
+        assert_eq!(names_left_out(&["br0", "eth2"], &[12]), ["eth2"]);
         assert_eq!(chosen(&["br0", "eth?"], &[]).0, ["br0"]);
         assert_eq!(chosen(&["eth2.7", "eth*"], &[]).0, ["eth0", "eth1", "eth2.7"]);
-        assert_eq!(chosen(&["eth*"], &[13, 14, 15]).1, [("eth2.7".to_owned(), "eth2".to_owned())]);
+        assert_eq!(names_left_out(&["eth*"], &[13, 14, 15]), ["eth2.7"]);
+    }
+
+    #[test]
+    fn of_two_metered_links_that_come_together_the_lower_one_stays() {
+        let (taken, left_out) = chosen(&["*"], &[11, 12, 13]);
+        assert_eq!(taken, ["eth1", "eth2"]);
+        let names: Vec<_> = left_out.iter().map(|(it, _)| it.as_str()).collect();
+        assert_eq!(names, ["bond0", "bond0.100", "br0", "eth2.7", "wg0"]);
+        assert_eq!(names_left_out(&["br0", "eth2"], &[12, 15]), ["br0"]);
+        // Unless the upper one alone is named, or the lower one has another name by now.
+        assert_eq!(names_left_out(&["br0", "eth?"], &[12, 15]), ["eth0", "eth1", "eth2"]);
+        assert_eq!(names_left_out(&["br0", "old"], &[12, 15]), ["eth2"]);
+    }
+
+    #[test]
+    fn packets_that_are_encrypted_below_are_others() {
+        let mut all = vec![link(2, "eth0", 0, 0), link(3, "macsec0", 2, 0)];
+        all[1].kind = Some("macsec".to_owned());
+        let wanted = [Wanted::new("*")];
+        assert_eq!(choose(&wanted, &all, |_| false).taken.len(), 2);
+        all[1].kind = Some("macvlan".to_owned());
+        assert_eq!(choose(&wanted, &all, |_| false).taken.len(), 1);
     }
 }

@@ -4,11 +4,11 @@ mod changes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use flowxdp_core::{clock::SECOND, options};
 
 use super::{
-    choose::{choose, is_named},
+    choose::{Choice, choose, is_named},
     wanted::Wanted,
 };
 use crate::{
@@ -45,10 +45,8 @@ pub(super) struct Interfaces {
     /// Could not be metered, as they were then, and what was said; when all are tried again.
     refused: BTreeMap<u32, (Link, String)>,
     again_at: u64,
-    /// Told that they are metered elsewhere.
+    /// Asked for and not to be metered, for a reason that was said.
     left_out: BTreeSet<u32>,
-    /// Told that both carry the same packets.
-    doubled: BTreeSet<(u32, u32)>,
     told: BTreeMap<u32, Told>,
     /// The next look at the links is due then; and none before, nanoseconds.
     look_at: u64,
@@ -60,7 +58,7 @@ impl Interfaces {
     ///
     /// # Errors
     ///
-    /// A name twice; a name that there is none of.
+    /// A name twice; a name that there is none of, or whose interface is not to be metered.
     pub(super) fn new(names: &[String], mode: Mode) -> anyhow::Result<Self> {
         // Before the first look, so that nothing is missed.
         let follow = Follow::new()?;
@@ -80,6 +78,7 @@ impl Interfaces {
                 there()
             );
         }
+        none_is_refused(&choose(&wanted, &all, |_| false))?;
         Ok(Self {
             wanted,
             mode,
@@ -88,7 +87,6 @@ impl Interfaces {
             refused: BTreeMap::new(),
             again_at: u64::MAX,
             left_out: BTreeSet::new(),
-            doubled: BTreeSet::new(),
             told: BTreeMap::new(),
             look_at: 0,
             not_before: 0,
@@ -118,6 +116,7 @@ impl Interfaces {
         self.metered.clear();
         let all = link::all()?;
         let choice = choose(&self.wanted, &all, |_| false);
+        none_is_refused(&choice)?;
         let mut started = Vec::new();
         for &link in &choice.taken {
             changes::name(meter, link, now)?;
@@ -203,5 +202,13 @@ impl Interfaces {
     pub(super) fn told(&mut self, now: u64, rest: u64) -> Vec<options::Interface> {
         self.told.retain(|_, told| told.gone_at.is_none_or(|at| now.saturating_sub(at) < rest));
         self.told.values().map(|told| told.interface.clone()).collect()
+    }
+}
+
+/// At the start a named interface is metered or an error.
+fn none_is_refused(choice: &Choice<'_>) -> anyhow::Result<()> {
+    match choice.left_out.iter().find(|left| left.is_named) {
+        Some(left) => bail!("{}", left.why()),
+        None => Ok(()),
     }
 }

@@ -44,12 +44,20 @@ impl Interfaces {
         }
         self.refused.retain(|&index, _| there(index).is_some());
         let choice = choose(&self.wanted, all, |index| self.metered.contains_key(&index));
+        self.say(&choice);
+        // First, since the kernel attaches nothing below a program.
+        for left in choice
+            .left_out
+            .iter()
+            .filter(|left| self.metered.contains_key(&left.link.index))
+            .collect::<Vec<_>>()
+        {
+            self.let_go(meter, left.link.index, now)?;
+        }
         let tried = |link: &Link| self.refused.get(&link.index).is_some_and(|(before, _)| before == link);
         let again = now >= self.again_at;
         let new: Vec<_> = choice.taken.iter().copied().filter(|link| again || !tried(link)).collect();
-        self.meter_all(meter, &new, all, now)?;
-        self.say(&choice);
-        Ok(())
+        self.meter_all(meter, &new, all, now)
     }
 
     fn meter_all(
@@ -148,7 +156,6 @@ impl Interfaces {
 
     fn let_go(&mut self, meter: &mut Meter, index: u32, now: u64) -> anyhow::Result<()> {
         self.metered.remove(&index);
-        self.doubled.retain(|pair| pair.0 != index && pair.1 != index);
         if let Some(told) = self.told.get_mut(&index) {
             told.gone_at = Some(now);
         }
@@ -164,27 +171,18 @@ impl Interfaces {
         self.told.insert(*index, Told { interface, gone_at: None });
     }
 
-    /// Says what is metered twice, and what is not for that reason: once.
+    /// Says once what is asked for and not metered, and why.
     pub(super) fn say(&mut self, choice: &Choice<'_>) {
-        self.left_out.retain(|&index| choice.left_out.iter().any(|(link, _)| link.index == index));
-        for (link, other) in &choice.left_out {
-            if self.left_out.insert(link.index) {
-                log::info!(
-                    "{} is left out: it carries packets of {}, which is metered; name it to have them counted on both",
-                    link.name,
-                    other.name
-                );
+        self.left_out.retain(|&index| choice.left_out.iter().any(|left| left.link.index == index));
+        for left in &choice.left_out {
+            let index = left.link.index;
+            if !self.left_out.insert(index) {
+                continue;
             }
-        }
-        for (link, _) in self.metered.values() {
-            for (other, _) in self.metered.values().filter(|(other, _)| link.is_upon(other)) {
-                if self.doubled.insert((link.index, other.index)) {
-                    log::warn!(
-                        "{} and {} carry the same packets: they will be counted on both",
-                        link.name,
-                        other.name
-                    );
-                }
+            if left.is_named || left.is_final() || self.metered.contains_key(&index) {
+                log::warn!("{}", left.why());
+            } else {
+                log::info!("{}", left.why());
             }
         }
     }
