@@ -37,4 +37,4 @@ pub mod switch;
 pub mod table;
 
 /// Version of everything in this crate that two programs share. A change of any layout raises it.
-pub const LAYOUT_VERSION: u64 = 4;
+pub const LAYOUT_VERSION: u64 = 5;

@@ -5,6 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use core::mem::offset_of;
 
 use crate::{
+    counter::Counters,
     key::{KeyOwn, KeyV4, KeyV6, Rest},
     overflow::Event,
     slot::{SlotOwn, SlotV4, SlotV6},
@@ -146,10 +147,46 @@ pub struct Shape {
     pub taken_octets: u64,
 }
 
-/// The name of an interface by its row of the counters: text, zeros behind it.
+/// Who has a row of the counters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Owner {
+    /// The interface's name, at most 15 octets (IFNAMSIZ), zeros behind it.
+    pub name: [u8; 16],
+    /// Counted in the row before it was this interface's, over all CPUs.
+    pub before: Counters,
+}
+
+/// The owner of a row in two copies, so that one store changes name and counters together: an agent that is
+/// killed leaves the row to the old owner or to the new one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Name {
-    /// At most 15 octets (IFNAMSIZ) and a zero.
-    pub octets: [u8; 16],
+    /// The copies.
+    pub copies: [Owner; 2],
+    /// The copy that holds, 0 or 1.
+    pub copy: u64,
 }
+
+impl Name {
+    /// The owner.
+    pub const fn owner(&self) -> &Owner {
+        let [first, second] = &self.copies;
+        if self.copy == 0 { first } else { second }
+    }
+
+    /// The same owner, with `next` in the copy that does not hold: the first of two steps.
+    pub const fn prepared(mut self, next: Owner) -> Self {
+        let [first, second] = &mut self.copies;
+        *(if self.copy == 0 { second } else { first }) = next;
+        self
+    }
+
+    /// The other copy holds: the second step.
+    pub const fn switched(mut self) -> Self {
+        self.copy = if self.copy == 0 { 1 } else { 0 };
+        self
+    }
+}
+
+const _: () = assert!(size_of::<Name>().is_multiple_of(8));

@@ -152,12 +152,22 @@ impl Counters {
     }
 
     fn read(&self) -> Result<Count> {
-        let mut octets = [0; 4096];
-        let length = self.list.read_at(&mut octets, 0)?;
-        let text = String::from_utf8_lossy(octets.get(..length).unwrap_or_default());
-        let line =
-            text.lines().find_map(|line| line.trim_start().strip_prefix(&self.interface)?.strip_prefix(':'));
-        let columns = line.with_context(|| format!("{} is gone", self.interface))?.split_whitespace();
+        let (mut octets, mut list) = ([0; 4096], Vec::new());
+        // The kernel gives whole lines, as many as there is room for.
+        let line = loop {
+            let length = self.list.read_at(&mut octets, list.len() as u64)?;
+            list.extend_from_slice(octets.get(..length).unwrap_or_default());
+            let text = std::str::from_utf8(&list)?;
+            let of = |line: &str| {
+                line.trim_start().strip_prefix(&self.interface)?.strip_prefix(':').map(str::to_owned)
+            };
+            let line = text.lines().find_map(of);
+            if length == 0 || line.is_some() {
+                break line;
+            }
+        };
+        let line = line.with_context(|| format!("{} is gone", self.interface))?;
+        let columns = line.split_whitespace();
         // Eight columns of what was received come first.
         let mut sent = columns.skip(8).map(str::parse);
         let mut next = || anyhow::Ok(sent.next().context("too few columns")??);

@@ -302,6 +302,56 @@ fn away(more: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Makes pairs of veths, `p0` and `p1`, `p2` and `p3` …, so many links in all; or removes them.
+fn pairs(netns: &Netns, links: u32, make: bool) -> Result<()> {
+    let lines = (0..links).step_by(2).map(|number| {
+        let (one, other) = (format!("p{number}"), format!("p{}", number + 1));
+        if make {
+            format!("link add {one} up type veth peer name {other}\nlink set {other} up\n")
+        } else {
+            format!("link del {one}\n")
+        }
+    });
+    let batch = tempfile::NamedTempFile::new()?;
+    std::fs::write(batch.path(), lines.collect::<String>())?;
+    netns.ip(&format!("-batch {}", batch.path().display())).map(drop)
+}
+
+#[test]
+fn interfaces_made_anew_under_their_names_have_their_rows_again_and_too_many_are_others() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.netns.sysctl("ipv6/conf/default/disable_ipv6", "1")?;
+    let (nfcapd, pins) = (Nfcapd::start(Some(&stage.netns))?, stage.bpffs.pins().display().to_string());
+    let url = nfcapd.url();
+    let run = ["--interface", "p*", "--collector", &url, "--pin", &pins, "--idle-timeout", "1s"];
+    let round = traffic(100, 1_000, false);
+    let (mut first, mut others) = (0, 0);
+    // More ifIndexes than rows in all; then more interfaces at once; and fewer again.
+    for links in [130, 130, 258, 2] {
+        pairs(&stage.netns, links, true)?;
+        let mut live = Live::start(&stage.netns, &run).with_context(|| format!("{links} links"))?;
+        generator().send(&round, &stage.netns, "p1")?;
+        first += 1;
+        if links == 258 {
+            generator().send(&round, &stage.netns, "p256")?;
+            others += 1;
+        }
+        let all = count(&round, first + others);
+        live.until(LIMIT, "done with all", |books| books.exported.packets == all.packets)?;
+        let books = at_rest(&mut live)?;
+        let seen = |name: &str| books.interfaces.get(name).map_or(Count::default(), |books| books.seen);
+        ensure!(books.seen == all, "seen {:?} of {all:?}", books.seen);
+        ensure!(seen("p0") == count(&round, first), "p0 has seen {:?} in {first} rounds", seen("p0"));
+        ensure!(seen("other") == count(&round, others), "others have seen {:?}", seen("other"));
+        live.kill()?;
+        pairs(&stage.netns, links, false)?;
+    }
+    let (packets, octets) = Flows::by_tuple(&nfcapd.stop()?.clean()?).totals();
+    let all = count(&round, first + others);
+    ensure!(Count { packets, octets } == all, "{packets} packets, {octets} octets came of {all:?}");
+    Ok(())
+}
+
 #[test]
 fn a_second_agent_is_told_who_has_the_pins() -> Result<()> {
     let stage = Stage::new()?;

@@ -42,10 +42,27 @@ impl std::ops::Sub for Row {
     /// What was counted since an earlier reading.
     fn sub(mut self, mut before: Self) -> Self {
         for (total, less) in self.totals().zip(before.totals()) {
-            total.packets -= less.packets;
-            total.octets -= less.octets;
+            // Pinned memory may say anything.
+            total.packets = total.packets.saturating_sub(less.packets);
+            total.octets = total.octets.saturating_sub(less.octets);
         }
         self
+    }
+}
+
+impl From<Counters> for Row {
+    fn from(counters: Counters) -> Self {
+        let Counters { seen, ignored, lost, overflow, .. } = counters;
+        let (seen, overflow) = (total(seen), total(overflow));
+        Self { seen, ignored: ignored.map(total), lost: lost.map(total), overflow }
+    }
+}
+
+impl From<Row> for Counters {
+    fn from(row: Row) -> Self {
+        let count = |total: Total| Count { packets: total.packets, octets: total.octets };
+        let (seen, overflow) = (count(row.seen), count(row.overflow));
+        Self { seen, ignored: row.ignored.map(count), lost: row.lost.map(count), overflow, ..Self::default() }
     }
 }
 
@@ -53,15 +70,7 @@ impl std::ops::Sub for Row {
 pub fn row(counters: &Mapped<Counters>, row: u32) -> Row {
     let mut sum = Row::default();
     for element in (row as usize..counters.len()).step_by(ROWS as usize) {
-        let read = counters.read(element);
-        sum.seen += total(read.seen);
-        sum.overflow += total(read.overflow);
-        for (sum, count) in sum.ignored.iter_mut().zip(read.ignored) {
-            *sum += total(count);
-        }
-        for (sum, count) in sum.lost.iter_mut().zip(read.lost) {
-            *sum += total(count);
-        }
+        sum += Row::from(counters.read(element));
     }
     sum
 }

@@ -1,23 +1,30 @@
 //! Interfaces get their rows of the counters, and give them back.
 
 use anyhow::Context;
-use flowxdp_common::{counter::ROWS, table::Name};
+use flowxdp_common::{
+    counter::ROWS,
+    table::{Name, Owner},
+};
 use flowxdp_core::clock::SECOND;
 
 use super::{Meter, rows::Rows};
 use crate::{
     clock,
-    kernel::{counters, load::Loaded},
+    kernel::{
+        counters::{self, Row},
+        load::Loaded,
+    },
 };
 
 /// The rows that an earlier agent gave away; nobody has them now.
 pub(super) fn counted_before(loaded: &Loaded) -> Rows {
-    let names = (1..ROWS as usize).map(|row| {
-        let octets = loaded.names.read(row).octets;
-        let name: Vec<u8> = octets.into_iter().take_while(|octet| *octet != 0).collect();
-        String::from_utf8_lossy(&name).into_owned()
+    let owners = (1..ROWS as usize).map(|row| {
+        let read = loaded.names.read(row);
+        let Owner { name, before } = read.owner();
+        let name: Vec<u8> = name.iter().copied().take_while(|octet| *octet != 0).collect();
+        (String::from_utf8_lossy(&name).into_owned(), Row::from(*before))
     });
-    Rows::adopt(names.collect(), clock::monotonic())
+    Rows::adopt(owners.collect(), clock::monotonic())
 }
 
 impl Meter {
@@ -33,19 +40,34 @@ impl Meter {
         let (counters, rest) = (&self.loaded.counters, self.rest());
         let counted = |row| counters::row(counters, row);
         let given = self.loaded.rows.get(&index, 0).ok();
-        let Some(row) = self.rows.take(index, name, given, now, rest, counted) else { return Ok(false) };
-        self.loaded.rows.insert(index, row, 0).with_context(|| format!("cannot name interface {name}"))?;
-        self.store_name(row, name);
+        let Some(row) = self.rows.take(index, name, given, now, rest, counted) else {
+            self.loaded.take_row_back(index)?;
+            return Ok(false);
+        };
+        // First, so that what comes is never counted under the name before.
+        self.store_owner(row);
+        if !self.loaded.give_row(index, row).with_context(|| format!("cannot name interface {name}"))? {
+            self.rows.leave(index, now);
+            return Ok(false);
+        }
         Ok(true)
     }
 
-    /// For an agent that goes on with the counters.
-    fn store_name(&mut self, row: u32, name: &str) {
-        let mut stored = Name::default();
-        for (place, octet) in stored.octets.iter_mut().zip(name.bytes().take(15)) {
+    /// For an agent that goes on with the counters: see [`Name`].
+    fn store_owner(&mut self, row: u32) {
+        let Some((name, before)) = self.rows.owner(row) else { return };
+        let mut next = Owner { before: before.into(), ..Owner::default() };
+        for (place, octet) in next.name.iter_mut().zip(name.bytes().take(15)) {
             *place = octet;
         }
-        self.loaded.names.write(row as usize, &stored);
+        let (row, stored) = (row as usize, self.loaded.names.read(row as usize));
+        if *stored.owner() == next {
+            return;
+        }
+        let prepared: Name = stored.prepared(next);
+        self.loaded.names.write(row, &prepared);
+        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+        self.loaded.names.write(row, &prepared.switched());
     }
 
     /// No CPU remembers what the names given were before, when an ifIndex was another interface's.
@@ -62,7 +84,7 @@ impl Meter {
     /// What was counted of an interface, and what is, belongs to another name.
     pub fn rename_interface(&mut self, index: u32, name: &str) {
         if let Some(row) = self.rows.rename(index, name) {
-            self.store_name(row, name);
+            self.store_owner(row);
         }
     }
 
@@ -75,6 +97,19 @@ impl Meter {
         self.loaded.detach_from(index)?;
         self.rows.leave(index, now);
         self.loaded.take_row_back(index)
+    }
+
+    /// Takes back the rows of all interfaces but those for which `keep` holds, by ifIndex. What was counted
+    /// there stays under the names.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn take_rows_back(&mut self, keep: impl Fn(u32) -> bool) -> anyhow::Result<()> {
+        for (index, _) in self.loaded.rows_given().into_iter().filter(|(index, _)| !keep(*index)) {
+            self.loaded.take_row_back(index)?;
+        }
+        Ok(())
     }
 
     /// Takes back the rows of interfaces that an earlier agent metered, and this one does not.

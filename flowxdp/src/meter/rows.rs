@@ -31,13 +31,20 @@ fn number(place: usize) -> u32 {
 }
 
 impl Rows {
-    /// Those of an earlier agent, by their names in order, empty for one that was never given away.
-    pub(super) fn adopt(mut names: Vec<String>, now: u64) -> Self {
-        while names.last().is_some_and(String::is_empty) {
-            names.pop();
+    /// Those of an earlier agent, in order, by their names and what others had counted before; the name is
+    /// empty where a row was never given away.
+    pub(super) fn adopt(mut owners: Vec<(String, Row)>, now: u64) -> Self {
+        while owners.last().is_some_and(|(name, _)| name.is_empty()) {
+            owners.pop();
         }
-        let owner = |name| Owner { name, index: None, gone_at: now, before: Row::default() };
-        Self(names.into_iter().map(owner).collect())
+        let owner = |(name, before)| Owner { name, index: None, gone_at: now, before };
+        Self(owners.into_iter().map(owner).collect())
+    }
+
+    /// A row's owner, and what others have counted in it before.
+    pub(super) fn owner(&self, row: u32) -> Option<(&str, Row)> {
+        let owner = self.0.get((row as usize).checked_sub(1)?)?;
+        Some((&owner.name, owner.before))
     }
 
     /// Gives an interface its row, if one is left: the one that an earlier agent has `given` it, or that of
@@ -142,8 +149,8 @@ mod tests {
 
     #[test]
     fn an_earlier_agents_rows_go_on_by_ifindex_or_by_name() {
-        let names = ["eth0", "eth1", "eth2", ""].map(str::to_owned);
-        let mut rows = Rows::adopt(names.to_vec(), 0);
+        let owners = ["eth0", "eth1", "eth2", ""].map(|name| (name.to_owned(), Row::default()));
+        let mut rows = Rows::adopt(owners.to_vec(), 0);
         // It was renamed while there was no agent.
         assert_eq!(rows.take(7, "wan0", Some(2), 1, REST, seen_of), Some(2));
         assert_eq!(rows.take(9, "eth2", None, 1, REST, seen_of), Some(3));
@@ -153,6 +160,25 @@ mod tests {
         let (_, named) = rows.by_name(seen_of);
         let names: Vec<_> = named.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["eth0", "wan0", "eth2", "eth1", "eth5"]);
+    }
+
+    #[test]
+    fn an_earlier_agents_rows_keep_what_others_had_counted_in_them() {
+        let mut rows = Rows::default();
+        for index in 1..ROWS {
+            assert_eq!(take(&mut rows, index, &format!("veth{index}"), 0), Some(index));
+        }
+        rows.leave(3, 10);
+        assert_eq!(take(&mut rows, 1000, "late", 10 + REST), Some(3));
+        let counted = |row: u32| seen(u64::from(row) * 10 + u64::from(row == 3) * 4);
+        let owners = (1..ROWS).map(|row| rows.owner(row).map(|(name, before)| (name.to_owned(), before)));
+        let mut next = Rows::adopt(owners.collect::<Option<_>>().unwrap(), 200);
+        assert_eq!(next.take(1000, "late", Some(3), 200, REST, counted), Some(3));
+        let (unnamed, named) = next.by_name(counted);
+        let of = |name: &str| named.iter().find(|(other, _)| *other == name).unwrap().1.seen.packets;
+        assert_eq!((of("late"), of("veth4"), unnamed.seen.packets), (4, 40, 30));
+        assert_eq!(rows.owner(0), None);
+        assert_eq!(rows.owner(ROWS), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod changes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{bail, ensure};
+use flowxdp_common::counter::ROWS;
 use flowxdp_core::{clock::SECOND, options};
 
 use super::{
@@ -118,6 +119,7 @@ impl Interfaces {
         let choice = choose(&self.wanted, &all, |_| false);
         none_is_refused(&choice)?;
         let mut started = Vec::new();
+        make_room(meter, &all, &choice)?;
         for &link in &choice.taken {
             changes::name(meter, link, now)?;
         }
@@ -211,4 +213,18 @@ fn none_is_refused(choice: &Choice<'_>) -> anyhow::Result<()> {
         Some(left) => bail!("{}", left.why()),
         None => Ok(()),
     }
+}
+
+/// Takes back rows that an earlier agent gave to interfaces that have no program any more, or are gone;
+/// their ifIndexes may be others' by now. If the rows do not suffice then, those of interfaces that are
+/// not to be metered any more go too.
+fn make_room(meter: &mut Meter, all: &[Link], choice: &Choice<'_>) -> anyhow::Result<()> {
+    let attached: BTreeSet<u32> =
+        all.iter().filter(|link| link.xdp.is_some()).map(|link| link.index).collect();
+    meter.take_rows_back(|index| attached.contains(&index))?;
+    let taken: BTreeSet<u32> = choice.taken.iter().map(|link| link.index).collect();
+    if attached.union(&taken).count() >= ROWS as usize {
+        meter.take_rows_back(|index| taken.contains(&index))?;
+    }
+    Ok(())
 }

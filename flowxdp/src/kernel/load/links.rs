@@ -12,6 +12,10 @@ pub(super) fn is_without_interface(error: &ProgramError) -> bool {
     matches!(error, ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::ENOLINK))
 }
 
+fn is_errno(error: &MapError, errno: i32) -> bool {
+    matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(errno))
+}
+
 impl Loaded {
     /// The program on an interface, if it is one of ours.
     pub fn attached(&self, index: u32) -> Option<&'static str> {
@@ -77,6 +81,19 @@ impl Loaded {
         self.rows.iter().filter_map(Result::ok).collect()
     }
 
+    /// Counts packets of an ifIndex in a row; false if the kernel's map has no room for it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn give_row(&mut self, index: u32, row: u32) -> anyhow::Result<bool> {
+        match self.rows.insert(index, row, 0) {
+            Ok(()) => Ok(true),
+            Err(error) if is_errno(&error, libc::E2BIG) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Packets of an interface that has no program any more have no row.
     ///
     /// # Errors
@@ -85,6 +102,7 @@ impl Loaded {
     pub fn take_row_back(&mut self, index: u32) -> anyhow::Result<()> {
         match self.rows.remove(&index) {
             Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) if is_errno(&error, libc::ENOENT) => Ok(()),
             Err(error) => Err(error).context("cannot take back an interface's row"),
         }
     }
