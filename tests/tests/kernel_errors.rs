@@ -225,6 +225,20 @@ fn a_table_larger_than_memory() -> Result<()> {
 }
 
 #[test]
+fn a_table_that_a_limit_of_memory_refuses() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    let limited = |arguments: &[&str]| {
+        let prlimit = Program::find("prlimit")?.arg("--as=200000000").arg(program()?.path());
+        Result::<_>::Ok(prlimit.args(arguments).netns(&netns))
+    };
+    let socket = directory.path().join("status.sock").display().to_string();
+    let run = ["run", "--interface", "lo", "--collector", NOWHERE, "--flows", "4M", "--socket", &socket];
+    fails(limited(&run)?, 1, &["--flows", "memory"])?;
+    fails(limited(&[&run[..], &["--flows6", "1K"]].concat())?, 1, &["--flows", "memory"])?;
+    netns.expect_clean("lo")
+}
+
+#[test]
 fn a_capture_that_is_cut() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("cut.pcap");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use flowxdp_tests::agent::Live;
+use flowxdp_tests::agent::{Live, program};
 use flowxdp_tests::books::Count;
 use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::compare::{Columns, equal};
@@ -218,6 +218,58 @@ fn rename(netns: &Netns, from: &str, to: &str) -> Result<()> {
     netns.ip(&format!("link set {from} name {to}"))?;
     netns.ip(&format!("link set {to} up"))?;
     Ok(())
+}
+
+#[test]
+fn an_alternative_name_is_a_name() -> Result<()> {
+    const LONG: &str = "enp129s0f0np0-to-the-provider";
+    let mut netns = Netns::new("links")?;
+    netns.veth("gen0", "met0")?;
+    netns.ip(&format!("link property add dev met0 altname {LONG}"))?;
+    for wanted in [LONG, "enp129*"] {
+        let mut stage = Stage::new(netns, wanted, &[])?;
+        stage.metered("met0", 1)?;
+        stage.send(1_000, "gen0")?;
+        stage.seen(&[("met0", 1_000)])?;
+        netns = stage.close(&["met0"])?.0;
+    }
+    // One that a link has later.
+    let mut stage = Stage::new(netns, "uplink*", &[])?;
+    stage.said("matches uplink*: waiting for one", 1)?;
+    stage.netns.ip("link property add dev met0 altname uplink-of-the-first-floor")?;
+    stage.metered("met0", 1)?;
+    let twice = program()?.args(["run", "--collector", "udp://127.0.0.1:9", "--interface"]);
+    let twice = twice.arg(format!("met0,{LONG}")).netns(&stage.netns).run(LIMIT)?;
+    ensure!(twice.code == Some(1) && twice.stderr.contains("met0 is named twice"), "{twice:?}");
+    stage.close(&["met0"])?;
+    Ok(())
+}
+
+#[test]
+fn an_ifindex_that_a_protocol_cannot_hold_is_said_once_and_is_0_there() -> Result<()> {
+    let netns = Netns::new("links")?;
+    let (make, remove) = ("link add met0 up index 70002 type veth peer name gen0", "link del met0");
+    netns.sysctl("ipv6/conf/default/disable_ipv6", "1")?;
+    netns.ip(make)?;
+    netns.ip("link set gen0 up")?;
+    let (v5, v9) = (Nfcapd::start(Some(&netns))?, Nfcapd::start(Some(&netns))?);
+    let urls = [format!("{}?protocol=v5", v5.url()), format!("{}?protocol=v9", v9.url())];
+    let arguments =
+        ["--interface", "met0", "--idle-timeout", "1s", "--collector", &urls[0], "--collector", &urls[1]];
+    let live = Live::start(&netns, &arguments)?;
+    let mut stage = Stage { netns, nfcapd: v5, live };
+    stage.said("met0: NetFlow v5 cannot hold its ifIndex 70002", 1)?;
+    stage.send(1_000, "gen0")?;
+    // The same interface once more.
+    stage.netns.ip(remove)?;
+    stage.said("met0: the interface is gone", 1)?;
+    stage.netns.ip(make)?;
+    stage.metered("met0", 2)?;
+    stage.seen(&[("met0", 1_000)])?;
+    let (_netns, records, log) = stage.close(&["met0"])?;
+    ensure!(log.matches("cannot hold its ifIndex").count() == 1, "not said once: {log}");
+    exact(&records, 0, 1_000)?;
+    exact(&v9.stop()?.clean()?, 70_002, 1_000)
 }
 
 #[test]

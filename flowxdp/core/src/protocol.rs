@@ -37,6 +37,14 @@ impl Protocol {
         Self::ALL.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(name))
     }
 
+    /// The largest ifIndex that its records hold.
+    pub const fn largest_interface(self) -> u32 {
+        match self {
+            Self::Ipfix | Self::V9 => u32::MAX,
+            Self::V7 | Self::V5 | Self::V1 => u16::MAX as u32,
+        }
+    }
+
     /// The port of collectors whose URL has none, over UDP and TCP.
     pub const fn port(self) -> u16 {
         match self {

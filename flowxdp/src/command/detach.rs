@@ -65,7 +65,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 fn find(name: &str) -> anyhow::Result<Link> {
     link::all()?
         .into_iter()
-        .find(|link| link.name == name)
+        .find(|link| link.names().any(|other| other == name))
         .with_context(|| format!("there is no interface {name}"))
 }
 

@@ -124,6 +124,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     preflight::memory(&shape)?;
     stay_on_this_cpu()?;
     let mut meter = Meter::new(load(&shape)?, options.metering.timeouts())?;
+    if let Some(protocols) =
+        options.exporting.narrow().filter(|_| options.interface_index > u32::from(u16::MAX))
+    {
+        log::warn!(
+            "{protocols} cannot hold --interface-index {}, which is above 65535: records have interface 0 there",
+            options.interface_index
+        );
+    }
     meter.name_interface(options.interface_index, &options.interface_index.to_string(), 0)?;
     meter.loaded.program(names::PROGRAM_FRAGS)?;
     let mut replay = Replay {

@@ -123,7 +123,7 @@ struct Agent {
 ///
 /// What is in the way of metering, before anything is attached; or the kernel fails underneath.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut interfaces = Interfaces::new(&options.interface, options.mode)?;
+    let mut interfaces = Interfaces::new(&options.interface, options.mode, options.exporting.narrow())?;
     preflight::kernel_and_privileges()?;
     if options.chain {
         preflight::finding_others()?;

@@ -44,6 +44,8 @@ pub enum Peer {
 pub struct Link {
     /// Its name.
     pub name: String,
+    /// Other names that stand for it (`ip link property add … altname`, Linux 5.5).
+    pub alternatives: Vec<String>,
     /// Its ifIndex.
     pub index: u32,
     /// What the operator calls it (`ip link set alias`), empty if nothing.
@@ -73,6 +75,11 @@ pub struct Link {
 }
 
 impl Link {
+    /// Its name, and then the others that stand for it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.alternatives).map(String::as_str)
+    }
+
     /// Whether its frames begin with an Ethernet header.
     pub fn has_ethernet_frames(&self) -> bool {
         ETHERNET.contains(&self.device_type)
@@ -104,8 +111,11 @@ impl Link {
             Ok(namespace) => Peer::Elsewhere { index, namespace },
             Err(_) => Peer::Here(index),
         });
+        let properties = attributes.get_prop_list().ok();
+        let alternatives = properties.iter().flat_map(|list| list.get_alt_ifname());
         Some(Self {
             name,
+            alternatives: alternatives.map(|name| name.to_string_lossy().into_owned()).collect(),
             index: header.ifi_index.cast_unsigned(),
             alias: alias.unwrap_or_default(),
             mtu: attributes.get_mtu().unwrap_or(0),
@@ -189,6 +199,7 @@ pub(crate) mod tests {
     pub(crate) fn link(index: u32, name: &str) -> Link {
         Link {
             name: name.to_owned(),
+            alternatives: Vec::new(),
             index,
             alias: String::new(),
             mtu: 1500,

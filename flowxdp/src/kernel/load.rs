@@ -34,6 +34,7 @@ use super::{
     map::Mapped,
     own::OwnTable,
     pin::{self, Pins},
+    preflight,
     ring::Ring,
 };
 
@@ -41,7 +42,7 @@ use super::{
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
 
 /// The shape of the flow tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// IPv4 flows that the whole table holds.
     pub flows_v4: u64,
@@ -162,7 +163,7 @@ pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
 ///
 /// The kernel refused a map.
 pub fn load_object(shape: &Shape, object: &[u8]) -> anyhow::Result<Loaded> {
-    load_from(object, shape, None)
+    load_from(object, shape, None).map_err(|error| preflight::refused(error, shape))
 }
 
 /// Creates the maps, or takes those that are pinned, and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
@@ -171,7 +172,7 @@ pub fn load_object(shape: &Shape, object: &[u8]) -> anyhow::Result<Loaded> {
 ///
 /// The kernel refused a map.
 pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
-    load_from(OBJECT, shape, pinned)
+    load_from(OBJECT, shape, pinned).map_err(|error| preflight::refused(error, shape))
 }
 
 fn load_from(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
@@ -321,8 +322,11 @@ impl Loaded {
     ///
     /// mmap(2)'s.
     pub fn tables(&self) -> anyhow::Result<(Mapped<SlotV4>, Mapped<SlotV6>, Mapped<SlotOwn>)> {
-        let ebpf = &self.ebpf;
-        Ok((mapped(ebpf, names::FLOWS_V4)?, mapped(ebpf, names::FLOWS_V6)?, mapped(ebpf, names::OWN)?))
+        let (ebpf, shape) = (&self.ebpf, &self.shape);
+        let tables = || {
+            Ok((mapped(ebpf, names::FLOWS_V4)?, mapped(ebpf, names::FLOWS_V6)?, mapped(ebpf, names::OWN)?))
+        };
+        tables().map_err(|error| preflight::refused(error, shape))
     }
 
     /// Runs beside other programs from now on; what that needs is pinned below `pins`.

@@ -67,10 +67,7 @@ fn kernel_version(release: &str) -> anyhow::Result<()> {
 ///
 /// One line with both sizes and the remedy.
 pub fn memory(shape: &Shape) -> anyhow::Result<()> {
-    let v4 = shape.slots_v4()?.saturating_mul(size_of::<SlotV4>() as u64);
-    let v6 = shape.slots_v6()?.saturating_mul(size_of::<SlotV6>() as u64);
-    let own = u64::from(shape.slots_own()) * size_of::<SlotOwn>() as u64;
-    let needed = v4.saturating_add(v6).saturating_add(own).saturating_add(u64::from(shape.ring));
+    let Needs { whole: needed, v4, v6 } = needs(shape)?;
     let available = available()?;
     // The agent and the rest of the machine want to live as well.
     ensure!(
@@ -83,6 +80,36 @@ pub fn memory(shape: &Shape) -> anyhow::Result<()> {
         available >> 20
     );
     Ok(())
+}
+
+/// Octets of memory.
+struct Needs {
+    /// All that is shared with the program.
+    whole: u64,
+    v4: u64,
+    v6: u64,
+}
+
+fn needs(shape: &Shape) -> anyhow::Result<Needs> {
+    let v4 = shape.slots_v4()?.saturating_mul(size_of::<SlotV4>() as u64);
+    let v6 = shape.slots_v6()?.saturating_mul(size_of::<SlotV6>() as u64);
+    let own = u64::from(shape.slots_own()) * size_of::<SlotOwn>() as u64;
+    let whole = v4.saturating_add(v6).saturating_add(own).saturating_add(u64::from(shape.ring));
+    Ok(Needs { whole, v4, v6 })
+}
+
+/// Adds the remedy where the kernel refused a table for want of memory: a limit of the process or of its
+/// cgroup, which the memory that is free does not show.
+pub(super) fn refused(error: anyhow::Error, shape: &Shape) -> anyhow::Error {
+    let errno = error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    let is_memory = matches!(errno, Some(libc::ENOMEM | libc::E2BIG));
+    let Some(needs) = needs(shape).ok().filter(|_| is_memory) else { return error };
+    anyhow::anyhow!(
+        "the flow tables need {} MiB, and the kernel does not give them ({}): lower --flows or --flows6, or \
+         raise the limit of memory that the process or its cgroup has",
+        needs.whole >> 20,
+        error.root_cause()
+    )
 }
 
 /// Octets that can be had without swapping, by the kernel's own estimate.
@@ -99,7 +126,21 @@ fn available() -> anyhow::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::kernel_version;
+    use anyhow::Context as _;
+
+    use super::{Shape, kernel_version, refused};
+
+    #[test]
+    fn a_table_that_memory_refuses_names_its_flag() {
+        let shape = Shape { flows_v4: 1 << 20, flows_v6: 1 << 20, partitions: 2, ..Shape::default() };
+        let error =
+            |errno| Err::<(), _>(std::io::Error::from_raw_os_error(errno)).context("cannot map").unwrap_err();
+        for errno in [libc::ENOMEM, libc::E2BIG] {
+            let text = refused(error(errno), &shape).to_string();
+            assert!(text.contains("need 208 MiB") && text.contains("lower --flows or --flows6"), "{text}");
+        }
+        assert_eq!(refused(error(libc::EPERM), &shape).to_string(), "cannot map");
+    }
 
     #[test]
     fn old_kernels_are_named() {

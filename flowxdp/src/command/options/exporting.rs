@@ -154,6 +154,15 @@ impl Exporting {
         Ok(Dispatch::new(exporters, self.strategy, nanoseconds(self.failover_hold), keeper))
     }
 
+    /// The protocols among the collectors' that do not hold every ifIndex, in words, if there are any.
+    pub fn narrow(&self) -> Option<String> {
+        let protocols: Vec<Protocol> = self.collector.iter().map(|url| url.protocol(self.protocol)).collect();
+        let is_narrow = |protocol: &Protocol| protocol.largest_interface() < u32::MAX;
+        let all = Protocol::ALL.into_iter().filter(|it| is_narrow(it) && protocols.contains(it));
+        let names: Vec<String> = all.map(|protocol| protocol.to_string()).collect();
+        (!names.is_empty()).then(|| names.join(" and "))
+    }
+
     /// What all of them have in common.
     fn settings(
         &self,

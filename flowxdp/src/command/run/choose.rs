@@ -62,7 +62,7 @@ impl LeftOut<'_> {
 
 /// Whether a name, not a pattern alone, asks for the link.
 pub(super) fn is_named(wanted: &[Wanted], link: &Link) -> bool {
-    wanted.iter().any(|wanted| !wanted.is_pattern() && wanted.matches(&link.name))
+    wanted.iter().any(|wanted| !wanted.is_pattern() && wanted.stands_for(link))
 }
 
 /// Chooses among `all`; `is_metered` knows by ifIndex those that are metered now.
@@ -70,7 +70,7 @@ pub(super) fn is_named(wanted: &[Wanted], link: &Link) -> bool {
 /// Of links that carry the same packets one is metered: a named one rather than one of a pattern, one that is
 /// metered rather than one that is not, and the lowest of the rest. A pattern never takes the loopback.
 pub(super) fn choose<'a>(wanted: &[Wanted], all: &'a [Link], is_metered: impl Fn(u32) -> bool) -> Choice<'a> {
-    let asked = |link: &Link| wanted.iter().any(|wanted| wanted.matches(&link.name));
+    let asked = |link: &Link| wanted.iter().any(|wanted| wanted.stands_for(link));
     let mut open: Vec<_> = all
         .iter()
         .filter(|link| is_metered(link.index) || asked(link))
@@ -143,6 +143,7 @@ mod tests {
     fn link(index: u32, name: &str, below: u32, above: u32) -> Link {
         let some = |index: u32| Some(index).filter(|&index| index != 0);
         Link {
+            alternatives: vec![format!("{name}-of-the-provider")],
             kind: Some("wireguard").filter(|_| name == "wg0").map(str::to_owned),
             is_loopback: name == "lo",
             device_type: match name {
@@ -204,6 +205,14 @@ mod tests {
             assert_eq!(name, upper);
             assert!(why.contains(&format!("would count twice, on {lower} and on {upper}")), "{why}");
         }
+    }
+
+    #[test]
+    fn alternative_names_are_names() {
+        assert_eq!(chosen(&["eth0-of-the-provider", "*2-of-the-provider"], &[]).0, ["eth0", "eth2"]);
+        // A name among them is one that is named, as before.
+        assert_eq!(chosen(&["br0-of-the-provider", "eth2"], &[]).0, ["eth2"]);
+        assert_eq!(chosen(&["br0-of-the-provider", "eth?"], &[]).0, ["br0"]);
     }
 
     #[test]

@@ -40,6 +40,9 @@ struct Told {
 pub(super) struct Interfaces {
     wanted: Vec<Wanted>,
     mode: Mode,
+    narrow: Option<String>,
+    /// ifIndexes of which was said that those protocols do not hold them.
+    too_wide: BTreeSet<u32>,
     follow: Follow,
     /// By ifIndex, as the kernel described them last, and how they are metered.
     metered: BTreeMap<u32, (Link, Attached)>,
@@ -55,12 +58,13 @@ pub(super) struct Interfaces {
 }
 
 impl Interfaces {
-    /// What `--interface` asks for, with the links that there are.
+    /// What `--interface` asks for, with the links that there are. `narrow` are the protocols among the
+    /// collectors' that hold no ifIndex above 65,535.
     ///
     /// # Errors
     ///
     /// A name twice; a name that there is none of, or whose interface is not to be metered.
-    pub(super) fn new(names: &[String], mode: Mode) -> anyhow::Result<Self> {
+    pub(super) fn new(names: &[String], mode: Mode, narrow: Option<String>) -> anyhow::Result<Self> {
         // Before the first look, so that nothing is missed.
         let follow = Follow::new()?;
         let mut wanted = Vec::new();
@@ -70,19 +74,13 @@ impl Interfaces {
             wanted.push(name);
         }
         let all = link::all()?;
-        for name in wanted.iter().filter(|name| !name.is_pattern()) {
-            let there = || all.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
-            ensure!(
-                all.iter().any(|link| name.matches(&link.name)),
-                "there is no interface {}: name one of {}",
-                name.as_str(),
-                there()
-            );
-        }
+        each_is_there_once(&wanted, &all)?;
         none_is_refused(&choose(&wanted, &all, |_| false))?;
         Ok(Self {
             wanted,
             mode,
+            narrow,
+            too_wide: BTreeSet::new(),
             follow,
             metered: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -138,12 +136,12 @@ impl Interfaces {
     }
 
     /// Says what is metered from the start, and what is waited for.
-    pub(super) fn announce(&self, started: &[(Link, Attached)]) {
+    pub(super) fn announce(&mut self, started: &[(Link, Attached)]) {
         // Without a list nothing is said of the other ends of pairs.
         let all = link::all().unwrap_or_default();
-        started.iter().for_each(|(link, attached)| changes::announce(link, *attached, &all));
+        started.iter().for_each(|(link, attached)| self.announce_one(link, *attached, &all));
         for pattern in self.wanted.iter().filter(|wanted| wanted.is_pattern()) {
-            if !started.iter().any(|(link, _)| pattern.matches(&link.name)) {
+            if !started.iter().any(|(link, _)| pattern.stands_for(link)) {
                 log::warn!("no interface that can be metered matches {}: waiting for one", pattern.as_str());
             }
         }
@@ -205,6 +203,30 @@ impl Interfaces {
         self.told.retain(|_, told| told.gone_at.is_none_or(|at| now.saturating_sub(at) < rest));
         self.told.values().map(|told| told.interface.clone()).collect()
     }
+}
+
+/// A name is that of one interface, and no two of them are of the same.
+fn each_is_there_once(wanted: &[Wanted], all: &[Link]) -> anyhow::Result<()> {
+    for name in wanted.iter().filter(|name| !name.is_pattern()) {
+        let there = || all.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
+        ensure!(
+            all.iter().any(|link| name.stands_for(link)),
+            "there is no interface {}: name one of {}",
+            name.as_str(),
+            there()
+        );
+    }
+    for link in all {
+        let named = wanted.iter().filter(|wanted| !wanted.is_pattern() && wanted.stands_for(link));
+        let named: Vec<_> = named.map(Wanted::as_str).collect();
+        ensure!(
+            named.len() < 2,
+            "interface {} is named twice, as {}: name it once",
+            link.name,
+            named.join(" and as ")
+        );
+    }
+    Ok(())
 }
 
 /// At the start a named interface is metered or an error.

@@ -1,5 +1,7 @@
 //! What `--interface` asks for: a name, or a pattern of names.
 
+use crate::kernel::link::Link;
+
 /// One of the interfaces that are asked for. `*` stands for any characters, `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted(String);
@@ -19,8 +21,12 @@ impl Wanted {
         self.0.contains(['*', '?'])
     }
 
-    /// Whether it stands for this name.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    /// Whether it stands for this link, by its name or an alternative one.
+    pub(super) fn stands_for(&self, link: &Link) -> bool {
+        link.names().any(|name| self.matches(name))
+    }
+
+    fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (self.0.chars().collect::<Vec<_>>(), name.chars().collect::<Vec<_>>());
         let (mut at, mut read) = (0, 0);
         // Behind the last star, and what it stood for so far: where to go on when the rest does not fit.

@@ -23,14 +23,24 @@ pub(super) fn name(meter: &mut Meter, link: &Link, now: u64) -> anyhow::Result<(
     Ok(())
 }
 
-/// Says that a link, one of `all`, is metered, and how.
-pub(super) fn announce(link: &Link, attached: Attached, all: &[Link]) {
-    offload::warn(link, attached, all);
-    let mode = if attached == Attached::Native { "native" } else { "generic" };
-    log::info!("{}: metering in {mode} mode", link.name);
-}
-
 impl Interfaces {
+    /// Says that a link, one of `all`, is metered, and how, and what of it will not be in the records.
+    pub(super) fn announce_one(&mut self, link: &Link, attached: Attached, all: &[Link]) {
+        offload::warn(link, attached, all);
+        let (name, index) = (&link.name, link.index);
+        if let Some(protocols) = &self.narrow
+            && index > u32::from(u16::MAX)
+            && self.too_wide.insert(index)
+        {
+            log::warn!(
+                "{name}: {protocols} cannot hold its ifIndex {index}, which is above 65535: its records have \
+                 interface 0 there; IPFIX and NetFlow v9 hold it"
+            );
+        }
+        let mode = if attached == Attached::Native { "native" } else { "generic" };
+        log::info!("{name}: metering in {mode} mode");
+    }
+
     /// Brings what is metered into line with the links that there are.
     pub(super) fn apply(&mut self, meter: &mut Meter, all: &[Link], now: u64) -> anyhow::Result<()> {
         let there = |index: u32| all.iter().find(|link| link.index == index);
@@ -77,7 +87,7 @@ impl Interfaces {
         meter.names_are_set()?;
         for link in links {
             match self.attach(meter, link) {
-                Ok(attached) => announce(link, attached, all),
+                Ok(attached) => self.announce_one(link, attached, all),
                 Err(error) => self.refuse(meter, link, &error, now)?,
             }
         }
