@@ -1,5 +1,7 @@
 //! The clocks of this machine: the only place of the agent that reads them.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use flowxdp_core::clock::{MILLISECOND, Now, WallClock};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -10,9 +12,48 @@ fn nanoseconds(time: Timespec) -> u64 {
         .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// CLOCK_MONOTONIC, nanoseconds: the clock that the XDP program reads.
-pub fn monotonic() -> u64 {
+/// Nanoseconds that the kernel's clock is ahead of this process's CLOCK_MONOTONIC: 0, but in a time namespace.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// CLOCK_MONOTONIC as this process sees it, nanoseconds.
+fn own() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
+}
+
+/// The clock that the XDP program reads, nanoseconds: CLOCK_MONOTONIC of the kernel.
+pub fn monotonic() -> u64 {
+    own().saturating_add_signed(AHEAD.load(Ordering::Relaxed))
+}
+
+/// Compares this process's clock with the kernel's, which `kernel` reads; from now on [`monotonic`] is the
+/// latter. Gives the nanoseconds that it is ahead. To be called before any other time is read.
+///
+/// # Errors
+///
+/// Those of `kernel`.
+pub fn follow_kernel<E>(kernel: impl FnMut() -> Result<u64, E>) -> Result<i64, E> {
+    let ahead = ahead(own, kernel)?;
+    AHEAD.store(ahead, Ordering::Relaxed);
+    Ok(ahead)
+}
+
+/// 0 where one reading of `kernel` lies between two of `own`: the clocks are one. Else the difference at the
+/// two readings that are nearest to each other.
+fn ahead<E>(mut own: impl FnMut() -> u64, mut kernel: impl FnMut() -> Result<u64, E>) -> Result<i64, E> {
+    let mut best = (u64::MAX, 0);
+    for _ in 0..TRIES {
+        let before = own();
+        let there = kernel()?;
+        let after = own();
+        if (before..=after).contains(&there) {
+            return Ok(0);
+        }
+        let took = after.saturating_sub(before);
+        if took < best.0 {
+            best = (took, there.wrapping_sub(before + took / 2).cast_signed());
+        }
+    }
+    Ok(best.1)
 }
 
 /// Within so long both clocks are read at one instant, nanoseconds.
@@ -50,4 +91,42 @@ pub fn wall_clock() -> WallClock {
 pub fn now() -> Now {
     let (monotonic, wall) = both();
     Now { monotonic, wall_ms: wall / MILLISECOND }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, convert::Infallible};
+
+    use super::ahead;
+
+    /// The difference found where the kernel's clock is `apart` nanoseconds ahead, reading it takes
+    /// `readings`, and the process stands still for as long.
+    fn found(apart: i64, readings: &[u64]) -> i64 {
+        let now = Cell::new(1_000_000_000_000_u64);
+        let mut took = readings.iter().cycle();
+        let kernel = || {
+            let half = took.next().unwrap() / 2;
+            now.set(now.get() + half);
+            let there = now.get().checked_add_signed(apart).unwrap();
+            now.set(now.get() + half);
+            Ok::<_, Infallible>(there)
+        };
+        ahead(|| now.get(), kernel).unwrap()
+    }
+
+    #[test]
+    fn one_clock_is_no_difference() {
+        assert_eq!(found(0, &[2_000]), 0);
+        assert_eq!(found(0, &[0]), 0);
+        // As near as this they are not told apart, which makes no record's millisecond another one.
+        assert_eq!(found(900, &[2_000]), 0);
+    }
+
+    #[test]
+    fn another_namespaces_clock_is_found_by_the_quickest_reading() {
+        for apart in [100_000_000_000_000, -900_000_000_000, 5_000_000] {
+            assert_eq!(found(apart, &[2_000]), apart);
+            assert_eq!(found(apart, &[4_000_000, 2_000, 8_000_000]), apart);
+        }
+    }
 }

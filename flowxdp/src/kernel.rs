@@ -10,6 +10,7 @@ mod features;
 pub mod follow;
 pub mod foreign;
 pub mod grace;
+pub mod ktime;
 pub mod link;
 pub mod load;
 pub mod map;

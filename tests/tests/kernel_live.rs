@@ -3,11 +3,12 @@
 //! The records at nfcapd must add up to what was sent, flow by flow and to the last octet, while the table
 //! is retired all the time; and the books must balance whenever they are asked for.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp_tests::agent::{Live, PROTOCOLS, program};
 use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::bulk::{self, Bulk};
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::{Failures, tell};
@@ -15,7 +16,7 @@ use flowxdp_tests::flows::Flows;
 use flowxdp_tests::judge::Verdict;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
-use flowxdp_tests::process::bounded;
+use flowxdp_tests::process::{Program, Running, bounded};
 use flowxdp_tests::traffic::{TCP, Traffic, UDP, generator};
 use flowxdp_tests::udp;
 use rustix::process::Signal;
@@ -323,4 +324,78 @@ fn packets_above_65535_octets_are_metered_in_generic_mode_and_none_is_dropped() 
         ensure!(longest == Some(65_535), "{to}: no packet was above 65,535 octets: {longest:?}");
     }
     Ok(())
+}
+
+/// A time namespace whose processes see CLOCK_MONOTONIC and CLOCK_BOOTTIME by so many seconds ahead.
+struct TimeNamespace(Running);
+
+impl TimeNamespace {
+    fn new(ahead: &str) -> Result<Self> {
+        let clocks = ["--time", "--kill-child=KILL", "--monotonic", ahead, "--boottime", ahead];
+        let mut holder = Program::find("unshare")?.args(clocks).args(["sleep", "600"]).start()?;
+        holder.until(LIMIT, "in a time namespace", |holder| {
+            let offsets = std::fs::read_to_string(format!("/proc/{}/timens_offsets", holder.pid()))?;
+            Ok(offsets.split_whitespace().filter(|word| *word == ahead).count() == 2)
+        })?;
+        Ok(Self(holder))
+    }
+
+    /// A live agent in it.
+    fn agent(&self, netns: &Netns, arguments: &[&str]) -> Result<Live> {
+        let namespace = format!("--time=/proc/{}/ns/time_for_children", self.0.pid());
+        Live::start_by(&["nsenter", &namespace], 0, netns, arguments)
+    }
+}
+
+/// Flows retire on time, and their records have the times of day, by an agent in a time namespace; by one
+/// that goes on with the table of an agent outside, too.
+fn shifted(protocol: &str, ahead: &str, adopts: bool) -> Result<()> {
+    const IDLE: Duration = Duration::from_secs(1);
+    let (start, namespace) = (now_ms()?, TimeNamespace::new(ahead)?);
+    let ((netns, nfcapd), bpffs) = (stage()?, Bpffs::new()?);
+    let (url, pins) = (nfcapd.url(), bpffs.pins().display().to_string());
+    let arguments = ["--interface", METERED, "--collector", &url, "--protocol", protocol, "--pin", &pins];
+    let arguments = [&arguments[..], &TIMEOUTS].concat();
+    let traffic = Traffic { flows: 100, packets: 1_000, ipv6: false, protocol: UDP, length: 100 };
+    let inside = || namespace.agent(&netns, &arguments);
+    let send = || -> Result<(Instant, u64)> {
+        let before = Instant::now();
+        generator().send(&traffic, &netns, SENDER)?;
+        Ok((before, now_ms()?))
+    };
+    let (sent, end, mut live) = if adopts {
+        let before = Live::start(&netns, &[&arguments[..], &["--keep"]].concat())?;
+        let (sent, end) = send()?;
+        before.stop()?.success()?;
+        (sent, end, inside()?)
+    } else {
+        let live = inside()?;
+        let (sent, end) = send()?;
+        (sent, end, live)
+    };
+    live.until(LIMIT, "done with all", |books| books.exported.packets == traffic.packets)?;
+    let took = sent.elapsed();
+    ensure!(took >= IDLE - Duration::from_millis(100), "idle for {IDLE:?} after {took:?}");
+    let records = close(&netns, nfcapd, live)?.clean()?;
+    equal(&traffic.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
+    for record in &records {
+        let (first, last) = record.sums.first_ms.zip(record.sums.last_ms).context("no times")?;
+        // Rounded by the exporter, and by the collector from the uptimes of NetFlow.
+        ensure!(start <= first && first <= last && last <= end + 2, "not from {start} to {end}: {record:?}");
+    }
+    bpffs.expect_clean()
+}
+
+#[test]
+fn in_a_time_namespace_flows_retire_on_time_and_records_have_the_time_of_day() -> Result<()> {
+    if !std::path::Path::new("/proc/self/timens_offsets").exists() {
+        tell("this kernel was built without time namespaces");
+        return Ok(());
+    }
+    let mut failures = Failures::default();
+    for (protocol, ahead, adopts) in [("ipfix", "100000", false), ("v9", "-5", false), ("v5", "100000", true)]
+    {
+        failures.check(&format!("{protocol} {ahead} {adopts}"), || shifted(protocol, ahead, adopts));
+    }
+    failures.end()
 }

@@ -47,6 +47,7 @@ use crate::{
         attach::{Attached, Mode},
         chain::{Chain, PINS},
         cpus,
+        ktime::KernelClock,
         load::{Loaded, Shape},
         pin::Pins,
         preflight,
@@ -128,6 +129,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if options.chain {
         preflight::finding_others()?;
     }
+    follow_kernel()?;
     let started = clock::now();
     let system_start_ms = started.wall_ms.saturating_sub(started.monotonic / MILLISECOND);
     let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
@@ -162,6 +164,21 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         agent.finish().await?
     }
     confined
+}
+
+/// Timers and flow records go by the clock of the XDP program, wherever this process is.
+fn follow_kernel() -> anyhow::Result<()> {
+    let kernel = KernelClock::new()?;
+    let ahead = clock::follow_kernel(|| kernel.read()).context("cannot read the kernel's clock")?;
+    if ahead != 0 {
+        let seconds = Duration::from_nanos(ahead.unsigned_abs()).as_secs_f64();
+        let way = if ahead < 0 { "behind" } else { "ahead of" };
+        log::info!(
+            "the kernel's clock is {seconds:.3} s {way} this process's, as in a time namespace: flow records and \
+             timeouts go by the kernel's"
+        );
+    }
+    Ok(())
 }
 
 impl Options {

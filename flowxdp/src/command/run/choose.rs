@@ -8,7 +8,7 @@ use crate::kernel::link::Link;
 pub(super) struct Choice<'a> {
     /// To be metered from now on.
     pub(super) taken: Vec<&'a Link>,
-    /// Not to be metered, though some are as yet.
+    /// Not to be metered; one that is metered as yet is to be let go.
     pub(super) left_out: Vec<LeftOut<'a>>,
 }
 

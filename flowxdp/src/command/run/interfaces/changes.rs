@@ -55,14 +55,11 @@ impl Interfaces {
         self.refused.retain(|&index, _| there(index).is_some());
         let choice = choose(&self.wanted, all, |index| self.metered.contains_key(&index));
         self.say(&choice);
+        let left_out = choice.left_out.iter().map(|left| left.link.index);
+        let parted: Vec<u32> = left_out.filter(|index| self.metered.contains_key(index)).collect();
         // First, since the kernel attaches nothing below a program.
-        for left in choice
-            .left_out
-            .iter()
-            .filter(|left| self.metered.contains_key(&left.link.index))
-            .collect::<Vec<_>>()
-        {
-            self.let_go(meter, left.link.index, now)?;
+        for index in parted {
+            self.let_go(meter, index, now)?;
         }
         let tried = |link: &Link| self.refused.get(&link.index).is_some_and(|(before, _)| before == link);
         let again = now >= self.again_at;
