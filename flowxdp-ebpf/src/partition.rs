@@ -1,16 +1,24 @@
-//! The part of the flow table that belongs to this CPU, taken at its first packet.
+//! The part of the flow table that belongs to this CPU, taken at its first packet or given by the agent.
 
 use flowxdp_common::counter::{CpuState, NO_PARTITION};
 
 use crate::{atomic, maps};
 
-/// First slot of this CPU's partition of `slots` slots; `None` when there was none left.
+/// First slot of this CPU's partition of `slots` slots; `None` while it has none.
+///
+/// The claim is read once: the agent may change it at any time once it is not 0, and waits for the programs
+/// that read the one before.
 #[inline(always)]
 pub fn base(state: &mut CpuState, slots: u32) -> Option<u32> {
-    if state.partition == 0 {
-        state.partition = take();
+    let place = &raw mut state.partition;
+    // SAFETY: this CPU's own element; an aligned word, which the agent writes as a whole.
+    let mut claim = unsafe { place.read_volatile() };
+    if claim == 0 {
+        claim = take();
+        // SAFETY: as above; while it is 0 this CPU alone writes it.
+        unsafe { place.write_volatile(claim) };
     }
-    match state.partition {
+    match claim {
         NO_PARTITION => None,
         number => Some((number - 1) * slots),
     }

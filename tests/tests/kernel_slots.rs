@@ -181,8 +181,8 @@ impl Slots for Model {
         Ok(self.slots.get(slot).context("no such slot")?.state)
     }
 
-    fn is_flow(&self, slot: usize) -> bool {
-        self.slots.get(slot).is_some_and(|slot| slot.flow == self.flow)
+    fn is_flow(&mut self, slot: usize) -> Result<bool> {
+        Ok(self.slots.get(slot).is_some_and(|slot| slot.flow == self.flow))
     }
 
     fn hit(&mut self, slot: usize) -> Result<()> {

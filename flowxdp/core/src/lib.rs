@@ -44,6 +44,7 @@ pub mod manual;
 pub mod merge;
 pub mod options;
 pub mod overflow;
+pub mod partitions;
 pub mod pace;
 pub mod pressure;
 pub mod protocol;

@@ -3,6 +3,7 @@
 //! What `retire` and, in [`ring`], `Overflow` do is the agent's own code. The rest is a copy.
 
 use flowxdp_core::{
+    partitions::Partitions,
     record::{EndReason, Total},
     retire::{self, Retirement, Then, in_table},
     slots::Part,
@@ -10,6 +11,7 @@ use flowxdp_core::{
 
 use crate::{
     cell::{CPUS, Cell, Op},
+    claims::Shared as SharedClaims,
     journal::{self, Handed, Kept},
     memory::encode,
     process::{Access, Go},
@@ -116,11 +118,28 @@ fn look(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept
     if scenario.own_slots > 0 {
         ring::drain(scenario, access)?;
     }
+    if scenario.hand_over && !last {
+        hand_over(scenario, access)?;
+    }
     let mut kept = Vec::new();
     let kernel = Shared::kernel(scenario, access);
     retire(scenario, last, kernel, !scenario.is(Broken::NoGrace), &mut kept)?;
     retire(scenario, last, Shared::own(scenario, access), false, &mut kept)?;
     Ok(kept)
+}
+
+/// A partition changes hands, by the agent's own code.
+fn hand_over(scenario: &Scenario, access: &mut Access<'_>) -> Go<()> {
+    let mut partitions = Partitions::new(1);
+    let mut claims = SharedClaims::new(access);
+    if partitions.withdraw(&mut claims) {
+        if !scenario.is(Broken::NoGraceBeforeGift) {
+            claims.step(Op::GraceBegin);
+            claims.step(Op::GraceEnd);
+        }
+        partitions.give(&mut claims);
+    }
+    claims.end()
 }
 
 /// The end of slots of one table, by the agent's own code.

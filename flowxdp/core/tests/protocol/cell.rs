@@ -34,6 +34,10 @@ pub(crate) enum Cell {
     /// Of a CPU.
     SeenPackets(usize),
     SeenOctets(usize),
+    /// The partition that it has, as in [`flowxdp_common::counter::CpuState`].
+    Claim(usize),
+    /// CPUs that have asked for a partition.
+    Taken,
     /// The ring buffer.
     Event(usize),
     Producer,
@@ -54,7 +58,8 @@ pub(crate) enum Cell {
 }
 
 const CPU: usize = 4 * SLOTS;
-const RING: usize = CPU + 2 * CPUS;
+const CLAIM: usize = CPU + 2 * CPUS;
+const RING: usize = CLAIM + CPUS + 1;
 const PAGE: usize = RING + EVENTS + 7;
 const PAGE_WORDS: usize = 1 + 2 * 4 + REFS;
 const WORLD: usize = PAGE + COLLECTORS * PAGE_WORDS;
@@ -71,6 +76,8 @@ impl Cell {
             Self::Octets(slot) => 4 * slot + 3,
             Self::SeenPackets(cpu) => CPU + 2 * cpu,
             Self::SeenOctets(cpu) => CPU + 2 * cpu + 1,
+            Self::Claim(cpu) => CLAIM + cpu,
+            Self::Taken => CLAIM + CPUS,
             Self::Event(place) => RING + place,
             Self::Producer => RING + EVENTS,
             Self::Consumer => RING + EVENTS + 1,
@@ -108,6 +115,8 @@ pub(crate) enum Op {
     Enter,
     /// It ends; whether there are more packets.
     Exit(bool),
+    /// Asks for a partition: an atomic addition, which gives how many CPUs have asked before.
+    Take,
     /// Puts an event into the ring buffer.
     Submit(u64),
     /// The agent asks for a grace period …

@@ -12,6 +12,9 @@
 //! - Each message is handed over under a redo log, [`journal`]: whoever finds the agent killed knows what
 //!   was counted, and what may have been sent. The next agent waits for a grace period, finishes or names
 //!   that, and exports what is retired to those that do not have it.
+//! - A CPU takes a partition at its first packet, if one is left. To hand one to a CPU that came too late,
+//!   the agent takes the claim of its owner away, waits for a grace period, and lets the other CPU claim it,
+//!   which adds to the live slots that it finds.
 //! - A packet whose window is full goes through the ring buffer into the agent's own table, [`ring`]: what
 //!   a slot was before an event is written down, so that a change that is half done is undone.
 //!
@@ -28,7 +31,8 @@
 //! are seen late and in any order, as processors with weaker order than x86 do; an exchange and the end of
 //! a program that a grace period waits for make all earlier ones seen.
 //!
-//! What `retire`, `overflow` and `hold` do runs here as the agent runs it, each access a step: [`table`].
+//! What `retire`, `overflow`, `partitions` and `hold` do runs here as the agent runs it, each access a step:
+//! [`table`], [`claims`].
 //! The program's part is a copy of `flowxdp-ebpf/src/table.rs`, which compiles for BPF alone: [`xdp`]. Its
 //! decisions, [`window`], run beside the program in `kernel_slots`. The journal's part is a copy too, in the
 //! order of the agent's stores; the agent's own steps end before each store in `keeper/page/tests.rs`.
@@ -42,6 +46,7 @@
 
 mod agent;
 mod cell;
+mod claims;
 mod explore;
 mod journal;
 mod judge;
@@ -68,6 +73,7 @@ fn quiet(packets: [&[Packet]; 2]) -> Scenario {
         window: 2,
         homes: 1,
         own_slots: 2,
+        hand_over: false,
         packets: packets.map(<[Packet]>::to_vec),
         looks: 1,
         undecided: false,
@@ -114,6 +120,28 @@ fn windows_that_overlap_and_slots_that_are_not_due() {
 fn retired_slots_need_a_grace_period() {
     needs(&quiet([&[A, A, A], &[]]), Broken::NoGrace, "exported");
     needs(&quiet([&[A, A], &[A]]), Broken::NoGrace, "exported");
+}
+
+/// One partition for both CPUs.
+fn shared(packets: [&[Packet]; 2]) -> Scenario {
+    Scenario { hand_over: true, ..quiet(packets) }
+}
+
+#[test]
+fn a_partition_changes_hands() {
+    let scenario = shared([&[A, A], &[A]]);
+    holds(&scenario);
+    holds(&Scenario { looks: 2, undecided: true, ..scenario.clone() });
+    holds(&Scenario { books: true, ..scenario.clone() });
+    holds(&shared([&[A, B], &[B, A]]));
+    holds(&Scenario { weak: true, ..shared([&[A], &[A, A]]) });
+    needs(&scenario, Broken::NoGraceBeforeGift, "exported");
+}
+
+#[test]
+fn a_kill_while_a_partition_changes_hands() {
+    holds(&Scenario { kills: 1, ..shared([&[A, A], &[A]]) });
+    holds(&Scenario { kills: 2, looks: 0, ..shared([&[A], &[B, A]]) });
 }
 
 #[test]

@@ -93,6 +93,11 @@ impl Memory {
                     self.flush_all(who);
                 }
             }
+            Op::Take => {
+                self.flush_all(who);
+                self.words[Cell::Taken.index()] += 1;
+                return Some(self.word(Cell::Taken) - 1);
+            }
             Op::Submit(event) => {
                 let position = usize::try_from(self.word(Cell::Producer)).expect("few events");
                 self.words[Cell::Event(position).index()] = event;

@@ -16,6 +16,8 @@ pub(crate) struct Packet {
 pub(crate) enum Broken {
     /// The agent reads retired slots without a grace period.
     NoGrace,
+    /// A partition is given to another CPU without a grace period.
+    NoGraceBeforeGift,
     /// The look-up ends at the first free slot.
     FirstFreeSlot,
     /// A slot is live before its key and counters are written.
@@ -65,6 +67,8 @@ pub(crate) struct Scenario {
     pub homes: usize,
     /// Slots of the agent's own table.
     pub own_slots: usize,
+    /// All CPUs share one partition, which each look hands to one that has none; else each has its own.
+    pub hand_over: bool,
     /// The packets of each CPU.
     pub packets: [Vec<Packet>; CPUS],
     /// Looks at the table before the last one.
@@ -95,14 +99,19 @@ impl Scenario {
         if self.window == 0 { 0 } else { self.homes + self.window - 1 }
     }
 
-    /// First slot of a CPU's partition.
-    pub(crate) const fn base(&self, cpu: usize) -> usize {
-        cpu * self.partition()
+    /// Partitions of the kernel's table.
+    pub(crate) fn partitions(&self) -> usize {
+        if self.hand_over { 1 } else { self.packets.iter().filter(|packets| !packets.is_empty()).count() }
+    }
+
+    /// First slot of a partition.
+    pub(crate) const fn base(&self, partition: usize) -> usize {
+        partition * self.partition()
     }
 
     /// First slot of the agent's own table, which is behind all partitions.
     pub(crate) fn own_base(&self) -> usize {
-        self.base(self.packets.iter().filter(|packets| !packets.is_empty()).count())
+        self.base(self.partitions())
     }
 
     /// Slots of all tables.

@@ -14,7 +14,7 @@ pub(crate) trait Slots {
     /// The state of a slot.
     fn state(&mut self, slot: usize) -> Result<u32, Self::Stop>;
     /// Whether the flow in a live slot is the packet's.
-    fn is_flow(&self, slot: usize) -> bool;
+    fn is_flow(&mut self, slot: usize) -> Result<bool, Self::Stop>;
     /// Adds the packet to its flow.
     fn hit(&mut self, slot: usize) -> Result<(), Self::Stop>;
     /// Opens a free slot for the packet's flow.
@@ -32,7 +32,7 @@ pub(crate) fn place<S: Slots>(
     for slot in window {
         let state = slots.state(slot)?;
         if state == LIVE {
-            if slots.is_flow(slot) {
+            if slots.is_flow(slot)? {
                 slots.hit(slot)?;
                 return Ok(true);
             }

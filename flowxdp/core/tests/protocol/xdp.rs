@@ -1,10 +1,11 @@
-//! The XDP program's way with one packet: `flowxdp-ebpf`'s `meter.rs` and `table.rs`, store by store.
+//! The XDP program's way with one packet: `flowxdp-ebpf`'s `meter.rs`, `partition.rs` and `table.rs`, store
+//! by store.
 //!
 //! Those compile for BPF alone, so this is a copy; the names are theirs. [`window`](crate::window) has the
 //! decisions, and is compared with the program in the kernel. What a CPU reads of what it alone writes is no
 //! step: nobody can tell when.
 
-use flowxdp_common::slot::LIVE;
+use flowxdp_common::{counter::NO_PARTITION, slot::LIVE};
 
 use crate::{
     cell::{Cell, Op},
@@ -30,13 +31,27 @@ pub(crate) fn packet(
     access.step(Op::Enter)?;
     access.step(Op::Add(Cell::SeenPackets(cpu), 1))?;
     access.step(Op::Add(Cell::SeenOctets(cpu), octets(number)))?;
-    let first = scenario.base(cpu) + packet.home;
+    let partition = if scenario.hand_over { claimed(cpu, access)? } else { Some(cpu) };
     let mut steps = Steps { scenario, access: &mut *access, cpu, flow: packet.flow, octets: octets(number) };
-    if !place(&mut steps, first..first + scenario.window, scenario.is(Broken::FirstFreeSlot))? {
+    let placed = match partition.map(|partition| scenario.base(partition) + packet.home) {
+        Some(first) => place(&mut steps, first..first + scenario.window, scenario.is(Broken::FirstFreeSlot))?,
+        None => false,
+    };
+    if !placed {
         access.step(Op::Submit(octets(number) << 8 | packet.flow))?;
     }
     access.step(Op::Exit(more))?;
     Ok(())
+}
+
+/// The CPU's partition, if it has one: the first CPU that asks takes the only one.
+fn claimed(cpu: usize, access: &mut Access<'_>) -> Go<Option<usize>> {
+    let mut claim = access.step(Op::Load(Cell::Claim(cpu)))?;
+    if claim == 0 {
+        claim = if access.step(Op::Take)? == 0 { 1 } else { NO_PARTITION.into() };
+        access.step(Op::Store(Cell::Claim(cpu), claim))?;
+    }
+    Ok((claim == 1).then_some(0))
 }
 
 /// The window of one packet, each access a step.
@@ -55,8 +70,13 @@ impl Slots for Steps<'_, '_> {
         Ok(u32::try_from(self.access.step(Op::Load(Cell::State(slot)))?).expect("a state"))
     }
 
-    fn is_flow(&self, slot: usize) -> bool {
-        self.access.memory.own(self.cpu, Cell::Key(slot)) == self.flow
+    fn is_flow(&mut self, slot: usize) -> Go<bool> {
+        // Where CPUs share a partition, another may have written it.
+        let key = match self.scenario.hand_over {
+            true => self.access.step(Op::Load(Cell::Key(slot)))?,
+            false => self.access.memory.own(self.cpu, Cell::Key(slot)),
+        };
+        Ok(key == self.flow)
     }
 
     fn hit(&mut self, slot: usize) -> Go<()> {
