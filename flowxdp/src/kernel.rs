@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod chain;
+pub mod claims;
 pub mod counters;
 pub mod cpus;
 mod features;

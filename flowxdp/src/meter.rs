@@ -3,6 +3,7 @@
 mod collect;
 mod interfaces;
 mod old;
+mod partitions;
 mod rows;
 
 use std::os::fd::OwnedFd;
@@ -21,7 +22,7 @@ use flowxdp_core::{
 use tokio::io::unix::AsyncFd;
 
 pub use self::old::Old;
-use self::{collect::Out, rows::Rows};
+use self::{collect::Out, partitions::Owners, rows::Rows};
 use crate::{
     keeper::Keeping,
     kernel::{counters, grace::Grace, load::Loaded, pin},
@@ -55,7 +56,7 @@ pub struct Meter {
     done: bool,
     closings: u64,
     rows: Rows,
-    said_no_partition: bool,
+    owners: Owners,
     /// Who keeps slots until their record was handed over, if somebody does.
     keeper: Option<Keeping>,
     /// The number of the table's generation.
@@ -76,6 +77,7 @@ impl Meter {
             overflow.without_aggregates();
         }
         let watch = Watch::new(&loaded.shape, overflow.flows().1, timeouts);
+        let owners = Owners::new(loaded.shape.partitions);
         Ok(Self {
             loaded,
             grace: Grace::new()?,
@@ -91,7 +93,7 @@ impl Meter {
             done: true,
             closings: 0,
             rows,
-            said_no_partition: false,
+            owners,
             keeper: None,
             generation: 1,
             old: Vec::new(),
@@ -222,6 +224,7 @@ impl Meter {
             placed || replay
         });
         watch.own(overflow.flows(), overflow.is_blocked());
+        self.owners.spilled |= taken > 0;
         taken
     }
 
@@ -318,18 +321,6 @@ impl Meter {
         Ok(())
     }
 
-    /// Tells once that a CPU came too late for a partition.
-    pub fn warn_of_cpus(&mut self) {
-        let (taken, without) = counters::partitions(&self.loaded.cpus);
-        if without > 0 && !self.said_no_partition {
-            self.said_no_partition = true;
-            log::warn!(
-                "{without} CPUs receive packets beyond the {taken} that the flow table has partitions for: \
-                 their packets go the slower way over the ring buffer"
-            );
-        }
-    }
-
     fn in_table(&self) -> Total {
         if self.keeper.is_some() {
             // What is retired is with the collectors' queues.
@@ -384,6 +375,7 @@ impl Meter {
         let mut books = Books { in_table: self.in_table(), ..Books::default() };
         books.in_table += self.straight.total();
         books.pressure = self.watch.told();
+        books.partitions = (!self.loaded.shape.replay).then(|| self.told_partitions());
         for reason in reason::IGNORED {
             books.ignored.insert(reason.name.to_owned(), Total::default());
         }

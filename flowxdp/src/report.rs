@@ -19,8 +19,8 @@ pub fn table(books: &Value) -> String {
     let mut text = total(books);
     text.push('\n');
     text.push_str(&verdict(books));
-    for part in [pressure(books), interfaces(books), collectors(books), options(books)].into_iter().flatten()
-    {
+    let parts = [pressure(books), partitions(books), interfaces(books), collectors(books), options(books)];
+    for part in parts.into_iter().flatten() {
         text.push('\n');
         text.push_str(&part);
     }
@@ -92,6 +92,23 @@ fn pressure(books: &Value) -> Option<String> {
         table.add([name, cell(pressed, "percent"), cell(pressed, "idle_timeout_ms")]);
     }
     table.any().then(|| table.aligned(1))
+}
+
+/// Which CPU has which partition of the flow table.
+fn partitions(books: &Value) -> Option<String> {
+    let partitions = &books["partitions"];
+    let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), grouped::<u64>);
+    let mut table = Rows::new(["CPU", "partition of the flow table"]);
+    let mut by_cpu: Vec<_> = entries(&partitions["by_cpu"]).collect();
+    by_cpu.sort_by_key(|(cpu, _)| (cpu.len(), *cpu));
+    for (cpu, partition) in by_cpu {
+        let total = number(&partitions["total"]);
+        table.add([printable(cpu).into_owned(), format!("{} of {total}", number(partition))]);
+    }
+    for cpu in partitions["without"].as_array().into_iter().flatten() {
+        table.add([number(cpu), "none: by the ring buffer".to_owned()]);
+    }
+    table.any().then(|| table.aligned(2))
 }
 
 fn interfaces(books: &Value) -> Option<String> {
@@ -307,13 +324,29 @@ mod tests {
     }
 
     #[test]
+    fn the_partition_of_each_cpu_is_shown() {
+        let mut books = books();
+        books["partitions"] = json!({"total": 2, "by_cpu": {"10": 1, "9": 2}, "without": [3]});
+        let text = table(&books);
+        let rows = text.lines().skip_while(|line| !line.starts_with("CPU")).take(4);
+        let rows = rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "));
+        assert_eq!(
+            rows.collect::<Vec<_>>(),
+            ["CPU partition of the flow table", "9 2 of 2", "10 1 of 2", "3 none: by the ring buffer"]
+        );
+    }
+
+    #[test]
     fn empty_books_are_books() {
         insta::assert_snapshot!(table(&json!({})));
     }
 
     #[test]
     fn no_shape_of_json_panics() {
-        for books in [json!(null), json!([1]), json!({"seen": 3, "lost": [], "interfaces": {"a": null}})] {
+        let hostile = json!({"partitions": {"by_cpu": {"a": "b"}, "without": [null, {}]}});
+        for books in
+            [json!(null), json!([1]), json!({"seen": 3, "lost": [], "interfaces": {"a": null}}), hostile]
+        {
             assert!(table(&books).contains("balance"));
         }
     }

@@ -65,6 +65,19 @@ impl Live {
         Self::answering(run, socket, directory)
     }
 
+    /// The same where only these CPUs seem to be online: others that receive packets began to later. `online`
+    /// is in the kernel's form for lists.
+    pub fn start_with_cpus(online: &str, netns: &Netns, arguments: &[&str]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let socket = directory.path().join("flowxdp.sock");
+        std::fs::write(directory.path().join("online"), format!("{online}\n"))?;
+        // Each program in a namespace has mounts of its own.
+        let script = r#"mount --bind "$0" /sys/devices/system/cpu/online && exec "$@""#;
+        let run = Program::find("sh")?.args(["-c", script]).arg(directory.path().join("online"));
+        let run = run.arg(program()?.path()).arg("run").args(arguments).arg("--socket").arg(&socket);
+        Self::answering(run.netns(netns), socket, directory)
+    }
+
     /// The same as another user, by a program that gives its arguments' privileges to what it starts.
     pub fn start_by(wrapper: &[&str], user: u32, netns: &Netns, arguments: &[&str]) -> Result<Self> {
         let directory = tempfile::tempdir()?;

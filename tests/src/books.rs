@@ -74,6 +74,19 @@ impl Collector {
     }
 }
 
+/// Which CPU has which partition of the flow table.
+#[derive(Clone, Debug, Default)]
+pub struct Partitions {
+    /// How many there are.
+    pub total: u64,
+    /// By CPU.
+    pub by_cpu: BTreeMap<usize, u64>,
+    /// CPUs that have none.
+    pub without: Vec<u64>,
+    /// Packets that went through the ring buffer.
+    pub ring_buffer: Count,
+}
+
 /// All books at one moment.
 #[derive(Clone, Debug)]
 pub struct Books {
@@ -93,6 +106,8 @@ pub struct Books {
     pub interfaces: BTreeMap<String, Interface>,
     /// By URL.
     pub collectors: BTreeMap<String, Collector>,
+    /// Of an agent that runs.
+    pub partitions: Option<Partitions>,
     /// All packets as the counters said before and after the rest was read. Without traffic they are equal.
     pub bracket: (Count, Count),
 }
@@ -128,6 +143,7 @@ impl Books {
         };
         let bracket = json.get("bracket").context("no bracket")?;
         Ok(Self {
+            partitions: json.get("partitions").map(partitions).transpose()?,
             bracket: (count(bracket, "before")?, count(bracket, "after")?),
             seen: count(json, "seen")?,
             exported: count(json, "exported")?,
@@ -166,6 +182,16 @@ impl Books {
         Ok(())
     }
 
+    /// The partition of the flow table that a CPU has.
+    pub fn partition_of(&self, cpu: usize) -> Option<u64> {
+        self.partitions.as_ref()?.by_cpu.get(&cpu).copied()
+    }
+
+    /// Packets that went through the ring buffer.
+    pub fn by_ring_buffer(&self) -> u64 {
+        self.partitions.as_ref().map_or(0, |partitions| partitions.ring_buffer.packets)
+    }
+
     /// Fails unless the books of a moment without traffic balance, and the interfaces add up to the whole.
     pub fn at_rest(&self) -> Result<()> {
         self.balance()?;
@@ -189,6 +215,20 @@ impl Books {
         }
         Ok(())
     }
+}
+
+fn partitions(json: &Value) -> Result<Partitions> {
+    let by_cpu = members(json, "by_cpu", |partition| partition.as_u64().context("no number"))?;
+    let without = json.get("without").and_then(Value::as_array).context("no array without")?;
+    Ok(Partitions {
+        total: number(json, "total")?,
+        by_cpu: by_cpu
+            .into_iter()
+            .map(|(cpu, partition)| Ok((cpu.parse()?, partition)))
+            .collect::<Result<_>>()?,
+        without: without.iter().filter_map(Value::as_u64).collect(),
+        ring_buffer: count(json, "ring_buffer")?,
+    })
 }
 
 fn number(json: &Value, name: &str) -> Result<u64> {

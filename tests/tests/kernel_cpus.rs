@@ -2,19 +2,25 @@
 //!
 //! The generator's own counts and the interface's say what was sent; nfcapd says what was exported.
 
-use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::Live;
-use flowxdp_tests::books::Count;
+use flowxdp_tests::books::{Books, Count};
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::flows::Flows;
-use flowxdp_tests::generator::cpus;
+use flowxdp_tests::generator::cpus::{self, Way};
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::traffic::{Generator, TCP, Tcpreplay, Traffic, UDP};
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
+/// For a partition to change hands; it takes a fraction of a second on a machine that has nothing else to do.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Packets a second of a CPU without a partition.
+const RATE: u32 = 20_000;
 /// Retired all the time.
 const SHORT: [&str; 4] = ["--idle-timeout", "1s", "--active-timeout", "1s"];
 /// Retired only by the flush at the end.
@@ -130,5 +136,55 @@ fn generic_mode_on_every_cpu() -> Result<()> {
     live.stop()?.success()?;
     let records = nfcapd.stop()?.clean()?;
     ensure!(records.len() == 500, "{} records of 500 flows", records.len());
+    equal(&all.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)
+}
+
+/// Sends at a rate from one CPU until it has the partition, and then more, which is to find it; what was sent.
+fn moves_to(netns: &Netns, live: &mut Live, cpu: usize, share: &Traffic) -> Result<Traffic> {
+    let (mut packets, rest) = (0, Traffic { packets: 100_000, ..*share });
+    let handed_over = |books: &Books| books.partition_of(cpu) == Some(1);
+    // Some tenths of a second each.
+    let some = Traffic { packets: u64::from(RATE) / 4, ..*share };
+    let begun = Instant::now();
+    while !handed_over(&live.status()?) {
+        ensure!(begun.elapsed() < LIMIT, "CPU {cpu} has no partition yet: {}", live.log());
+        cpus::spread(netns, SENDER, &some, &[cpu], Way { rate: Some(RATE), ..Way::default() })?;
+        packets += some.packets;
+    }
+    tell(&format!("CPU {cpu} had the partition after {packets} packets and {:?}", begun.elapsed()));
+    let before = live.status()?;
+    before.balance()?;
+    let partitions = before.partitions.as_ref().context("no partitions")?;
+    ensure!(partitions.total == 1 && partitions.by_cpu.len() == 1, "in one hand: {partitions:?}");
+    cpus::send(netns, SENDER, &[(cpu, rest)])?;
+    let after = live.status()?;
+    after.balance()?;
+    let more = after.by_ring_buffer() - before.by_ring_buffer();
+    ensure!(more == 0, "{more} of {} packets by the ring buffer", rest.packets);
+    Ok(Traffic { packets: packets + rest.packets, ..*share })
+}
+
+#[test]
+fn a_cpu_that_begins_to_receive_gets_the_partition_of_an_idle_one() -> Result<()> {
+    let (netns, nfcapd, cpus) = stage()?;
+    let url = nfcapd.url();
+    let arguments = [&["--interface", METERED, "--mode", "native", "--collector", &url], &LONG[..]].concat();
+    let mut live = Live::start_with_cpus("0", &netns, &arguments)?;
+    let share = Traffic { flows: 1_000, packets: 100_000, ipv6: false, protocol: UDP, length: 100 };
+    cpus::send(&netns, SENDER, &[(cpus[0], share)])?;
+    ensure!(live.status()?.partition_of(cpus[0]) == Some(1), "CPU {} took none: {}", cpus[0], live.log());
+    let mut packets = share.packets;
+    // There and back again.
+    for cpu in [cpus[1], cpus[0]] {
+        packets += moves_to(&netns, &mut live, cpu, &share)?.packets;
+        let said = format!("CPU {cpu} has partition 1 of the flow table now");
+        ensure!(live.log().contains(&said), "the log does not say so: {}", live.log());
+    }
+    let all = Traffic { packets, ..share };
+    check_seen(&live, &[all])?;
+    live.stop()?.success()?;
+    let records = nfcapd.stop()?.clean()?;
+    // Flows that came to another CPU went on in their slots.
+    ensure!(records.len() == 1_000, "{} records of 1000 flows", records.len());
     equal(&all.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)
 }

@@ -45,6 +45,9 @@ pub struct Books {
     /// Flow tables that fill, by name: idle flows in them are retired sooner.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pressure: BTreeMap<String, Pressed>,
+    /// Which CPU has which partition of the flow table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<CpuPartitions>,
     /// Each record went to one collector, not to all: the terms at the top are sums.
     #[serde(skip)]
     pub divided: bool,
@@ -57,6 +60,22 @@ pub struct Pressed {
     pub percent: u64,
     /// Idle timeout now, milliseconds.
     pub idle_timeout_ms: u64,
+}
+
+/// The partitions of the kernel's flow tables, numbered from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CpuPartitions {
+    /// How many there are.
+    pub total: u32,
+    /// The one of each CPU that has one.
+    pub by_cpu: BTreeMap<usize, u32>,
+    /// CPUs that found none left, or gave theirs up: their packets go through the ring buffer.
+    pub without: Vec<usize>,
+    /// How often this agent handed one over.
+    pub handed_over: u64,
+    /// Packets that found no partition, or no slot in theirs, and went through the ring buffer. They are in
+    /// the terms above as well.
+    pub ring_buffer: Total,
 }
 
 /// The readings of "seen" before and after the rest of a snapshot.

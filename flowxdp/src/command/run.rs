@@ -219,7 +219,7 @@ fn meter(
     let mut shape = Shape {
         flows_v4,
         flows_v6: options.metering.flows6.unwrap_or(flows_v4),
-        partitions: interfaces.partitions()?,
+        partitions: cpus::with_spare(interfaces.partitions()?)?,
         ring: RING,
         replay: false,
         chained: options.chain,
@@ -243,7 +243,7 @@ fn meter(
         let started = interfaces.start(&mut meter, clock::monotonic())?;
         let is_generic = started.iter().any(|(_, attached)| *attached == Attached::Generic);
         if is_generic && shape.partitions < cpus::online()? {
-            shape.partitions = cpus::online()?;
+            shape.partitions = cpus::with_spare(cpus::online()?)?;
             continue;
         }
         interfaces.announce(&started);
@@ -267,6 +267,7 @@ impl Agent {
         loop {
             let now = clock::now();
             let more = self.meter.drain_some();
+            self.meter.hand_over(now.monotonic)?;
             check_at = check_at.min(self.meter.next_look(checked));
             if now.monotonic >= check_at {
                 check_at = self.check(now, None)?;
@@ -334,7 +335,7 @@ impl Agent {
                 dispatch.poll(now.monotonic, now, false);
             }
         })?;
-        self.meter.warn_of_cpus();
+        self.meter.say_partitions();
         self.tell(now, false);
         self.forget_old()?;
         // Out of room: what is due waits in the table, and is looked for as soon as the queue is shorter.

@@ -80,13 +80,6 @@ pub fn closings(cpus: &Mapped<CpuState>) -> u64 {
     (0..cpus.len()).map(|cpu| cpus.read(cpu).closings).fold(0, u64::wrapping_add)
 }
 
-/// CPUs that have a partition, and those that found none left.
-pub fn partitions(cpus: &Mapped<CpuState>) -> (usize, usize) {
-    let all = || (0..cpus.len()).map(|cpu| cpus.read(cpu).partition);
-    let without = all().filter(|&partition| partition == flowxdp_common::counter::NO_PARTITION).count();
-    (all().filter(|&partition| partition != 0).count() - without, without)
-}
-
 #[cfg(test)]
 mod tests {
     use flowxdp_common::reason::{IGNORED, LOST};

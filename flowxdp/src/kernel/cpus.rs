@@ -25,6 +25,20 @@ pub fn online() -> anyhow::Result<u32> {
     u32::try_from(cpus.len()).context("number of CPUs")
 }
 
+/// Partitions for so many CPUs that receive, and some to spare for CPUs that begin to later: one for four, as
+/// far as there can be CPUs. All are cut from the same table, so each spare one makes the others smaller.
+///
+/// # Errors
+///
+/// The kernel's list cannot be read.
+pub fn with_spare(receiving: u32) -> anyhow::Result<u32> {
+    Ok(spare(receiving, possible()?))
+}
+
+fn spare(receiving: u32, possible: u32) -> u32 {
+    receiving.saturating_add(receiving / 4).min(possible.max(receiving))
+}
+
 /// Whether the kernel is PREEMPT_RT. The file in sysfs is gone from newer ones, the version's text is not.
 pub fn is_realtime() -> bool {
     uname().version().to_string_lossy().contains("PREEMPT_RT")
@@ -34,4 +48,17 @@ pub fn is_realtime() -> bool {
 /// lock around bottom halves. They are the ones that lack the file in sysfs as well.
 pub fn may_preempt_xdp() -> bool {
     is_realtime() && !std::path::Path::new("/sys/kernel/realtime").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spare;
+
+    #[test]
+    fn one_partition_in_five_is_spare_where_there_can_be_more_cpus() {
+        let spares =
+            [(1, 8), (3, 8), (4, 8), (8, 64), (8, 9), (8, 8)].map(|(cpus, all)| spare(cpus, all) - cpus);
+        assert_eq!(spares, [0, 0, 1, 2, 1, 0]);
+        assert_eq!(spare(4, 2), 4);
+    }
 }

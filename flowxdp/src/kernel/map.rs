@@ -1,6 +1,6 @@
 //! A BPF_F_MMAPABLE array in the agent's own memory.
 
-use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull};
+use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull, sync::atomic::AtomicU32};
 
 use bytemuck::Pod;
 use flowxdp_common::counter::CpuState;
@@ -100,6 +100,14 @@ impl<T: Pod> Mapped<T> {
 }
 
 impl Mapped<CpuState> {
+    /// The partition that a CPU claims, which its program reads at each packet.
+    pub fn claim(&self, cpu: usize) -> &AtomicU32 {
+        // SAFETY: `element` is in bounds.
+        let place = unsafe { &raw mut (*self.element(cpu)).partition };
+        // SAFETY: aligned, mapped as long as `self` lives, and both sides access it as a whole.
+        unsafe { AtomicU32::from_ptr(place) }
+    }
+
     /// Makes every CPU look the interface's row up at its next packet. The rows of before must not be looked
     /// up any more: a grace period has passed since they were changed.
     pub fn look_up_rows(&mut self) {

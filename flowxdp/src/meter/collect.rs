@@ -14,7 +14,7 @@ use flowxdp_core::{
 };
 
 use super::Meter;
-use crate::{keeper::Keeping, kernel::counters};
+use crate::{keeper::Keeping, kernel::claims};
 
 /// Where records go.
 pub(super) struct Out<S> {
@@ -91,9 +91,9 @@ impl Meter {
             done.push(index);
         });
         done.drain(..).filter(|_| !kept).for_each(|index| self.overflow.free(&mut loaded.own, index));
-        let (taken, _) = counters::partitions(&loaded.cpus);
         let partitions = loaded.shape.partitions as usize;
-        let partition = |slots: usize| (taken > 1).then_some(slots / partitions.max(1));
+        let used = claims::used(&loaded.cpus, partitions);
+        let partition = |slots: usize| (used > 1).then_some(slots / partitions.max(1));
         let v4 = Shared {
             partition: partition(Table::len(&loaded.flows_v4)),
             table: &mut loaded.flows_v4,

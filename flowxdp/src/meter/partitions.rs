@@ -1,0 +1,106 @@
+//! Which CPU has which partition of the flow table: handed over, said and shown.
+
+use std::collections::BTreeMap;
+
+use flowxdp_core::{
+    books::CpuPartitions,
+    clock::MILLISECOND,
+    partitions::{Given, Partitions},
+    record::Total,
+};
+
+use super::Meter;
+use crate::kernel::{claims, counters};
+
+/// Time between two looks at the CPUs while packets come through the ring buffer, nanoseconds.
+const LOOK: u64 = 20 * MILLISECOND;
+
+/// The partitions of a live agent's table.
+pub(super) struct Owners {
+    partitions: Partitions,
+    /// Packets came through the ring buffer since the last look: perhaps of a CPU without a partition.
+    pub(super) spilled: bool,
+    look_at: u64,
+    handed_over: u64,
+    said: BTreeMap<usize, u32>,
+    said_scarce: bool,
+}
+
+impl Owners {
+    pub(super) fn new(total: u32) -> Self {
+        Self {
+            partitions: Partitions::new(total),
+            spilled: false,
+            look_at: 0,
+            handed_over: 0,
+            said: BTreeMap::new(),
+            said_scarce: false,
+        }
+    }
+}
+
+impl Meter {
+    /// Hands partitions of idle CPUs to CPUs whose packets come through the ring buffer.
+    ///
+    /// # Errors
+    ///
+    /// The grace period cannot be waited for: nothing changed hands then.
+    pub fn hand_over(&mut self, now: u64) -> anyhow::Result<()> {
+        if !self.owners.spilled || now < self.owners.look_at {
+            return Ok(());
+        }
+        (self.owners.spilled, self.owners.look_at) = (false, now.saturating_add(LOOK));
+        let mut claims = claims::Shared { cpus: &mut self.loaded.cpus, counters: &self.loaded.counters };
+        if !self.owners.partitions.withdraw(&mut claims) {
+            return Ok(());
+        }
+        self.grace.wait()?;
+        for Given { partition, cpu, from } in self.owners.partitions.give(&mut claims) {
+            self.owners.handed_over += 1;
+            if let Some(from) = from {
+                self.owners.said.remove(&from);
+                log::info!(
+                    "CPU {cpu} has partition {partition} of the flow table now, and CPU {from} has not"
+                );
+            } else {
+                log::info!("CPU {cpu} has partition {partition} of the flow table now, which no CPU had");
+            }
+            self.owners.said.insert(cpu, partition);
+        }
+        Ok(())
+    }
+
+    /// Says which CPUs have taken a partition, and once that there are too few.
+    pub fn say_partitions(&mut self) {
+        let (by_cpu, total) = (claims::by_cpu(&self.loaded.cpus), self.loaded.shape.partitions);
+        let new = by_cpu.iter().filter(|(cpu, partition)| self.owners.said.get(cpu) != Some(*partition));
+        let new: Vec<String> = new.map(|(cpu, partition)| format!("CPU {cpu} has {partition}")).collect();
+        if !new.is_empty() {
+            log::info!("partitions of the flow table, {total} in all: {}", new.join(", "));
+        }
+        if self.owners.partitions.is_scarce() && !self.owners.said_scarce {
+            self.owners.said_scarce = true;
+            log::warn!(
+                "{} CPUs receive packets beyond the {total} that the flow table has partitions for: the packets \
+                 of those that receive least go the slower way over the ring buffer; a start while all of them \
+                 are online, or interfaces with more queues, makes more partitions",
+                claims::without(&self.loaded.cpus).len()
+            );
+        }
+        self.owners.said = by_cpu;
+    }
+
+    /// For the books.
+    pub(super) fn told_partitions(&self) -> CpuPartitions {
+        let cpus = &self.loaded.cpus;
+        let mut ring_buffer = Total::default();
+        self.rows.numbers().for_each(|row| ring_buffer += counters::row(&self.loaded.counters, row).overflow);
+        CpuPartitions {
+            total: self.loaded.shape.partitions,
+            by_cpu: claims::by_cpu(cpus),
+            without: claims::without(cpus),
+            handed_over: self.owners.handed_over,
+            ring_buffer,
+        }
+    }
+}
