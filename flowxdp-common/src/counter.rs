@@ -37,7 +37,9 @@ pub struct Counters {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct CpuState {
-    /// 0: none asked for yet; [`NO_PARTITION`]: none was left; else the partition's number + 1.
+    /// 0: none asked for yet; [`NO_PARTITION`]: none; else the partition's number, from 1.
+    ///
+    /// The CPU writes it while it is 0, from then on the agent alone: see `flowxdp_core::partitions`.
     pub partition: u32,
     /// ifIndex of the packet before.
     pub ingress: u32,
@@ -57,7 +59,7 @@ pub struct CpuState {
     pub pad: [u64; 2],
 }
 
-/// [`CpuState::partition`] of a CPU that came too late for one.
+/// [`CpuState::partition`] of a CPU that found none left, or whose partition the agent withdrew.
 pub const NO_PARTITION: u32 = u32::MAX;
 
 /// Rows of counters for each CPU: interfaces that one agent can meter, and row 0.

@@ -67,7 +67,10 @@ impl<'a> Clock<'a> {
         self.exact()
     }
 
-    /// Time of a packet that opens a flow.
+    /// Time of a packet that opens a flow, or that finds no slot.
+    ///
+    /// The jiffy stays: the first packet that a CPU without a partition adds to a slot that it was given reads
+    /// the clock, so that its time is not before the slot's start on the CPU before.
     #[inline(always)]
     pub fn exact(&mut self) -> u64 {
         if self.is_replayed() {

@@ -72,7 +72,7 @@ impl Live {
         let socket = directory.path().join("flowxdp.sock");
         std::fs::write(directory.path().join("online"), format!("{online}\n"))?;
         // Each program in a namespace has mounts of its own.
-        let script = r#"mount --bind "$0" /sys/devices/system/cpu/online && exec "$@""#;
+        let script = r#"mount -o bind "$0" /sys/devices/system/cpu/online && exec "$@""#;
         let run = Program::find("sh")?.args(["-c", script]).arg(directory.path().join("online"));
         let run = run.arg(program()?.path()).arg("run").args(arguments).arg("--socket").arg(&socket);
         Self::answering(run.netns(netns), socket, directory)

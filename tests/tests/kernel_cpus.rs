@@ -2,17 +2,23 @@
 //!
 //! The generator's own counts and the interface's say what was sent; nfcapd says what was exported.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use aya::maps::MapData;
+use flowxdp::kernel::map::Mapped;
+use flowxdp_common::counter::{CpuState, NO_PARTITION};
 use flowxdp_tests::agent::Live;
 use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::generator::cpus::{self, Way};
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
+use flowxdp_tests::process::patient;
 use flowxdp_tests::traffic::{Generator, TCP, Tcpreplay, Traffic, UDP};
 
 const SENDER: &str = "gen0";
@@ -147,7 +153,7 @@ fn moves_to(netns: &Netns, live: &mut Live, cpu: usize, share: &Traffic) -> Resu
     let some = Traffic { packets: u64::from(RATE) / 4, ..*share };
     let begun = Instant::now();
     while !handed_over(&live.status()?) {
-        ensure!(begun.elapsed() < LIMIT, "CPU {cpu} has no partition yet: {}", live.log());
+        ensure!(begun.elapsed() < patient(LIMIT), "CPU {cpu} has no partition yet: {}", live.log());
         cpus::spread(netns, SENDER, &some, &[cpu], Way { rate: Some(RATE), ..Way::default() })?;
         packets += some.packets;
     }
@@ -187,4 +193,63 @@ fn a_cpu_that_begins_to_receive_gets_the_partition_of_an_idle_one() -> Result<()
     // Flows that came to another CPU went on in their slots.
     ensure!(records.len() == 1_000, "{} records of 1000 flows", records.len());
     equal(&all.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)
+}
+
+/// An agent for which only the first CPU was foreseen, with pins.
+fn pinned(netns: &Netns, nfcapd: &Nfcapd, bpffs: &Bpffs) -> Result<Live> {
+    let (url, pins) = (nfcapd.url(), bpffs.pins().display().to_string());
+    let arguments = ["--interface", METERED, "--mode", "native", "--collector", &url, "--pin", &pins];
+    Live::start_with_cpus("0", netns, &[&arguments[..], &LONG].concat())
+}
+
+#[test]
+fn a_partition_that_a_killed_agent_had_withdrawn_is_given_by_the_next() -> Result<()> {
+    let ((netns, nfcapd, cpus), bpffs) = (stage()?, Bpffs::new()?);
+    let live = pinned(&netns, &nfcapd, &bpffs)?;
+    let share = Traffic { flows: 1_000, packets: 50_000, ipv6: true, protocol: UDP, length: 100 };
+    cpus::send(&netns, SENDER, &[(cpus[0], share)])?;
+    live.kill()?;
+    // As it is between the two steps of a hand-over.
+    let map = MapData::from_pin(bpffs.pins().join("1/CPUS"))?;
+    let states = Mapped::<CpuState>::new(map.fd(), map.info()?.max_entries() as usize)?;
+    let before = states.claim(cpus[0]).swap(NO_PARTITION, Ordering::SeqCst);
+    ensure!(before == 1, "CPU {} had {before}", cpus[0]);
+    let mut live = pinned(&netns, &nfcapd, &bpffs)?;
+    let more = moves_to(&netns, &mut live, cpus[1], &share)?;
+    ensure!(live.log().contains("which no CPU had"), "it was withdrawn once more: {}", live.log());
+    let all = Traffic { packets: share.packets + more.packets, ..share };
+    check_seen(&live, &[all])?;
+    live.stop()?.success()?;
+    let records = nfcapd.stop()?.clean()?;
+    ensure!(records.len() == 1_000, "{} records of 1000 flows", records.len());
+    equal(&all.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
+    bpffs.expect_clean()
+}
+
+#[test]
+fn agents_that_are_killed_while_a_partition_changes_hands_lose_nothing() -> Result<()> {
+    let ((netns, nfcapd, cpus), bpffs) = (stage()?, Bpffs::new()?);
+    let (mut packets, mut handed_over) = (0, Vec::new());
+    // Few enough for the ring buffer, whenever the next agent comes.
+    let share = Traffic { flows: 1_000, packets: 10_000, ipv6: false, protocol: UDP, length: 100 };
+    // Before, during and after the hand-over, which takes some milliseconds and comes 50 ms after the move.
+    for (round, delay) in [100, 130, 145, 160, 250].into_iter().enumerate() {
+        let (cpu, live) = (cpus[round % 2], pinned(&netns, &nfcapd, &bpffs)?);
+        let way = Way { rate: Some(RATE * 2), ..Way::default() };
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| cpus::spread(&netns, SENDER, &share, &[cpu], way));
+            std::thread::sleep(Duration::from_millis(delay));
+            let killed = live.kill();
+            packets += share.packets;
+            let sent = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"));
+            handed_over.push(killed?.stderr.contains("of the flow table now"));
+            sent?.map(drop)
+        })?;
+    }
+    tell(&format!("handed over before the kill: {handed_over:?}"));
+    let (live, all) = (pinned(&netns, &nfcapd, &bpffs)?, Traffic { packets, ..share });
+    check_seen(&live, &[all])?;
+    live.stop()?.success()?;
+    equal(&all.truth(), &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)?;
+    bpffs.expect_clean()
 }

@@ -1,20 +1,22 @@
 //! CPUs that go and come while packets are metered. In a test VM, whose CPUs nobody else needs.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::Live;
 use flowxdp_tests::books::Count;
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::flows::Flows;
-use flowxdp_tests::generator::cpus;
+use flowxdp_tests::generator::cpus::{self, Way};
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
+use flowxdp_tests::process::patient;
 use flowxdp_tests::traffic::{Traffic, UDP};
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A CPU that is switched off and on; on again when the test ends.
 struct Switch(usize);
@@ -89,7 +91,7 @@ fn a_cpu_goes_away_and_comes_back() -> Result<()> {
 }
 
 #[test]
-fn a_cpu_that_comes_later_has_no_partition_and_counts_all_the_same() -> Result<()> {
+fn a_cpu_that_comes_later_gets_the_partition_of_an_idle_one() -> Result<()> {
     let (switch, cpus) = (Switch::new()?, cpus::online()?);
     let (netns, nfcapd) = stage(cpus.len())?;
     switch.set(false)?;
@@ -99,8 +101,17 @@ fn a_cpu_that_comes_later_has_no_partition_and_counts_all_the_same() -> Result<(
     let share = Traffic { flows: 1_000, packets: 20_000, ipv6: false, protocol: UDP, length: 100 };
     let shares: Vec<_> = cpus.iter().map(|&cpu| (cpu, share)).collect();
     cpus::send(&netns, SENDER, &shares)?;
-    let said = "CPUs receive packets beyond";
-    let mut live = live;
-    live.until_log(Duration::from_secs(10), "telling of the late CPU", |log| log.contains(said))?;
-    close(live, nfcapd, &Traffic { packets: share.packets * u64::try_from(cpus.len())?, ..share })
+    let mut packets = share.packets * u64::try_from(cpus.len())?;
+    let begun = Instant::now();
+    while live.status()?.partition_of(switch.0).is_none() {
+        ensure!(begun.elapsed() < patient(LIMIT), "the CPU has no partition yet: {}", live.log());
+        let way = Way { rate: Some(10_000), ..Way::default() };
+        packets += cpus::spread(&netns, SENDER, &share, &[switch.0], way)?.packets;
+    }
+    let before = live.status()?.by_ring_buffer();
+    cpus::send(&netns, SENDER, &[(switch.0, share)])?;
+    packets += share.packets;
+    let more = live.status()?.by_ring_buffer() - before;
+    ensure!(more == 0, "{more} packets by the ring buffer: {}", live.log());
+    close(live, nfcapd, &Traffic { packets, ..share })
 }

@@ -27,10 +27,12 @@ const IDLE: u64 = 50 * MILLISECOND;
 /// A CPU whose last packet is older than this does not wait for a partition any more, nanoseconds.
 const RECENT: u64 = SECOND;
 
-/// In the long run a partition changes hands once in so many nanoseconds …
-const PERIOD: u64 = 5 * SECOND;
-/// … after so many times at once.
+/// CPUs that take turns at a partition hand it over so many times in a row …
 const BURST: u64 = 8;
+/// … and then once in so many nanoseconds, …
+const PERIOD: u64 = 60 * SECOND;
+/// … or when its owner has been idle for so long.
+const AWAY: u64 = 5 * SECOND;
 
 /// Without an idle CPU, packets are compared over so many nanoseconds.
 const COMPARED: u64 = 5 * SECOND;
@@ -94,10 +96,10 @@ pub struct Partitions {
     /// CPUs without one, the most urgent first.
     waiting: Vec<usize>,
     withdrawn: Vec<(u32, usize)>,
-    /// When each would have its burst back, nanoseconds.
+    /// When each may be handed over [`BURST`] times again, nanoseconds.
     rested: Vec<u64>,
     sample: Option<Sample>,
-    is_scarce: bool,
+    scarce: usize,
 }
 
 impl Partitions {
@@ -110,7 +112,7 @@ impl Partitions {
             withdrawn: Vec::new(),
             rested: vec![0; total as usize],
             sample: None,
-            is_scarce: false,
+            scarce: 0,
         }
     }
 
@@ -120,7 +122,7 @@ impl Partitions {
         self.withdrawn.clear();
         let all: Vec<u32> = (0..claims.cpus()).map(|cpu| claims.claim(cpu)).collect();
         if !all.contains(&NO_PARTITION) {
-            (self.sample, self.is_scarce) = (None, false);
+            (self.sample, self.scarce) = (None, 0);
             return false;
         }
         let asked = all.iter().enumerate().filter(|(_, claim)| **claim != 0);
@@ -130,14 +132,14 @@ impl Partitions {
         waiting.retain(|cpu| cpu.last.saturating_add(RECENT) > self.now);
         waiting.sort_by_key(|cpu| Reverse(cpu.last));
         let free = self.free(&all).count();
-        owners.retain(|cpu| self.may_move(cpu.claim));
+        owners.retain(|owner| owner.last.saturating_add(AWAY) <= self.now || self.may_move(owner.claim));
         owners.sort_by_key(|cpu| cpu.last);
         let idle = waiting.iter().skip(free).zip(&owners);
         let idle = idle.take_while(|(waiting, owner)| owner.last.saturating_add(IDLE) <= waiting.last);
         let mut donors: Vec<Cpu> = idle.map(|(_, owner)| *owner).collect();
         self.waiting = waiting.iter().map(|cpu| cpu.number).collect();
         if waiting.is_empty() || free > 0 || !donors.is_empty() {
-            (self.sample, self.is_scarce) = (None, false);
+            (self.sample, self.scarce) = (None, 0);
         } else {
             donors.extend(self.least_busy(claims, &owners));
         }
@@ -156,7 +158,10 @@ impl Partitions {
         for (cpu, partition) in std::mem::take(&mut self.waiting).into_iter().zip(free) {
             claims.set_claim(cpu, partition);
             if let Some(rested) = self.rested.get_mut(partition as usize - 1) {
-                *rested = (*rested).max(self.now).saturating_add(PERIOD);
+                *rested = (*rested)
+                    .max(self.now)
+                    .saturating_add(PERIOD)
+                    .min(self.now.saturating_add(BURST * PERIOD));
             }
             let from = self.withdrawn.iter().find(|(number, _)| *number == partition);
             given.push(Given { partition, cpu, from: from.map(|(_, cpu)| *cpu) });
@@ -164,9 +169,9 @@ impl Partitions {
         given
     }
 
-    /// Whether CPUs have been without a partition for a while, since all others receive more.
-    pub const fn is_scarce(&self) -> bool {
-        self.is_scarce
+    /// CPUs that have been without a partition for a while, since the owners receive more.
+    pub const fn scarce(&self) -> usize {
+        self.scarce
     }
 
     /// Partitions that no CPU claims. Once a CPU has found none left, all are taken: a grace period later,
@@ -195,7 +200,7 @@ impl Partitions {
         let most = self.waiting.first().map_or(0, |cpu| sample.since(claims, *cpu));
         let owner = owners.iter().min_by_key(|owner| sample.since(claims, owner.number));
         let owner = owner.filter(|owner| sample.since(claims, owner.number).saturating_mul(BUSIER) < most);
-        self.is_scarce = owner.is_none();
+        self.scarce = if owner.is_none() { self.waiting.len() } else { 0 };
         owner.copied()
     }
 }
@@ -310,7 +315,16 @@ mod tests {
             moved += hand_over(&mut partitions, &mut machine).len() as u64;
         }
         // In a minute.
-        assert!((BURST..=BURST + 12).contains(&moved), "{moved}");
+        assert!((BURST..=BURST + 1).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn a_cpu_that_is_away_gives_its_partition_up_however_often_it_changed_hands() {
+        let (mut machine, mut partitions) = (Machine::new([1, NONE]), Partitions::new(1));
+        for turn in 1..100 {
+            machine.receives(turn % 2, UP + turn as u64 * AWAY, 100);
+            assert_eq!(hand_over(&mut partitions, &mut machine), [(1, turn % 2)]);
+        }
     }
 
     #[test]
@@ -325,7 +339,7 @@ mod tests {
             moved.extend(hand_over(&mut partitions, &mut machine));
         }
         assert_eq!((moved, machine.claims), (vec![(2, 2)], vec![1, NONE, 2]));
-        assert!(partitions.is_scarce());
+        assert_eq!(partitions.scarce(), 1);
     }
 
     #[test]
@@ -337,6 +351,6 @@ mod tests {
             }
             assert_eq!(hand_over(&mut partitions, &mut machine), []);
         }
-        assert!(partitions.is_scarce());
+        assert_eq!(partitions.scarce(), 1);
     }
 }

@@ -78,13 +78,13 @@ impl Meter {
         if !new.is_empty() {
             log::info!("partitions of the flow table, {total} in all: {}", new.join(", "));
         }
-        if self.owners.partitions.is_scarce() && !self.owners.said_scarce {
+        let scarce = self.owners.partitions.scarce();
+        if scarce > 0 && !self.owners.said_scarce {
             self.owners.said_scarce = true;
             log::warn!(
-                "{} CPUs receive packets beyond the {total} that the flow table has partitions for: the packets \
-                 of those that receive least go the slower way over the ring buffer; a start while all of them \
-                 are online, or interfaces with more queues, makes more partitions",
-                claims::without(&self.loaded.cpus).len()
+                "{scarce} CPUs receive packets beyond the {total} that the flow table has partitions for: the \
+                 packets of those that receive least go the slower way over the ring buffer; a start while all of \
+                 them are online, or interfaces with more queues, makes more partitions"
             );
         }
         self.owners.said = by_cpu;

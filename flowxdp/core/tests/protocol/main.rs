@@ -15,8 +15,9 @@
 //! - A CPU takes a partition at its first packet, if one is left. To hand one to a CPU that came too late,
 //!   the agent takes the claim of its owner away, waits for a grace period, and lets the other CPU claim it,
 //!   which adds to the live slots that it finds.
-//! - A packet whose window is full goes through the ring buffer into the agent's own table, [`ring`]: what
-//!   a slot was before an event is written down, so that a change that is half done is undone.
+//! - A packet whose window is full, or whose CPU has no partition, goes through the ring buffer into the
+//!   agent's own table, [`ring`]: what a slot was before an event is written down, so that a change that is
+//!   half done is undone.
 //!
 //! # What must hold
 //! [`judge`]: at the end every packet is exported once for each collector, and received at least once; what
