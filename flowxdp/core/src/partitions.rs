@@ -3,9 +3,9 @@
 //! A CPU takes a partition at its first packet. A CPU that begins to receive when all are taken has none:
 //! its packets go through the ring buffer, until the agent hands it the partition of an idle CPU.
 //!
-//! 1. [`Partitions::withdraw`] takes the claim away from the idle CPU: its next packet finds none.
-//! 2. The caller waits for one grace period: no program that read the claim is running any more.
-//! 3. [`Partitions::give`] lets CPUs without a partition claim those that no CPU claims.
+//! 1. The claim of the idle CPU is withdrawn: its next packet finds none.
+//! 2. The agent waits for one grace period: no program that read the claim is running any more.
+//! 3. CPUs without a partition are given those that no CPU claims.
 //!
 //! The slots stay as they are. From step 2 on no CPU writes them, and from step 3 on the new owner alone: the
 //! new owner adds to the live flows that it finds, so that a flow which moves with its queue stays one record
@@ -116,8 +116,26 @@ impl Partitions {
         }
     }
 
+    /// Gives partitions to CPUs that wait for one, where an idle CPU or none has one. `wait` waits for a
+    /// grace period.
+    ///
+    /// # Errors
+    ///
+    /// That of `wait`. Nothing was given then; the next call finds what was withdrawn.
+    pub fn hand_over<C: Claims, E>(
+        &mut self,
+        claims: &mut C,
+        wait: impl FnOnce(&mut C) -> Result<(), E>,
+    ) -> Result<Vec<Given>, E> {
+        if !self.withdraw(claims) {
+            return Ok(Vec::new());
+        }
+        wait(claims)?;
+        Ok(self.give(claims))
+    }
+
     /// Step 1. `false`: there is nothing to give, and no need to wait.
-    pub fn withdraw(&mut self, claims: &mut impl Claims) -> bool {
+    fn withdraw(&mut self, claims: &mut impl Claims) -> bool {
         self.waiting.clear();
         self.withdrawn.clear();
         let all: Vec<u32> = (0..claims.cpus()).map(|cpu| claims.claim(cpu)).collect();
@@ -151,7 +169,7 @@ impl Partitions {
     }
 
     /// Step 3, after the grace period: gives what changed hands.
-    pub fn give(&mut self, claims: &mut impl Claims) -> Vec<Given> {
+    fn give(&mut self, claims: &mut impl Claims) -> Vec<Given> {
         let all: Vec<u32> = (0..claims.cpus()).map(|cpu| claims.claim(cpu)).collect();
         let free: Vec<u32> = self.free(&all).collect();
         let mut given = Vec::new();

@@ -51,11 +51,8 @@ impl Meter {
         }
         (self.owners.spilled, self.owners.look_at) = (false, now.saturating_add(LOOK));
         let mut claims = claims::Shared { cpus: &mut self.loaded.cpus, counters: &self.loaded.counters };
-        if !self.owners.partitions.withdraw(&mut claims) {
-            return Ok(());
-        }
-        self.grace.wait()?;
-        for Given { partition, cpu, from } in self.owners.partitions.give(&mut claims) {
+        let given = self.owners.partitions.hand_over(&mut claims, |_| self.grace.wait())?;
+        for Given { partition, cpu, from } in given {
             self.owners.handed_over += 1;
             if let Some(from) = from {
                 self.owners.said.remove(&from);

@@ -2,6 +2,8 @@
 //!
 //! What `retire` and, in [`ring`], `Overflow` do is the agent's own code. The rest is a copy.
 
+use std::convert::Infallible;
+
 use flowxdp_core::{
     partitions::Partitions,
     record::{EndReason, Total},
@@ -130,15 +132,15 @@ fn look(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept
 
 /// A partition changes hands, by the agent's own code.
 fn hand_over(scenario: &Scenario, access: &mut Access<'_>) -> Go<()> {
-    let mut partitions = Partitions::new(1);
     let mut claims = SharedClaims::new(access);
-    if partitions.withdraw(&mut claims) {
+    let wait = |claims: &mut SharedClaims<'_, '_>| {
         if !scenario.is(Broken::NoGraceBeforeGift) {
             claims.step(Op::GraceBegin);
             claims.step(Op::GraceEnd);
         }
-        partitions.give(&mut claims);
-    }
+        Ok(())
+    };
+    let Ok::<_, Infallible>(_) = Partitions::new(1).hand_over(&mut claims, wait);
     claims.end()
 }
 
