@@ -7,6 +7,7 @@
 //!
 //! - [`slots`]: the bytes of a slot as a part of a flow; [`retire`]: which are due, and why.
 //! - [`pressure`]: how long an idle flow may stay in a table that fills; [`foreign`]: slots of another layout.
+//! - [`partitions`]: which CPU has which part of the table.
 //! - [`overflow`]: flows that found no slot; [`aggregate`]: those that there is no room to keep apart;
 //!   [`merge`]: parts that retire together become one record.
 //! - [`hold`]: slots that stay until every collector has their record.
