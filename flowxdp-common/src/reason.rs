@@ -39,6 +39,28 @@ pub const IGNORED: [Reason; 3] = [
     },
 ];
 
+/// A packet of a capture that the XDP program is not given, by index into [`NOT_REPLAYED`].
+#[repr(usize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NotReplayed {
+    /// No Ethernet header stands for the packet's link header.
+    UnsupportedLink = 0,
+    /// No export time can say the packet's time.
+    TimeOutOfRange = 1,
+}
+
+/// Further reasons for ignoring, counted by the agent in a replay alone.
+pub const NOT_REPLAYED: [Reason; 2] = [
+    Reason {
+        name: "unsupported_link",
+        sentence: "The packet's link type is none that `replay` knows; `replay` alone has this reason.",
+    },
+    Reason {
+        name: "time_out_of_range",
+        sentence: "The packet's time is before 1970, or at 2^32 seconds or later; `replay` alone has this reason.",
+    },
+];
+
 /// A metered packet that no flow record will show, counted by the XDP program, by index into [`LOST`].
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

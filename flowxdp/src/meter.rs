@@ -5,10 +5,11 @@ mod interfaces;
 mod old;
 mod partitions;
 mod rows;
+mod unmetered;
 
 use std::os::fd::OwnedFd;
 
-use flowxdp_common::reason;
+use flowxdp_common::reason::{self, NotReplayed};
 use flowxdp_core::{
     books::{Books, Bracket, Interface},
     clock::WallClock,
@@ -22,7 +23,7 @@ use flowxdp_core::{
 use tokio::io::unix::AsyncFd;
 
 pub use self::old::Old;
-use self::{collect::Out, partitions::Owners, rows::Rows};
+use self::{collect::Out, partitions::Owners, rows::Rows, unmetered::Unmetered};
 use crate::{
     keeper::Keeping,
     kernel::{counters, grace::Grace, load::Loaded, pin},
@@ -57,6 +58,8 @@ pub struct Meter {
     closings: u64,
     rows: Rows,
     owners: Owners,
+    /// Packets of a capture that the program was not given.
+    unmetered: Unmetered,
     /// Who keeps slots until their record was handed over, if somebody does.
     keeper: Option<Keeping>,
     /// The number of the table's generation.
@@ -94,6 +97,7 @@ impl Meter {
             closings: 0,
             rows,
             owners,
+            unmetered: Unmetered::default(),
             keeper: None,
             generation: 1,
             old: Vec::new(),
@@ -321,6 +325,11 @@ impl Meter {
         Ok(())
     }
 
+    /// Counts a packet of a capture that the program is not given, `octets` long on the wire.
+    pub fn ignore(&mut self, reason: NotReplayed, interface: &str, octets: u32) {
+        self.unmetered.add(reason, interface, octets);
+    }
+
     fn in_table(&self) -> Total {
         if self.keeper.is_some() {
             // What is retired is with the collectors' queues.
@@ -340,7 +349,7 @@ impl Meter {
 
     /// Packets that were not metered so far, by whatever reason.
     pub fn ignored(&self) -> Total {
-        let mut ignored = Total::default();
+        let mut ignored = self.unmetered.total();
         for row in self.rows.numbers() {
             for total in counters::row(&self.loaded.counters, row).ignored {
                 ignored += total;
@@ -357,6 +366,7 @@ impl Meter {
 
     fn seen(&self) -> Total {
         let mut seen = self.taken_over();
+        seen += self.unmetered.total();
         for row in self.rows.numbers() {
             seen += counters::row(&self.loaded.counters, row).seen;
         }
@@ -378,6 +388,9 @@ impl Meter {
         books.partitions = (!self.loaded.shape.replay).then(|| self.told_partitions());
         for reason in reason::IGNORED {
             books.ignored.insert(reason.name.to_owned(), Total::default());
+        }
+        if self.loaded.shape.replay {
+            self.unmetered.enter(&mut books);
         }
         for reason in reason::LOST {
             books.lost.insert(reason.name.to_owned(), Total::default());

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use flowxdp::capture::{Reader, to_ethernet};
 use flowxdp_common::reason::{IGNORED, Ignored};
 use flowxdp_core::record::{Addresses, FlowKey};
@@ -165,7 +165,10 @@ fn each_capture_adds_up_to_its_ground_truth() -> Result<()> {
                 let mut octets = Vec::new();
                 while let Some(frame) = reader.next()? {
                     let lengths = to_ethernet(frame.link, frame.data, frame.wire, &mut octets)?;
-                    sum.add(outcome(&octets, lengths.wire, INGRESS), frame.time_ns)?;
+                    sum.add(
+                        outcome(&octets, lengths.wire, INGRESS),
+                        frame.time_ns.context("a time out of range")?,
+                    )?;
                 }
                 sum.is(&capture.truth)
             });

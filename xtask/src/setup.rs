@@ -32,6 +32,7 @@ pub(crate) const JUDGES: &[Package] = &[
     ("tcpdump", "tcpdump"),
     ("tcpreplay", "tcpreplay"),
     ("tshark", "tshark"),
+    ("zstd", "zstd"),
 ];
 
 /// For the benchmark of a live path.

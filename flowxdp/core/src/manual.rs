@@ -41,6 +41,7 @@ pub fn books() -> String {
     let mut page = String::from(BOOKS);
     let tables = [
         ("ignored", reason::IGNORED.as_slice()),
+        ("ignored", reason::NOT_REPLAYED.as_slice()),
         ("lost", reason::LOST.as_slice()),
         ("lost", reason::UNDELIVERED.as_slice()),
     ];

@@ -3,7 +3,8 @@
 use std::io;
 
 const SUPPORTED: &str = "Ethernet (1), raw IP (12, 14, 101, 228, 229), Linux cooked (113, 276), \
-                         PPP (9, 50) and BSD loopback (0, 108) are";
+                         PPP (9, 50, 51, 204), Cisco HDLC (104), NFLOG (239), PFLOG (117), ENC (109) and BSD \
+                         loopback (0, 108) are";
 
 /// An error of a capture file; its text is one line that names the file.
 #[derive(Debug, thiserror::Error)]
@@ -17,17 +18,18 @@ pub enum CaptureError {
         error: io::Error,
     },
     /// The file is not a capture, is damaged, or cannot be read on.
-    #[error("{file}: at octet {offset}: {fault}")]
+    #[error("{file}: at octet {offset}{}: {fault}", if *.packed { " of the unpacked capture" } else { "" })]
     At {
         /// Path of the file.
         file: String,
         /// Where the packet or block with the fault begins, counted from 0.
         offset: u64,
+        /// The file is packed with gzip or zstd, and the offset counts unpacked octets.
+        packed: bool,
         /// What is wrong with it.
         fault: Fault,
     },
-    /// A packet whose link type has no Ethernet twin. A [`Reader`](super::Reader) finds this
-    /// first and says where.
+    /// A packet whose link type has no Ethernet twin.
     #[error("link type {link} is not supported: {SUPPORTED}")]
     LinkType {
         /// LINKTYPE value.
@@ -69,11 +71,16 @@ pub enum Fault {
     /// A block that contradicts itself or the blocks in front of it.
     #[error("malformed block: {0}")]
     Block(&'static str),
-    /// A link type that cannot be metered.
-    #[error("link type {link} is not supported: {SUPPORTED}")]
-    LinkType {
-        /// LINKTYPE value.
-        link: u32,
+    /// A packed file that ends where more octets must follow.
+    #[error("the file is cut: its {0} data end in the middle")]
+    CutPacked(&'static str),
+    /// A packed file that cannot be unpacked.
+    #[error("the {packing} data are damaged: {error}")]
+    Packed {
+        /// gzip or zstd.
+        packing: &'static str,
+        /// What the unpacker said.
+        error: io::Error,
     },
     /// The file could not be read on.
     #[error("{0}")]
@@ -84,8 +91,10 @@ pub enum Fault {
 fn guess(begins: &[u8]) -> String {
     match begins {
         [] => "the file is empty".into(),
-        [0x1f, 0x8b, ..] => "it is compressed with gzip: decompress it first".into(),
-        [0x28, 0xb5, 0x2f, 0xfd] => "it is compressed with zstd: decompress it first".into(),
+        [0x1f, 0x8b, ..] => "it is compressed more than once, with gzip inside: decompress it once".into(),
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            "it is compressed more than once, with zstd inside: decompress it once".into()
+        }
         [0xfd, b'7', b'z', b'X'] => "it is compressed with xz: decompress it first".into(),
         [0xa1, 0xb2, 0xcd, 0x34] | [0x34, 0xcd, 0xb2, 0xa1] => {
             "it is the modified pcap of Linux 2.2: convert it with editcap".into()

@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use super::Fault;
 use super::source::Source;
+use super::{Fault, in_range};
 
 const END_OF_OPTIONS: u16 = 0;
 const IF_TSRESOL: u16 = 9;
@@ -66,14 +66,12 @@ impl Interface {
         }
     }
 
-    /// The time of `ticks` of this interface's clock, in nanoseconds since 1970, rounded down.
-    pub(super) fn nanoseconds(&self, ticks: u64) -> Result<u64, Fault> {
+    /// The time of `ticks` of this interface's clock, in nanoseconds since 1970, rounded down; `None` out of
+    /// range.
+    pub(super) fn nanoseconds(&self, ticks: u64) -> Option<u64> {
         // A clock of more than 10^38 ticks a second has not reached one nanosecond in 64 bits.
         let since = self.per_second.map_or(0, |per_second| u128::from(ticks) * 1_000_000_000 / per_second);
-        i128::try_from(since)
-            .ok()
-            .and_then(|since| since.checked_add(i128::from(self.offset) * NANOSECONDS))
-            .and_then(|time| u64::try_from(time).ok())
-            .ok_or(Fault::Block("a time before 1970 or after 2554"))
+        let time = i128::try_from(since).ok()?.checked_add(i128::from(self.offset) * NANOSECONDS)?;
+        in_range(u64::try_from(time).ok()?)
     }
 }

@@ -5,6 +5,8 @@
 //! that is cut inside its Ethernet header, and one that is no IP packet gets an EtherType that
 //! means nothing.
 
+mod nflog;
+
 use super::CaptureError;
 
 /// EtherTypes, as registered by the IEEE.
@@ -12,6 +14,7 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const MPLS: u16 = 0x8847;
 const MPLS_UPSTREAM: u16 = 0x8848;
+const PPPOE_SESSION: u16 = 0x8864;
 /// The first EtherType for local experiments: no packet that is metered has it.
 const NOT_IP: u16 = 0x88b5;
 
@@ -21,6 +24,9 @@ const NETLINK: [u8; 2] = 824u16.to_be_bytes();
 /// Destination and source address: locally administered, of no host.
 const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
 const ETHERNET_HEADER: u32 = 14;
+
+/// The shortest header of PFLOG that there was, octets.
+const PFLOG_LEAST: u8 = 45;
 
 /// The lengths of a frame, in octets, its Ethernet header included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +42,8 @@ pub struct Lengths {
 enum Header {
     /// An EtherType, and the length of the link header.
     Type(u16, usize),
+    /// An EtherType, and where in the packet the IP packet is: from an octet on, so many.
+    Part(u16, usize, usize),
     /// It is longer than what was captured: at least so many octets.
     Cut(usize),
     /// What follows is no IP packet.
@@ -45,7 +53,10 @@ enum Header {
 /// Tells whether [`to_ethernet`] takes packets of this LINKTYPE.
 #[must_use]
 pub fn is_supported(link: u32) -> bool {
-    matches!(link, 0 | 1 | 9 | 12 | 14 | 50 | 101 | 108 | 113 | 228 | 229 | 276)
+    matches!(
+        link,
+        0 | 1 | 9 | 12 | 14 | 50 | 51 | 101 | 104 | 108 | 109 | 113 | 117 | 204 | 228 | 229 | 239 | 276
+    )
 }
 
 /// Writes the packet `data` of LINKTYPE `link` to `out` (in place of what that held) as an
@@ -66,8 +77,15 @@ pub fn to_ethernet(link: u32, data: &[u8], wire: u32, out: &mut Vec<u8>) -> Resu
         }
         0 | 108 => loopback(link, data),
         9 | 50 => ppp(link, data),
+        // A PPPoE header, without the Ethernet header in front of it.
+        51 => Header::Type(PPPOE_SESSION, 0),
         12 | 14 | 101 => raw(data),
+        104 => cisco_hdlc(data),
+        109 => enc(data),
         113 => cooked(data),
+        117 => pflog(data),
+        204 => behind_direction(data),
+        239 => nflog::header(data),
         228 => Header::Type(IPV4, 0),
         229 => Header::Type(IPV6, 0),
         276 => cooked2(data),
@@ -79,6 +97,15 @@ pub fn to_ethernet(link: u32, data: &[u8], wire: u32, out: &mut Vec<u8>) -> Resu
             out.extend_from_slice(&kind.to_be_bytes());
             out.extend_from_slice(data.get(length..).unwrap_or_default());
             length
+        }
+        Header::Part(kind, start, length) => {
+            out.extend_from_slice(&kind.to_be_bytes());
+            let rest = data.get(start..).unwrap_or_default();
+            let part = rest.get(..length).unwrap_or(rest);
+            out.extend_from_slice(part);
+            // The wire length is the packet's with its header, which says nothing of the part in it.
+            let wire = octets(length.max(nflog::ip_length(kind, part))).saturating_add(ETHERNET_HEADER);
+            return Ok(Lengths { captured: octets(out.len()), wire });
         }
         Header::NotIp => {
             out.extend_from_slice(&NOT_IP.to_be_bytes());
@@ -119,16 +146,64 @@ fn by_type(hardware: [u8; 2], kind: [u8; 2], length: usize) -> Header {
     if hardware == NETLINK { Header::NotIp } else { Header::Type(u16::from_be_bytes(kind), length) }
 }
 
-/// LINKTYPE_NULL and LINKTYPE_LOOP: an address family, which the latter has in network byte order
-/// and the former in that of the host that captured; families are small, which tells the order.
+/// LINKTYPE_NULL and LINKTYPE_LOOP: an address family, which the latter has in network byte order.
 fn loopback(link: u32, data: &[u8]) -> Header {
     let Some(family) = data.first_chunk::<4>() else { return Header::Cut(4) };
-    let (little, big) = (u32::from_le_bytes(*family), u32::from_be_bytes(*family));
-    match if link == 108 || little > 0xffff { big } else { little } {
-        2 => Header::Type(IPV4, 4),
+    let family = if link == 108 { u32::from_be_bytes(*family) } else { in_either_order(*family) };
+    by_family(family, 4)
+}
+
+/// A number in the byte order of the host that captured; small ones tell it.
+fn in_either_order(octets: [u8; 4]) -> u32 {
+    let (little, big) = (u32::from_le_bytes(octets), u32::from_be_bytes(octets));
+    if little > 0xffff { big } else { little }
+}
+
+/// By an address family and the length of the link header.
+fn by_family(family: u32, length: usize) -> Header {
+    match family {
+        2 => Header::Type(IPV4, length),
         // AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, macOS.
-        10 | 24 | 28 | 30 => Header::Type(IPV6, 4),
+        10 | 24 | 28 | 30 => Header::Type(IPV6, length),
         _ => Header::NotIp,
+    }
+}
+
+/// LINKTYPE_ENC: an address family in the host's byte order, the SPI and flags.
+fn enc(data: &[u8]) -> Header {
+    let Some(header) = data.first_chunk::<12>() else { return Header::Cut(12) };
+    let [family @ .., _, _, _, _, _, _, _, _] = *header;
+    by_family(in_either_order(family), 12)
+}
+
+/// LINKTYPE_PFLOG: its length, which the padding to four octets is not in, and an address family.
+fn pflog(data: &[u8]) -> Header {
+    let [length, family, ..] = *data else { return Header::Cut(2) };
+    let padded = usize::from(length).next_multiple_of(4);
+    if length < PFLOG_LEAST {
+        Header::NotIp
+    } else if data.len() < padded {
+        Header::Cut(padded)
+    } else {
+        by_family(family.into(), padded)
+    }
+}
+
+/// LINKTYPE_C_HDLC: address, control, and an EtherType (RFC 1547 section 4.3.1).
+fn cisco_hdlc(data: &[u8]) -> Header {
+    match *data {
+        [_, _, high, low, ..] => Header::Type(u16::from_be_bytes([high, low]), 4),
+        _ => Header::Cut(4),
+    }
+}
+
+/// LINKTYPE_PPP_WITH_DIR: an octet for the direction in front of LINKTYPE_PPP.
+fn behind_direction(data: &[u8]) -> Header {
+    let [_, rest @ ..] = data else { return Header::Cut(1) };
+    match ppp(9, rest) {
+        Header::Type(kind, length) => Header::Type(kind, length + 1),
+        Header::Cut(length) => Header::Cut(length + 1),
+        other => other,
     }
 }
 
@@ -137,12 +212,7 @@ fn loopback(link: u32, data: &[u8]) -> Header {
 fn ppp(link: u32, data: &[u8]) -> Header {
     let (protocol, at) = match *data {
         [] | [_] => return Header::Cut(2),
-        [0x0f | 0x8f, _, ref rest @ ..] if link == 50 => {
-            return match *rest {
-                [high, low, ..] => Header::Type(u16::from_be_bytes([high, low]), 4),
-                _ => Header::Cut(4),
-            };
-        }
+        [0x0f | 0x8f, ..] if link == 50 => return cisco_hdlc(data),
         [0xff, 0x03, ref rest @ ..] => (rest, 2),
         _ => (data, 0),
     };

@@ -5,24 +5,29 @@
 //! [`to_ethernet`] gives the packets of other link types the Ethernet header that the metering
 //! process expects.
 //!
-//! Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. The crate pcap-parser is not used:
+//! Files packed with gzip or zstd are unpacked as they are read. Formats: draft-ietf-opsawg-pcap,
+//! draft-ietf-opsawg-pcapng. The crate pcap-parser is not used:
 //! it must hold a whole block, skipped ones included, it does not know the obsolete Packet Block,
 //! and its errors do not say where in the file they happened.
 
 mod error;
+mod file;
 mod interface;
 pub mod link;
+mod packed;
 mod pcap;
 mod pcapng;
 mod source;
 #[cfg(test)]
 mod tests;
+mod zstd;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 pub use error::{CaptureError, Fault};
+pub use file::CaptureFile;
 pub use link::{Lengths, to_ethernet};
 use source::Source;
 
@@ -31,14 +36,25 @@ use source::Source;
 /// It bounds what a hostile length can make the reader allocate.
 pub const MAX_CAPTURED: u32 = 262_144;
 
+/// The first time that no export time can say, nanoseconds since 1970: 2^32 seconds (RFC 7011 section 3.1).
+const END_OF_TIME: u64 = (1 << 32) * 1_000_000_000;
+
+/// A time in nanoseconds since 1970, if an export time can say it.
+const fn in_range(time_ns: u64) -> Option<u64> {
+    if time_ns < END_OF_TIME { Some(time_ns) } else { None }
+}
+
 /// One captured packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Capture time, nanoseconds since 1970. 0 where the file has none (Simple Packet Block).
-    pub time_ns: u64,
+    /// Where its record or block begins in the capture, octets from 0.
+    pub offset: u64,
+    /// Capture time, nanoseconds since 1970. 0 where the file has none (Simple Packet Block), `None` before
+    /// 1970 or at 2^32 seconds or later.
+    pub time_ns: Option<u64>,
     /// Octets that the packet had on the wire; never fewer than were captured.
     pub wire: u32,
-    /// LINKTYPE value, as registered by the Tcpdump Group; always one that [`to_ethernet`] takes.
+    /// LINKTYPE value, as registered by the Tcpdump Group.
     pub link: u32,
     /// The captured octets, link header first.
     pub data: &'a [u8],
@@ -47,7 +63,7 @@ pub struct Frame<'a> {
 /// What a format reads of a packet beside its octets.
 #[derive(Clone, Copy)]
 struct Packet {
-    time_ns: u64,
+    time_ns: Option<u64>,
     wire: u32,
     link: u32,
 }
@@ -58,27 +74,24 @@ enum Format {
 }
 
 /// Reads a capture file packet by packet.
-pub struct Reader<R = BufReader<File>> {
+pub struct Reader<R: Read = BufReader<File>> {
     file: String,
     source: Source<R>,
     format: Format,
     data: Vec<u8>,
+    /// Octets of a regular file, as it is on disk.
+    octets: Option<u64>,
     /// Set by the end of the file and by an error: both are said once.
     done: bool,
 }
 
 impl Reader {
-    /// Opens the capture file at `path` and reads its header.
+    /// Opens the capture file at `path`, `-` for standard input, and reads its header.
     ///
     /// # Errors
     /// The file cannot be read, is no capture, or is of a version that is not supported.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureError> {
-        let path = path.as_ref();
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Self::new(name, BufReader::with_capacity(1 << 16, file)),
-            Err(error) => Err(CaptureError::Open { file: name, error }),
-        }
+        CaptureFile::open(path)?.read()
     }
 }
 
@@ -89,11 +102,36 @@ impl<R: Read> Reader<R> {
     /// As [`Reader::open`].
     pub fn new(name: impl Into<String>, inner: R) -> Result<Self, CaptureError> {
         let file = name.into();
-        let mut source = Source::new(inner);
+        let mut source = match Source::new(inner) {
+            Ok(source) => source,
+            Err(fault) => return Err(CaptureError::At { file, offset: 0, packed: false, fault }),
+        };
         match format(&mut source) {
-            Ok(format) => Ok(Self { file, source, format, data: Vec::new(), done: false }),
-            Err(fault) => Err(CaptureError::At { file, offset: 0, fault }),
+            Ok(format) => Ok(Self { file, source, format, data: Vec::new(), octets: None, done: false }),
+            Err(fault) => {
+                Err(CaptureError::At { file, offset: 0, packed: source.packing().is_some(), fault })
+            }
         }
+    }
+
+    /// The file's name, as errors have it.
+    pub fn name(&self) -> &str {
+        &self.file
+    }
+
+    /// Octets of a regular file, as it is on disk.
+    pub const fn octets(&self) -> Option<u64> {
+        self.octets
+    }
+
+    /// Whether the file is packed with gzip or zstd.
+    pub const fn is_packed(&self) -> bool {
+        self.source.packing().is_some()
+    }
+
+    /// Octets of the file read so far, packed ones where it is packed.
+    pub fn position(&self) -> u64 {
+        self.source.position().get()
     }
 
     /// The next packet, or `None` at the end of the file.
@@ -113,14 +151,11 @@ impl<R: Read> Reader<R> {
             Format::Pcap(header) => header.next(&mut self.source, &mut self.data),
             Format::Pcapng(section) => section.next(&mut self.source, &mut self.data),
         };
-        let read = read.and_then(|packet| match packet {
-            Some(Packet { link, .. }) if !link::is_supported(link) => Err(Fault::LinkType { link }),
-            other => Ok(other),
-        });
         match read {
             Ok(Some(Packet { time_ns, wire, link })) => {
                 let captured = u32::try_from(self.data.len()).unwrap_or(u32::MAX);
-                Ok(Some(Frame { time_ns, wire: wire.max(captured), link, data: &self.data }))
+                let (offset, wire) = (self.source.mark(), wire.max(captured));
+                Ok(Some(Frame { offset, time_ns, wire, link, data: &self.data }))
             }
             Ok(None) => {
                 self.done = true;
@@ -128,7 +163,8 @@ impl<R: Read> Reader<R> {
             }
             Err(fault) => {
                 self.done = true;
-                Err(CaptureError::At { file: self.file.clone(), offset: self.source.mark(), fault })
+                let (offset, packed) = (self.source.mark(), self.is_packed());
+                Err(CaptureError::At { file: self.file.clone(), offset, packed, fault })
             }
         }
     }

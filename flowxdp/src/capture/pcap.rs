@@ -3,15 +3,37 @@
 use std::io::Read;
 
 use super::source::{Order, Source};
-use super::{Fault, Packet};
+use super::{Fault, Packet, in_range};
 
 /// What the file header says of all packets.
 pub(super) struct Header {
     link: u32,
     /// Nanoseconds of one unit of a record's second time field.
     unit: u64,
-    /// Version 2.3, in which some writers exchanged the two lengths.
-    old: bool,
+    exchanged: Exchanged,
+}
+
+/// Whether the length on the wire stands in front of the captured one, by libpcap's rules for each version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exchanged {
+    /// From 2.4 on.
+    No,
+    /// Before 2.3, and DG/UX.
+    Yes,
+    /// In 2.3, of which there were writers of both kinds: the captured length is the smaller one.
+    Perhaps,
+}
+
+impl Exchanged {
+    /// `None` for a version that libpcap does not read either.
+    const fn of(major: u16, minor: u16) -> Option<Self> {
+        match (major, minor) {
+            (2, 0..=2) | (543, 0) => Some(Self::Yes),
+            (2, 3) => Some(Self::Perhaps),
+            (2, 4) => Some(Self::No),
+            _ => None,
+        }
+    }
 }
 
 impl Header {
@@ -26,14 +48,14 @@ impl Header {
         };
         source.order = order;
         let (major, minor) = (source.u16()?, source.u16()?);
-        if major != 2 || !(3..=4).contains(&minor) {
+        let Some(exchanged) = Exchanged::of(major, minor) else {
             return Err(Fault::Version { format: "pcap", major, minor });
-        }
+        };
         // Time zone, accuracy and snap length: nothing that a packet record does not say better.
         source.skip(12)?;
         // The upper half of the link type tells of a frame check sequence, which is padding to IP.
         let link = source.u32()? & 0xffff;
-        Ok(Some(Self { link, unit, old: minor == 3 }))
+        Ok(Some(Self { link, unit, exchanged }))
     }
 
     /// Reads the next packet record, its octets into `data`.
@@ -47,10 +69,11 @@ impl Header {
         let seconds = u64::from(source.order.u32(seconds));
         let fraction = u64::from(source.u32()?);
         let (mut captured, mut wire) = (source.u32()?, source.u32()?);
-        if self.old && captured > wire {
+        if self.exchanged == Exchanged::Yes || self.exchanged == Exchanged::Perhaps && captured > wire {
             (captured, wire) = (wire, captured);
         }
         source.packet(captured, data)?;
-        Ok(Some(Packet { time_ns: seconds * 1_000_000_000 + fraction * self.unit, wire, link: self.link }))
+        let time_ns = in_range(seconds * 1_000_000_000 + fraction * self.unit);
+        Ok(Some(Packet { time_ns, wire, link: self.link }))
     }
 }

@@ -91,7 +91,7 @@ impl Section {
         let ticks = u64::from(source.u32()?) << 32 | u64::from(source.u32()?);
         let (captured, wire) = (source.u32()?, source.u32()?);
         take(source, captured, room, data)?;
-        Ok(Packet { time_ns: interface.nanoseconds(ticks)?, wire, link: interface.link })
+        Ok(Packet { time_ns: interface.nanoseconds(ticks), wire, link: interface.link })
     }
 
     /// Simple Packet Block: the first interface, no time, the snap length of the interface.
@@ -106,7 +106,7 @@ impl Section {
         let wire = source.u32()?;
         let captured = if interface.snap == 0 { wire } else { wire.min(interface.snap) };
         take(source, captured, room, data)?;
-        Ok(Packet { time_ns: 0, wire, link: interface.link })
+        Ok(Packet { time_ns: Some(0), wire, link: interface.link })
     }
 
     fn interface(&self, number: u32) -> Result<&Interface, Fault> {

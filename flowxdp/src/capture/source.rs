@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 
+use super::packed::{Position, Unpacked};
 use super::{Fault, MAX_CAPTURED};
 
 /// Byte order of a pcap file or of a pcapng section.
@@ -12,8 +13,8 @@ pub(super) enum Order {
 }
 
 /// A file that is read once, from front to back.
-pub(super) struct Source<R> {
-    inner: R,
+pub(super) struct Source<R: Read> {
+    inner: Unpacked<R>,
     offset: u64,
     mark: u64,
     /// What the reader is inside of, for the error at an early end.
@@ -23,8 +24,20 @@ pub(super) struct Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    pub(super) fn new(inner: R) -> Self {
-        Self { inner, offset: 0, mark: 0, inside: "file header", order: Order::Little }
+    /// Reads the first octets, which tell whether the file is packed.
+    pub(super) fn new(inner: R) -> Result<Self, Fault> {
+        let inner = Unpacked::new(inner)?;
+        Ok(Self { inner, offset: 0, mark: 0, inside: "file header", order: Order::Little })
+    }
+
+    /// The name of the packing, if the file is packed.
+    pub(super) const fn packing(&self) -> Option<&'static str> {
+        self.inner.packing()
+    }
+
+    /// Octets of the file read so far, packed ones where it is packed.
+    pub(super) fn position(&self) -> Position {
+        self.inner.position()
     }
 
     /// Begins a packet record or block: what errors point at.
@@ -46,7 +59,7 @@ impl<R: Read> Source<R> {
                 Ok(0) => break,
                 Ok(more) => got += more,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(Fault::Io(error)),
+                Err(error) => return Err(self.inner.fault(error)),
             }
         }
         self.offset += got as u64;

@@ -3,10 +3,17 @@
 //! Each frame is a test run of the XDP program, with its time and lengths in the metadata in front of it.
 //! Timeouts, export time and system uptime follow the largest time so far, as if the agent had been there.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod clock;
+mod files;
+mod progress;
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use flowxdp_common::{names, reason::NOT_REPRESENTABLE};
+use flowxdp_common::{
+    names,
+    reason::{NOT_REPLAYED, NOT_REPRESENTABLE, NotReplayed},
+};
 use flowxdp_core::{
     books::Books,
     clock::{MILLISECOND, Now, SECOND, WallClock},
@@ -14,13 +21,18 @@ use flowxdp_core::{
     record::EndReason,
 };
 
+use self::{
+    clock::{CaptureClock, instant},
+    files::Files,
+    progress::{Done, Progress},
+};
 use super::{
     options::{Exporting, Metering},
     run::RING,
 };
 use crate::{
-    capture::{Reader, to_ethernet},
-    clock,
+    capture::{CaptureError, Frame, Reader, to_ethernet},
+    clock::monotonic,
     dispatch::Dispatch,
     exporter::{Exporter, QUEUE},
     kernel::{
@@ -44,8 +56,8 @@ const LAST_WORD: u64 = 50 * MILLISECOND;
 /// LINKTYPE_ETHERNET.
 const ETHERNET: u32 = 1;
 
-/// Octets that a packet takes in a capture file at least: so a file bounds its flows.
-const LEAST_OCTETS: u64 = 24;
+/// Link types that are said to be unsupported; packets of further ones are in the books only.
+const LINKS: usize = 16;
 
 /// Frames between two looks into the ring buffer, which holds many times as many.
 const FRAMES: u64 = 4096;
@@ -53,7 +65,8 @@ const FRAMES: u64 = 4096;
 /// Options of `flowxdp replay`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Capture file, pcap or pcapng; several are one capture, in the order given
+    /// Capture file, pcap or pcapng, also packed with gzip or zstd; - is standard input; several are one
+    /// capture, in the order given
     #[arg(value_name = "FILE", required = true)]
     pub file: Vec<PathBuf>,
     #[command(flatten)]
@@ -68,26 +81,6 @@ pub struct Options {
     pub json: bool,
 }
 
-/// The capture's clock: the largest time so far, and the whole seconds at which something is looked for.
-#[derive(Clone, Copy)]
-struct CaptureClock {
-    first: u64,
-    latest: u64,
-}
-
-impl CaptureClock {
-    /// The first whole second at or after `event` that is still to come: nothing was due at those before.
-    fn second(&self, event: u64) -> u64 {
-        let to_come = (self.latest - self.first) / SECOND + 1;
-        let seconds = event.saturating_sub(self.first).div_ceil(SECOND).max(to_come);
-        self.first.saturating_add(seconds.saturating_mul(SECOND))
-    }
-}
-
-fn instant(time: u64) -> Now {
-    Now { monotonic: time, wall_ms: time / MILLISECOND }
-}
-
 struct Replay<'a> {
     options: &'a Options,
     meter: Meter,
@@ -97,7 +90,13 @@ struct Replay<'a> {
     teller: Option<Teller>,
     clock: Option<CaptureClock>,
     frames: u64,
-    told: u64,
+    /// Octets of the files that are read to their end.
+    octets: u64,
+    progress: Progress,
+    /// The interface's name in the books.
+    interface: String,
+    /// Reasons for ignoring that were said, with the link type.
+    said: BTreeSet<(&'static str, u32)>,
 }
 
 /// Runs the command.
@@ -107,11 +106,15 @@ struct Replay<'a> {
 /// A file that cannot be read to its end, after its whole packets were exported; records that could not
 /// be delivered; whatever is in the way of loading the program.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let octets = options.file.iter().map(|file| std::fs::metadata(file).map_or(u64::MAX, |file| file.len()));
-    let most = octets.fold(0_u64, u64::saturating_add) / LEAST_OCTETS + 1;
-    // A file that cannot be opened is told before anything is asked of the kernel.
-    drop(Reader::open(options.file.first().context("no file")?)?);
+    let mut files = Files::open(&options.file);
+    if files.is_empty() {
+        return files.result();
+    }
     preflight::kernel_and_privileges()?;
+    if !files.ready() {
+        return files.result();
+    }
+    let most = files.most_flows().unwrap_or(u64::MAX);
     let flows = options.metering.flows.min(most);
     let shape = Shape {
         flows_v4: flows,
@@ -132,7 +135,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             options.interface_index
         );
     }
-    meter.name_interface(options.interface_index, &options.interface_index.to_string(), 0)?;
+    let interface = options.interface_index.to_string();
+    meter.name_interface(options.interface_index, &interface, 0)?;
     meter.loaded.program(names::PROGRAM_FRAGS)?;
     let mut replay = Replay {
         options,
@@ -143,11 +147,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         teller: None,
         clock: None,
         frames: 0,
-        told: clock::monotonic(),
+        octets: 0,
+        progress: Progress::new(files.octets()),
+        interface,
+        said: BTreeSet::new(),
     };
-    let read = options.file.iter().try_for_each(|file| replay.file(file));
+    let ended = replay.files(&mut files);
+    replay.progress.erase();
     replay.finish()?;
-    read?;
+    ended?;
+    files.result()?;
     let undelivered: u64 = replay.dispatch.all().iter().map(undelivered).sum();
     anyhow::ensure!(
         undelivered == 0,
@@ -171,43 +180,81 @@ fn stay_on_this_cpu() -> anyhow::Result<()> {
 }
 
 impl Replay<'_> {
-    fn file(&mut self, path: &PathBuf) -> anyhow::Result<()> {
-        let mut reader = Reader::open(path)?;
+    /// Reads every file; one that has a fault is read up to it.
+    fn files(&mut self, files: &mut Files) -> anyhow::Result<()> {
+        while let Some(mut reader) = files.next() {
+            if let Some(fault) = self.file(&mut reader)? {
+                files.fault(&fault);
+            }
+            self.octets += reader.position();
+        }
+        Ok(())
+    }
+
+    /// Meters the packets of a file; the inner error is the file's.
+    fn file(&mut self, reader: &mut Reader) -> anyhow::Result<Option<CaptureError>> {
         let mut ethernet = Vec::new();
-        while let Some(frame) = reader.next()? {
-            self.reach(frame.time_ns)?;
-            let (octets, wire) = if frame.link == ETHERNET {
-                (frame.data, frame.wire)
-            } else {
-                ethernet.clear();
-                let lengths = to_ethernet(frame.link, frame.data, frame.wire, &mut ethernet)?;
-                let captured = usize::try_from(lengths.captured)?;
-                (ethernet.get(..captured).unwrap_or(&ethernet), lengths.wire)
-            };
-            let program = self.meter.loaded.program(names::PROGRAM_FRAGS)?;
-            self.runner.run(program, octets, wire, frame.time_ns, self.options.interface_index)?;
+        let name = reader.name().to_owned();
+        loop {
+            match reader.next() {
+                Ok(Some(frame)) => self.frame(&name, &frame, &mut ethernet)?,
+                Ok(None) => return Ok(None),
+                Err(fault) => return Ok(Some(fault)),
+            }
             self.frames += 1;
             if self.frames.is_multiple_of(FRAMES) {
                 self.meter.drain_ring();
-                self.show(path);
             }
+            let time = self.clock.map_or(0, |clock| clock.latest);
+            let octets = self.octets + reader.position();
+            self.progress.show(Done { packets: self.frames, time, octets });
         }
-        Ok(())
+    }
+
+    /// Meters a packet, or ignores it.
+    fn frame(&mut self, file: &str, frame: &Frame<'_>, ethernet: &mut Vec<u8>) -> anyhow::Result<()> {
+        let Some(time) = frame.time_ns else {
+            let text = "its time is before 1970, or at 2^32 seconds or later";
+            self.ignore(NotReplayed::TimeOutOfRange, file, frame, text);
+            return Ok(());
+        };
+        self.reach(time)?;
+        let (octets, wire) = if frame.link == ETHERNET {
+            (frame.data, frame.wire)
+        } else {
+            match to_ethernet(frame.link, frame.data, frame.wire, ethernet) {
+                Ok(lengths) => (ethernet.as_slice(), lengths.wire),
+                Err(error) => {
+                    self.ignore(NotReplayed::UnsupportedLink, file, frame, &error.to_string());
+                    return Ok(());
+                }
+            }
+        };
+        let program = self.meter.loaded.program(names::PROGRAM_FRAGS)?;
+        self.runner.run(program, octets, wire, time, self.options.interface_index)
+    }
+
+    /// Counts a packet that is not metered, and says so at the first one of its kind.
+    fn ignore(&mut self, reason: NotReplayed, file: &str, frame: &Frame<'_>, text: &str) {
+        self.meter.ignore(reason, &self.interface, frame.wire);
+        let name = NOT_REPLAYED[reason as usize].name;
+        let (kind, room) = match reason {
+            NotReplayed::UnsupportedLink => (frame.link, self.said.len() < LINKS),
+            NotReplayed::TimeOutOfRange => (0, true),
+        };
+        if room && self.said.insert((name, kind)) {
+            self.progress.erase();
+            log::warn!(
+                "{file}: the packet at octet {} is ignored, as all of its kind ({name}): {text}",
+                frame.offset
+            );
+        }
     }
 
     /// Options data, at the capture's time.
     fn tell(&mut self, now: Now, force: bool) {
         if let Some(teller) = &mut self.teller {
             teller.tell(&self.meter, &mut self.dispatch, now, force);
-        }
-    }
-
-    /// Shows now and then that a long replay goes on.
-    fn show(&mut self, path: &std::path::Path) {
-        let now = clock::monotonic();
-        if now > self.told + 2 * SECOND {
-            self.told = now;
-            log::info!("{}: {} packets so far", path.display(), report::grouped(self.frames));
         }
     }
 
@@ -242,10 +289,11 @@ impl Replay<'_> {
         self.clock = Some(CaptureClock { first: time, latest: time });
         let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
         let exporting = &self.options.exporting;
-        let now = Now { monotonic: clock::monotonic(), wall_ms: time / MILLISECOND };
+        let now = Now { monotonic: monotonic(), wall_ms: time / MILLISECOND };
         self.dispatch = exporting.dispatch(system_start_ms, &self.readiness, now, None)?;
         let index = self.options.interface_index;
-        let interface = Interface { index, name: index.to_string(), description: index.to_string() };
+        let interface =
+            Interface { index, name: self.interface.clone(), description: self.interface.clone() };
         self.teller = Some(Teller::new(exporting.observation_domain.get(), system_start_ms, vec![interface]));
         Ok(())
     }
@@ -263,7 +311,7 @@ impl Replay<'_> {
             records.sort_by_key(|record| record.end_ms);
             records.iter().for_each(|record| self.dispatch.push(record, now));
             self.tell(now, false);
-            self.settle(now, forced.is_some(), clock::monotonic());
+            self.settle(now, forced.is_some(), monotonic());
             if self.meter.is_done() {
                 return Ok(());
             }
@@ -273,7 +321,7 @@ impl Replay<'_> {
     /// Waits until every collector was sent what is ready, or makes no progress since `begun`.
     fn settle(&mut self, now: Now, flush: bool, begun: u64) {
         loop {
-            let real = clock::monotonic();
+            let real = monotonic();
             let wake = self.dispatch.poll(real, now, flush).unwrap_or(u64::MAX);
             if self.dispatch.is_settled(now, flush) {
                 return;
@@ -285,7 +333,7 @@ impl Replay<'_> {
 
     /// Until a socket has news, or an instant of the monotonic clock.
     fn wait(&self, instant: u64) {
-        let left = Duration::from_nanos(instant.saturating_sub(clock::monotonic()));
+        let left = Duration::from_nanos(instant.saturating_sub(monotonic()));
         if let Err(error) = self.readiness.wait(Some(left)) {
             log::debug!("cannot wait for sockets: {error}");
             std::thread::sleep(left);
@@ -300,7 +348,7 @@ impl Replay<'_> {
                 let now = instant(clock.latest);
                 self.check(clock.latest, Some(EndReason::Forced))?;
                 self.tell(now, true);
-                self.settle(now, true, clock::monotonic());
+                self.settle(now, true, monotonic());
                 self.close(now);
             }
             None => self.start(0)?,
@@ -314,10 +362,10 @@ impl Replay<'_> {
 
     /// Ends every connection in order, and goes on where one broke or the last datagram was refused.
     fn close(&mut self, now: Now) {
-        let first = clock::monotonic();
+        let first = monotonic();
         let mut begun = first;
         loop {
-            let real = clock::monotonic();
+            let real = monotonic();
             let closed = self.dispatch.close(real);
             if closed && real >= begun + LAST_WORD {
                 self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(real));
@@ -325,7 +373,7 @@ impl Replay<'_> {
                     return;
                 }
                 self.settle(now, true, first);
-                begun = clock::monotonic();
+                begun = monotonic();
             } else if !closed && real > begun + PATIENCE {
                 self.dispatch.give_up_open(real, now);
             }
@@ -344,29 +392,5 @@ impl Replay<'_> {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{CaptureClock, SECOND};
-
-    #[test]
-    fn looks_are_at_whole_seconds_behind_the_last_one() {
-        let first = 7_500_000_000;
-        let clock = CaptureClock { first, latest: first };
-        let second = |clock: CaptureClock, event| (clock.second(event) - first) / SECOND;
-        assert_eq!(second(clock, 0), 1);
-        assert_eq!(second(clock, first), 1);
-        assert_eq!(second(clock, first + SECOND), 1);
-        assert_eq!(second(clock, first + SECOND + 1), 2);
-        assert_eq!(second(clock, first + 15 * SECOND), 15);
-        let later = CaptureClock { latest: first + 15 * SECOND, ..clock };
-        assert_eq!(second(later, 0), 16);
-        let between = CaptureClock { latest: first + 15 * SECOND - 1, ..clock };
-        assert_eq!(second(between, 0), 15);
-        assert_eq!(second(later, first + 15 * SECOND), 16);
-        assert_eq!(second(later, first + 1000 * SECOND), 1000);
-        assert_eq!(later.second(u64::MAX), u64::MAX);
     }
 }

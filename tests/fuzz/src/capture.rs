@@ -1,6 +1,6 @@
 //! The target `capture`: any octets as a capture file.
 
-use flowxdp::capture::{Frame, MAX_CAPTURED, Reader, link, to_ethernet};
+use flowxdp::capture::{CaptureError, Frame, MAX_CAPTURED, Reader, link, to_ethernet};
 
 use crate::parser;
 
@@ -13,7 +13,7 @@ pub fn target(data: &[u8]) {
     let mut octets = 0;
     let mut reader = match Reader::new("input", data) {
         Ok(reader) => reader,
-        Err(error) => return one_line(&error.to_string(), data.len()),
+        Err(error) => return one_line(&error, data.len()),
     };
     loop {
         match reader.next() {
@@ -23,12 +23,13 @@ pub fn target(data: &[u8]) {
             }
             Ok(None) => break,
             Err(error) => {
-                one_line(&error.to_string(), data.len());
+                one_line(&error, data.len());
                 break;
             }
         }
     }
-    assert!(octets <= data.len(), "more octets in the packets than in the file");
+    assert!(reader.is_packed() || octets <= data.len(), "more octets in the packets than in the file");
+    assert!(reader.position() <= data.len() as u64, "more octets were read than are in the file");
     assert!(matches!(reader.next(), Ok(None)), "the end comes twice");
 }
 
@@ -36,21 +37,25 @@ pub fn target(data: &[u8]) {
 fn check(frame: &Frame<'_>) {
     assert!(frame.data.len() <= MAX_CAPTURED as usize, "a packet longer than the limit");
     assert!(frame.data.len() <= frame.wire as usize, "more captured than was on the wire");
-    assert!(link::is_supported(frame.link), "link type {} has no Ethernet twin", frame.link);
+    assert!(frame.time_ns.is_none_or(|time| time < (1 << 32) * 1_000_000_000), "a time out of range");
     let mut ethernet = vec![0xee; 3];
     let lengths = match to_ethernet(frame.link, frame.data, frame.wire, &mut ethernet) {
         Ok(lengths) => lengths,
-        Err(error) => unreachable!("{error}"),
+        Err(error) => return assert!(!link::is_supported(frame.link), "{error}"),
     };
+    assert!(link::is_supported(frame.link), "link type {} is not supported", frame.link);
     assert_eq!(lengths.captured as usize, ethernet.len(), "the captured length is not the frame's");
     assert!(lengths.captured <= lengths.wire, "more captured than was on the wire");
     parser::check(&ethernet, lengths.wire, ethernet.len() / 2);
 }
 
-/// Errors name the file and the place, in one line.
-fn one_line(error: &str, length: usize) {
-    let place = error.strip_prefix("input: at octet ").and_then(|rest| rest.split(':').next());
-    let place = place.and_then(|place| place.parse::<usize>().ok());
-    assert!(place.is_some_and(|place| place <= length), "the error names no place in the file: {error}");
-    assert!(!error.contains('\n'), "the error is more than one line: {error}");
+/// Errors name the file and the place, in one line; unpacked octets may be more than the file has.
+fn one_line(error: &CaptureError, length: usize) {
+    let (CaptureError::At { offset, packed, .. }, text) = (error, error.to_string()) else {
+        unreachable!("the error names no place in the file: {error}")
+    };
+    let place = format!("input: at octet {offset}");
+    assert!(text.starts_with(&place), "the error names no place in the file: {text}");
+    assert!(*packed || *offset <= length as u64, "the error's place is not in the file: {text}");
+    assert!(!text.contains('\n'), "the error is more than one line: {text}");
 }

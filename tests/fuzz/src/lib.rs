@@ -8,8 +8,8 @@
 //! - [`input`]: how the octets of an input become a frame.
 //! - [`mutate`]: random frames that are nearly right, for tests that cannot wait for a fuzzer.
 //!
-//! Nothing here is unsafe, and neither is the parser on the host nor the capture reader: a read out of
-//! bounds is a panic.
+//! Nothing here is unsafe, and neither is the parser on the host nor the capture reader, but for the libraries
+//! that unpack captures: a read out of bounds is a panic.
 #![forbid(unsafe_code)]
 
 pub mod capture;

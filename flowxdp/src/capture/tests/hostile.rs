@@ -29,7 +29,6 @@ fn lengths_that_lie() {
         (LITTLE.block(1, &[0; 4]), "malformed block: an interface description too short for its fields"),
         (LITTLE.interface(1, 0, &[2, 0, 9, 0]), "malformed block: an option longer than its block"),
         (LITTLE.enhanced(1, 0, 0, &[]), "malformed block: a packet of an interface that no block described"),
-        (LITTLE.enhanced(0, u64::MAX, 0, &[]), "malformed block: a time before 1970 or after 2554"),
     ] {
         assert_eq!(said(&block), text);
     }

@@ -156,6 +156,135 @@ fn ppp_protocols() {
 }
 
 #[test]
+fn cisco_hdlc_by_a_link_type_of_its_own() {
+    check(
+        104,
+        &[
+            (&[0x0f, 0x00, 0x08, 0x00], 0x0800, 4),
+            (&[0x8f, 0x00, 0x86, 0xdd], 0x86dd, 4),
+            (&[0x0f, 0x00, 0x88, 0x47], 0x8847, 4),
+            (&[0x8f, 0x00, 0x80, 0x35], 0x8035, 4),
+        ],
+    );
+    check_cut(104, 4, &[&[], &[0x0f, 0x00, 0x08]]);
+}
+
+#[test]
+fn pppoe_without_an_ethernet_header() {
+    check(51, &[(&[0x11, 0, 0, 1, 0, 7, 0, 0x21], 0x8864, 0), (&[], 0x8864, 0)]);
+}
+
+#[test]
+fn ppp_behind_its_direction() {
+    for direction in [0, 1, 0xff] {
+        check(
+            204,
+            &[
+                (&[direction, 0xff, 0x03, 0x00, 0x21], 0x0800, 5),
+                (&[direction, 0x00, 0x57], 0x86dd, 3),
+                (&[direction, 0x21], 0x0800, 2),
+                (&[direction, 0xc0, 0x21], NOT_IP, 0),
+                (&[direction, 0x0f, 0x00, 0x08, 0x00], NOT_IP, 0),
+            ],
+        );
+    }
+    check_cut(204, 1, &[&[]]);
+    check_cut(204, 3, &[&[0], &[0, 0xff]]);
+}
+
+#[test]
+fn pflog_by_its_own_length_and_a_family() {
+    let header = |length: u8, family: u8, octets: usize| {
+        let mut header = vec![length, family];
+        header.resize(octets, 7);
+        header
+    };
+    check(
+        117,
+        &[
+            (&header(61, 2, 64), 0x0800, 64),
+            (&header(61, 24, 64), 0x86dd, 64),
+            (&header(64, 28, 64), 0x86dd, 64),
+            (&header(100, 30, 100), 0x86dd, 100),
+            (&header(45, 2, 48), 0x0800, 48),
+            (&header(61, 9, 64), NOT_IP, 0),
+            (&header(44, 2, 44), NOT_IP, 0),
+        ],
+    );
+    check_cut(117, 2, &[&[], &[61]]);
+    check_cut(117, 64, &[&header(61, 2, 63)]);
+}
+
+#[test]
+fn enc_by_a_family_in_either_order() {
+    let header = |family: [u8; 4]| [&family[..], &[9; 8]].concat();
+    check(
+        109,
+        &[
+            (&header([2, 0, 0, 0]), 0x0800, 12),
+            (&header([0, 0, 0, 2]), 0x0800, 12),
+            (&header([24, 0, 0, 0]), 0x86dd, 12),
+            (&header([0, 0, 0, 28]), 0x86dd, 12),
+            (&header([1, 0, 0, 0]), NOT_IP, 0),
+        ],
+    );
+    check_cut(109, 12, &[&[], &header([2, 0, 0, 0])[..11]]);
+}
+
+/// The packet of an NFLOG message with these attributes, and its length on the wire.
+fn nflog(family: u8, big: bool, attributes: &[(u16, &[u8])]) -> (Frame, u32) {
+    let word = |value: u16| if big { value.to_be_bytes() } else { value.to_le_bytes() };
+    let mut data = vec![family, 0, 0, 5];
+    for (kind, value) in attributes {
+        data.extend(word(u16::try_from(value.len()).unwrap() + 4));
+        data.extend(word(*kind));
+        data.extend(*value);
+        data.resize(data.len().next_multiple_of(4), 0);
+    }
+    let mut out = Vec::new();
+    let lengths = to_ethernet(239, &data, u32::try_from(data.len()).unwrap(), &mut out).unwrap();
+    assert_eq!(lengths.captured as usize, out.len());
+    let frame = match out.split_at_checked(14) {
+        Some((head, rest)) => Frame::Type(u16::from_be_bytes([head[12], head[13]]), rest.to_vec()),
+        None => Frame::Cut,
+    };
+    (frame, lengths.wire)
+}
+
+#[test]
+fn nflog_has_the_packet_in_an_attribute() {
+    let v4 = [0x45, 0, 0, 7, 1, 2, 3];
+    let v6 = [0x60, 0, 0, 0, 0, 1, 17, 64];
+    let hook: (u16, &[u8]) = (1, &[8, 0, 1, 0]);
+    let prefix: (u16, &[u8]) = (10, b"odd\0\0");
+    for big in [false, true] {
+        assert_eq!(nflog(2, big, &[(9, &v4)]), (Frame::Type(0x0800, v4.to_vec()), 21));
+        // What stands behind the packet is no part of it.
+        assert_eq!(
+            nflog(2, big, &[hook, prefix, (9, &v4), (11, &[0; 4])]).0,
+            Frame::Type(0x0800, v4.to_vec())
+        );
+        // Only the first octets were copied: the packet's own length is the one on the wire.
+        assert_eq!(nflog(10, big, &[prefix, (9, &v6)]), (Frame::Type(0x86dd, v6.to_vec()), 14 + 41));
+        for (frame, _) in [nflog(0, big, &[(9, &v4)]), nflog(2, big, &[hook]), nflog(2, big, &[(0x109, &v4)])]
+        {
+            assert!(matches!(frame, Frame::Type(NOT_IP, _)), "{frame:?}");
+        }
+    }
+    for cut in [&[][..], &[2, 0, 0], &[2, 0, 0, 0, 8, 0, 1], &[2, 0, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0]] {
+        let mut out = Vec::new();
+        to_ethernet(239, cut, 99, &mut out).unwrap();
+        assert!(out.len() < 14, "{cut:02x?}");
+    }
+    // Another version, an attribute shorter than its own header.
+    for other in [&[2, 1, 0, 0, 8, 0, 9, 0][..], &[2, 0, 0, 0, 3, 0, 9, 0]] {
+        let mut out = Vec::new();
+        to_ethernet(239, other, 99, &mut out).unwrap();
+        assert_eq!(out[12..14], NOT_IP.to_be_bytes(), "{other:02x?}");
+    }
+}
+
+#[test]
 fn cisco_hdlc_is_told_by_its_address_and_only_there() {
     check(
         50,

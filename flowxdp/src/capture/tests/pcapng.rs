@@ -13,7 +13,7 @@ fn enhanced_packets_in_both_orders() {
         let file = file(writer, &[], &[writer.enhanced(0, 1_700_000_000_123_456, 90, &[3; 61])]);
         assert_eq!(
             frames(&file),
-            [Owned { time_ns: 1_700_000_000_123_456_000, wire: 90, link: 1, data: vec![3; 61] }]
+            [Owned { time_ns: Some(1_700_000_000_123_456_000), wire: 90, link: 1, data: vec![3; 61] }]
         );
     }
 }
@@ -32,8 +32,8 @@ fn simple_packets_have_no_time_and_the_snap_length_of_their_interface() {
     assert_eq!(
         frames(&file),
         [
-            Owned { time_ns: 0, wire: 5, link: 113, data: vec![1; 5] },
-            Owned { time_ns: 0, wire: 70, link: 113, data: vec![2; 6] },
+            Owned { time_ns: Some(0), wire: 5, link: 113, data: vec![1; 5] },
+            Owned { time_ns: Some(0), wire: 70, link: 113, data: vec![2; 6] },
         ]
     );
 }
@@ -50,7 +50,10 @@ fn obsolete_packets_count_drops_beside_their_interface() {
             writer.block(2, &body),
         ]
         .concat();
-        assert_eq!(frames(&file), [Owned { time_ns: 1_500_000_000, wire: 9, link: 276, data: vec![4; 5] }]);
+        assert_eq!(
+            frames(&file),
+            [Owned { time_ns: Some(1_500_000_000), wire: 9, link: 276, data: vec![4; 5] }]
+        );
     }
 }
 
@@ -70,7 +73,29 @@ fn clocks_of_either_base_with_an_offset() {
     ] {
         let options = [LITTLE.option(9, &[resolution]), seconds(offset), LITTLE.option(0, &[])].concat();
         let file = file(LITTLE, &options, &[LITTLE.enhanced(0, ticks, 0, &[])]);
-        assert_eq!(frames(&file)[0].time_ns, time, "if_tsresol {resolution}, if_tsoffset {offset}");
+        assert_eq!(frames(&file)[0].time_ns, Some(time), "if_tsresol {resolution}, if_tsoffset {offset}");
+    }
+}
+
+#[test]
+fn times_out_of_range_are_none_and_the_rest_is_read() {
+    let option = |resolution, offset: i64| {
+        [LITTLE.option(9, &[resolution]), LITTLE.option(14, &offset.to_le_bytes())].concat()
+    };
+    for (resolution, ticks, offset, time) in [
+        (6, 4_999_999, -5, None),
+        (6, 0, i64::MIN, None),
+        (6, u64::MAX, i64::MAX, None),
+        (9, u64::MAX, 0, None),
+        (0, u64::MAX, i64::MIN, None),
+        (0, 1 << 32, 0, None),
+        (0, (1 << 32) - 1, 0, Some(((1 << 32) - 1) * 1_000_000_000)),
+        (0, 1 << 40, -(1 << 40), Some(0)),
+    ] {
+        let packets = [LITTLE.enhanced(0, ticks, 1, &[1]), LITTLE.enhanced(0, ticks, 2, &[2; 2])];
+        let found = frames(&file(LITTLE, &option(resolution, offset), &packets));
+        let times: Vec<_> = found.iter().map(|frame| (frame.time_ns, frame.wire)).collect();
+        assert_eq!(times, [(time, 1), (time, 2)], "{ticks} of if_tsresol {resolution}, {offset}");
     }
 }
 
@@ -78,7 +103,7 @@ fn clocks_of_either_base_with_an_offset() {
 fn options_behind_the_end_of_options_are_not_read() {
     let options = [LITTLE.option(2, b"eth0"), LITTLE.option(0, &[]), LITTLE.option(9, &[9])].concat();
     let file = file(LITTLE, &options, &[LITTLE.enhanced(0, 3, 0, &[])]);
-    assert_eq!(frames(&file)[0].time_ns, 3_000);
+    assert_eq!(frames(&file)[0].time_ns, Some(3_000));
 }
 
 #[test]
@@ -87,7 +112,7 @@ fn a_section_has_its_own_order_and_interfaces() {
     let second = [BIG.section(), BIG.interface(101, 0, &[]), BIG.enhanced(0, 2, 1, &[2])].concat();
     let found = frames(&[first, second].concat());
     let links: Vec<_> = found.iter().map(|frame| (frame.link, frame.time_ns)).collect();
-    assert_eq!(links, [(1, 1_000), (101, 2_000)]);
+    assert_eq!(links, [(1, Some(1_000)), (101, Some(2_000))]);
 }
 
 #[test]

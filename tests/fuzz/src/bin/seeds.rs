@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -54,7 +55,9 @@ fn captures(target: &str, seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
                 "parser" => frames(&path, |frame| parser(frame, seeds))?,
                 "capture" => {
                     let file = fs::read(&path)?;
-                    seeds.insert(file.get(..FILE).unwrap_or(&file).to_vec());
+                    let start = file.get(..FILE).unwrap_or(&file);
+                    seeds.insert(start.to_vec());
+                    seeds.extend(packed(start)?);
                     frames(&path, |frame| capture(frame, seeds))?;
                 }
                 other => bail!("there is no target {other}"),
@@ -62,6 +65,14 @@ fn captures(target: &str, seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The start of a file, packed both ways.
+fn packed(start: &[u8]) -> Result<[Vec<u8>; 2]> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(start)?;
+    let zstd = ruzstd::encoding::compress_to_vec(start, ruzstd::encoding::CompressionLevel::Fastest);
+    Ok([gzip.finish()?, zstd])
 }
 
 fn frames(path: &Path, mut keep: impl FnMut(Frame<'_>)) -> Result<()> {
