@@ -81,9 +81,10 @@ impl Meter {
         }
         let watch = Watch::new(&loaded.shape, overflow.flows().1, timeouts);
         let owners = Owners::new(loaded.shape.partitions);
+        let grace = if loaded.shape.replay { Grace::in_test_runs() } else { Grace::new()? };
         Ok(Self {
             loaded,
-            grace: Grace::new()?,
+            grace,
             timeouts,
             retired_v4: Retirement::default(),
             retired_v6: Retirement::default(),
@@ -323,6 +324,11 @@ impl Meter {
         self.grace.wait()?;
         self.loaded.chain = None;
         Ok(())
+    }
+
+    /// Grace periods that were waited for.
+    pub fn waits(&self) -> u64 {
+        self.grace.waits()
     }
 
     /// Counts a packet of a capture that the program is not given, `octets` long on the wire.

@@ -52,6 +52,21 @@ fn templates_come_again_by_the_clock_of_the_capture() -> Result<()> {
 }
 
 #[test]
+fn no_grace_period_is_waited_for() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("slow.pcap");
+    let traffic = Traffic { flows: 300, packets: 300, ipv6: false, protocol: UDP, length: 100 };
+    capture(&file, &traffic, SECOND)?;
+    let inbox = udp::Inbox::new()?;
+    let url = format!("udp://127.0.0.1:{}", inbox.port());
+    let replay = agent::replay(&[&file], &url, "ipfix")?.arg("-v").start()?;
+    let (_, ended) = inbox.during(replay, LIMIT)?;
+    agent::books(&ended)?.all_exported()?;
+    ensure!(ended.stderr.contains(" 0 grace periods were waited for"), "{}", ended.stderr);
+    Ok(())
+}
+
+#[test]
 fn a_burst_of_flows_is_paced() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("burst.pcap");

@@ -357,6 +357,7 @@ impl Replay<'_> {
         self.dispatch.enter(&mut books);
         books.options = self.teller.as_ref().map(|teller| teller.told().clone());
         books.close(bracket);
+        log::debug!("{} grace periods were waited for", self.meter.waits());
         self.print(&books)
     }
 

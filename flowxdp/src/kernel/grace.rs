@@ -1,6 +1,7 @@
 //! A grace period: when it has passed, no XDP program that ran before is running still.
 
 use std::{
+    cell::Cell,
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
@@ -10,17 +11,37 @@ use rustix::thread::{MembarrierCommand, membarrier, membarrier_query};
 
 use super::cpus;
 
+/// A way to wait for a grace period, and how often that was done.
+#[derive(Debug)]
+pub struct Grace {
+    way: Way,
+    waits: Cell<u64>,
+}
+
 /// How this kernel is asked to wait.
 #[derive(Debug)]
-pub enum Grace {
+enum Way {
     /// `membarrier(MEMBARRIER_CMD_GLOBAL)`: the kernel runs `synchronize_rcu()`.
     Membarrier,
     /// The update of an ARRAY_OF_MAPS element does the same: for kernels booted with `nohz_full=`, which
     /// refuse the call above, and for PREEMPT_RT, where it is nothing on one CPU while XDP can be preempted.
     ArrayOfMaps(ArrayOfMaps),
+    /// There is nothing to wait for: see [`Grace::in_test_runs`].
+    TestRuns,
 }
 
 impl Grace {
+    /// For programs that are attached nowhere, and run in BPF_PROG_TEST_RUN of the waiting thread alone.
+    ///
+    /// No CPU can write a map of theirs while that thread reads: `bpf_prog_test_run_xdp()` (net/bpf/test_run.c)
+    /// runs the program inside the system call, on the calling CPU with bottom halves disabled, and returns
+    /// behind its last instruction. Only live frames (BPF_F_TEST_XDP_LIVE_FRAMES) would be finished by another
+    /// context, and `Runner` asks for none. The maps of a replay are pinned nowhere, so that no other
+    /// process's program has them, and `Loaded::attach` refuses its programs.
+    pub const fn in_test_runs() -> Self {
+        Self { way: Way::TestRuns, waits: Cell::new(0) }
+    }
+
     /// Picks the way that works here.
     ///
     /// # Errors
@@ -28,12 +49,20 @@ impl Grace {
     /// The kernel has neither.
     pub fn new() -> anyhow::Result<Self> {
         let has_membarrier = membarrier_query().contains_command(MembarrierCommand::Global);
-        if has_membarrier && !cpus::is_realtime() {
-            return Ok(Self::Membarrier);
-        }
-        ArrayOfMaps::new()
-            .map(Self::ArrayOfMaps)
-            .context("this kernel offers no grace period: neither membarrier(GLOBAL) nor ARRAY_OF_MAPS")
+        let way = if has_membarrier && !cpus::is_realtime() {
+            Way::Membarrier
+        } else {
+            let array = ArrayOfMaps::new().context(
+                "this kernel offers no grace period: neither membarrier(GLOBAL) nor ARRAY_OF_MAPS",
+            )?;
+            Way::ArrayOfMaps(array)
+        };
+        Ok(Self { way, waits: Cell::new(0) })
+    }
+
+    /// Grace periods that were waited for.
+    pub const fn waits(&self) -> u64 {
+        self.waits.get()
     }
 
     /// Waits, some milliseconds.
@@ -42,16 +71,19 @@ impl Grace {
     ///
     /// The kernel refused; nothing may then be read as final.
     pub fn wait(&self) -> anyhow::Result<()> {
-        match self {
-            Self::Membarrier => membarrier(MembarrierCommand::Global).context("membarrier(GLOBAL)"),
-            Self::ArrayOfMaps(map) => map.update().context("update of an ARRAY_OF_MAPS element"),
+        match &self.way {
+            Way::TestRuns => return Ok(()),
+            Way::Membarrier => membarrier(MembarrierCommand::Global).context("membarrier(GLOBAL)")?,
+            Way::ArrayOfMaps(map) => map.update().context("update of an ARRAY_OF_MAPS element")?,
         }
+        self.waits.set(self.waits.get() + 1);
+        Ok(())
     }
 }
 
 /// A map of maps that serves nothing but the wait in its update.
 #[derive(Debug)]
-pub struct ArrayOfMaps {
+struct ArrayOfMaps {
     outer: OwnedFd,
     inner: OwnedFd,
 }

@@ -256,6 +256,8 @@ impl Loaded {
         index: u32,
         mode: XdpMode,
     ) -> anyhow::Result<Result<(), ProgramError>> {
+        // Nothing waits for a grace period there.
+        ensure!(!self.shape.replay, "a program for captures is attached nowhere");
         let link = match self.program(name)?.attach_to_if_index(index, mode) {
             Ok(link) => link,
             Err(error) => return Ok(Err(error)),
