@@ -8,6 +8,7 @@ mod authority;
 mod error;
 mod listen;
 mod parameters;
+mod same;
 mod tls;
 
 use std::fmt;

@@ -5,13 +5,19 @@ use std::time::Duration;
 /// The longest duration that is taken: a century. Nanoseconds of it fit a `u64` five times over.
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
+/// What `1T` stands for.
+const TERA: u64 = 1_000_000_000_000;
+
+/// Flows that no machine has the memory for: slots and octets of more would not fit a `u64`.
+const MOST_FLOWS: u64 = TERA;
+
 /// Suffixes of counts and sizes, with what they multiply by.
 const SUFFIXES: [(&str, u64); 9] = [
     ("", 1),
     ("k", 1_000),
     ("m", 1_000_000),
     ("g", 1_000_000_000),
-    ("t", 1_000_000_000_000),
+    ("t", TERA),
     ("ki", 1 << 10),
     ("mi", 1 << 20),
     ("gi", 1 << 30),
@@ -107,6 +113,33 @@ pub fn positive_count(text: &str) -> Result<u64, UnitError> {
     }
 }
 
+/// A [`count`] of flows that a table may hold: at least one, and at most [`MOST_FLOWS`].
+///
+/// # Errors
+/// Those of [`count`], zero, and more.
+pub fn flows(text: &str) -> Result<u64, UnitError> {
+    match positive_count(text)? {
+        flows if flows <= MOST_FLOWS => Ok(flows),
+        _ => Err(UnitError::TooLarge { text: text.to_owned(), largest: format!("{}T", MOST_FLOWS / TERA) }),
+    }
+}
+
+/// A number of 32 bits in decimal digits, without a sign; `None` for anything else.
+pub fn number(text: &str) -> Option<u32> {
+    Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?.parse().ok()
+}
+
+/// A [`size`] of at least one octet.
+///
+/// # Errors
+/// Those of [`size`], and zero.
+pub fn positive_size(text: &str) -> Result<u64, UnitError> {
+    match size(text)? {
+        0 => Err(UnitError::Zero { text: text.to_owned(), example: "1GiB" }),
+        size => Ok(size),
+    }
+}
+
 /// A size in octets: the forms of [`count`], with or without a `B`: `1GiB`, `64KiB`, `1MB` = 10^6.
 ///
 /// # Errors
@@ -193,6 +226,17 @@ mod tests {
             assert!(matches!(count(text), Err(UnitError::TooLarge { .. })), "{text}");
         }
         assert!(matches!(positive_count("0K"), Err(UnitError::Zero { .. })));
+        assert!(matches!(positive_size("0MiB"), Err(UnitError::Zero { .. })));
+        assert_eq!(positive_size("1"), Ok(1));
+        assert!(matches!(flows("0"), Err(UnitError::Zero { .. })));
+        assert_eq!((flows("1T"), flows("1")), (Ok(TERA), Ok(1)));
+        // Wrapped around, a quarter more than this would be 4.
+        for text in ["14757395258967641293", "1001G", "18446744073709551615"] {
+            let error = flows(text).unwrap_err().to_string();
+            assert_eq!(error, format!("\"{text}\" is too large: at most 1T"));
+        }
+        assert_eq!((number("7"), number("4294967295")), (Some(7), Some(u32::MAX)));
+        assert!(["", "+7", "-1", "4294967296", "7 ", "0x7"].into_iter().all(|text| number(text).is_none()));
         assert_eq!(positive_count("1"), Ok(1));
     }
 
@@ -200,6 +244,7 @@ mod tests {
         #[test]
         fn any_text_gives_an_answer(text in "\\PC*") {
             let _ = (duration(&text), positive_duration(&text), count(&text), size(&text));
+            let _ = (flows(&text), number(&text), positive_size(&text));
         }
 
         #[test]

@@ -52,8 +52,10 @@ impl<'a> Value<'a> {
     /// Octets of UDP payload, or of a message in a stream.
     pub(super) fn mtu(&self, scheme: Scheme) -> Result<u16, UrlError> {
         let (text, largest) = (self.text()?, scheme.largest_message());
-        match text.parse() {
-            Ok(mtu) if (SMALLEST_MESSAGE..=largest).contains(&mtu) => Ok(mtu),
+        // parse alone would take a plus sign.
+        let digits = Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
+        match digits.map(str::parse) {
+            Some(Ok(mtu)) if (SMALLEST_MESSAGE..=largest).contains(&mtu) => Ok(mtu),
             _ => Err(UrlError::Mtu(text.to_owned(), largest)),
         }
     }

@@ -45,6 +45,7 @@ use crate::{
     teller::Teller,
     text,
     transport::readiness::Readiness,
+    units,
 };
 
 /// Without a message going out for so long, a collector is given up, nanoseconds.
@@ -74,11 +75,16 @@ pub struct Options {
     #[command(flatten)]
     exporting: Exporting,
     /// ifIndex to meter the packets with
-    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = interface_index)]
     pub interface_index: u32,
     /// Print the books as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// 0 is for an interface that is not known.
+fn interface_index(text: &str) -> Result<u32, String> {
+    units::number(text).ok_or_else(|| format!("\"{text}\" is not a number from 0 to {}", u32::MAX))
 }
 
 struct Replay<'a> {

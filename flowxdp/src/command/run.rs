@@ -76,7 +76,7 @@ const LAST_WORD: u64 = 50 * MILLISECOND;
 pub struct Options {
     /// Interface to meter, or a pattern with `*` and `?` for all that are there or come later; repeat for
     /// several, or separate them by commas
-    #[arg(long, value_name = "IF", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "IF", required = true, value_delimiter = ',', value_parser = super::options::interface)]
     pub interface: Vec<String>,
     #[command(flatten)]
     metering: Metering,

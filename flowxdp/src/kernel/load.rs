@@ -64,19 +64,16 @@ impl Shape {
     /// A quarter more than flows: in a full table, at a load of 0.8, one flow in twenty finds its window
     /// full and goes the slower way over the ring buffer; at half of it one in five hundred does.
     fn homes(&self, flows: u64) -> anyhow::Result<u32> {
-        let homes = (flows + flows / 4).div_ceil(u64::from(self.partitions)).max(1);
-        u32::try_from(homes)
-            .ok()
-            .filter(|homes| u64::from(*homes + WINDOW) * u64::from(self.partitions) < u64::from(u32::MAX))
-            .with_context(|| {
-                format!(
-                    "a table of {flows} flows is more than the kernel can index: lower --flows or --flows6"
-                )
-            })
+        let partitions = u64::from(self.partitions.max(1));
+        let fits = |homes: u32| (u64::from(homes) + u64::from(WINDOW)) * partitions < u64::from(u32::MAX);
+        let homes = flows.checked_add(flows / 4).map(|slots| slots.div_ceil(partitions).max(1));
+        homes.and_then(|homes| u32::try_from(homes).ok()).filter(|homes| fits(*homes)).with_context(|| {
+            format!("a table of {flows} flows is more than the kernel can index: lower --flows or --flows6")
+        })
     }
 
     fn slots(&self, flows: u64) -> anyhow::Result<u64> {
-        Ok(u64::from(self.homes(flows)? + WINDOW - 1) * u64::from(self.partitions))
+        Ok((u64::from(self.homes(flows)?) + u64::from(WINDOW) - 1) * u64::from(self.partitions.max(1)))
     }
 
     /// Slots of the IPv4 table.
@@ -378,4 +375,29 @@ fn seed() -> anyhow::Result<[u64; SEED_WORDS]> {
         rustix::rand::getrandom(&mut *octets, rustix::rand::GetRandomFlags::empty()).context("getrandom")?;
     ensure!(read == octets.len(), "getrandom gave {read} octets");
     Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shape, WINDOW};
+
+    fn shape(flows: u64, partitions: u32) -> Shape {
+        Shape { flows_v4: flows, flows_v6: 1, partitions, ring: 1 << 24, replay: false, chained: false }
+    }
+
+    #[test]
+    fn a_table_has_room_for_its_flows_or_is_refused() {
+        for flows in [1, 7, 1_000_000, 3_000_000_000] {
+            for partitions in [1, 2, 128] {
+                let slots = shape(flows, partitions).slots_v4().unwrap();
+                assert!(slots >= flows + flows / 4 && slots <= u64::from(u32::MAX), "{flows}, {partitions}");
+            }
+        }
+        // The second one wraps around to the four slots of five flows, the last one beyond 64 bits.
+        let most = u64::from(u32::MAX - WINDOW);
+        for flows in [most, 14_757_395_258_967_641_293, u64::MAX] {
+            let error = shape(flows, 2).slots_v4().unwrap_err().to_string();
+            assert!(error.contains(&flows.to_string()) && error.contains("--flows"), "{error}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 mod parsers;
 
-use std::{collections::BTreeSet, num::NonZeroU32, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, error::ErrorKind};
 use flowxdp_core::{clock::Now, protocol::Protocol};
@@ -15,6 +15,9 @@ use crate::{
     transport::readiness::Readiness,
     units,
 };
+
+/// Octets of a spool that one message of the longest kind needs with its file.
+const LEAST_SPOOL: u64 = 64 << 10;
 
 /// Where flow records go, and how: as typed, each flag by itself.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,22 +48,22 @@ pub struct ExportFlags {
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
     /// Octets that the spool may take
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::positive_size)]
     pub spool_limit: u64,
     /// What has waited in the spool for longer is given up
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = units::positive_duration)]
     pub spool_age: Duration,
     /// Octets that are sent again after a connection broke, as nobody knows whether they arrived
-    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = parsers::resend_window)]
     pub resend_window: u64,
     /// Say which fields are the flow key over UDP too, where some collectors count that wrongly
     #[arg(long)]
     pub flow_keys: bool,
     /// How often options data (interfaces, statistics) are sent again
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parsers::interval)]
     pub options_interval: Duration,
     /// Over UDP, how often templates are sent again
-    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = units::positive_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = parsers::interval)]
     pub template_interval: Duration,
     /// Over UDP, messages after which templates are sent again, should the interval not be over
     #[arg(long, value_name = "COUNT", default_value = "20", value_parser = parsers::template_messages)]
@@ -72,7 +75,7 @@ pub struct ExportFlags {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parsers::retry_limit)]
     pub retry_limit: Duration,
     /// Over UDP, how often a collector's name is resolved again; over TCP and TLS that is at each connection
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parsers::interval)]
     pub resolve_interval: Duration,
     /// TLS towards collectors whose URL does not say.
     #[command(flatten)]
@@ -82,14 +85,36 @@ pub struct ExportFlags {
 impl ExportFlags {
     /// What is wrong with the flags together, if anything is.
     fn check(&self) -> Result<(), String> {
-        let mut names = BTreeSet::new();
-        for url in &self.collector {
-            if !names.insert(url.to_string()) {
-                return Err(format!("collector {url} is named twice: name it once"));
+        for (place, url) in self.collector.iter().enumerate() {
+            let is_same =
+                |other: &&CollectorUrl| other.endpoint(self.protocol) == url.endpoint(self.protocol);
+            if let Some(other) = self.collector.iter().take(place).find(is_same) {
+                return Err(format!("--collector {url} is named twice, as {other} before: name it once"));
             }
             url.check(self.protocol, &self.tls).map_err(|error| format!("collector {url}: {error}"))?;
         }
-        Ok(())
+        self.check_spool()
+    }
+
+    /// Whether the spool has somebody to fill it, and room for one message of each.
+    fn check_spool(&self) -> Result<(), String> {
+        let streams = self.streams();
+        match &self.spool {
+            None => Ok(()),
+            Some(_) if streams == 0 => Err("--spool is for collectors over TCP and TLS, and there is none: \
+                                            take it away, or name one by tcp:// or tls://"
+                .to_owned()),
+            Some(_) if self.spool_limit / streams < LEAST_SPOOL => Err(format!(
+                "--spool-limit {} is too small: each collector over TCP or TLS needs {} octets, and there are {streams}",
+                self.spool_limit, LEAST_SPOOL
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Collectors over TCP and TLS.
+    fn streams(&self) -> u64 {
+        self.collector.iter().filter(|url| url.scheme() != Scheme::Udp).count() as u64
     }
 }
 
@@ -170,10 +195,9 @@ impl Exporting {
         readiness: &Arc<Readiness>,
         keeper: Option<Keeping>,
     ) -> Settings {
-        let streams = self.collector.iter().filter(|url| url.scheme() != Scheme::Udp).count();
         let spool = self.spool.as_ref().map(|directory| SpoolPlace {
             directory: directory.clone(),
-            limit: self.spool_limit / (streams.max(1) as u64),
+            limit: self.spool_limit / self.streams().max(1),
             age: self.spool_age,
         });
         Settings {

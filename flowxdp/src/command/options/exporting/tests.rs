@@ -142,3 +142,82 @@ fn lists_repeat_and_take_commas() {
     assert!(refused(&["--collector", "udp://h", "--tls-peer", "sha256:ab"]).contains("--tls-peer"));
     assert!(refused(&["--collector", "udp://h,udp://h"]).contains("named twice"));
 }
+
+#[test]
+fn one_collector_under_several_spellings_is_named_twice() {
+    for same in [
+        ["udp://localhost:4739", "udp://LOCALHOST"],
+        ["udp://localhost.", "udp://127.0.0.1"],
+        ["udp://127.0.0.1:4739", "UDP://127.0.0.1?mtu=1400"],
+        ["udp://127.0.0.1", "udp://[::ffff:127.0.0.1]"],
+        ["udp://0.0.0.0", "udp://[::ffff:7f00:1]:4739"],
+        ["udp://[::]", "udp://[0:0::1]:4739"],
+        ["udp://[2001:DB8::1]", "udp://[2001:db8:0:0:0:0:0:1]:4739"],
+        ["udp://[fe80::1%eth0]", "udp://[fe80:0::1%25eth0]"],
+        ["tls://Collector.example", "tls://collector.example.:4740?name=other.example"],
+        ["udp://h?protocol=v9", "udp://h:2055?protocol=v9"],
+        ["udp://h", "udp://h?protocol=ipfix"],
+    ] {
+        for [first, second] in [same, [same[1], same[0]]] {
+            let text = refused(&["--collector", first, "--collector", second]);
+            assert!(text.contains(first) && text.contains(second) && text.contains("named twice"), "{text}");
+        }
+    }
+    for different in [
+        ["udp://h", "tcp://h"],
+        ["udp://h", "udp://h:4740"],
+        ["udp://h", "udp://h.example"],
+        ["udp://h:2055?protocol=v9", "udp://h:2055"],
+        ["udp://[fe80::1%eth0]", "udp://[fe80::1%eth1]"],
+        ["udp://192.0.2.1?source=192.0.2.7", "udp://192.0.2.1?source=192.0.2.8"],
+        ["udp://127.0.0.1", "udp://[::1]"],
+    ] {
+        parsed(&["--collector", different[0], "--collector", different[1]]);
+    }
+    // The protocol of the flag counts where the URL has none.
+    assert!(
+        refused(&["--protocol", "v9", "--collector", "udp://h,udp://h:2055?protocol=v9"]).contains("twice")
+    );
+}
+
+#[test]
+fn a_spool_has_a_collector_and_room() {
+    fn spool<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["--spool", "/tmp/x"], arguments].concat()
+    }
+    let text = refused(&spool(&["--collector", "udp://h,udp://i"]));
+    assert!(text.contains("--spool") && text.contains("tcp://"), "{text}");
+    for limit in ["0", "0B", "1", "65535", "-1", "99999999T", ""] {
+        let limit = format!("--spool-limit={limit}");
+        let text = refused(&spool(&["--collector", "tcp://h", &limit]));
+        assert!(text.contains("--spool-limit"), "{text}");
+    }
+    parsed(&spool(&["--collector", "udp://h,tcp://h", "--spool-limit", "64KiB"]));
+    let text = refused(&spool(&["--collector", "tcp://i,tcp://h", "--spool-limit", "127KiB"]));
+    assert!(text.contains("65536 octets") && text.contains("2"), "{text}");
+    parsed(&spool(&["--collector", "tcp://i,tcp://h", "--spool-limit", "18446744073709551615"]));
+}
+
+#[test]
+fn numbers_that_cannot_be_are_refused_by_their_flag() {
+    for (flag, values) in [
+        ("--resend-window", &["1073741825", "100GiB", "18446744073709551616", "-1", ""][..]),
+        ("--pace", &["4294967296", "5G", "-1", "+1", ""]),
+        ("--observation-domain", &["0", "+1", "-1", "4294967296", ""]),
+        ("--template-messages", &["0", "4294967296", "-1", ""]),
+        ("--options-interval", &["0s", "1ns", "99ms", "36501d"]),
+        ("--template-interval", &["0s", "1ns", "99ms", "36501d"]),
+        ("--resolve-interval", &["0s", "1ns", "99ms", "36501d"]),
+        ("--udp-segments", &["0", "17", "256", "-1", ""]),
+    ] {
+        for value in values {
+            let text = refused(&["--collector", "tcp://h", &format!("{flag}={value}")]);
+            assert!(text.contains(flag), "{flag}={value}: {text}");
+        }
+    }
+    for url in ["udp://h:65536", "udp://h:-1", "udp://h:+1", "udp://h:", "udp://h:0", "udp://h?mtu=+600"] {
+        assert!(refused(&["--collector", url]).contains(url), "{url}");
+    }
+    let window = |text| parsed(&["--collector", "tcp://h", "--resend-window", text]).resend_window;
+    assert_eq!((window("0"), window("1GiB")), (0, 1 << 30));
+}
