@@ -55,8 +55,10 @@ pub struct CpuState {
     pub closings: u64,
     /// A word that the program writes and reads back, so that the verifier forgets what it knew of it.
     pub scratch: u64,
+    /// In a replay, the slot of the last packet that has one: the IP version's number, and its index.
+    pub slot: [u32; 2],
     /// Zero.
-    pub pad: [u64; 2],
+    pub pad: u64,
 }
 
 /// [`CpuState::partition`] of a CPU that found none left, or whose partition the agent withdrew.

@@ -44,7 +44,7 @@ const fn same_v6(one: &[u64; 4], other: &[u64; 4]) -> bool {
 
 /// Look-up, hit and insertion for one IP version: the slots differ in their key words alone.
 macro_rules! table {
-    ($find:ident, $hit:ident, $open:ident, $slot:ty, $map:ident, $words:ty, $addresses:ty, $same:ident) => {
+    ($find:ident, $hit:ident, $open:ident, $slot:ty, $map:ident, $words:ty, $addresses:ty, $same:ident, $version:literal) => {
         /// Adds the packet to its flow, which has its window at `first`.
         #[inline(always)]
         pub fn $find(
@@ -70,6 +70,7 @@ macro_rules! table {
                         #[cfg(feature = "slow")]
                         wait();
                         $hit(slot, facts, clock);
+                        clock.placed($version, first + step);
                         return Placed::Slot;
                     }
                 } else if state == FREE && free == u32::MAX {
@@ -81,6 +82,7 @@ macro_rules! table {
             }
             let Some(slot) = maps::$map.get_ptr_mut(free) else { return Placed::Nowhere };
             $open(slot, words, ingress, facts, clock);
+            clock.placed($version, free);
             Placed::Slot
         }
 
@@ -149,8 +151,8 @@ macro_rules! table {
     };
 }
 
-table!(v4, hit_v4, open_v4, SlotV4, FLOWS_V4, WordsV4, u64, same_v4);
-table!(v6, hit_v6, open_v6, SlotV6, FLOWS_V6, WordsV6, [u64; 4], same_v6);
+table!(v4, hit_v4, open_v4, SlotV4, FLOWS_V4, WordsV4, u64, same_v4, 4);
+table!(v6, hit_v6, open_v6, SlotV6, FLOWS_V6, WordsV6, [u64; 4], same_v6, 6);
 
 /// Some microseconds in which an agent may retire the slot, and read it too early.
 #[cfg(feature = "slow")]

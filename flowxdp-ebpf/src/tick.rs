@@ -51,6 +51,14 @@ impl<'a> Clock<'a> {
         }
     }
 
+    /// Tells the agent of a replay which slot the packet is in.
+    #[inline(always)]
+    pub fn placed(&mut self, version: u32, index: u32) {
+        if self.is_replayed() {
+            self.state.slot = [version, index];
+        }
+    }
+
     /// Time of a packet that belongs to a flow in the table.
     #[inline(always)]
     pub fn cheap(&mut self) -> u64 {

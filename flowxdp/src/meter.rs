@@ -56,6 +56,10 @@ pub struct Meter {
     /// The last look saw all that was due.
     done: bool,
     closings: u64,
+    /// The CPU of a replay.
+    followed: Option<usize>,
+    /// FIN and RST at the last packet that was told of.
+    noted: u64,
     rows: Rows,
     owners: Owners,
     /// Packets of a capture that the program was not given.
@@ -96,6 +100,8 @@ impl Meter {
             turn: 0,
             done: true,
             closings: 0,
+            followed: None,
+            noted: 0,
             rows,
             owners,
             unmetered: Unmetered::default(),
@@ -307,11 +313,25 @@ impl Meter {
         self.retired_v4.next_due().min(self.retired_v6.next_due()).min(self.overflow.next_due())
     }
 
-    /// Tells of a packet of this time, for [`Meter::next_due`].
-    pub fn expect(&mut self, time: u64) {
+    /// From now on every packet runs on this CPU and is told of by [`Meter::note`], so that a look sees those
+    /// slots alone that may be due. The tables are empty.
+    pub fn follow(&mut self, cpu: usize) {
+        self.followed = Some(cpu);
+        self.retired_v4.with_calendar(Table::len(&self.loaded.flows_v4));
+        self.retired_v6.with_calendar(Table::len(&self.loaded.flows_v6));
+    }
+
+    /// A packet of this time ran through the program just now.
+    pub fn note(&mut self, time: u64) {
+        let Some(state) = self.followed.map(|cpu| self.loaded.cpus.read(cpu)) else { return };
+        let closing = std::mem::replace(&mut self.noted, state.closings) != state.closings;
         let due = time.saturating_add(self.timeouts.idle.min(self.timeouts.active));
-        self.retired_v4.expect(due);
-        self.retired_v6.expect(due);
+        // A packet without a slot leaves that of an earlier one, which is looked at once more.
+        match state.slot {
+            [4, index] => self.retired_v4.note(index as usize, due, closing),
+            [6, index] => self.retired_v6.note(index as usize, due, closing),
+            _ => {}
+        }
     }
 
     /// Lets go of every interface, and waits until no packet is being metered any more.

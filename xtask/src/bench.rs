@@ -20,8 +20,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     cargo.args(["--features", "lab", "--bin", "flowxdp-bench"]);
     let built = build::executables(&mut cargo)?;
     let bench = built.into_iter().next().context("cargo built the benchmark and names no executable")?;
-    let agent =
-        if ["gateway", "live", "agent", "all"].into_iter().any(asks) { Some(build::agent()?) } else { None };
+    let with_agent = ["gateway", "live", "agent", "replay", "all"];
+    let agent = if with_agent.into_iter().any(asks) { Some(build::agent()?) } else { None };
     let environment: Vec<_> =
         agent.iter().map(|agent| ("FLOWXDP_BIN", agent.as_os_str().to_owned())).collect();
     let mut command = if asks("manual") {

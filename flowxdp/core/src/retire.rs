@@ -6,6 +6,8 @@
 //!
 //! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
 
+mod calendar;
+
 use flowxdp_common::slot::{FREE, LIVE, RETIRED, WINDOW, has, is_retired, retired};
 
 use crate::{
@@ -136,6 +138,8 @@ pub struct Retirement {
     pub(crate) spared: Vec<usize>,
     /// Slots that the last look left live, if it saw all.
     live: Option<u64>,
+    /// When the slots of each block are due, where every packet is told of.
+    calendar: Option<calendar::Calendar>,
 }
 
 impl Default for Retirement {
@@ -150,6 +154,7 @@ impl Default for Retirement {
             pressed: None,
             spared: Vec::new(),
             live: None,
+            calendar: None,
         }
     }
 }
@@ -157,6 +162,9 @@ impl Default for Retirement {
 impl Retirement {
     /// Whether a look at the table at `now` can find a due slot. `closings`: a FIN or RST came since the last one.
     pub fn is_due(&self, now: u64, closings: bool) -> bool {
+        if let Some(calendar) = &self.calendar {
+            return now >= calendar.earliest();
+        }
         now >= self.earliest || closings || self.closing_count > 0 || self.pressed.is_some()
     }
 
@@ -182,6 +190,9 @@ impl Retirement {
     ///
     /// Known are those of the last look, and what [`Retirement::expect`] was told of.
     pub fn next_due(&self) -> u64 {
+        if let Some(calendar) = &self.calendar {
+            return calendar.earliest();
+        }
         if self.closing_count > 0 { 0 } else { self.known }
     }
 
@@ -222,6 +233,11 @@ impl Retirement {
         room: usize,
     ) -> usize {
         self.closing.resize(table.len().div_ceil(64), 0);
+        if forced.is_none()
+            && let Some(marked) = self.mark_by_calendar(table, now, timeouts, room)
+        {
+            return marked;
+        }
         let whole = Cut { next: 0, forced, began: now, known: u64::MAX, live: 0 };
         let part = self.cut.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
         let Cut { began, mut known, mut live, .. } = part;
@@ -233,14 +249,8 @@ impl Retirement {
                 let index = first + lives.trailing_zeros() as usize;
                 lives &= lives - 1;
                 let glance = table.glance(index);
-                let (due, reason) = timeouts.due(glance.first, glance.last);
-                let end = match forced {
-                    Some(reason) => Some(reason),
-                    None if self.is_closing(index) => Some(EndReason::EndOfFlow),
-                    None if now >= due => Some(reason),
-                    None if self.is_pressed(&glance, now) => Some(EndReason::LackOfResources),
-                    None => None,
-                };
+                let (due, _) = timeouts.due(glance.first, glance.last);
+                let end = forced.or_else(|| self.end(index, &glance, now, timeouts));
                 let end = end.filter(|_| forced.is_some() || !self.spared.contains(&index));
                 let Some(reason) = end else {
                     live += 1;
@@ -267,6 +277,18 @@ impl Retirement {
         // A flow that opened after this look began is not due before its shorter timeout.
         self.earliest = known.min(began.saturating_add(shorter));
         room - left
+    }
+
+    /// Why a slot is due, if it is.
+    fn end(&self, index: usize, glance: &Glance, now: u64, timeouts: Timeouts) -> Option<EndReason> {
+        let (due, reason) = timeouts.due(glance.first, glance.last);
+        if self.is_closing(index) {
+            Some(EndReason::EndOfFlow)
+        } else if now >= due {
+            Some(reason)
+        } else {
+            self.is_pressed(glance, now).then_some(EndReason::LackOfResources)
+        }
     }
 
     /// The slots that were marked last, so many.

@@ -26,6 +26,12 @@ impl Slots {
         Self(vec![SlotV4::zeroed(); slots])
     }
 
+    /// The slot of a flow.
+    fn find(&self, port: u16) -> Option<usize> {
+        let [high, low] = port.to_be_bytes();
+        self.0.iter().position(|slot| slot.state == LIVE && slot.key.rest.ports[2..] == [high, low])
+    }
+
     /// What the XDP program does: the whole window for the flow, then a free slot.
     fn packet(&mut self, port: u16, time: u64, octets: u64, tcp_flags: u16) -> bool {
         let mut key = SlotV4::zeroed().key;
@@ -34,7 +40,7 @@ impl Slots {
         if let Some(slot) = self.0.iter_mut().find(|slot| slot.state == LIVE && slot.key == key) {
             slot.packets += 1;
             slot.octets += octets;
-            slot.last = time;
+            (slot.first, slot.last) = (slot.first.min(time), slot.last.max(time));
             slot.tcp_flags |= tcp_flags;
             return true;
         }
@@ -150,6 +156,51 @@ fn nothing_is_looked_for_before_it_can_be_due() {
     assert_eq!(retirement.next_due(), u64::MAX, "an empty table has nothing to wait for");
     retirement.expect(40 * SECOND);
     assert_eq!(retirement.next_due(), 40 * SECOND);
+}
+
+proptest! {
+    /// A look by the calendar finds what a look at every slot finds, in the same order, at the same time.
+    #[test]
+    fn a_calendar_changes_nothing(
+        steps in proptest::collection::vec((0..400_u16, 0..40_u64, 0..20_u64, 0..12_u8, 0..30_usize), 1..200),
+    ) {
+        let mut whole = (Slots::empty(300), Retirement::default());
+        let mut noted = (Slots::empty(300), Retirement::default());
+        noted.1.with_calendar(300);
+        let mut clock = 100 * SECOND;
+        for (port, step, back, flags, room) in steps {
+            // Packets may be older than the clock, and some seconds have no look.
+            clock += if step < 20 { 0 } else { (step - 19) * SECOND };
+            let time = clock - back * SECOND / 4;
+            let tcp_flags = if flags == 0 { FIN } else { 0 };
+            prop_assert_eq!(whole.0.packet(port, time, 100, tcp_flags), noted.0.packet(port, time, 100, tcp_flags));
+            if let Some(index) = noted.0.find(port) {
+                noted.1.note(index, time + TIMEOUTS.idle.min(TIMEOUTS.active), tcp_flags != 0);
+            }
+            if step % 3 != 0 {
+                continue;
+            }
+            // Room may be short, down to none, before all is seen.
+            for room in room.. {
+                let due = noted.1.is_due(clock, false);
+                let marked = [&mut whole, &mut noted]
+                    .map(|(table, retirement)| retirement.mark(table, clock, TIMEOUTS, None, room));
+                prop_assert_eq!(marked[0], marked[1]);
+                prop_assert!(due || marked[0] == 0, "due and not known");
+                let [one, other] = [&mut whole, &mut noted].map(|(table, retirement)| collect(table, retirement));
+                prop_assert_eq!(one, other);
+                if marked[0] < room {
+                    break;
+                }
+            }
+            prop_assert!(noted.1.next_due() <= whole.1.next_due().max(1));
+        }
+        let forced = Some(EndReason::Forced);
+        for (table, retirement) in [&mut whole, &mut noted] {
+            retirement.mark(table, clock, TIMEOUTS, forced, usize::MAX);
+        }
+        prop_assert_eq!(collect(&mut whole.0, &mut whole.1), collect(&mut noted.0, &mut noted.1));
+    }
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         chained: false,
     };
     preflight::memory(&shape)?;
-    stay_on_this_cpu()?;
+    let cpu = stay_on_this_cpu()?;
     let mut meter = Meter::new(load(&shape)?, options.metering.timeouts())?;
     if let Some(protocols) =
         options.exporting.narrow().filter(|_| options.interface_index > u32::from(u16::MAX))
@@ -144,6 +144,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let interface = options.interface_index.to_string();
     meter.name_interface(options.interface_index, &interface, 0)?;
     meter.loaded.program(names::PROGRAM_FRAGS)?;
+    meter.follow(cpu);
     let mut replay = Replay {
         options,
         meter,
@@ -179,10 +180,11 @@ fn undelivered(exporter: &Exporter) -> u64 {
 }
 
 /// One CPU means one partition, and one record for each flow and interval.
-fn stay_on_this_cpu() -> anyhow::Result<()> {
-    let mut cpus = rustix::thread::CpuSet::new();
-    cpus.set(rustix::thread::sched_getcpu());
-    rustix::thread::sched_setaffinity(None, &cpus).context("cannot stay on one CPU")
+fn stay_on_this_cpu() -> anyhow::Result<usize> {
+    let (mut cpus, cpu) = (rustix::thread::CpuSet::new(), rustix::thread::sched_getcpu());
+    cpus.set(cpu);
+    rustix::thread::sched_setaffinity(None, &cpus).context("cannot stay on one CPU")?;
+    Ok(cpu)
 }
 
 impl Replay<'_> {
@@ -237,7 +239,9 @@ impl Replay<'_> {
             }
         };
         let program = self.meter.loaded.program(names::PROGRAM_FRAGS)?;
-        self.runner.run(program, octets, wire, time, self.options.interface_index)
+        self.runner.run(program, octets, wire, time, self.options.interface_index)?;
+        self.meter.note(time);
+        Ok(())
     }
 
     /// Counts a packet that is not metered, and says so at the first one of its kind.
@@ -268,7 +272,6 @@ impl Replay<'_> {
     fn reach(&mut self, time: u64) -> anyhow::Result<()> {
         let Some(mut clock) = self.clock else {
             self.start(time)?;
-            self.meter.expect(time);
             return Ok(());
         };
         if time >= clock.second(0) {
@@ -286,7 +289,6 @@ impl Replay<'_> {
         }
         clock.latest = clock.latest.max(time);
         self.clock = Some(clock);
-        self.meter.expect(time);
         Ok(())
     }
 

@@ -19,6 +19,7 @@
 //! - [`live`]: packets a second of a veth pair with each program, and beside programs of others.
 //! - [`export`]: what comes behind that. [`gateway`]: a router with all of it.
 //! - [`agent`]: what the agent itself needs; [`process`]: as the kernel tells it.
+//! - [`replay`]: captures of a day, beside those of 100 seconds.
 //! - [`manual`]: the page and the plots that are made of the JSON; [`machine`]: where it was measured.
 //! - [`targets`]: what the figures should come to.
 #![deny(unsafe_code)]
@@ -43,6 +44,7 @@ mod manual;
 mod measure;
 mod packet;
 mod process;
+mod replay;
 mod report;
 mod subject;
 mod targets;
@@ -76,6 +78,7 @@ enum Part {
     Gateway(gateway::Options),
     Live(live::Options),
     Agent(agent::Options),
+    Replay(replay::Options),
 }
 
 /// The file name that stands for the standard output.
@@ -97,6 +100,7 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     live.alone = alone;
     let live = live::run(&live, tables)?;
     let agent = agent::run(&usual()?, tables)?;
+    let replay = replay::run(&usual()?, tables)?;
     let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
     Ok(json!({
         "packet": packet,
@@ -105,6 +109,7 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
         "gateway": gateway,
         "live": live,
         "agent": agent,
+        "replay": replay,
     }))
 }
 
@@ -132,6 +137,7 @@ fn main() -> Result<()> {
         Some(Part::Gateway(options)) => json!({ "gateway": gateway::run(options, tables)? }),
         Some(Part::Live(options)) => json!({ "live": live::run(options, tables)? }),
         Some(Part::Agent(options)) => json!({ "agent": agent::run(options, tables)? }),
+        Some(Part::Replay(options)) => json!({ "replay": replay::run(options, tables)? }),
     };
     all["machine"] = machine::describe()?;
     all["targets"] = targets::json(&all);

@@ -139,6 +139,15 @@ const TARGETS: &[Target] = &[
             state["cpu_percent"]["median"].as_f64()
         },
     },
+    Target {
+        part: "replay",
+        what: "a capture of as many packets in a day: time, of that for 100 seconds",
+        bound: Bound::Most(2.0),
+        found: |all| {
+            let mut captures = all.pointer("/replay/measured")?.as_array()?.iter();
+            captures.find(|one| one["seconds"] == 86_400)?["ratio"].as_f64()
+        },
+    },
 ];
 
 /// The median of a figure of one subject among many.
