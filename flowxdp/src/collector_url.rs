@@ -1,6 +1,6 @@
 //! Where flow records go, as typed: `SCHEME://HOST[:PORT][?NAME=VALUE&…]`, udp, tcp or tls.
 //!
-//! Parameters are `protocol`, `mtu` and `source`, and for tls `ca`, `cert`, `key`, `name`, `peers` and, as
+//! Parameters are `protocol`, `preset`, `mtu` and `source`, and for tls `ca`, `cert`, `key`, `name`, `peers` and, as
 //! often as needed, `peer`. Values may have escapes: `%2C` for the comma that `--collector` would split at,
 //! `%26` for an ampersand.
 
@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::{protocol::Protocol, session::Preset};
 
 use self::parameters::Value;
 pub use self::{
@@ -38,6 +38,7 @@ pub struct CollectorUrl {
     host: Host,
     port: Option<u16>,
     protocol: Option<Protocol>,
+    preset: Option<Preset>,
     mtu: Option<u16>,
     source: Option<IpAddr>,
     tls: TlsSettings,
@@ -65,6 +66,11 @@ impl CollectorUrl {
     /// The protocol: the one typed here, or the given one.
     pub fn protocol(&self, default_protocol: Protocol) -> Protocol {
         self.protocol.unwrap_or(default_protocol)
+    }
+
+    /// What kind of collector it is, where the URL says so.
+    pub const fn preset(&self) -> Option<Preset> {
+        self.preset
     }
 
     /// Largest message, octets of UDP payload or of one message in a stream, where the URL says so.
@@ -102,6 +108,7 @@ impl CollectorUrl {
         let tls = &mut self.tls;
         let duplicate = match value.name() {
             "protocol" => self.protocol.replace(value.protocol()?).is_some(),
+            "preset" => self.preset.replace(value.preset()?).is_some(),
             "mtu" => self.mtu.replace(value.mtu(self.scheme)?).is_some(),
             "source" => self.source.replace(value.source()?).is_some(),
             "ca" => tls.ca.replace(value.path()?).is_some(),
@@ -133,6 +140,7 @@ impl FromStr for CollectorUrl {
             host: parts.host,
             port: parts.port,
             protocol: None,
+            preset: None,
             mtu: None,
             source: None,
             tls: TlsSettings::default(),

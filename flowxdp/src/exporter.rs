@@ -528,6 +528,7 @@ fn session(url: &CollectorUrl, protocol: Protocol, settings: &Settings) -> anyho
     };
     config.observation_domain = settings.observation_domain;
     config.options_interval = settings.options_interval;
+    config.preset = url.preset();
     if let Some(mtu) = url.mtu() {
         config.max_message = usize::from(mtu);
     }

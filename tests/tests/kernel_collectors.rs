@@ -75,7 +75,7 @@ fn one_that_stalls_costs_the_others_nothing() -> Result<()> {
     let sniffer =
         Sniffer::start_with(&ports.map(|port| format!("udp dst port {port}")).join(" or "), Some(&netns))?;
     let tcp_url = format!("tcp://127.0.0.1:{}", tcp.port());
-    let (v9_url, v5_url) = (format!("{}?protocol=v9", v9.url()), format!("{}?protocol=v5", v5.url()));
+    let (v9_url, v5_url) = (v9.url_of("v9"), v5.url_of("v5"));
     let mut live = agent(&netns, &[&tcp_url, &v9_url, &v5_url], &[])?;
     live.until(LIMIT, "at the stream", |_| !tcp.so_far().is_empty())?;
     tcp.stall()?;
@@ -192,7 +192,7 @@ fn a_share_for_each_and_only_that_of_the_lost_one_moves() -> Result<()> {
     let (tcp, one, two) =
         (Receiver::tcp(Some(&netns))?, Nfcapd::start(Some(&netns))?, Nfcapd::start(Some(&netns))?);
     let tcp_url = format!("tcp://127.0.0.1:{}", tcp.port());
-    let (one_url, two_url) = (format!("{}?protocol=v9", one.url()), two.url());
+    let (one_url, two_url) = (one.url_of("v9"), two.url());
     let more = ["--strategy", "balance", "--failover-hold", "1s"];
     let mut live = agent(&netns, &[&tcp_url, &one_url, &two_url], &more)?;
     let traffic = traffic(3_000, 30_000);

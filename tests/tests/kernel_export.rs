@@ -44,12 +44,9 @@ fn export(files: &[&Path], pki: &Pki, tls_version: &str) -> Result<Export> {
     let tls_port = tls.port();
     let udp = nfcapds.iter().map(|nfcapd| format!("udp dst port {}", nfcapd.port())).collect::<Vec<_>>();
     let sniffer = Sniffer::start_with(&format!("{} or tcp port {tls_port}", udp.join(" or ")), None)?;
-    let mut urls: Vec<String> = FIXED
-        .iter()
-        .zip(&nfcapds)
-        .map(|((protocol, _), nfcapd)| format!("{}?protocol={protocol}", nfcapd.url()))
-        .collect();
-    urls.push(format!("tcp://127.0.0.1:{}", tcp.port()));
+    let mut urls: Vec<String> =
+        FIXED.iter().zip(&nfcapds).map(|((protocol, _), nfcapd)| nfcapd.url_of(protocol)).collect();
+    urls.push(format!("tcp://127.0.0.1:{}?preset=nfdump", tcp.port()));
     urls.push(format!("tls://127.0.0.1:{tls_port}"));
     let replay = agent::replay(files, &urls.join(","), "ipfix")?.args(TIMEOUTS);
     let replay = replay.arg("--tls-ca").arg(pki.authority()).args(["--tls-name", NAME]);
@@ -177,10 +174,12 @@ fn judge_stream(
         let records = tshark::judge_file(received.file())?.clean()?;
         equal(&truth.vlan_flows, &Flows::by_vlan(&records), Columns::ALL)
     });
+    if !url.contains("preset=nfdump") {
+        return;
+    }
     failures.check(&format!("{name}: nfcapd's rows"), || {
         let mut nfcapd = Nfcapd::start(None)?;
         nfcapd.feed(&datagrams(&received.octets)?)?;
-        // The flow keys, options in the flows' own domain, come before all flows: so it counts right.
         same(&truth.flows, &nfcapd.stop()?.clean()?, Columns::WITHOUT_TTL)
     });
 }

@@ -71,6 +71,8 @@ pub enum Length {
     Both(u16),
     /// In IPFIX, then in v9.
     Each(u16, u16),
+    /// In IPFIX where the fewer octets hold the value, in IPFIX where they do not, then in v9.
+    Wider(u16, u16, u16),
     /// Carried by IPFIX alone: v9 says the same by another element.
     Ipfix(u16),
     /// Carried by v9 alone: IPFIX says the same by another element.
@@ -78,12 +80,20 @@ pub enum Length {
 }
 
 impl Length {
-    /// The length in `protocol`, octets; `None` if it does not carry the element.
+    /// The usual length in `protocol`, octets; `None` if it does not carry the element.
     pub const fn of(self, protocol: Protocol) -> Option<u16> {
         match (self, protocol) {
-            (Self::Both(n) | Self::Each(n, _) | Self::Ipfix(n), Protocol::Ipfix)
-            | (Self::Both(n) | Self::Each(_, n) | Self::V9(n), Protocol::V9) => Some(n),
+            (Self::Both(n) | Self::Each(n, _) | Self::Wider(n, ..) | Self::Ipfix(n), Protocol::Ipfix)
+            | (Self::Both(n) | Self::Each(_, n) | Self::Wider(.., n) | Self::V9(n), Protocol::V9) => Some(n),
             (Self::Ipfix(_), Protocol::V9) | (Self::V9(_), Protocol::Ipfix) => None,
+        }
+    }
+
+    /// The length in `protocol` where a value needs more than the usual one, octets.
+    pub const fn wide(self, protocol: Protocol) -> Option<u16> {
+        match (self, protocol) {
+            (Self::Wider(_, n, _), Protocol::Ipfix) => Some(n),
+            _ => self.of(protocol),
         }
     }
 }
@@ -123,8 +133,8 @@ pub const ELEMENTS: [Element; 31] = [
         "Time of the first packet (FIRST_SWITCHED), milliseconds since system start, modulo 2^32."),
     row(21, "flowEndSysUpTime", Unsigned32, Fact::EndUptime, Within::All, Length::V9(4),
         "Time of the last packet (LAST_SWITCHED), milliseconds since system start, modulo 2^32."),
-    row(6, "tcpControlBits", Unsigned16, Fact::TcpFlags, Within::All, Length::Each(2, 1),
-        "OR of the TCP flags of all packets (RFC 9565), the low eight of them in NetFlow v9; 0 without TCP."),
+    row(6, "tcpControlBits", Unsigned16, Fact::TcpFlags, Within::All, Length::Wider(1, 2, 1),
+        "OR of the TCP flags of all packets (RFC 9565); 0 without TCP. The low eight of them, but in IPFIX all twelve, by templates of their own, where one of the upper four is set."),
     row(52, "minimumTTL", Unsigned8, Fact::TtlMin, Within::All, Length::Both(1),
         "Smallest TTL or hop limit."),
     row(53, "maximumTTL", Unsigned8, Fact::TtlMax, Within::All, Length::Both(1),
@@ -195,9 +205,11 @@ mod tests {
     fn no_field_is_longer_than_its_fact_or_its_type() {
         for element in &ELEMENTS {
             for protocol in [Protocol::Ipfix, Protocol::V9] {
-                let Some(length) = element.length.of(protocol).map(usize::from) else { continue };
-                assert!(length > 0 && length <= element.fact.length(), "{}", element.name);
-                assert!(length <= element.data_type.length().unwrap(), "{}", element.name);
+                for length in [element.length.of(protocol), element.length.wide(protocol)] {
+                    let Some(length) = length.map(usize::from) else { continue };
+                    assert!(length > 0 && length <= element.fact.length(), "{}", element.name);
+                    assert!(length <= element.data_type.length().unwrap(), "{}", element.name);
+                }
             }
         }
     }

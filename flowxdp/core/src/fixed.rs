@@ -194,7 +194,8 @@ impl Fixed {
         let counted = if version == Version::V1 { 0 } else { count.into() };
         self.sequence = self.sequence.wrapping_add(counted);
         let domain = self.config.observation_domain;
-        Some(Message { bytes, total, templates_only: false, domain, counted, next: self.sequence, tickets })
+        let next = self.sequence;
+        Some(Message { bytes, templates: 0, total, templates_only: false, domain, counted, next, tickets })
     }
 
     /// When [`Fixed::poll_message`] will have a message without a further push: monotonic nanoseconds,

@@ -7,7 +7,7 @@ use flowxdp_common::reason;
 use crate::elements::options::{OPTIONS, OptionsTemplate, VARIABLE};
 use crate::elements::{ELEMENTS, Element, Within};
 use crate::fixed::{FIELDS, Version};
-use crate::template::{Kind, Template};
+use crate::template::{Form, Kind, Template};
 use crate::wire::Protocol;
 
 /// `elements.md`: every information element that we export, and every template.
@@ -16,13 +16,13 @@ pub fn elements() -> String {
     for element in &ELEMENTS {
         line(&mut page, &element_row(element));
     }
-    page.push_str(TEMPLATES);
-    for kind in Kind::ALL {
-        line(&mut page, &template_row(kind, Template::new));
-    }
-    page.push_str(AGGREGATES);
-    for kind in Kind::ALL {
-        line(&mut page, &template_row(kind, Template::of_aggregates));
+    for (aggregates, text) in [(false, TEMPLATES), (true, AGGREGATES)] {
+        page.push_str(text);
+        for form in Form::ALL.into_iter().filter(|form| form.aggregates == aggregates) {
+            for protocol in Protocol::ALL {
+                Kind::ALL.iter().for_each(|kind| line(&mut page, &template_row(protocol, form, *kind)));
+            }
+        }
     }
     page.push_str(FIXED);
     for version in Version::ALL {
@@ -105,28 +105,29 @@ are in network byte order.
 
 # Templates
 
-The fields of a template are in the order of the table above. The two columns at the end give the octets
-of a data record.
+The fields of a template are in the order of the table above; the last column gives the octets of a data
+record. Over UDP the templates of usual records go out at the start of a session, in the first message of
+data, and then every `--template-interval` and `--template-messages`; over TCP and TLS once a session. All
+others go out in the message that first needs them: in IPFIX the ones for records with one of the upper four
+TCP flags (6 has two octets), in NetFlow v9 those with times of day (152, 153) for records that the 32 bits of
+sysUptime cannot place. In one protocol an id stands for one layout, in this release and in earlier ones.
 
-| template id | records | fields in IPFIX | fields in v9 | IPFIX | v9 |
-|---:|---|---|---|---:|---:|
+| template id | protocol | records | fields | octets |
+|---:|---|---|---|---:|
 ";
 
 const AGGREGATES: &str = "
-NetFlow v9 has a second set of these templates, four ids higher, with times of day (152, 153) for records
-that the 32 bits of sysUptime cannot place.
-
 # Aggregates
 
 When the flow tables are full of other flows, packets are counted in aggregates (RFC 7015), which have
-templates of their own, sent from the first aggregate on. An aggregate has all flows to one destination
+templates of their own, sent with the first aggregate. An aggregate has all flows to one destination
 address and port over one protocol that came in on one interface; where there is no room for more of
 those, all of one protocol and interface (destination and port 0); and where there is none for that, all of
 an IP version (protocol 255, interface 0). The source is 0.0.0.0/0 or ::/0, flowEndReason is 5. NetFlow v7,
 v5 and v1 send it as a record of source 0.0.0.0, port 0.
 
-| template id | aggregates | fields in IPFIX | fields in v9 | IPFIX | v9 |
-|---:|---|---|---|---:|---:|
+| template id | protocol | aggregates | fields | octets |
+|---:|---|---|---|---:|
 ";
 
 const FIXED: &str = "
@@ -143,10 +144,17 @@ its type × 256 + code in the destination port.
 const OPTIONS_DATA: &str = "
 # Options data
 
-What the exporter tells about itself, in observation domain 0 (source id 0), at the start of a session, then
-every `--options-interval`, when an interface changes, and at the end; flow keys are in the domain of the
-flows, once a session over TCP and TLS, and over UDP behind the templates only with `--flow-keys`. Scopes
-stand in brackets, and the octets of a field behind its name. A time of 0 stands for never.
+What the exporter tells about itself, at the start of a session, then every `--options-interval`, when an
+interface changes, and at the end. The sampler and the interfaces are in the observation domain (source id)
+of the flows, where collectors look a sampler up; statistics, reliability and the exporter are in domain 0.
+Flow keys are in the domain of the flows, once a session over TCP and TLS, and over UDP behind the templates
+only with `--flow-keys`. Each options template has a set of its own.
+
+nfcapd does not count options data in an IPFIX domain, and reports as many sequence failures. With
+`preset=nfdump` in a collector's URL it gets the sampler in domain 0, no flow keys, and no interfaces, as it
+cannot read names of variable length. In NetFlow v9 the preset changes nothing.
+
+Scopes stand in brackets, and the octets of a field behind its name. A time of 0 stands for never.
 
 | template id | records | IPFIX | v9 |
 |---:|---|---|---|
@@ -158,7 +166,10 @@ fn line(page: &mut String, row: &str) {
 }
 
 fn element_row(element: &Element) -> String {
-    let octets = |protocol| element.length.of(protocol).map_or("–".to_owned(), |octets| octets.to_string());
+    let octets = |protocol| match (element.length.of(protocol), element.length.wide(protocol)) {
+        (Some(usual), Some(wide)) if usual != wide => format!("{usual} or {wide}"),
+        (usual, _) => usual.map_or("–".to_owned(), |octets| octets.to_string()),
+    };
     let within = match element.within {
         Within::All => "all",
         Within::Ipv4 => "IPv4",
@@ -178,21 +189,11 @@ fn element_row(element: &Element) -> String {
     )
 }
 
-fn template_row(kind: Kind, template: fn(Protocol, Kind) -> Template) -> String {
-    let [ipfix, v9] = [Protocol::Ipfix, Protocol::V9].map(|protocol| template(protocol, kind));
-    let fields = |template: &Template| {
-        let ids: Vec<_> = template.fields().iter().map(|field| field.id.to_string()).collect();
-        ids.join(" ")
-    };
-    format!(
-        "| {} | {} | {} | {} | {} | {} |",
-        ipfix.id(),
-        kind_name(kind),
-        fields(&ipfix),
-        fields(&v9),
-        ipfix.record_length(),
-        v9.record_length()
-    )
+fn template_row(protocol: Protocol, form: Form, kind: Kind) -> String {
+    let template = Template::new(protocol, form, kind);
+    let fields: Vec<_> = template.fields().iter().map(|field| field.id.to_string()).collect();
+    let (name, length) = (crate::protocol::Protocol::from(protocol).name(), template.record_length());
+    format!("| {} | {name} | {} | {} | {length} |", template.id(), kind_name(kind), fields.join(" "))
 }
 
 /// What a fixed layout carries, field by field.

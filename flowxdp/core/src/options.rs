@@ -13,6 +13,7 @@ use crate::wire::{Protocol, low_16};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is named as the element that carries it")]
 pub enum Item {
+    System,
     Process,
     ExportedMessages,
     ExportedFlowRecords,
@@ -38,7 +39,10 @@ pub enum Item {
     ExporterPort,
     SelectorId,
     SelectorAlgorithm,
+    SamplerMode,
+    SamplingProbability,
     SamplingInterval,
+    SampledPackets,
     SamplingSpace,
 }
 
@@ -130,8 +134,13 @@ enum Value<'a> {
     Text(&'a str),
 }
 
-/// Deterministic one of one: systematic count-based sampling (RFC 5477 section 8.2.1) of every packet.
-const SYSTEMATIC: u64 = 1;
+/// Uniform probabilistic sampling: selectorAlgorithm 4 of IANA's registry of packet selectors (RFC 5477
+/// section 8.2.1).
+const UNIFORM: u64 = 4;
+/// Random sampling, in NetFlow v9's samplerMode.
+const RANDOM: u64 = 2;
+/// One packet out of so many is metered: each counts.
+const ONE_OUT_OF: u32 = 1;
 
 impl Source<'_> {
     fn value(&self, item: Item) -> Value<'_> {
@@ -161,9 +170,15 @@ impl Source<'_> {
             Item::ProtocolVersion => self.protocol.version().into(),
             Item::TransportProtocol => of.transport.into(),
             Item::ExporterPort => of.port.into(),
-            Item::SelectorId | Item::SamplingInterval => 1,
-            Item::SelectorAlgorithm => SYSTEMATIC,
-            Item::SamplingSpace => 0,
+            // Records name no sampler, and collectors that look it up take that for 0.
+            Item::System | Item::SelectorId => 0,
+            Item::SelectorAlgorithm => UNIFORM,
+            Item::SamplerMode => RANDOM,
+            // A float64 is its octets (RFC 7011 section 6.1.4).
+            Item::SamplingProbability => f64::from(ONE_OUT_OF).recip().to_bits(),
+            Item::SamplingInterval => ONE_OUT_OF.into(),
+            Item::SampledPackets => 1,
+            Item::SamplingSpace => u64::from(ONE_OUT_OF) - 1,
         })
     }
 

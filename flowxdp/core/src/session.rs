@@ -13,6 +13,7 @@ mod again;
 mod domains;
 mod group;
 mod layout;
+mod preset;
 mod process;
 mod queue;
 mod resend;
@@ -20,8 +21,10 @@ mod resume;
 #[cfg(test)]
 mod samples;
 mod templated;
+mod templates;
 
 pub use self::domains::Definition;
+pub use self::preset::Preset;
 use std::collections::VecDeque;
 
 use self::templated::Templated;
@@ -56,6 +59,8 @@ pub struct SessionConfig {
     /// Tells which fields are the flow key, in the flows' own domain. Some collectors count those records
     /// wrongly, so over UDP only on request.
     pub flow_keys: bool,
+    /// What this kind of collector wants otherwise.
+    pub preset: Option<Preset>,
     /// System start, milliseconds since 1970: the zero of sysUptime. Not used by IPFIX.
     pub system_start_ms: u64,
 }
@@ -74,6 +79,7 @@ impl SessionConfig {
             linger: SECOND,
             options_interval: 60 * SECOND,
             flow_keys: false,
+            preset: None,
             system_start_ms,
         }
     }
@@ -111,6 +117,8 @@ pub enum SessionError {
 pub struct Message {
     /// The octets.
     pub bytes: Vec<u8>,
+    /// Octets of the sets of templates that stand in front of its flow records.
+    pub templates: usize,
     /// The data records in it.
     pub total: RecordTotal,
     /// It holds templates and no data.
@@ -123,6 +131,16 @@ pub struct Message {
     pub next: u32,
     /// Of the records in it that have one, in any order; of a record that was divided with its last part.
     pub tickets: Vec<Ticket>,
+}
+
+impl Message {
+    /// Takes the templates out that it has for the session that it was made in: for another session, and for
+    /// a file, which have them elsewhere. IPFIX alone has those.
+    pub fn without_templates(&mut self) {
+        if self.templates > 0 {
+            wire::remove(&mut self.bytes, std::mem::take(&mut self.templates));
+        }
+    }
 }
 
 /// Milliseconds in one second.
@@ -211,9 +229,9 @@ impl Session {
         either!(self, form => form.drain())
     }
 
-    /// Offers options data of the whole process: they are sent if none were in this session, if the last
-    /// are older than the interval, if an interface changed, or if `force` says so. Protocols without
-    /// templates have none.
+    /// Offers options data: they are sent if none were in this session, if the last are older than the
+    /// interval, if an interface changed, or if `force` says so. The first of a session come behind the
+    /// templates of flow records. Protocols without templates have none.
     pub fn offer(&mut self, snapshot: &Snapshot, now: Now, force: bool) {
         if let Form::Templated(form) = &mut self.form {
             form.offer(snapshot, now, force);
@@ -240,7 +258,7 @@ impl Session {
     }
 
     /// Over UDP: takes messages that were polled, in order, and that nobody received, and gives what to
-    /// send instead: all templates, then the same data.
+    /// send instead: templates and what was offered of options last, then the same data.
     ///
     /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
     /// Without data in `unsent` it gives nothing: templates come with the next data.
@@ -285,7 +303,7 @@ impl Session {
         }
     }
 
-    /// All templates of flow records, for a file to begin with (RFC 5655 section 7).
+    /// All templates that a flow record can need, for a file to begin with (RFC 5655 section 7).
     pub fn templates(&self) -> Vec<Definition> {
         match &self.form {
             Form::Templated(form) => form.definitions(),

@@ -35,10 +35,61 @@ impl Kind {
             (Addresses::V6 { .. }, true) => Self::IcmpIpv6,
         }
     }
+}
 
-    /// Template id. Ids below 256 are those of sets (RFC 7011 section 3.4.1, RFC 3954 section 5.2).
-    pub const fn id(self) -> u16 {
-        256 + self as u16
+/// Which records of a kind a template is for.
+///
+/// A layout that differs has an id that differs, in one protocol and for good: a collector that kept the
+/// template of an earlier run, or of an earlier release, must not read data by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Form {
+    /// Aggregates (RFC 7015): flows that there was no room to keep apart.
+    pub aggregates: bool,
+    /// Records with a value that the usual templates have no room for: in IPFIX TCP flags above the low
+    /// eight; in v9 times that the 32 bits of sysUptime cannot place, which are times of day here.
+    ///
+    /// NetFlow v9 shares IANA's element numbers, and collectors read 152 and 153 there as in IPFIX.
+    pub wide: bool,
+}
+
+impl Form {
+    /// Flows, as nearly all are.
+    pub const USUAL: Self = Self { aggregates: false, wide: false };
+    /// All forms.
+    pub const ALL: [Self; 4] = [
+        Self::USUAL,
+        Self { aggregates: false, wide: true },
+        Self { aggregates: true, wide: false },
+        Self { aggregates: true, wide: true },
+    ];
+
+    /// Its place in [`Form::ALL`].
+    const fn place(self) -> usize {
+        self.aggregates as usize * 2 + self.wide as usize
+    }
+
+    /// Template id of the first kind; those of the others follow. Ids below 256 are those of sets (RFC 7011
+    /// section 3.4.1, RFC 3954 section 5.2).
+    const fn first_id(self, protocol: Protocol) -> u16 {
+        match (self.aggregates, self.wide, protocol) {
+            (false, true, Protocol::Ipfix) | (false, false, Protocol::V9) => 256,
+            (false, false, Protocol::Ipfix) | (false, true, Protocol::V9) => 260,
+            (true, true, _) => 264,
+            (true, false, _) => 268,
+        }
+    }
+
+    /// Octets of an element in data records of this kind; `None` if they do not have it.
+    const fn length(self, protocol: Protocol, kind: Kind, element: &Element) -> Option<u16> {
+        let is_time =
+            matches!(element.fact, Fact::StartMs | Fact::EndMs | Fact::StartUptime | Fact::EndUptime);
+        let has = element.within.holds(kind) && element.fact.is_of(self.aggregates);
+        match (has, self.wide) {
+            (false, _) => None,
+            (true, true) if is_time => element.length.of(Protocol::Ipfix),
+            (true, true) => element.length.wide(protocol),
+            (true, false) => element.length.of(protocol),
+        }
     }
 }
 
@@ -68,45 +119,15 @@ type Encode = fn(&[FlowRecord], u64, &mut [u8]);
 
 impl Template {
     /// The template that the element table gives.
-    pub fn new(protocol: Protocol, kind: Kind) -> Self {
-        Self::with(
-            kind,
-            kind.id(),
-            match protocol {
-                Protocol::Ipfix => Form::Ipfix,
-                Protocol::V9 => Form::V9,
-            },
-        )
-    }
-
-    /// The v9 template with times of day, for records that sysUptime's 32 bits cannot place.
-    ///
-    /// NetFlow v9 shares IANA's element numbers, and collectors read 152 and 153 there as in IPFIX.
-    pub fn v9_with_times_of_day(kind: Kind) -> Self {
-        let kinds = low_16(Kind::ALL.len());
-        Self::with(kind, kind.id() + kinds, Form::V9TimesOfDay)
-    }
-
-    /// The template of aggregates (RFC 7015): of flows that there was no room to keep apart.
-    ///
-    /// In v9 with times of day, so that one set serves whenever they are.
-    pub fn of_aggregates(protocol: Protocol, kind: Kind) -> Self {
-        let kinds = low_16(Kind::ALL.len());
-        let form = match protocol {
-            Protocol::Ipfix => Form::IpfixAggregates,
-            Protocol::V9 => Form::V9Aggregates,
-        };
-        Self::with(kind, kind.id() + 2 * kinds, form)
-    }
-
-    fn with(kind: Kind, id: u16, form: Form) -> Self {
+    pub fn new(protocol: Protocol, form: Form, kind: Kind) -> Self {
         let fields = ELEMENTS.iter().filter_map(|element| {
-            let length = form.length(kind, element)?;
+            let length = form.length(protocol, kind, element)?;
             Some(Field { id: element.id, length })
         });
-        let (length, _) = places(form, kind);
-        let encode = ENCODE[form as usize][kind as usize];
-        Self { id, fields: fields.collect(), length, encode, of_aggregates: form.is_of_aggregates() }
+        let (length, _) = places(protocol, form, kind);
+        let encode = ENCODE[protocol as usize][form.place()][kind as usize];
+        let id = form.first_id(protocol) + kind as u16;
+        Self { id, fields: fields.collect(), length, encode, of_aggregates: form.aggregates }
     }
 
     /// Template id.
@@ -168,44 +189,12 @@ impl Template {
     }
 }
 
-/// How templates say things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Ipfix,
-    V9,
-    V9TimesOfDay,
-    IpfixAggregates,
-    V9Aggregates,
-}
-
-impl Form {
-    const ALL: [Self; 5] =
-        [Self::Ipfix, Self::V9, Self::V9TimesOfDay, Self::IpfixAggregates, Self::V9Aggregates];
-
-    const fn is_of_aggregates(self) -> bool {
-        matches!(self, Self::IpfixAggregates | Self::V9Aggregates)
-    }
-
-    /// Octets of an element in data records of this kind; `None` if they do not have it.
-    const fn length(self, kind: Kind, element: &Element) -> Option<u16> {
-        let is_time =
-            matches!(element.fact, Fact::StartMs | Fact::EndMs | Fact::StartUptime | Fact::EndUptime);
-        let protocol = match self {
-            Self::Ipfix | Self::IpfixAggregates => Protocol::Ipfix,
-            Self::V9TimesOfDay | Self::V9Aggregates if is_time => Protocol::Ipfix,
-            Self::V9 | Self::V9TimesOfDay | Self::V9Aggregates => Protocol::V9,
-        };
-        let has = element.within.holds(kind) && element.fact.is_of(self.is_of_aggregates());
-        if has { element.length.of(protocol) } else { None }
-    }
-}
-
 /// The octets of a data record, and where the facts are in it, in the order of the element table.
-const fn places(form: Form, kind: Kind) -> (usize, Places) {
+const fn places(protocol: Protocol, form: Form, kind: Kind) -> (usize, Places) {
     let (mut start, mut places, mut at) = (0, Places::NONE, 0);
     while at < ELEMENTS.len() {
         let element = &ELEMENTS[at];
-        if let Some(length) = form.length(kind, element) {
+        if let Some(length) = form.length(protocol, kind, element) {
             places = places.with(element.fact, start, length as usize);
             start += length as usize;
         }
@@ -214,20 +203,33 @@ const fn places(form: Form, kind: Kind) -> (usize, Places) {
     (start, places)
 }
 
-/// The data records of one form and kind, by their places in `ALL`.
-struct Of<const FORM: usize, const KIND: usize>;
+/// The data records of one protocol, form and kind, by their places in `ALL`.
+struct Of<const PROTOCOL: usize, const FORM: usize, const KIND: usize>;
 
-impl<const FORM: usize, const KIND: usize> Shape for Of<FORM, KIND> {
-    const LENGTH: usize = places(Form::ALL[FORM], Kind::ALL[KIND]).0;
-    const PLACES: Places = places(Form::ALL[FORM], Kind::ALL[KIND]).1;
+impl<const PROTOCOL: usize, const FORM: usize, const KIND: usize> Of<PROTOCOL, FORM, KIND> {
+    const BOTH: (usize, Places) = places(Protocol::ALL[PROTOCOL], Form::ALL[FORM], Kind::ALL[KIND]);
 }
 
-/// By form and kind.
-const ENCODE: [[Encode; Kind::ALL.len()]; Form::ALL.len()] =
-    [of::<0>(), of::<1>(), of::<2>(), of::<3>(), of::<4>()];
+impl<const PROTOCOL: usize, const FORM: usize, const KIND: usize> Shape for Of<PROTOCOL, FORM, KIND> {
+    const LENGTH: usize = Self::BOTH.0;
+    const PLACES: Places = Self::BOTH.1;
+}
 
-const fn of<const FORM: usize>() -> [Encode; Kind::ALL.len()] {
-    [encode::<Of<FORM, 0>>, encode::<Of<FORM, 1>>, encode::<Of<FORM, 2>>, encode::<Of<FORM, 3>>]
+/// By protocol, form and kind.
+const ENCODE: [[[Encode; Kind::ALL.len()]; Form::ALL.len()]; Protocol::ALL.len()] =
+    [forms::<0>(), forms::<1>()];
+
+const fn forms<const PROTOCOL: usize>() -> [[Encode; Kind::ALL.len()]; Form::ALL.len()] {
+    [kinds::<PROTOCOL, 0>(), kinds::<PROTOCOL, 1>(), kinds::<PROTOCOL, 2>(), kinds::<PROTOCOL, 3>()]
+}
+
+const fn kinds<const PROTOCOL: usize, const FORM: usize>() -> [Encode; Kind::ALL.len()] {
+    [
+        encode::<Of<PROTOCOL, FORM, 0>>,
+        encode::<Of<PROTOCOL, FORM, 1>>,
+        encode::<Of<PROTOCOL, FORM, 2>>,
+        encode::<Of<PROTOCOL, FORM, 3>>,
+    ]
 }
 
 fn encode<S: Shape>(records: &[FlowRecord], system_start_ms: u64, octets: &mut [u8]) {
@@ -240,61 +242,95 @@ fn encode<S: Shape>(records: &[FlowRecord], system_start_ms: u64, octets: &mut [
 mod tests {
     use super::*;
 
+    const AGGREGATES: Form = Form { aggregates: true, wide: false };
+
+    fn every() -> impl Iterator<Item = (Protocol, Form, Template)> {
+        Protocol::ALL.into_iter().flat_map(|protocol| {
+            Form::ALL.into_iter().flat_map(move |form| {
+                Kind::ALL.map(|kind| (protocol, form, Template::new(protocol, form, kind)))
+            })
+        })
+    }
+
     #[test]
     fn lengths_are_the_sums_of_the_fields() {
-        for kind in Kind::ALL {
-            for template in [
-                Template::new(Protocol::Ipfix, kind),
-                Template::new(Protocol::V9, kind),
-                Template::v9_with_times_of_day(kind),
-                Template::of_aggregates(Protocol::Ipfix, kind),
-                Template::of_aggregates(Protocol::V9, kind),
-            ] {
-                let fields: usize = template.fields().iter().map(|field| usize::from(field.length)).sum();
-                assert_eq!(fields, template.record_length());
-                let mut bytes = Vec::new();
-                template.describe(&mut bytes);
-                assert_eq!(bytes.len(), template.described_length());
-            }
+        for (_, _, template) in every() {
+            let fields: usize = template.fields().iter().map(|field| usize::from(field.length)).sum();
+            assert_eq!(fields, template.record_length());
+            let mut bytes = Vec::new();
+            template.describe(&mut bytes);
+            assert_eq!(bytes.len(), template.described_length());
+        }
+    }
+
+    #[test]
+    fn no_id_has_two_layouts_in_a_protocol() {
+        for protocol in Protocol::ALL {
+            let of = every().filter(|(its, ..)| *its == protocol);
+            let ids: std::collections::BTreeSet<u16> = of.map(|(.., template)| template.id()).collect();
+            assert!(ids.into_iter().eq(256..272));
+        }
+    }
+
+    /// The layouts that earlier releases had under these ids.
+    #[test]
+    fn ids_keep_the_layouts_that_they_had() {
+        let of = |protocol, id| every().find(|(its, _, it)| *its == protocol && it.id() == id).unwrap().2;
+        let length = |protocol, id, element| {
+            of(protocol, id).fields().iter().find(|it| it.id == element).map(|it| it.length)
+        };
+        assert_eq!(length(Protocol::Ipfix, 256, 6), Some(2));
+        assert_eq!(length(Protocol::Ipfix, 264, 6), Some(2));
+        assert_eq!((length(Protocol::V9, 256, 22), length(Protocol::V9, 260, 152)), (Some(4), Some(8)));
+        assert_eq!(length(Protocol::V9, 264, 152), Some(8));
+    }
+
+    #[test]
+    fn flags_have_one_octet_but_where_ipfix_needs_two_and_v9_times_the_width_of_their_form() {
+        for (protocol, form, template) in every() {
+            let length = |element| template.fields().iter().find(|it| it.id == element).map(|it| it.length);
+            let wide_flags = protocol == Protocol::Ipfix && form.wide;
+            assert_eq!(length(6), Some(if wide_flags { 2 } else { 1 }));
+            let uptimes = protocol == Protocol::V9 && !form.wide;
+            let times = if uptimes { [Some(4), None] } else { [None, Some(8)] };
+            assert_eq!([22, 152].map(length), times);
+            assert_eq!([21, 153].map(length), times);
         }
     }
 
     #[test]
     fn templates_hold_the_elements_in_order() {
-        let ids = |protocol, kind| -> Vec<u16> {
-            Template::new(protocol, kind).fields().iter().map(|field| field.id).collect()
+        let ids = |protocol, form, kind| -> Vec<u16> {
+            Template::new(protocol, form, kind).fields().iter().map(|field| field.id).collect()
         };
         assert_eq!(
-            ids(Protocol::Ipfix, Kind::Ipv4),
+            ids(Protocol::Ipfix, Form::USUAL, Kind::Ipv4),
             [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136]
         );
         assert_eq!(
-            ids(Protocol::Ipfix, Kind::IcmpIpv6),
+            ids(Protocol::Ipfix, Form::USUAL, Kind::IcmpIpv6),
             [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 139]
         );
         assert_eq!(
-            ids(Protocol::V9, Kind::IcmpIpv4),
+            ids(Protocol::V9, Form::USUAL, Kind::IcmpIpv4),
             [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 32]
         );
         assert_eq!(
-            ids(Protocol::V9, Kind::IcmpIpv6),
+            ids(Protocol::V9, Form::USUAL, Kind::IcmpIpv6),
             [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 178, 179]
         );
-        let aggregates = |protocol, kind| -> Vec<u16> {
-            Template::of_aggregates(protocol, kind).fields().iter().map(|field| field.id).collect()
-        };
-        let ipv4 = [8, 12, 11, 4, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 9, 13, 3];
-        assert_eq!(aggregates(Protocol::Ipfix, Kind::Ipv4), ipv4);
-        assert_eq!(aggregates(Protocol::V9, Kind::Ipv4), ipv4);
+        let ipv4 = |first, last| [8, 12, 11, 4, 10, 2, 1, first, last, 6, 52, 53, 25, 26, 136, 9, 13, 3];
+        assert_eq!(ids(Protocol::Ipfix, AGGREGATES, Kind::Ipv4), ipv4(152, 153));
+        assert_eq!(ids(Protocol::V9, AGGREGATES, Kind::Ipv4), ipv4(22, 21));
         assert_eq!(
-            aggregates(Protocol::V9, Kind::IcmpIpv6),
+            ids(Protocol::V9, Form { aggregates: true, wide: true }, Kind::IcmpIpv6),
             [27, 28, 11, 4, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 178, 179, 29, 30, 3]
         );
     }
 
     #[test]
     fn the_key_of_an_aggregate_has_no_source() {
-        let (id, keys) = Template::of_aggregates(Protocol::Ipfix, Kind::Ipv4).flow_keys();
-        assert_eq!((id, keys), (264, 0b11110));
+        let (id, keys) = Template::new(Protocol::Ipfix, AGGREGATES, Kind::Ipv4).flow_keys();
+        assert_eq!((id, keys), (268, 0b11110));
     }
 }

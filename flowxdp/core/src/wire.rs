@@ -37,6 +37,9 @@ impl fmt::Display for Protocol {
 }
 
 impl Protocol {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ipfix, Self::V9];
+
     /// Octets of the message header.
     pub(crate) const fn header(self) -> usize {
         match self {
@@ -92,6 +95,29 @@ impl Protocol {
             Self::Ipfix => ipfix::ALIGNMENT,
             Self::V9 => v9::ALIGNMENT,
         }
+    }
+}
+
+/// Takes the first `octets` octets of sets out of a finished message of IPFIX.
+pub(crate) fn remove(bytes: &mut Vec<u8>, octets: usize) {
+    bytes.drain(ipfix::HEADER..ipfix::HEADER + octets);
+    ipfix::set_length(bytes);
+}
+
+/// The ids of the sets of a finished message, in order; those behind a length that cannot be are left out.
+pub(crate) fn set_ids(protocol: Protocol, bytes: &[u8]) -> impl Iterator<Item = u16> {
+    let mut rest = bytes.get(protocol.header()..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let [id, length] = [rest.get(..2)?, rest.get(2..SET_HEADER)?].map(be_16);
+        rest = rest.get(usize::from(length).max(SET_HEADER)..).unwrap_or_default();
+        Some(id)
+    })
+}
+
+const fn be_16(octets: &[u8]) -> u16 {
+    match octets {
+        [high, low, ..] => u16::from_be_bytes([*high, *low]),
+        _ => 0,
     }
 }
 
@@ -154,6 +180,20 @@ impl Writer {
     /// Octets so far.
     pub(crate) const fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Puts the sets that were written in front of those of a finished message; gives the buffer back.
+    pub(crate) fn precede(self, bytes: &mut Vec<u8>) -> Vec<u8> {
+        let header = self.protocol.header();
+        bytes.splice(header..header, self.bytes[header..].iter().copied());
+        match self.protocol {
+            Protocol::Ipfix => ipfix::set_length(bytes),
+            Protocol::V9 => {
+                let count = v9::count(bytes) + self.records;
+                v9::set_count(bytes, count);
+            }
+        }
+        self.bytes
     }
 
     /// Finishes the message: patches the header.

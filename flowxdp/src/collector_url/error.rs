@@ -18,6 +18,8 @@ pub enum UrlError {
     Listen,
     #[error("unknown protocol \"{0}\": use {known}", known = parameters::known_protocols())]
     UnknownProtocol(String),
+    #[error("unknown preset \"{0}\": the known ones are {known}", known = parameters::known_presets())]
+    UnknownPreset(String),
     #[error("{0} goes over UDP alone: write udp://, or protocol=ipfix to stay with {1}://")]
     UdpAlone(Protocol, Scheme),
     #[error("there is no host: write udp://HOST:PORT")]
@@ -43,7 +45,7 @@ pub enum UrlError {
     #[error("a listening address takes no parameters: take what stands behind the ? away")]
     NoParameters,
     #[error(
-        "unknown parameter \"{0}\": the known ones are protocol, mtu, source and, for tls://, ca, cert, key, \
+        "unknown parameter \"{0}\": the known ones are protocol, preset, mtu, source and, for tls://, ca, cert, key, \
          name, peer, peers"
     )]
     UnknownParameter(String),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::{protocol::Protocol, session::Preset};
 use rustls::pki_types::ServerName;
 
 use super::{Scheme, UrlError};
@@ -47,6 +47,11 @@ impl<'a> Value<'a> {
     pub(super) fn protocol(&self) -> Result<Protocol, UrlError> {
         let text = self.text()?;
         Protocol::named(text).ok_or_else(|| UrlError::UnknownProtocol(text.to_owned()))
+    }
+
+    pub(super) fn preset(&self) -> Result<Preset, UrlError> {
+        let text = self.text()?;
+        Preset::named(text).ok_or_else(|| UrlError::UnknownPreset(text.to_owned()))
     }
 
     /// Octets of UDP payload, or of a message in a stream.
@@ -102,6 +107,11 @@ pub(super) fn peer(text: &str) -> Result<[u8; 32], UrlError> {
 pub(super) fn known_protocols() -> String {
     let [rest @ .., last] = Protocol::ALL.map(Protocol::name);
     format!("{} or {last}", rest.join(", "))
+}
+
+/// The names of all presets, for people.
+pub(super) fn known_presets() -> String {
+    Preset::ALL.map(Preset::name).join(", ")
 }
 
 /// `None` for a `%` that two hexadecimal digits do not follow.

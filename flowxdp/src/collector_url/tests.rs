@@ -38,7 +38,8 @@ fn parameters_are_taken() {
     assert_eq!(url.source(), Some("192.0.2.7".parse().unwrap()));
     assert_eq!(parsed("udp://[::1]?source=[2001:db8::1]").source(), Some("2001:db8::1".parse().unwrap()));
     assert_eq!(parsed("udp://[::1]?source=2001:db8::1").source(), Some("2001:db8::1".parse().unwrap()));
-    assert_eq!(parsed("udp://h?").mtu(), None);
+    assert_eq!((parsed("udp://h?").mtu(), parsed("udp://h?").preset()), (None, None));
+    assert_eq!(parsed("udp://h?protocol=v9&preset=nfdump").preset(), Some(Preset::Nfdump));
 }
 
 #[test]
@@ -91,6 +92,9 @@ fn refusals_name_the_thing_and_the_remedy() {
         "udp://h?mtu",
         "udp://h?mtu=1400&mtu=1400",
         "udp://h?colour=red",
+        "udp://h?preset=colour",
+        "udp://h?preset=",
+        "udp://h?preset=nfdump&preset=nfdump",
         "udp://h?protocol=v8",
         "udp://h?protocol=sflow",
         "tcp://h?protocol=v9",

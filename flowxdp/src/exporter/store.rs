@@ -134,6 +134,8 @@ impl Store {
             return true;
         }
         let Some(spool) = &mut self.spool else { return false };
+        // A file begins with every template.
+        message.without_templates();
         out.account.storing(message, again);
         let session = &out.session;
         let seconds = u32::try_from(now.wall_ms / 1000).unwrap_or(u32::MAX);

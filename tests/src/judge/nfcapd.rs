@@ -67,9 +67,14 @@ impl Nfcapd {
         self.running.pid()
     }
 
-    /// Its URL for an exporter.
+    /// Its URL for an exporter: as operators of nfdump write it, so that no sequence failure is its own.
     pub fn url(&self) -> String {
-        format!("udp://127.0.0.1:{}", self.port)
+        format!("udp://127.0.0.1:{}?preset=nfdump", self.port)
+    }
+
+    /// The same in a protocol.
+    pub fn url_of(&self, protocol: &str) -> String {
+        format!("{}&protocol={protocol}", self.url())
     }
 
     /// Sends it datagrams again, which came over something else.

@@ -4,7 +4,7 @@
 
 use super::Length;
 use crate::data_type::DataType::{
-    self, DateTimeMilliseconds, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
+    self, DateTimeMilliseconds, Float64, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
 };
 use crate::options::Item;
 use crate::wire::Protocol;
@@ -96,55 +96,33 @@ impl OptionsTemplate {
         self.fields(protocol).next().is_some()
     }
 
-    /// Whether they belong to the flows' observation domain; all others are process-wide.
-    pub const fn is_of_flows(&self) -> bool {
+    /// Whether they tell flow keys, which go with the templates that they speak of.
+    pub const fn is_of_keys(&self) -> bool {
         matches!(self.kind, Kind::FlowKeys)
+    }
+
+    /// Whether they belong to the flows' observation domain; all others are process-wide.
+    ///
+    /// Collectors look a sampler up by version, domain and id: one that finds none shows a rate of 0, or
+    /// drops the flows.
+    pub const fn is_of_flows(&self) -> bool {
+        matches!(self.kind, Kind::FlowKeys | Kind::Interface | Kind::Sampler)
     }
 }
 
-/// All options templates.
+/// All options templates, in the order in which they go out.
+///
+/// Those that say an element twice come last: a decoder that cannot read them drops the rest of the message.
 #[rustfmt::skip]
 pub const OPTIONS: [OptionsTemplate; 7] = [
     template(272, Kind::Statistics,
         "Metering process statistics (RFC 7011 section 4.1): what went to this collector so far.", &[
         scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
-        v9_scope(Item::Process),
+        v9_scope(),
         row(41, "exportedMessageTotalCount", Unsigned64, Item::ExportedMessages, Length::Both(8)),
         row(42, "exportedFlowRecordTotalCount", Unsigned64, Item::ExportedFlowRecords, Length::Both(8)),
         row(40, "exportedOctetTotalCount", Unsigned64, Item::ExportedOctets, Length::Both(8)),
-    ]),
-    template(273, Kind::MeteringReliability,
-        "Metering process reliability (section 4.2): packets that were ignored, and when first and last.", &[
-        scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
-        scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
-        v9_scope(Item::Process),
-        row(164, "ignoredPacketTotalCount", Unsigned64, Item::IgnoredPackets, Length::Both(8)),
-        row(165, "ignoredOctetTotalCount", Unsigned64, Item::IgnoredOctets, Length::Both(8)),
-        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstIgnored, Length::Both(8)),
-        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::LastIgnored, Length::Both(8)),
-    ]),
-    template(274, Kind::ExportingReliability,
-        "Exporting process reliability (section 4.3): records that were not sent, and when first and last.", &[
-        scope(144, "exportingProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
-        v9_scope(Item::Process),
-        row(166, "notSentFlowTotalCount", Unsigned64, Item::NotSentFlows, Length::Both(8)),
-        row(167, "notSentPacketTotalCount", Unsigned64, Item::NotSentPackets, Length::Both(8)),
-        row(168, "notSentOctetTotalCount", Unsigned64, Item::NotSentOctets, Length::Both(8)),
-        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstNotSent, Length::Both(8)),
-        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::LastNotSent, Length::Both(8)),
-    ]),
-    template(275, Kind::FlowKeys,
-        "Flow keys (section 4.4), in the flows' own observation domain: bit n for field n of the template.", &[
-        scope(145, "templateId", Unsigned16, Item::TemplateId, Length::Ipfix(2)),
-        row(173, "flowKeyIndicator", Unsigned64, Item::FlowKeyIndicator, Length::Ipfix(8)),
-    ]),
-    template(276, Kind::Interface,
-        "Interfaces, again when one changes.", &[
-        v9_scope(Item::Process),
-        scope(10, "ingressInterface", Unsigned32, Item::InterfaceIndex, Length::Both(4)),
-        row(82, "interfaceName", String, Item::InterfaceName, Length::Each(VARIABLE, 16)),
-        row(83, "interfaceDescription", String, Item::InterfaceDescription, Length::Each(VARIABLE, 64)),
     ]),
     template(277, Kind::Exporter,
         "The exporter: its name, when its clock of the system began, and how it speaks to this collector.", &[
@@ -155,16 +133,50 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         row(215, "exportTransportProtocol", Unsigned8, Item::TransportProtocol, Length::Ipfix(1)),
         row(217, "exporterTransportPort", Unsigned16, Item::ExporterPort, Length::Ipfix(2)),
     ]),
-    template(278, Kind::Sampler,
-        "The selector of packets: systematic, one of one, which is every packet.", &[
-        v9_scope(Item::Process),
+    template(279, Kind::Sampler,
+        "The selector of packets: uniform, each packet with the probability of one, which is every packet.", &[
+        v9_scope(),
         scope(302, "selectorId", Unsigned64, Item::SelectorId, Length::Ipfix(4)),
         row(304, "selectorAlgorithm", Unsigned16, Item::SelectorAlgorithm, Length::Ipfix(2)),
-        row(305, "samplingPacketInterval", Unsigned32, Item::SamplingInterval, Length::Ipfix(4)),
+        row(311, "samplingProbability", Float64, Item::SamplingProbability, Length::Ipfix(8)),
+        row(305, "samplingPacketInterval", Unsigned32, Item::SampledPackets, Length::Ipfix(4)),
         row(306, "samplingPacketSpace", Unsigned32, Item::SamplingSpace, Length::Ipfix(4)),
         row(48, "samplerId", Unsigned8, Item::SelectorId, Length::V9(1)),
-        row(49, "samplerMode", Unsigned8, Item::SelectorAlgorithm, Length::V9(1)),
+        row(49, "samplerMode", Unsigned8, Item::SamplerMode, Length::V9(1)),
         row(50, "samplerRandomInterval", Unsigned32, Item::SamplingInterval, Length::V9(4)),
+        row(34, "samplingInterval", Unsigned32, Item::SamplingInterval, Length::Both(4)),
+    ]),
+    template(276, Kind::Interface,
+        "Interfaces, again when one changes.", &[
+        v9_scope(),
+        scope(10, "ingressInterface", Unsigned32, Item::InterfaceIndex, Length::Both(4)),
+        row(82, "interfaceName", String, Item::InterfaceName, Length::Each(VARIABLE, 16)),
+        row(83, "interfaceDescription", String, Item::InterfaceDescription, Length::Each(VARIABLE, 64)),
+    ]),
+    template(275, Kind::FlowKeys,
+        "Flow keys (section 4.4), in the flows' own observation domain: bit n for field n of the template.", &[
+        scope(145, "templateId", Unsigned16, Item::TemplateId, Length::Ipfix(2)),
+        row(173, "flowKeyIndicator", Unsigned64, Item::FlowKeyIndicator, Length::Ipfix(8)),
+    ]),
+    template(273, Kind::MeteringReliability,
+        "Metering process reliability (section 4.2): packets that were ignored, and when first and last.", &[
+        scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
+        scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
+        v9_scope(),
+        row(164, "ignoredPacketTotalCount", Unsigned64, Item::IgnoredPackets, Length::Both(8)),
+        row(165, "ignoredOctetTotalCount", Unsigned64, Item::IgnoredOctets, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstIgnored, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::LastIgnored, Length::Both(8)),
+    ]),
+    template(274, Kind::ExportingReliability,
+        "Exporting process reliability (section 4.3): records that were not sent, and when first and last.", &[
+        scope(144, "exportingProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
+        v9_scope(),
+        row(166, "notSentFlowTotalCount", Unsigned64, Item::NotSentFlows, Length::Both(8)),
+        row(167, "notSentPacketTotalCount", Unsigned64, Item::NotSentPackets, Length::Both(8)),
+        row(168, "notSentOctetTotalCount", Unsigned64, Item::NotSentOctets, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstNotSent, Length::Both(8)),
+        row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::LastNotSent, Length::Both(8)),
     ]),
 ];
 
@@ -185,9 +197,11 @@ const fn scope(id: u16, name: &'static str, data_type: DataType, item: Item, len
     OptionsField { id, name, data_type, item, length, scope: Scope::Ipfix }
 }
 
-const fn v9_scope(item: Item) -> OptionsField {
+/// The system, which RFC 3954 gives no number. It is 0: decoders that take a scope's type for an element
+/// number (1: octets) add nothing up by it.
+const fn v9_scope() -> OptionsField {
     let (name, length) = ("System", Length::V9(4));
-    OptionsField { id: V9_SYSTEM, name, data_type: Unsigned32, item, length, scope: Scope::V9 }
+    OptionsField { id: V9_SYSTEM, name, data_type: Unsigned32, item: Item::System, length, scope: Scope::V9 }
 }
 
 #[cfg(test)]
@@ -223,6 +237,15 @@ mod tests {
                 assert_eq!(length == VARIABLE, field.data_type == String, "{}", field.name);
             }
         }
+    }
+
+    #[test]
+    fn what_says_an_element_twice_comes_last() {
+        let twice = OPTIONS.map(|template| {
+            let ids: std::collections::BTreeSet<u16> = template.fields.iter().map(|field| field.id).collect();
+            ids.len() < template.fields.len()
+        });
+        assert!(twice.is_sorted() && twice.contains(&true));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::Message;
 use super::domains::Definition;
 use super::templated::Templated;
 use crate::clock::Now;
+use crate::template::{Form, Kind, Template};
+use crate::wire::set_ids;
 
 impl Templated {
     pub(super) fn begin(&mut self) {
@@ -22,8 +24,24 @@ impl Templated {
         Some(Message { next: 0, ..message })
     }
 
+    /// Of every form, whether a record needed it yet or not: a file can only begin with them.
     pub(super) fn definitions(&self) -> Vec<Definition> {
-        self.groups.iter().flat_map(|group| group.layout.definitions()).collect()
+        let of = |form| Kind::ALL.map(|kind| Definition::of(&Template::new(self.protocol, form, kind)));
+        let mut definitions: Vec<Definition> = Form::ALL.into_iter().flat_map(of).collect();
+        definitions.sort_by_key(|definition| definition.id);
+        definitions
+    }
+
+    /// The templates that a message of flow records needs: of `templates`, where they may not be ours.
+    ///
+    /// Foreign options templates are of no use to it, and would stand where ours belong.
+    fn needed(&self, message: &Message, templates: Option<&[Definition]>) -> Vec<Definition> {
+        let Some(templates) = templates else {
+            return self.group_of(message).map_or_else(Vec::new, |group| self.of_group(group));
+        };
+        let sets: Vec<u16> = set_ids(self.protocol, &message.bytes).collect();
+        let needed = templates.iter().filter(|it| !it.is_options && sets.contains(&it.id));
+        needed.cloned().collect()
     }
 
     pub(super) fn again(
@@ -32,15 +50,11 @@ impl Templated {
         templates: Option<&[Definition]>,
         now: Now,
     ) -> Vec<Message> {
+        message.without_templates();
         let made = self.ready.len();
-        // Messages of before hold flow records alone: foreign options templates are of no use to them, and
-        // would stand where ours belong.
-        let definitions = templates.map_or_else(
-            || self.definitions().into_iter().chain(self.flow_keys_definition()).collect(),
-            |foreign| foreign.iter().filter(|definition| !definition.is_options).cloned().collect(),
-        );
-        self.define(message.domain, definitions, now);
-        if self.ready.len() > made {
+        let needed = self.needed(&message, templates);
+        self.lead(&mut message, needed, now);
+        if message.templates > 0 || self.ready.len() > made {
             // Whatever was told now, our own templates are looked at again before our own data.
             self.groups.iter_mut().for_each(|group| group.resend.restart());
             self.process.look_again();
@@ -58,6 +72,8 @@ mod tests {
     use super::super::samples::record;
     use super::super::{Definition, Message, Session, SessionConfig};
     use crate::clock::Now;
+    use crate::record::{EndReason, FlowRecord};
+    use crate::wire::{Protocol, set_ids};
 
     const NOW: Now = Now { monotonic: 0, wall_ms: 5_000 };
 
@@ -68,6 +84,10 @@ mod tests {
     fn sent(session: &mut Session, ports: std::ops::Range<u16>) -> Vec<Message> {
         ports.for_each(|port| session.push(&record(port), NOW).unwrap());
         std::iter::from_fn(|| session.poll_message(NOW, true)).collect()
+    }
+
+    fn ids(message: &Message) -> Vec<u16> {
+        set_ids(Protocol::Ipfix, &message.bytes).collect()
     }
 
     /// Sequence and first set id.
@@ -81,9 +101,9 @@ mod tests {
         let mut session = session();
         let first = sent(&mut session, 0..3);
         // Templates, flow keys (four records), data.
-        assert_eq!(first.iter().map(head).collect::<Vec<_>>(), [(0, 2), (0, 275), (4, 256)]);
+        assert_eq!(first.iter().map(head).collect::<Vec<_>>(), [(0, 2), (0, 275), (4, 260)]);
         let many = sent(&mut session, 0..10_000);
-        assert!(many.len() > 60 && many.iter().all(|message| head(message).1 == 256));
+        assert!(many.len() > 60 && many.iter().all(|message| head(message).1 == 260));
     }
 
     #[test]
@@ -92,24 +112,49 @@ mod tests {
         let first = sent(&mut session, 0..3);
         session.begin();
         let again = session.again(first[2].clone(), None, NOW);
-        assert_eq!(again.iter().map(head).collect::<Vec<_>>(), [(0, 2), (0, 256)]);
-        assert_eq!(again[1].bytes[16..], first[2].bytes[16..]);
+        // The templates that it needs stand in front of its data.
+        assert_eq!(again.iter().map(ids).collect::<Vec<_>>(), [[2, 3, 260]]);
+        assert_eq!(head(&again[0]).0, 0);
+        let mut data = again[0].clone();
+        data.without_templates();
+        assert_eq!(data.bytes[16..], first[2].bytes[16..]);
         let next = sent(&mut session, 3..4);
-        assert_eq!(next.iter().map(head).collect::<Vec<_>>(), [(3, 275), (7, 256)]);
+        assert_eq!(next.iter().map(head).collect::<Vec<_>>(), [(3, 275), (7, 260)]);
     }
 
     #[test]
     fn foreign_templates_are_withdrawn_before_ours_come_back() {
         let mut session = session();
         let ours = sent(&mut session, 0..1);
-        let foreign = vec![Definition { id: 256, is_options: false, octets: vec![1, 0, 0, 1, 0, 8, 0, 4] }];
+        let foreign = vec![Definition { id: 260, is_options: false, octets: vec![1, 4, 0, 1, 0, 8, 0, 4] }];
         let again = session.again(ours[2].clone(), Some(&foreign), NOW);
-        // The withdrawal of 256, then its new definition, in one message; then the data.
+        // The withdrawal of 260, then its new definition, in one message; then the data.
         assert_eq!(again.len(), 2);
-        assert_eq!(again[0].bytes[16..32], [0, 2, 0, 8, 1, 0, 0, 0, 0, 2, 0, 12, 1, 0, 0, 1]);
+        assert_eq!(again[0].bytes[16..32], [0, 2, 0, 8, 1, 4, 0, 0, 0, 2, 0, 12, 1, 4, 0, 1]);
         let back = sent(&mut session, 1..2);
         assert_eq!(back.len(), 2);
-        assert_eq!(back[0].bytes[16..24], [0, 2, 0, 8, 1, 0, 0, 0]);
-        assert_eq!(head(&back[1]).1, 256);
+        assert_eq!(back[0].bytes[16..24], [0, 2, 0, 8, 1, 4, 0, 0]);
+        assert_eq!(head(&back[1]).1, 260);
+    }
+
+    #[test]
+    fn aggregates_that_go_out_again_bring_their_templates_once_in_each_session() {
+        let mut session = session();
+        let aggregate = FlowRecord { end_reason: EndReason::Aggregated, ..record(1) };
+        session.push(&record(0), NOW).unwrap();
+        session.push(&aggregate, NOW).unwrap();
+        let first: Vec<Message> = std::iter::from_fn(|| session.poll_message(NOW, true)).collect();
+        // Templates, flow keys, flows; aggregates behind theirs; the keys of all eight.
+        assert_eq!(
+            first.iter().map(ids).collect::<Vec<_>>(),
+            [&[2, 3][..], &[275], &[260], &[2, 268], &[275]]
+        );
+        for _ in 0..2 {
+            session.begin();
+            let again = |session: &mut Session, place: usize| session.again(first[place].clone(), None, NOW);
+            assert_eq!(again(&mut session, 2).iter().map(ids).collect::<Vec<_>>(), [[2, 3, 260]]);
+            assert_eq!(again(&mut session, 3).iter().map(ids).collect::<Vec<_>>(), [[2, 268]]);
+            assert_eq!(again(&mut session, 3).iter().map(ids).collect::<Vec<_>>(), [[268]]);
+        }
     }
 }

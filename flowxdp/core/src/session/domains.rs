@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::template::Template;
+
 /// A template as the collector was told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
@@ -11,6 +13,14 @@ pub struct Definition {
     pub is_options: bool,
     /// The template record.
     pub octets: Vec<u8>,
+}
+
+impl Definition {
+    pub(super) fn of(template: &Template) -> Self {
+        let mut octets = Vec::new();
+        template.describe(&mut octets);
+        Self { id: template.id(), is_options: false, octets }
+    }
 }
 
 #[derive(Debug, Default)]

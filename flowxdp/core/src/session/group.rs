@@ -1,10 +1,13 @@
 //! Records of four kinds with their templates: what goes into one message together.
 //!
-//! IPFIX has one such group. NetFlow v9 has a second one, from the first record on that needs it: times
-//! there are milliseconds since system start in 32 bits, and a record from before the last wrap of those
-//! (49.7 days), or from before system start, can only be told with times of day. So can one whose end is in
-//! another round of them than the export, as after a step of the clock. Aggregates have a group of their own
-//! in both protocols, from the first one on: their templates say what a flow's do not.
+//! A session begins with the group of usual records; the others come with the first record that needs them.
+//!
+//! - Aggregates say what flows do not (RFC 7015).
+//! - In IPFIX TCP flags have one octet, which every decoder reads, but for a record with one of the upper
+//!   four (RFC 9565).
+//! - In NetFlow v9 times are milliseconds since system start in 32 bits. A record from before the last wrap
+//!   of those (49.7 days), or from before system start, can only be told with times of day. So can one whose
+//!   end is in another round of them than the export, as after a step of the clock.
 
 use super::layout::Layout;
 use super::process::flow_keys_set;
@@ -12,44 +15,37 @@ use super::queue::Queue;
 use super::resend::Resend;
 use super::{MS, SessionConfig, SessionError};
 use crate::record::{EndReason, FlowRecord};
-use crate::template::{Kind, Template};
+use crate::template::{Form, Kind, Template};
 use crate::wire::Protocol;
 
 /// How long a record may wait for its message, milliseconds: it never does so long.
 const WAIT: u64 = 3_600_000;
 
-/// How the templates of a group tell times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Times {
-    /// As the protocol does.
-    OfProtocol,
-    /// v9 with milliseconds since 1970.
-    OfDay,
-    /// Aggregates (RFC 7015), which have more to say; times as the protocol does, or of day in v9.
-    Aggregates,
+/// TCP flags that one octet holds.
+const ONE_OCTET: u16 = 0xff;
+
+/// The form that `record` needs if the next export time is `export_ms` or somewhat later.
+pub(super) fn form(record: &FlowRecord, export_ms: u64, protocol: Protocol, system_start_ms: u64) -> Form {
+    let wide = match protocol {
+        Protocol::Ipfix => record.tcp_flags > ONE_OCTET,
+        Protocol::V9 => !has_uptimes(record, export_ms, system_start_ms),
+    };
+    Form { aggregates: record.end_reason == EndReason::Aggregated, wide }
 }
 
-impl Times {
-    /// What `record` needs if the next export time is `export_ms` or somewhat later.
-    pub(super) fn of(record: &FlowRecord, export_ms: u64, protocol: Protocol, system_start_ms: u64) -> Self {
-        if record.end_reason == EndReason::Aggregated {
-            return Self::Aggregates;
-        }
-        let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
-        let at_export = wrap(export_ms);
-        let within = wrap(record.start_ms) == at_export
-            && wrap(record.end_ms) == at_export
-            && export_ms.saturating_sub(record.start_ms) < (1 << 32) - WAIT;
-        match protocol {
-            Protocol::V9 if !within || at_export.is_none() => Self::OfDay,
-            Protocol::V9 | Protocol::Ipfix => Self::OfProtocol,
-        }
-    }
+/// Whether a v9 header of `export_ms` or somewhat later says when the record was.
+fn has_uptimes(record: &FlowRecord, export_ms: u64, system_start_ms: u64) -> bool {
+    let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
+    let at_export = wrap(export_ms);
+    at_export.is_some()
+        && wrap(record.start_ms) == at_export
+        && wrap(record.end_ms) == at_export
+        && export_ms.saturating_sub(record.start_ms) < (1 << 32) - WAIT
 }
 
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) times: Times,
+    pub(super) form: Form,
     pub(super) layout: Layout,
     pub(super) queue: Queue,
     pub(super) resend: Resend,
@@ -59,26 +55,23 @@ impl Group {
     /// # Errors
     ///
     /// As for [`Layout::new`].
-    pub(super) fn new(
-        protocol: Protocol,
-        config: &SessionConfig,
-        times: Times,
-    ) -> Result<Self, SessionError> {
+    pub(super) fn new(protocol: Protocol, config: &SessionConfig, form: Form) -> Result<Self, SessionError> {
         Ok(Self {
-            times,
-            layout: Self::layout(protocol, config, times)?,
+            form,
+            layout: Self::layout(protocol, config, form)?,
             queue: Queue::default(),
             resend: Resend::of(config),
         })
     }
 
-    fn layout(protocol: Protocol, config: &SessionConfig, times: Times) -> Result<Layout, SessionError> {
-        let template = |kind| match times {
-            Times::OfProtocol => Template::new(protocol, kind),
-            Times::OfDay => Template::v9_with_times_of_day(kind),
-            Times::Aggregates => Template::of_aggregates(protocol, kind),
-        };
-        Layout::new(protocol, config.max_message, Kind::ALL.map(template), flow_keys_set(protocol, config))
+    fn layout(protocol: Protocol, config: &SessionConfig, form: Form) -> Result<Layout, SessionError> {
+        let templates = Kind::ALL.map(|kind| Template::new(protocol, form, kind));
+        Layout::new(protocol, config.max_message, templates, flow_keys_set(protocol, config))
+    }
+
+    /// Whether a set with this id holds records of the group.
+    pub(super) fn has(&self, set: u16) -> bool {
+        self.layout.templates().iter().any(|template| template.id() == set)
     }
 
     /// Takes over a new size of messages.
@@ -87,7 +80,7 @@ impl Group {
     ///
     /// As for [`Layout::new`]; nothing changes then.
     pub(super) fn resize(&mut self, protocol: Protocol, config: &SessionConfig) -> Result<(), SessionError> {
-        self.layout = Self::layout(protocol, config, self.times)?;
+        self.layout = Self::layout(protocol, config, self.form)?;
         Ok(())
     }
 
@@ -96,10 +89,7 @@ impl Group {
     /// Times of day need no header. One far from now must not draw the export time after it, for that never
     /// goes back, and the other records' times are told by it.
     pub(super) fn latest_ms(&self, end_ms: u64, wall_ms: u64) -> u64 {
-        match self.times {
-            Times::OfProtocol => end_ms,
-            Times::OfDay | Times::Aggregates => end_ms.min(wall_ms.saturating_add(MS)),
-        }
+        if self.form.wide { end_ms.min(wall_ms.saturating_add(MS)) } else { end_ms }
     }
 
     /// When a message is ready, monotonic nanoseconds; not in the future if one is.
@@ -113,10 +103,11 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::super::{Session, SessionConfig};
-    use super::Times;
+    use super::form;
     use crate::clock::Now;
     use crate::record::{Addresses, EndReason, FlowKey, FlowRecord};
-    use crate::wire::Protocol;
+    use crate::template::Form;
+    use crate::wire::{Protocol, set_ids};
 
     const START: u64 = 1_000_000_000_000;
     const WRAP: u64 = 1 << 32;
@@ -146,27 +137,29 @@ mod tests {
         }
     }
 
-    fn times(protocol: Protocol, start: u64, end: u64, now: u64) -> Times {
-        Times::of(&record(start, end), now, protocol, START)
+    const TIMES_OF_DAY: Form = Form { aggregates: false, wide: true };
+
+    fn times(protocol: Protocol, start: u64, end: u64, now: u64) -> Form {
+        form(&record(start, end), now, protocol, START)
     }
 
     #[test]
     fn only_what_the_uptime_of_the_export_can_place_is_told_by_it() {
         for (start, end, now, expected) in [
-            (START, START + 5, START + 10, Times::OfProtocol),
-            (START - 1, START + 5, START + 10, Times::OfDay),
-            (START + WRAP - 2, START + WRAP - 1, START + WRAP, Times::OfDay),
-            (START + WRAP - 2, START + WRAP + 1, START + WRAP + 1, Times::OfDay),
-            (START + WRAP, START + WRAP + 1, START + WRAP + 2, Times::OfProtocol),
-            (START + 5, START + 6, START + 10 * WRAP, Times::OfDay),
+            (START, START + 5, START + 10, Form::USUAL),
+            (START - 1, START + 5, START + 10, TIMES_OF_DAY),
+            (START + WRAP - 2, START + WRAP - 1, START + WRAP, TIMES_OF_DAY),
+            (START + WRAP - 2, START + WRAP + 1, START + WRAP + 1, TIMES_OF_DAY),
+            (START + WRAP, START + WRAP + 1, START + WRAP + 2, Form::USUAL),
+            (START + 5, START + 6, START + 10 * WRAP, TIMES_OF_DAY),
             // Of the future, after a step of the clock.
-            (START + 5, START + 60_000, START + 10, Times::OfProtocol),
-            (START + 3 * WRAP, START + 3 * WRAP, START + 10, Times::OfDay),
+            (START + 5, START + 60_000, START + 10, Form::USUAL),
+            (START + 3 * WRAP, START + 3 * WRAP, START + 10, TIMES_OF_DAY),
             // It might be a round old when it leaves.
-            (START + 5, START + 6, START + WRAP - 1, Times::OfDay),
+            (START + 5, START + 6, START + WRAP - 1, TIMES_OF_DAY),
         ] {
             assert_eq!(times(Protocol::V9, start, end, now), expected, "{start} {end} {now}");
-            assert_eq!(times(Protocol::Ipfix, start, end, now), Times::OfProtocol);
+            assert_eq!(times(Protocol::Ipfix, start, end, now), Form::USUAL);
         }
     }
 
@@ -184,7 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn times_of_day_have_templates_of_their_own_before_their_data() {
+    fn only_flags_that_one_octet_does_not_hold_have_two() {
+        for flags in 0..0x1000 {
+            let record = FlowRecord { tcp_flags: flags, ..record(START, START) };
+            let wide = flags & 0xf00 != 0;
+            assert_eq!(form(&record, START, Protocol::Ipfix, START), Form { aggregates: false, wide });
+            assert_eq!(form(&record, START, Protocol::V9, START), Form::USUAL);
+        }
+    }
+
+    #[test]
+    fn times_of_day_have_templates_of_their_own_with_their_first_data() {
         let mut session = Session::new(SessionConfig::new(Protocol::V9, START)).unwrap();
         let now = Now { monotonic: 0, wall_ms: START + 3 * WRAP };
         session.push(&record(START + 3 * WRAP, START + 3 * WRAP), now).unwrap();
@@ -192,16 +195,12 @@ mod tests {
         assert_eq!(session.queued().records, 2);
         let messages: Vec<_> = std::iter::from_fn(|| session.poll_message(now, true)).collect();
         assert_eq!(session.queued().records, 0);
-        // The set id of the first data set, or the id of the first template.
-        let ids: Vec<_> = messages
-            .iter()
-            .map(|message| {
-                let at = if message.templates_only { 24 } else { 20 };
-                (message.templates_only, u16::from_be_bytes([message.bytes[at], message.bytes[at + 1]]))
-            })
-            .collect();
-        assert_eq!(ids, [(true, 256), (false, 256), (true, 260), (false, 260)]);
-        let old = &messages[3].bytes;
+        let ids: Vec<Vec<u16>> =
+            messages.iter().map(|message| set_ids(Protocol::V9, &message.bytes).collect()).collect();
+        assert_eq!(ids, [vec![0], vec![0, 256], vec![0, 260]]);
+        // Behind the FlowSet's header: the id of the first template.
+        assert_eq!(messages[2].bytes[24..26], 260_u16.to_be_bytes());
+        let old = &messages[2].bytes;
         assert!(old.windows(16).any(|octets| {
             octets[..8] == (START + 1).to_be_bytes() && octets[8..] == (START + 2).to_be_bytes()
         }));

@@ -51,13 +51,8 @@ impl Layout {
     }
 
     /// The templates as the collector is told them.
-    pub(super) fn definitions(&self) -> Vec<Definition> {
-        let definitions = self.templates.iter().map(|template| {
-            let mut octets = Vec::new();
-            template.describe(&mut octets);
-            Definition { id: template.id(), is_options: false, octets }
-        });
-        definitions.collect()
+    pub(super) fn definitions(&self) -> impl Iterator<Item = Definition> {
+        self.templates.iter().map(Definition::of)
     }
 
     /// How many records of the kind with index `kind` fit, beside those of other kinds in `counts`.
@@ -79,6 +74,11 @@ impl Layout {
     /// Whether a message with these records fits.
     fn fits(&self, counts: &Counts, templates: bool) -> bool {
         self.size(counts, templates) <= self.max_message
+    }
+
+    /// Whether a finished message of so many octets has room for the templates in front of its data.
+    pub(super) const fn has_room(&self, octets: usize) -> bool {
+        octets + self.template_set <= self.max_message
     }
 
     /// Whether these records leave no room for one more of any kind.

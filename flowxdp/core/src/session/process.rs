@@ -1,103 +1,143 @@
-//! Options data: of the whole process in observation domain 0, and the flow keys in the flows' own.
+//! Options data: of the whole process in observation domain 0; sampler, interfaces and flow keys in the flows'
+//! own.
 
 use super::domains::Definition;
-use super::resend::{Due, Resend};
+use super::preset::{Place, place};
+use super::resend::{Due, How, Resend};
 use super::templated::{Content, Templated};
 use super::{SessionConfig, modulo_32};
 use crate::clock::Now;
 use crate::elements::options::{OPTIONS, OptionsTemplate};
-use crate::options::{Interface, Snapshot, Source, describe, records};
-use crate::wire::Protocol;
+use crate::options::{Snapshot, Source, describe, records};
+use crate::wire::{Protocol, Writer};
 
 /// The domain of what is true of the whole process (RFC 7011 section 3.1).
 const PROCESS_WIDE: u32 = 0;
 
-/// What was sent of process-wide options.
+/// The domains of options data, in the order in which these go out: the statistics tell all that went before.
+const PLACES: [Place; 2] = [Place::Process, Place::Flows];
+
+/// A template's id and one data record of it.
+type Data = (u16, Vec<u8>);
+
+/// What was sent of options.
 #[derive(Debug)]
 pub(super) struct Process {
-    resend: Resend,
+    /// Of the templates, by the domain that they are for.
+    resend: [Resend; PLACES.len()],
     /// Monotonic nanoseconds.
     sent_at: Option<u64>,
-    interfaces: Vec<Interface>,
+    /// What was offered last.
+    pub(super) offered: Option<Snapshot>,
     /// Templates whose flow keys the collector was told.
     keys_told: usize,
 }
 
 impl Process {
     pub(super) fn new(config: &SessionConfig) -> Self {
-        let resend = Resend::of(config);
-        Self { resend, sent_at: None, interfaces: Vec::new(), keys_told: 0 }
+        let resend = [Resend::of(config), Resend::of(config)];
+        Self { resend, sent_at: None, offered: None, keys_told: 0 }
     }
 
     pub(super) fn restart(&mut self) {
-        self.resend.restart();
+        self.look_again();
         self.sent_at = None;
         self.keys_told = 0;
     }
 
     /// Looks at the templates again before the next options data.
     pub(super) fn look_again(&mut self) {
-        self.resend.restart();
+        self.resend.iter_mut().for_each(Resend::restart);
     }
 
     fn is_due(&self, snapshot: &Snapshot, now: Now, interval: u64) -> bool {
         self.sent_at.is_none_or(|at| now.monotonic.saturating_sub(at) >= interval)
-            || self.interfaces != snapshot.interfaces
+            || self.offered.as_ref().is_none_or(|offered| offered.interfaces != snapshot.interfaces)
     }
 }
 
-/// The options templates of the whole process that a protocol has.
-fn process_wide(protocol: Protocol) -> impl Iterator<Item = &'static OptionsTemplate> {
-    OPTIONS.iter().filter(move |template| !template.is_of_flows() && template.is_in(protocol))
-}
-
 impl Templated {
-    /// Makes the messages of process-wide options, if they are due.
+    /// Makes the messages of options, if they are due.
     pub(super) fn offer(&mut self, snapshot: &Snapshot, now: Now, force: bool) {
         if !force && !self.process.is_due(snapshot, now, self.config.options_interval) {
             return;
         }
         self.process.sent_at = Some(now.monotonic);
-        self.process.interfaces.clone_from(&snapshot.interfaces);
+        self.process.offered = Some(snapshot.clone());
+        if self.groups[0].resend.due(now.monotonic) == Due::First {
+            self.tell_at_start(now);
+        }
+        for place in PLACES {
+            let data = self.data(place, snapshot);
+            let mut rest = data.as_slice();
+            // Looked at before each message: many interfaces take many.
+            while !rest.is_empty() {
+                rest = self.tell(place, rest, now);
+            }
+        }
+    }
+
+    /// The options templates of a domain, but those of flow keys.
+    fn templates_of(&self, of: Place) -> impl Iterator<Item = &'static OptionsTemplate> + use<> {
+        let (protocol, preset) = (self.protocol, self.config.preset);
+        OPTIONS.iter().filter(move |template| {
+            !template.is_of_keys() && place(template, protocol, preset, false) == Some(of)
+        })
+    }
+
+    /// The data records of a domain, in order.
+    fn data(&self, place: Place, snapshot: &Snapshot) -> Vec<Data> {
         let (statistics, protocol) = (self.statistics, self.protocol);
         let source = |interface| Source { snapshot, statistics, protocol, interface, flow_keys: (0, 0) };
-        let mut sets: Vec<(u16, Vec<u8>)> = Vec::new();
         // Padding is below four octets.
         let room = self.config.max_message - protocol.header() - protocol.set(3);
-        for template in process_wide(self.protocol) {
+        let mut data = Vec::new();
+        for template in self.templates_of(place) {
             for number in 0..records(template.kind, snapshot) {
                 let mut octets = Vec::new();
                 source(snapshot.interfaces.get(number)).encode(template, room, &mut octets);
-                sets.push((template.id, octets));
+                data.push((template.id, octets));
             }
         }
-        let mut rest = sets.as_slice();
-        while !rest.is_empty() {
-            // Looked at before each: many interfaces take many messages.
-            self.tell_process_wide(now);
-            rest = self.tell(rest, now);
+        data
+    }
+
+    const fn domain(&self, place: Place) -> u32 {
+        match place {
+            Place::Flows => self.config.observation_domain,
+            Place::Process => PROCESS_WIDE,
         }
     }
 
-    /// Makes the messages of the process-wide options templates, if they are due.
-    fn tell_process_wide(&mut self, now: Now) {
-        if self.process.resend.due(now.monotonic) != Due::No {
-            let definitions = process_wide(self.protocol).map(|template| self.definition(template)).collect();
-            self.define(PROCESS_WIDE, definitions, now);
-            self.process.resend.sent(now.monotonic, false);
-        }
-    }
-
-    /// Makes one message of as many of these options records as fit; gives those that do not.
-    fn tell<'a>(&mut self, records: &'a [(u16, Vec<u8>)], now: Now) -> &'a [(u16, Vec<u8>)] {
+    /// Makes one message of as many of these options records as fit, behind the templates of the domain if
+    /// they are due; gives the records that do not fit.
+    fn tell<'a>(&mut self, place: Place, records: &'a [Data], now: Now) -> &'a [Data] {
+        let domain = self.domain(place);
         let mut writer = self.writer();
+        let resend = &self.process.resend[place as usize];
+        if resend.due(now.monotonic) != Due::No {
+            let wanted = self.templates_of(place).map(|template| self.definition(template)).collect();
+            let first = records.first().map_or(0, |(_, octets)| self.protocol.set(octets.len()));
+            self.write_or_define(domain, wanted, first, &mut writer, now);
+            self.process.resend[place as usize].sent(now.monotonic, How::WithData);
+        } else {
+            self.process.resend[place as usize].followed();
+        }
+        let rest = self.write_data(records, &mut writer);
+        let options = modulo_32((records.len() - rest.len()) as u64);
+        let message = self.finish(writer, now, Content { domain, options, ..Content::default() });
+        self.ready.push_back(message);
+        rest
+    }
+
+    /// Writes as many of these options records as fit, the first in any case; gives those that do not.
+    fn write_data<'a>(&self, records: &'a [Data], writer: &mut Writer) -> &'a [Data] {
         let mut rest = records;
         while let Some((id, _)) = rest.first() {
             let (mut count, mut length) = (0, 0);
             for (_, octets) in rest.iter().take_while(|(other, _)| other == id) {
                 length += octets.len();
                 let fits = writer.len() + self.protocol.set(length) <= self.config.max_message;
-                // The first one fits in any case.
                 if !fits && rest.len() < records.len() + count {
                     break;
                 }
@@ -109,11 +149,6 @@ impl Templated {
             writer.set(*id, |set| rest[..count].iter().for_each(|(_, octets)| set.next().extend(octets)));
             rest = &rest[count..];
         }
-        let options = modulo_32((records.len() - rest.len()) as u64);
-        let message =
-            self.finish(writer, now, Content { domain: PROCESS_WIDE, options, ..Content::default() });
-        self.process.resend.followed();
-        self.ready.push_back(message);
         rest
     }
 
@@ -122,24 +157,33 @@ impl Templated {
     pub(super) fn tell_flow_keys(&mut self, now: Now) {
         let Some(template) = self.flow_keys() else { return };
         let domain = self.config.observation_domain;
+        let told = self.groups.iter().filter(|group| group.resend.due(now.monotonic) != Due::First);
         let keys: Vec<(u16, u64)> =
-            self.groups.iter().flat_map(|group| group.layout.templates()).map(|it| it.flow_keys()).collect();
-        if self.config.reliable && self.process.keys_told == keys.len() {
+            told.flat_map(|group| group.layout.templates()).map(|it| it.flow_keys()).collect();
+        if self.config.reliable && keys.len() <= self.process.keys_told {
             return;
         }
         self.process.keys_told = keys.len();
         let (statistics, protocol) = (self.statistics, self.protocol);
         let snapshot = Snapshot::default();
-        let mut writer = self.writer();
-        writer.set(template.id, |set| {
-            for &flow_keys in &keys {
-                let source = Source { snapshot: &snapshot, statistics, protocol, interface: None, flow_keys };
-                source.encode(template, usize::MAX, set.next());
-            }
+        let data = keys.iter().map(|&flow_keys| {
+            let source = Source { snapshot: &snapshot, statistics, protocol, interface: None, flow_keys };
+            let mut octets = Vec::new();
+            source.encode(template, usize::MAX, &mut octets);
+            (template.id, octets)
         });
-        let options = modulo_32(keys.len() as u64);
-        let message = self.finish(writer, now, Content { domain, options, ..Content::default() });
-        self.ready.push_back(message);
+        let data: Vec<Data> = data.collect();
+        let mut rest = data.as_slice();
+        while let Some((_, first)) = rest.first() {
+            let mut writer = self.writer();
+            let first = protocol.set(first.len());
+            self.write_or_define(domain, vec![self.definition(template)], first, &mut writer, now);
+            let left = self.write_data(rest, &mut writer);
+            let options = modulo_32((rest.len() - left.len()) as u64);
+            let message = self.finish(writer, now, Content { domain, options, ..Content::default() });
+            self.ready.push_back(message);
+            rest = left;
+        }
     }
 
     /// The template of flow keys, where they are told.
@@ -160,8 +204,10 @@ impl Templated {
 }
 
 fn flow_keys(protocol: Protocol, config: &SessionConfig) -> Option<&'static OptionsTemplate> {
-    let told = |template: &&OptionsTemplate| template.is_of_flows() && template.is_in(protocol);
-    OPTIONS.iter().filter(|_| config.flow_keys).find(told)
+    let told = |template: &&OptionsTemplate| {
+        template.is_of_keys() && place(template, protocol, config.preset, config.flow_keys).is_some()
+    };
+    OPTIONS.iter().find(told)
 }
 
 /// Octets of the set with the template of flow keys, 0 where they are not told.
@@ -176,10 +222,11 @@ pub(super) fn flow_keys_set(protocol: Protocol, config: &SessionConfig) -> usize
 #[cfg(test)]
 mod tests {
     use super::super::tests::RECORD;
-    use super::super::{Message, Session, SessionConfig, SessionError};
+    use super::super::{Message, Preset, Session, SessionConfig, SessionError};
     use crate::clock::{Now, SECOND};
     use crate::options::{Interface, Snapshot};
     use crate::protocol::Protocol;
+    use crate::wire;
 
     fn at(second: u64) -> Now {
         Now { monotonic: second * SECOND, wall_ms: second * 1000 }
@@ -204,29 +251,55 @@ mod tests {
     fn they_go_out_first_then_after_the_interval_on_a_change_and_when_asked() {
         for protocol in [Protocol::Ipfix, Protocol::V9] {
             let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
-            // Templates, then all records in one message.
-            assert_eq!(offered(&mut session, &snapshot(1), at(10), false).len(), 2);
+            // Templates of flows, then options of the whole process, and of the flows' domain.
+            assert_eq!(offered(&mut session, &snapshot(1), at(10), false).len(), 3);
             assert_eq!(offered(&mut session, &snapshot(1), at(69), false).len(), 0);
-            assert_eq!(offered(&mut session, &snapshot(1), at(70), false).len(), 1);
-            assert_eq!(offered(&mut session, &snapshot(2), at(71), false).len(), 1);
-            assert_eq!(offered(&mut session, &snapshot(2), at(71), true).len(), 1);
+            assert_eq!(offered(&mut session, &snapshot(1), at(70), false).len(), 2);
+            assert_eq!(offered(&mut session, &snapshot(2), at(71), false).len(), 2);
+            assert_eq!(offered(&mut session, &snapshot(2), at(71), true).len(), 2);
             session.restart();
-            assert_eq!(offered(&mut session, &snapshot(2), at(72), false).len(), 2);
+            assert_eq!(offered(&mut session, &snapshot(2), at(72), false).len(), 3);
         }
     }
 
+    /// Domain, sequence before and records of each message of two offers.
+    fn places(preset: Option<Preset>) -> Vec<(u32, u32, u32)> {
+        let config = SessionConfig { preset, flow_keys: true, ..SessionConfig::new(Protocol::Ipfix, 0) };
+        let mut session = Session::new(config).unwrap();
+        let mut messages = offered(&mut session, &snapshot(3), at(1), false);
+        messages.extend(offered(&mut session, &snapshot(3), at(100), false));
+        let word =
+            |message: &Message, at: usize| u32::from_be_bytes(message.bytes[at..at + 4].try_into().unwrap());
+        assert!(messages.iter().all(|it| it.total.records == 0 && word(it, 12) == it.domain));
+        messages.iter().map(|it| (it.domain, word(it, 8), it.counted)).collect()
+    }
+
     #[test]
-    fn they_speak_for_domain_0_and_have_its_sequence() {
-        let mut session = Session::new(SessionConfig::new(Protocol::Ipfix, 0)).unwrap();
-        let first = offered(&mut session, &snapshot(3), at(1), false);
-        let second = offered(&mut session, &snapshot(3), at(100), false);
-        // Statistics, two of reliability, three interfaces, exporter, sampler.
-        let counted: Vec<u32> = first.iter().chain(&second).map(|message| message.counted).collect();
-        assert_eq!(counted, [0, 8, 8]);
-        for (message, sequence) in first.iter().chain(&second).zip([0_u32, 0, 8]) {
-            assert_eq!((message.domain, message.total.records), (0, 0));
-            assert_eq!(message.bytes[8..12], sequence.to_be_bytes());
-            assert_eq!(message.bytes[12..16], [0; 4]);
+    fn each_has_its_domain_and_the_sequence_of_that() {
+        // Templates; flow keys of four; statistics, exporter, reliability; sampler and three interfaces.
+        assert_eq!(places(None), [(1, 0, 0), (1, 0, 4), (0, 0, 4), (1, 4, 4), (0, 4, 4), (1, 8, 4)]);
+    }
+
+    #[test]
+    fn nfdump_gets_none_among_flows() {
+        assert_eq!(places(Some(Preset::Nfdump)), [(1, 0, 0), (0, 0, 5), (0, 5, 5)]);
+    }
+
+    #[test]
+    fn each_options_template_has_a_set_of_its_own_and_stands_in_front_of_its_data() {
+        for protocol in [Protocol::Ipfix, Protocol::V9] {
+            let (wire, set) = match protocol {
+                Protocol::V9 => (wire::Protocol::V9, 1),
+                _ => (wire::Protocol::Ipfix, 3),
+            };
+            let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
+            let messages = offered(&mut session, &snapshot(2), at(1), false);
+            let ids = messages[1..].iter().map(|message| wire::set_ids(wire, &message.bytes).collect());
+            let process = match protocol {
+                Protocol::V9 => vec![set, set, set, 272, 273, 274],
+                _ => vec![set, set, set, set, 272, 277, 273, 274],
+            };
+            assert_eq!(ids.collect::<Vec<Vec<u16>>>(), [process, vec![set, set, 279, 276]]);
         }
     }
 

@@ -11,10 +11,22 @@ use super::SessionConfig;
 pub(super) enum Due {
     /// None.
     No,
-    /// All, and nothing else: the collector has none of them.
+    /// All: the collector has none of them.
     First,
     /// All, again.
     Again,
+}
+
+/// How templates were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// At the start of a session; the first data has them again. A collector with several workers may read
+    /// two datagrams in either order.
+    AtStart,
+    /// In a message without data, as they leave no room for any.
+    Alone,
+    /// With data.
+    WithData,
 }
 
 /// What was sent of templates.
@@ -31,8 +43,7 @@ struct Sent {
     at: u64,
     /// Messages since, without templates.
     following: u32,
-    /// No data went with them.
-    alone: bool,
+    how: How,
 }
 
 impl Resend {
@@ -53,8 +64,9 @@ impl Resend {
     pub(super) fn due(&self, now: u64) -> Due {
         match &self.sent {
             None => Due::First,
+            Some(Sent { how: How::AtStart, .. }) => Due::Again,
             // Whatever the intervals are, templates that went alone are followed by data.
-            Some(Sent { alone: true, following: 0, .. }) => Due::No,
+            Some(Sent { how: How::Alone, following: 0, .. }) => Due::No,
             Some(sent) => {
                 let counted = self.messages < u32::MAX && sent.following.saturating_add(1) >= self.messages;
                 let timed = now.saturating_sub(sent.at) >= self.interval;
@@ -63,9 +75,9 @@ impl Resend {
         }
     }
 
-    /// Templates were sent, with data or alone.
-    pub(super) const fn sent(&mut self, now: u64, alone: bool) {
-        self.sent = Some(Sent { at: now, following: 0, alone });
+    /// Templates were sent.
+    pub(super) const fn sent(&mut self, now: u64, how: How) {
+        self.sent = Some(Sent { at: now, following: 0, how });
     }
 
     /// A message without templates was sent.

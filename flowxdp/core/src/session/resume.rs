@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::group::Group;
+use super::resend::{Due, How};
 use super::templated::Templated;
 use super::{MS, Message, SessionConfig, SessionError};
 use crate::clock::Now;
@@ -26,16 +28,36 @@ impl Templated {
         if data.is_empty() {
             return VecDeque::new();
         }
-        for group in 0..self.groups.len() {
-            self.tell_templates(group, now);
+        // As at a start: a collector that knows no sampler yet may drop flows.
+        match self.process.offered.take() {
+            Some(offered) => self.offer(&offered, now, true),
+            None => self.tell_at_start(now),
         }
-        let mut messages = std::mem::take(&mut self.ready);
         for mut message in data {
             self.groups.iter_mut().for_each(|group| group.resend.followed());
+            self.lead_again(&mut message, now);
             self.number(&mut message, now);
-            messages.push_back(message);
+            self.ready.push_back(message);
         }
-        messages
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Gives data that were not received the templates that are due: inside, or before it where the collector
+    /// has none of them and there is no room.
+    fn lead_again(&mut self, message: &mut Message, now: Now) {
+        let Some(group) = self.group_of(message) else { return };
+        let Group { resend, layout, .. } = &self.groups[group];
+        let due = resend.due(now.monotonic);
+        let fits = layout.has_room(message.bytes.len());
+        let how = if fits || message.templates > 0 { How::WithData } else { How::Alone };
+        if message.templates == 0 {
+            if due == Due::No || (due == Due::Again && !fits) {
+                return;
+            }
+            let wanted = self.of_group(group);
+            self.lead(message, wanted, now);
+        }
+        self.groups[group].resend.sent(now.monotonic, how);
     }
 
     /// Gives a message that was made before the header of one that is sent now.

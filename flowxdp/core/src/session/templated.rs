@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 
-use super::domains::{Definition, Domains};
-use super::group::{Group, Times};
+use super::domains::Domains;
+use super::group::{self, Group};
 use super::process::Process;
-use super::resend::Due;
+use super::resend::{Due, How};
 use super::{MS, Message, SessionConfig, SessionError, modulo_32};
 use crate::clock::Now;
 use crate::facts::uptime;
 use crate::options::Statistics;
 use crate::record::{FlowRecord, RecordTotal, Ticket};
+use crate::template::Form;
 use crate::wire::{Header, Protocol, Writer};
 
 /// Buffers kept for reuse: more than a caller has on the way at once.
@@ -26,6 +27,8 @@ pub(super) struct Content {
     pub(super) latest_ms: u64,
     /// Data records of options.
     pub(super) options: u32,
+    /// Octets of the sets of templates in front of flow records.
+    pub(super) templates: usize,
     pub(super) tickets: Vec<Ticket>,
 }
 
@@ -64,7 +67,7 @@ impl Templated {
     pub(super) fn new(protocol: Protocol, config: SessionConfig) -> Result<Self, SessionError> {
         Ok(Self {
             protocol,
-            groups: vec![Group::new(protocol, &config, Times::OfProtocol)?],
+            groups: vec![Group::new(protocol, &config, Form::USUAL)?],
             domains: Domains::default(),
             process: Process::new(&config),
             ready: VecDeque::new(),
@@ -83,22 +86,22 @@ impl Templated {
 
     pub(super) fn push(&mut self, record: &FlowRecord, now: Now) {
         let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS)).max(self.latest_ms);
-        let times = Times::of(record, export_ms, self.protocol, self.config.system_start_ms);
-        if times == Times::OfProtocol {
+        let form = group::form(record, export_ms, self.protocol, self.config.system_start_ms);
+        if !form.wide {
             self.latest_ms = self.latest_ms.max(record.end_ms);
         }
-        let group = self.group(times);
+        let group = self.group(form);
         self.groups[group].queue.push(record, now.monotonic);
     }
 
     /// The place of a group, which is made now if this is its first record.
-    fn group(&mut self, times: Times) -> usize {
-        let place = |groups: &[Group]| groups.iter().position(|group| group.times == times);
+    fn group(&mut self, form: Form) -> usize {
+        let place = |groups: &[Group]| groups.iter().position(|group| group.form == form);
         place(&self.groups).unwrap_or_else(|| {
             // Its templates are as large as the usual ones but for some octets a record. Where they do not
-            // fit into a message, its records go with the usual ones: times modulo 2^32, and an aggregate
-            // as a flow from nowhere.
-            self.groups.extend(Group::new(self.protocol, &self.config, times));
+            // fit into a message, its records go with the usual ones: times modulo 2^32, the low eight TCP
+            // flags, and an aggregate as a flow from nowhere.
+            self.groups.extend(Group::new(self.protocol, &self.config, form));
             place(&self.groups).unwrap_or_default()
         })
     }
@@ -111,19 +114,23 @@ impl Templated {
         if !flush && now.monotonic < deadline {
             return None;
         }
-        let layout = &self.groups[group].layout;
-        match self.groups[group].resend.due(now.monotonic) {
-            Due::No => Some(self.data_message(group, now, false)),
-            Due::Again if layout.templates_leave_room() => {
-                let message = self.data_message(group, now, true);
-                self.tell_flow_keys(now);
-                Some(message)
-            }
-            Due::First | Due::Again => {
-                self.tell_templates(group, now);
-                Some(self.ready.pop_front().unwrap_or_else(|| self.data_message(group, now, false)))
+        // Two comparisons for a message, whatever the number of its records.
+        if self.groups[0].resend.due(now.monotonic) == Due::First {
+            self.tell_at_start(now);
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
             }
         }
+        let due = self.groups[group].resend.due(now.monotonic) != Due::No;
+        if due && self.can_lead(group) {
+            let message = self.data_message(group, now, true);
+            self.tell_flow_keys(now);
+            return Some(message);
+        }
+        if due {
+            self.tell_templates(group, now, How::Alone);
+        }
+        Some(self.ready.pop_front().unwrap_or_else(|| self.data_message(group, now, false)))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<u64> {
@@ -171,100 +178,32 @@ impl Templated {
     }
 
     pub(super) fn recycle(&mut self, mut message: Message) {
-        if self.spare.len() < SPARE_BUFFERS {
-            self.spare.push(message.bytes);
-        }
+        self.keep_buffer(std::mem::take(&mut message.bytes));
         if self.spare_tickets.len() < SPARE_BUFFERS && message.tickets.capacity() > 0 {
             message.tickets.clear();
             self.spare_tickets.push(message.tickets);
         }
     }
 
-    /// Makes the messages that tell a group's templates, as far as the collector does not know them.
-    pub(super) fn tell_templates(&mut self, group: usize, now: Now) {
-        let mut definitions = self.groups[group].layout.definitions();
-        definitions.extend(self.flow_keys_definition());
-        self.define(self.config.observation_domain, definitions, now);
-        self.tell_flow_keys(now);
-        self.groups[group].resend.sent(now.monotonic, true);
-    }
-
-    /// Makes messages of templates alone. Over TCP and TLS only what is new, and what had the same id
-    /// before is withdrawn first (RFC 7011 section 8.1).
-    pub(super) fn define(&mut self, domain: u32, wanted: Vec<Definition>, now: Now) {
-        let (missing, withdrawn) =
-            if self.config.reliable { self.domains.missing(domain, wanted) } else { (wanted, Vec::new()) };
-        for definition in &missing {
-            self.domains.define(domain, definition);
-        }
-        let withdrawals = withdrawn
-            .into_iter()
-            .map(|it| Definition { octets: [it.id.to_be_bytes(), [0; 2]].concat(), ..it });
-        let records: Vec<Definition> = withdrawals.chain(missing).collect();
-        let mut rest = records.as_slice();
-        while !rest.is_empty() {
-            rest = self.template_message(domain, rest, now);
-        }
-    }
-
-    /// Makes one message of as many of these template records as fit; gives those that do not.
-    fn template_message<'a>(&mut self, domain: u32, records: &'a [Definition], now: Now) -> &'a [Definition] {
-        let mut writer = self.writer();
-        let mut rest = records;
-        while let Some(first) = rest.first() {
-            // Withdrawals and definitions of one id never share a set.
-            let run = rest.iter().take_while(|it| {
-                it.is_options == first.is_options && is_withdrawal(it) == is_withdrawal(first)
-            });
-            let (mut count, mut octets) = (0, 0);
-            for definition in run {
-                octets += definition.octets.len();
-                if writer.len() + self.protocol.set(octets) > self.config.max_message
-                    && rest.len() < records.len() + count
-                {
-                    break;
-                }
-                count += 1;
-            }
-            if count == 0 {
-                break;
-            }
-            let id = if first.is_options {
-                self.protocol.options_template_set()
-            } else {
-                self.protocol.template_set()
-            };
-            writer.set(id, |set| {
-                for definition in &rest[..count] {
-                    set.next().extend_from_slice(&definition.octets);
-                }
-            });
-            rest = &rest[count..];
-            if writer.len() >= self.config.max_message {
-                break;
-            }
-        }
-        let message = self.finish(writer, now, Content { domain, ..Content::default() });
-        self.ready.push_back(message);
-        rest
-    }
-
     pub(super) fn data_message(&mut self, group: usize, now: Now, templates: bool) -> Message {
         let mut writer = self.writer();
+        let header = writer.len();
         if templates {
             self.write_templates(group, &mut writer);
         }
+        let written = writer.len() - header;
         // Messages that follow count for every template, whatever is in them.
         for other in &mut self.groups {
             other.resend.followed();
         }
         let group = &mut self.groups[group];
         if templates {
-            group.resend.sent(now.monotonic, false);
+            group.resend.sent(now.monotonic, How::WithData);
         }
         let counts = group.queue.plan(&group.layout, templates);
         let tickets = self.spare_tickets.pop().unwrap_or_default();
-        let mut content = Content { domain: self.config.observation_domain, tickets, ..Content::default() };
+        let domain = self.config.observation_domain;
+        let mut content = Content { domain, templates: written, tickets, ..Content::default() };
         for (kind, (&count, template)) in counts.iter().zip(group.layout.templates()).enumerate() {
             if count == 0 {
                 continue;
@@ -284,21 +223,16 @@ impl Templated {
         self.finish(writer, now, content)
     }
 
+    /// Keeps a buffer for a later message.
+    pub(super) fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS {
+            self.spare.push(buffer);
+        }
+    }
+
     pub(super) fn writer(&mut self) -> Writer {
         let buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.config.max_message));
         Writer::new(self.protocol, buffer)
-    }
-
-    pub(super) fn write_templates(&self, group: usize, writer: &mut Writer) {
-        writer.set(self.protocol.template_set(), |set| {
-            for template in self.groups[group].layout.templates() {
-                template.describe(set.next());
-            }
-        });
-        if let Some(definition) = self.flow_keys_definition() {
-            let id = self.protocol.options_template_set();
-            writer.set(id, |set| set.next().extend_from_slice(&definition.octets));
-        }
     }
 
     /// Completes a message.
@@ -315,9 +249,10 @@ impl Templated {
             Protocol::V9 => 1,
         };
         self.domains.advance(content.domain, counted);
-        let Content { domain, total, tickets, .. } = content;
+        let Content { domain, total, templates, tickets, .. } = content;
         let next = self.domains.sequence(domain);
-        Message { bytes, total, templates_only: total.records == 0, domain, counted, next, tickets }
+        let templates_only = total.records == 0;
+        Message { bytes, templates, total, templates_only, domain, counted, next, tickets }
     }
 
     /// The header of a message that is sent now.
@@ -333,9 +268,4 @@ impl Templated {
     pub(super) fn set_sequence(&mut self, domain: u32, sequence: u32) {
         self.domains.set_sequence(domain, sequence);
     }
-}
-
-/// A template record without fields withdraws (RFC 7011 section 8.1).
-fn is_withdrawal(definition: &Definition) -> bool {
-    definition.octets.get(2..4) == Some(&[0; 2])
 }

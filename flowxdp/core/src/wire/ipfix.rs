@@ -31,10 +31,15 @@ const VERSION: u16 = 10;
 ///
 /// RFC 7011 section 3.1.
 pub(super) fn write_header(bytes: &mut [u8], header: &Header) {
-    let length = low_16(bytes.len());
     bytes[0..2].copy_from_slice(&VERSION.to_be_bytes());
-    bytes[2..4].copy_from_slice(&length.to_be_bytes());
+    set_length(bytes);
     bytes[4..8].copy_from_slice(&header.export_secs.to_be_bytes());
     bytes[8..12].copy_from_slice(&header.sequence.to_be_bytes());
     bytes[12..HEADER].copy_from_slice(&header.domain.to_be_bytes());
+}
+
+/// Writes the length into the header of the message in `bytes`.
+pub(super) fn set_length(bytes: &mut [u8]) {
+    let length = low_16(bytes.len());
+    bytes[2..4].copy_from_slice(&length.to_be_bytes());
 }

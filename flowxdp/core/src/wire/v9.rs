@@ -34,7 +34,7 @@ const VERSION: u16 = 9;
 /// RFC 3954 section 5.1.
 pub(super) fn write_header(bytes: &mut [u8], count: u16, header: &Header) {
     bytes[0..2].copy_from_slice(&VERSION.to_be_bytes());
-    bytes[2..4].copy_from_slice(&count.to_be_bytes());
+    set_count(bytes, count);
     bytes[4..8].copy_from_slice(&header.uptime_ms.to_be_bytes());
     bytes[8..12].copy_from_slice(&header.export_secs.to_be_bytes());
     bytes[12..16].copy_from_slice(&header.sequence.to_be_bytes());
@@ -44,4 +44,9 @@ pub(super) fn write_header(bytes: &mut [u8], count: u16, header: &Header) {
 /// The count in the header of the packet in `bytes`.
 pub(super) const fn count(bytes: &[u8]) -> u16 {
     u16::from_be_bytes([bytes[2], bytes[3]])
+}
+
+/// Writes the count into the header of the packet in `bytes`.
+pub(super) fn set_count(bytes: &mut [u8], count: u16) {
+    bytes[2..4].copy_from_slice(&count.to_be_bytes());
 }

@@ -1,11 +1,12 @@
 //! Whatever is pushed, whenever: what is exported reads back equal, and no rule of a message is broken.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
-use flowxdp_core::template::{Kind, Template};
+use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -41,16 +42,24 @@ pub(crate) fn record() -> impl Strategy<Value = FlowRecord> {
         EndReason::LackOfResources,
     ]);
     // Counters whose sums fit, as those of real packets do.
+    // One octet holds the flags of nearly all.
+    let flags = prop_oneof![8 => 0..0x100u16, 1 => 0..0x1000u16];
     let counters = (1..1u64 << 48, 1..1u64 << 48, 0..600_000u64, 0..600_000u64);
-    (key, counters, any::<(u16, u8, u8, u16, u16)>(), reason).prop_map(
-        |(key, (packets, octets, ago, lasted), (flags, ttl_min, ttl_max, length_min, length_max), reason)| {
+    (key, counters, flags, any::<(u8, u8, u16, u16)>(), reason).prop_map(
+        |(
+            key,
+            (packets, octets, ago, lasted),
+            tcp_flags,
+            (ttl_min, ttl_max, length_min, length_max),
+            reason,
+        )| {
             FlowRecord {
                 key,
                 packets,
                 octets,
                 start_ms: T0 - ago - lasted,
                 end_ms: T0 - ago,
-                tcp_flags: flags & 0xfff,
+                tcp_flags,
                 ttl_min,
                 ttl_max,
                 length_min,
@@ -105,8 +114,9 @@ struct Pair {
     pushed: Vec<FlowRecord>,
     received: Vec<FlowRecord>,
     total: RecordTotal,
-    without_templates: u32,
-    restarted: bool,
+    /// By the first of four templates that go together: messages since they came. None after a start.
+    without_templates: BTreeMap<u16, u32>,
+    started: bool,
 }
 
 impl Pair {
@@ -119,8 +129,8 @@ impl Pair {
             pushed: Vec::new(),
             received: Vec::new(),
             total: RecordTotal::default(),
-            without_templates: 0,
-            restarted: true,
+            without_templates: BTreeMap::new(),
+            started: true,
         }
     }
 
@@ -144,7 +154,8 @@ impl Pair {
             }
             Step::Restart => {
                 self.session.restart();
-                self.restarted = true;
+                self.without_templates.clear();
+                self.started = true;
             }
         }
     }
@@ -167,19 +178,21 @@ impl Pair {
         let read = self.collector.read(&message.bytes);
         assert_eq!(read.domain, u64::from(self.config.observation_domain));
         assert_eq!(message.templates_only, read.records.is_empty());
-        if read.templates.is_empty() {
-            self.without_templates += 1;
-            assert!(!self.restarted, "data before templates");
-            assert!(self.without_templates <= self.config.template_messages.max(1));
-        } else {
-            assert_eq!(read.templates, [256, 257, 258, 259]);
-            assert!(!self.restarted || message.templates_only);
-            (self.without_templates, self.restarted) = (0, false);
+        self.without_templates.values_mut().for_each(|messages| *messages += 1);
+        if let Some(first) = read.templates.first() {
+            assert_eq!(read.templates, [0, 1, 2, 3].map(|kind| first + kind));
+            self.without_templates.insert(*first, 0);
         }
+        assert!(!self.started || (message.templates_only && !read.templates.is_empty()));
+        self.started = false;
         let mut total = RecordTotal::default();
         for data in &read.records {
             let record = flow(&read, data);
-            assert_eq!(data.set, Kind::of(&record).id());
+            let ipfix = self.config.protocol == Protocol::Ipfix;
+            let first = if ipfix && record.tcp_flags < 0x100 { 260 } else { 256 };
+            assert_eq!(data.set, first + Kind::of(&record) as u16);
+            let messages = self.without_templates.get(&first);
+            assert!(messages.is_some_and(|messages| *messages <= self.config.template_messages.max(1)));
             total.count(&record);
             if self.config.protocol == Protocol::V9 {
                 assert!(record.end_ms <= read.export_secs * 1000, "a record ends after its header");
@@ -201,14 +214,15 @@ proptest! {
             pair.run(step);
         }
         pair.run(Step::Flush);
-        // Records of one kind keep their order.
-        for kind in Kind::ALL {
+        // Records of one kind and form keep their order.
+        let is_wide = |record: &FlowRecord| record.tcp_flags > 0xff;
+        for (kind, wide) in Kind::ALL.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
             let of = |records: &[FlowRecord]| -> Vec<FlowRecord> {
-                records.iter().filter(|record| Kind::of(record) == kind).copied().collect()
+                let is_of = |record: &&FlowRecord| Kind::of(record) == kind && is_wide(record) == wide;
+                records.iter().filter(is_of).copied().collect()
             };
-            let mut pushed = of(&pair.pushed);
-            pushed.iter_mut().for_each(|record| *record = as_exported(pair.config.protocol, record));
-            prop_assert_eq!(pushed, of(&pair.received));
+            let pushed = pair.pushed.iter().map(|record| as_exported(pair.config.protocol, record));
+            prop_assert_eq!(of(&pushed.collect::<Vec<_>>()), of(&pair.received));
         }
     }
 
@@ -230,7 +244,7 @@ proptest! {
         }
         prop_assert!(sizes.len() >= 5);
         let wire = if protocol == Protocol::V9 { wire::Protocol::V9 } else { wire::Protocol::Ipfix };
-        let largest = Kind::ALL.map(|kind| Template::new(wire, kind).record_length()).into_iter().max();
+        let largest = Kind::ALL.map(|kind| Template::new(wire, Form::USUAL, kind).record_length()).into_iter().max();
         let room = 4 + largest.unwrap() + 3;
         prop_assert!(sizes.iter().all(|size| *size + room > 1472), "{:?}", sizes);
     }

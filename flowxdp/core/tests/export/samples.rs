@@ -41,7 +41,7 @@ pub(crate) fn ipv4(protocol: u8, destination_port: u16) -> FlowRecord {
         octets: 2945,
         start_ms: T0 - 1877,
         end_ms: T0 - 1,
-        tcp_flags: if protocol == 6 { 0x11b } else { 0 },
+        tcp_flags: if protocol == 6 { 0x1b } else { 0 },
         ttl_min: 61,
         ttl_max: 64,
         length_min: 40,

@@ -4,7 +4,7 @@ use flowxdp_core::data_type::DataType;
 use flowxdp_core::elements::ELEMENTS;
 use flowxdp_core::elements::options::OPTIONS;
 use flowxdp_core::registry;
-use flowxdp_core::template::{Kind, Template};
+use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire::Protocol;
 
 /// Number, type and length of each field in IPFIX.
@@ -42,9 +42,11 @@ fn types_of_one_length_have_it() {
 
 #[test]
 fn a_flow_template_says_no_element_twice() {
-    for kind in Kind::ALL {
-        let template = Template::new(Protocol::Ipfix, kind);
-        let ids: std::collections::BTreeSet<u16> = template.fields().iter().map(|field| field.id).collect();
-        assert_eq!(ids.len(), template.fields().len());
+    for form in Form::ALL {
+        for kind in Kind::ALL {
+            let template = Template::new(Protocol::Ipfix, form, kind);
+            let ids = template.fields().iter().map(|field| field.id);
+            assert_eq!(ids.collect::<std::collections::BTreeSet<u16>>().len(), template.fields().len());
+        }
     }
 }

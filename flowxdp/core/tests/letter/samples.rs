@@ -31,6 +31,21 @@ pub(crate) fn session(config: &SessionConfig) -> Session {
     Session::new(config.clone()).unwrap()
 }
 
+/// The ids of the templates that usual flow records have.
+pub(crate) const fn usual(protocol: Protocol) -> [u16; 4] {
+    if matches!(protocol, Protocol::V9) { [256, 257, 258, 259] } else { [260, 261, 262, 263] }
+}
+
+/// A record with one of the upper four TCP flags (RFC 9565).
+pub(crate) fn with_upper_flags() -> FlowRecord {
+    FlowRecord { tcp_flags: 0x11b, ..record(0) }
+}
+
+/// A record of many flows that there was no room to keep apart.
+pub(crate) fn aggregate() -> FlowRecord {
+    FlowRecord { end_reason: EndReason::Aggregated, ..record(0) }
+}
+
 /// A record of UDP or, by its number, of any other kind.
 pub(crate) fn record(number: u16) -> FlowRecord {
     let (addresses, protocol) = match number % 4 {
@@ -53,7 +68,7 @@ pub(crate) fn record(number: u16) -> FlowRecord {
         octets: 0x0011_1213_1415_1617,
         start_ms: T0 - 1_877,
         end_ms: T0 - 1,
-        tcp_flags: if protocol == 6 { 0x11b } else { 0 },
+        tcp_flags: if protocol == 6 { 0x1b } else { 0 },
         ttl_min: 61,
         ttl_max: 64,
         length_min: 0x0128,

@@ -1,10 +1,13 @@
 //! RFC 7011 sections 6 and 7: how values are written.
 
 use flowxdp_core::options::{Interface, Snapshot};
+use flowxdp_core::record::FlowRecord;
 use flowxdp_core::session::{Protocol, SessionConfig};
 
 use crate::read::{Collector, Data, Read, VARIABLE};
-use crate::samples::{BOTH, SYSTEM_START, T0, at, configs, drain, record, session, snapshot, told};
+use crate::samples::{
+    BOTH, SYSTEM_START, T0, at, configs, drain, record, session, snapshot, told, with_upper_flags,
+};
 
 fn octets(data: &Data, id: u16) -> &[u8] {
     &data.iter().find(|(element, _)| *element == id).unwrap().1
@@ -12,8 +15,12 @@ fn octets(data: &Data, id: u16) -> &[u8] {
 
 /// The data record of `record(number)`.
 fn exported(protocol: Protocol, number: u16) -> Data {
+    data(protocol, &record(number))
+}
+
+fn data(protocol: Protocol, record: &FlowRecord) -> Data {
     let mut session = session(&SessionConfig::new(protocol, SYSTEM_START));
-    session.push(&record(number), at(0)).unwrap();
+    session.push(record, at(0)).unwrap();
     let reads = Collector::all(&drain(&mut session, at(0)));
     reads.iter().flat_map(Read::data).next().unwrap().1.clone()
 }
@@ -55,7 +62,11 @@ fn reduced_lengths_drop_leading_zeros_alone() {
         // Eight octets by their type, and never more than two are needed.
         assert_eq!((octets(&data, 25), octets(&data, 26)), (&[1, 0x28][..], &[5, 0xdc][..]));
     }
-    assert_eq!(octets(&exported(Protocol::Ipfix, 0), 6), [1, 0x1b]);
+    // Two octets by their type, and one is needed unless one of the upper four is set.
+    assert_eq!(octets(&exported(Protocol::Ipfix, 0), 6), [0x1b]);
+    for (protocol, flags) in [(Protocol::Ipfix, &[1, 0x1b][..]), (Protocol::V9, &[0x1b])] {
+        assert_eq!(octets(&data(protocol, &with_upper_flags()), 6), flags);
+    }
 }
 
 /// What is read of an interface and an exporter with these names.

@@ -50,7 +50,8 @@ impl Collector {
                     unreachable!("options that were not offered: {options:?}")
                 };
                 awaited.check(options, config.protocol == Protocol::Ipfix, room);
-                assert_eq!(message.domain, 0);
+                let of_flows = awaited.is_of_flows(config);
+                assert_eq!(message.domain, if of_flows { config.observation_domain } else { 0 });
             }
         }
         let delivered = self.session();

@@ -4,7 +4,7 @@ use flowxdp_core::clock::{Now, SECOND};
 use flowxdp_core::options::{Interface, Reliability, Snapshot};
 use flowxdp_core::protocol::Protocol;
 use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
-use flowxdp_core::session::{Session, SessionConfig, SessionError};
+use flowxdp_core::session::{Preset, Session, SessionConfig, SessionError};
 
 /// 2026-11-03 10:00:00.000 UTC.
 const T0: u64 = 1_793_700_000_000;
@@ -65,6 +65,7 @@ pub(super) fn session(octets: &mut Octets<'_>) -> (Session, SessionConfig) {
         template_interval: u64::from(octets.octet()) * SECOND,
         template_messages: octets.octet().into(),
         flow_keys: reliable || choice >= 128,
+        preset: (choice % 4 == 3).then_some(Preset::Nfdump),
         ..base
     };
     config.max_message = size(octets, &config);

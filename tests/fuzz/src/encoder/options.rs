@@ -1,6 +1,8 @@
 //! The options records that a snapshot must make, by template and element as the manual has them.
 
-use flowxdp_core::options::{Snapshot, Statistics};
+use flowxdp_core::options::{Interface, Snapshot, Statistics};
+use flowxdp_core::protocol::Protocol;
+use flowxdp_core::session::{Preset, SessionConfig};
 
 use super::{Options, number};
 
@@ -16,49 +18,54 @@ pub(super) enum Value {
 #[derive(Clone, Debug)]
 pub(super) struct Awaited(u16, Vec<(u16, Value)>);
 
-/// The records that an offer makes, in their order.
-pub(super) fn awaited(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awaited> {
+/// The records that an offer makes, in their order: those of the process, then those of the flows' domain.
+pub(super) fn awaited(snapshot: &Snapshot, sent: Statistics, config: &SessionConfig) -> Vec<Awaited> {
+    let is_ipfix = config.protocol == Protocol::Ipfix;
+    let mut flows = vec![sampler(is_ipfix)];
+    flows.extend(snapshot.interfaces.iter().map(|interface| of_interface(interface, is_ipfix)));
+    let mut process = of_process(snapshot, sent, is_ipfix);
+    let reliability = process.split_off(process.len() - 2);
+    if is_ipfix && config.preset == Some(Preset::Nfdump) {
+        // No interfaces, as it cannot read their names.
+        process.extend(flows.drain(..).take(1));
+    }
+    [process, reliability, flows].concat()
+}
+
+fn numbers(id: u16, fields: &[(u16, u64)]) -> Awaited {
+    Awaited(id, fields.iter().map(|(id, value)| (*id, Value::Number(*value))).collect())
+}
+
+/// Every packet is selected.
+fn sampler(is_ipfix: bool) -> Awaited {
+    if is_ipfix {
+        let probability = 1_f64.to_bits();
+        numbers(279, &[(302, 0), (304, 4), (311, probability), (305, 1), (306, 0), (34, 1)])
+    } else {
+        numbers(279, &[(1, 0), (48, 0), (49, 2), (50, 1), (34, 1)])
+    }
+}
+
+fn of_interface(interface: &Interface, is_ipfix: bool) -> Awaited {
+    let mut fields = if is_ipfix { Vec::new() } else { vec![(1, Value::Number(0))] };
+    fields.push((10, Value::Number(interface.index.into())));
+    fields.push((82, Value::Text(interface.name.clone())));
+    fields.push((83, Value::Text(interface.description.clone())));
+    Awaited(276, fields)
+}
+
+/// The last two are those of reliability.
+fn of_process(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awaited> {
     let process = u64::from(snapshot.process);
-    let numbers = |id, fields: &[(u16, u64)]| {
-        Awaited(id, fields.iter().map(|(id, value)| (*id, Value::Number(*value))).collect())
-    };
-    let scope = |id| (if is_ipfix { id } else { 1 }, process);
+    let scope = |id| if is_ipfix { (id, process) } else { (1, 0) };
     // What the metering process says names its domain, which that of these messages is not.
     let metering = |fields: &[(u16, u64)]| {
         let domain: &[(u16, u64)] = if is_ipfix { &[(149, process)] } else { &[] };
         [domain, &[scope(143)], fields].concat()
     };
     let (ignored, not_sent) = (&snapshot.ignored, &snapshot.not_sent);
-    let mut all = vec![
-        numbers(272, &metering(&[(41, sent.messages), (42, sent.records), (40, sent.octets)])),
-        numbers(
-            273,
-            &metering(&[
-                (164, ignored.total.packets),
-                (165, ignored.total.octets),
-                (323, ignored.first_ms),
-                (323, ignored.last_ms),
-            ]),
-        ),
-        numbers(
-            274,
-            &[
-                scope(144),
-                (166, not_sent.total.records),
-                (167, not_sent.total.packets),
-                (168, not_sent.total.octets),
-                (323, not_sent.first_ms),
-                (323, not_sent.last_ms),
-            ],
-        ),
-    ];
-    for interface in &snapshot.interfaces {
-        let mut fields = if is_ipfix { Vec::new() } else { vec![(1, Value::Number(process))] };
-        fields.push((10, Value::Number(interface.index.into())));
-        fields.push((82, Value::Text(interface.name.clone())));
-        fields.push((83, Value::Text(interface.description.clone())));
-        all.push(Awaited(276, fields));
-    }
+    let statistics = [(41, sent.messages), (42, sent.records), (40, sent.octets)];
+    let mut all = vec![numbers(272, &metering(&statistics))];
     if is_ipfix {
         let mut exporter = numbers(
             277,
@@ -72,14 +79,37 @@ pub(super) fn awaited(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> 
         );
         exporter.1.insert(1, (300, Value::Text(snapshot.name.clone())));
         all.push(exporter);
-        all.push(numbers(278, &[(302, 1), (304, 1), (305, 1), (306, 0)]));
-    } else {
-        all.push(numbers(278, &[(1, process), (48, 1), (49, 1), (50, 1)]));
     }
+    all.push(numbers(
+        273,
+        &metering(&[
+            (164, ignored.total.packets),
+            (165, ignored.total.octets),
+            (323, ignored.first_ms),
+            (323, ignored.last_ms),
+        ]),
+    ));
+    all.push(numbers(
+        274,
+        &[
+            scope(144),
+            (166, not_sent.total.records),
+            (167, not_sent.total.packets),
+            (168, not_sent.total.octets),
+            (323, not_sent.first_ms),
+            (323, not_sent.last_ms),
+        ],
+    ));
     all
 }
 
 impl Awaited {
+    /// Whether it belongs to the flows' own domain.
+    pub(super) fn is_of_flows(&self, config: &SessionConfig) -> bool {
+        let miscounts = config.protocol == Protocol::Ipfix && config.preset == Some(Preset::Nfdump);
+        matches!(self.0, 276 | 279) && !miscounts
+    }
+
     /// Holds a record that was read to this; `room` octets of a text always have a place.
     pub(super) fn check(&self, read: &Options, is_ipfix: bool, room: usize) {
         assert_eq!(self.0, read.template);

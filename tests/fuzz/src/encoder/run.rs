@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use flowxdp_core::clock::{Now, SECOND};
 use flowxdp_core::fixed::NotRepresentable;
-use flowxdp_core::options::Statistics;
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::options::{Snapshot, Statistics};
 use flowxdp_core::record::{Addresses, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Session, SessionConfig};
 
@@ -31,6 +30,7 @@ pub(super) struct Run<'a, 'b> {
     kept: VecDeque<(Message, Vec<FlowRecord>)>,
     collector: Collector,
     sent: Statistics,
+    offered: Option<Snapshot>,
 }
 
 impl<'a, 'b> Run<'a, 'b> {
@@ -40,7 +40,7 @@ impl<'a, 'b> Run<'a, 'b> {
         let now = Now { monotonic: 100 * SECOND, wall_ms };
         let (outbox, kept) = (VecDeque::new(), VecDeque::new());
         let (collector, sent) = (Collector::default(), Statistics::default());
-        Self { octets, session, config, now, outbox, kept, collector, sent }
+        Self { octets, session, config, now, outbox, kept, collector, sent, offered: None }
     }
 
     pub(super) fn all(mut self) -> Export {
@@ -129,11 +129,17 @@ impl<'a, 'b> Run<'a, 'b> {
         let made = self.made();
         assert!(made || !force || is_fixed(self.config.protocol), "options are not told");
         if made {
-            let is_ipfix = self.config.protocol == Protocol::Ipfix;
-            let room = if self.config.max_message < ROOMY { 64 } else { 254 };
-            let awaited = options::awaited(&snapshot, self.sent, is_ipfix);
-            self.collector.options.extend(awaited.into_iter().map(|it| (it, room)));
+            self.offered = Some(snapshot);
+            self.await_options();
         }
+    }
+
+    /// What was offered last is told.
+    fn await_options(&mut self) {
+        let Some(snapshot) = &self.offered else { return };
+        let room = if self.config.max_message < ROOMY { 64 } else { 254 };
+        let awaited = options::awaited(snapshot, self.sent, &self.config);
+        self.collector.options.extend(awaited.into_iter().map(|it| (it, room)));
     }
 
     fn deliver(&mut self, count: usize) {
@@ -166,6 +172,9 @@ impl<'a, 'b> Run<'a, 'b> {
         self.collector.options.clear();
         if !is_fixed(self.config.protocol) {
             self.collector.forget();
+            if !self.outbox.is_empty() {
+                self.await_options();
+            }
         }
     }
 

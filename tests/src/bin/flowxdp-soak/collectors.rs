@@ -51,7 +51,7 @@ impl Collectors {
     /// The URLs: over UDP, in this protocol, and over TCP.
     pub(crate) fn urls(&self, protocol: &str) -> [String; 2] {
         [
-            format!("udp://127.0.0.1:{}?protocol={protocol}", self.udp_port),
+            format!("udp://127.0.0.1:{}?preset=nfdump&protocol={protocol}", self.udp_port),
             format!("tcp://127.0.0.1:{}", self.tcp_port),
         ]
     }

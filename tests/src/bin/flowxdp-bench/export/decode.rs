@@ -2,7 +2,7 @@
 //!
 //! It knows the templates of our exporter, and v5, which has none. Options data are passed over.
 
-use flowxdp_core::template::{Kind, Template};
+use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire::Protocol;
 use flowxdp_tests::delivery::Records;
 
@@ -49,10 +49,8 @@ pub(crate) struct Layouts {
 impl Layouts {
     pub(crate) fn new() -> Self {
         let of = |protocol: Protocol| {
-            let v9 = Kind::ALL.into_iter().filter(|_| protocol == Protocol::V9);
-            let all = Kind::ALL.into_iter().map(|kind| Template::new(protocol, kind));
-            let all = all.chain(v9.map(Template::v9_with_times_of_day));
-            let all = all.chain(Kind::ALL.into_iter().map(|kind| Template::of_aggregates(protocol, kind)));
+            let kinds = |form| Kind::ALL.map(|kind| Template::new(protocol, form, kind));
+            let all = Form::ALL.into_iter().flat_map(kinds);
             all.map(|template| (template.id(), Layout::of(&template))).collect()
         };
         // Cisco's flow record of v5.
