@@ -50,6 +50,11 @@ impl Process {
         self.resend.iter_mut().for_each(Resend::restart);
     }
 
+    /// A message of a domain follows.
+    pub(super) fn followed(&mut self, place: Place) {
+        self.resend[place as usize].followed();
+    }
+
     fn is_due(&self, snapshot: &Snapshot, now: Now, interval: u64) -> bool {
         self.sent_at.is_none_or(|at| now.monotonic.saturating_sub(at) >= interval)
             || self.offered.as_ref().is_none_or(|offered| offered.interfaces != snapshot.interfaces)
@@ -114,14 +119,16 @@ impl Templated {
     fn tell<'a>(&mut self, place: Place, records: &'a [Data], now: Now) -> &'a [Data] {
         let domain = self.domain(place);
         let mut writer = self.writer();
-        let resend = &self.process.resend[place as usize];
-        if resend.due(now.monotonic) != Due::No {
+        let due = self.process.resend[place as usize].due(now.monotonic) != Due::No;
+        match place {
+            Place::Flows => self.followed(),
+            Place::Process => self.process.followed(place),
+        }
+        if due {
             let wanted = self.templates_of(place).map(|template| self.definition(template)).collect();
             let first = records.first().map_or(0, |(_, octets)| self.protocol.set(octets.len()));
             self.write_or_define(domain, wanted, first, &mut writer, now);
             self.process.resend[place as usize].sent(now.monotonic, How::WithData);
-        } else {
-            self.process.resend[place as usize].followed();
         }
         let rest = self.write_data(records, &mut writer);
         let options = modulo_32((records.len() - rest.len()) as u64);

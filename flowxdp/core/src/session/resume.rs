@@ -34,7 +34,7 @@ impl Templated {
             None => self.tell_at_start(now),
         }
         for mut message in data {
-            self.groups.iter_mut().for_each(|group| group.resend.followed());
+            self.followed();
             self.lead_again(&mut message, now);
             self.number(&mut message, now);
             self.ready.push_back(message);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::domains::Domains;
 use super::group::{self, Group};
+use super::preset::Place;
 use super::process::Process;
 use super::resend::{Due, How};
 use super::{MS, Message, SessionConfig, SessionError, modulo_32};
@@ -133,6 +134,12 @@ impl Templated {
         Some(self.ready.pop_front().unwrap_or_else(|| self.data_message(group, now, false)))
     }
 
+    /// A message of the flows' domain follows: it counts for every template there, whatever is in it.
+    pub(super) fn followed(&mut self) {
+        self.groups.iter_mut().for_each(|group| group.resend.followed());
+        self.process.followed(Place::Flows);
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         if !self.ready.is_empty() {
             return Some(0);
@@ -192,10 +199,7 @@ impl Templated {
             self.write_templates(group, &mut writer);
         }
         let written = writer.len() - header;
-        // Messages that follow count for every template, whatever is in them.
-        for other in &mut self.groups {
-            other.resend.followed();
-        }
+        self.followed();
         let group = &mut self.groups[group];
         if templates {
             group.resend.sent(now.monotonic, How::WithData);

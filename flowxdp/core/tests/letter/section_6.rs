@@ -85,7 +85,7 @@ fn strings_are_utf_8_and_as_long_as_they_are() {
     let read = names(Protocol::Ipfix, "eth0", "Übertragung nach Köln");
     assert_eq!(
         read,
-        [(82, b"eth0".to_vec()), (83, "Übertragung nach Köln".into()), (300, "Übertragung nach Köln".into())]
+        [(300, "Übertragung nach Köln".into()), (82, b"eth0".to_vec()), (83, "Übertragung nach Köln".into())]
     );
 }
 
