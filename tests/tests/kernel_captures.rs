@@ -103,7 +103,7 @@ fn one_record_for_each_flow(protocol: &str) -> Result<()> {
         });
         failures.check(&format!("{name}: nfacctd"), || {
             let read = nfacctd::judge(replayed.sniffed.file())?.clean()?;
-            equal(&truth.flows, &Flows::by_tuple(&read), Columns::COUNTS)
+            equal(&truth.flows, &Flows::by_tuple(&read), Columns { flags: true, ..Columns::COUNTS })
         });
         failures.check(&format!("{name}: flowxdp collect"), || {
             let read = collect::judge(&replayed.sniffed.recording.datagrams)?.clean()?;

@@ -1,14 +1,17 @@
 //! What a replay promises beside exact flows: its clock, its pace, and what it does when it cannot deliver.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 use flowxdp_tests::agent::{self, LIMIT, PROTOCOLS};
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::flows::Flows;
+use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::judge::{tshark, wire};
-use flowxdp_tests::pcap::Writer;
+use flowxdp_tests::pcap::{self, Writer};
 use flowxdp_tests::replayed::{ONE_RECORD, replay};
+use flowxdp_tests::sniff::Sniffer;
 use flowxdp_tests::traffic::{TCP, Traffic, UDP};
 use flowxdp_tests::udp;
 
@@ -47,6 +50,70 @@ fn templates_come_again_by_the_clock_of_the_capture() -> Result<()> {
             let (last, exported) = (record.sums.last_ms.unwrap_or(0), record.exported_s.unwrap_or(0) * 1_000);
             ensure!(exported <= last + 15_000 + 4_000, "{protocol}: exported at {exported}: {record:?}");
         }
+    }
+    Ok(())
+}
+
+/// Frames of both IP versions, and some with AE, the ninth of the TCP flags (RFC 9768).
+fn with_accurate_ecn(path: &Path) -> Result<(Traffic, Traffic)> {
+    let four = Traffic { flows: 9, packets: 90, ipv6: false, protocol: TCP, length: 60 };
+    let six = Traffic { ipv6: true, ..four };
+    let mut writer = Writer::create(path)?;
+    for packet in 0..90 {
+        for (traffic, ip) in [(&four, 20), (&six, 40)] {
+            let flow = u32::try_from(packet % 9)?;
+            let mut frame = traffic.frame(flow);
+            // Behind Ethernet and IP, the octet with the length of the TCP header.
+            frame[14 + ip + 12] |= u8::from(flow < 3);
+            writer.frame(START + packet * 1_000, &frame)?;
+        }
+    }
+    writer.finish()?;
+    Ok((four, six))
+}
+
+/// The ids of the sets of flow records in a message.
+fn flow_sets(payload: &[u8]) -> Vec<u16> {
+    let short = |at: usize| payload.get(at..at + 2).map(|it| u16::from_be_bytes([it[0], it[1]]));
+    let (mut ids, mut at) = (Vec::new(), if short(0) == Some(10) { 16 } else { 20 });
+    while let (Some(id), Some(length)) = (short(at), short(at + 2)) {
+        ids.extend(Some(id).filter(|id| (256..272).contains(id)));
+        at += usize::from(length).max(4);
+    }
+    ids
+}
+
+#[test]
+fn the_first_data_need_no_datagram_before_them() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let (file, alone) = (directory.path().join("flows.pcap"), directory.path().join("export.pcap"));
+    let (four, six) = with_accurate_ecn(&file)?;
+    for protocol in PROTOCOLS {
+        let nfcapd = Nfcapd::start(None)?;
+        // The defaults, without a preset.
+        let url = format!("udp://127.0.0.1:{}", nfcapd.port());
+        let sniffer = Sniffer::start(nfcapd.port(), None)?;
+        agent::replay(&[&file], &url, protocol)?.run(LIMIT)?.success()?;
+        let sniffed = sniffer.stop()?;
+        // A collector of several workers may read what came before after them, or never.
+        let data = sniffed.recording.datagrams.iter().filter(|it| !flow_sets(&it.payload).is_empty());
+        let mut writer = Writer::create(&alone)?;
+        let mut forms = BTreeSet::new();
+        for datagram in data {
+            forms.extend(flow_sets(&datagram.payload).iter().map(|id| id / 4));
+            writer.frame(START, &pcap::frame(datagram)?)?;
+        }
+        writer.finish()?;
+        let verdict = tshark::judge(&alone, sniffed.port)?;
+        let gap = |finding: &&String| !finding.contains("Unexpected flow sequence");
+        let findings: Vec<_> = verdict.findings.iter().filter(gap).collect();
+        ensure!(findings.is_empty(), "{protocol}: {findings:?}");
+        let mut truth = four.truth();
+        truth.merge(&six.truth());
+        equal(&truth, &Flows::by_tuple(&verdict.records), Columns { times: false, ttl: false, flags: true })?;
+        // Two octets of flags have templates of their own, in IPFIX.
+        ensure!(forms.len() == if protocol == "ipfix" { 2 } else { 1 }, "{protocol}: {forms:?}");
+        nfcapd.stop()?;
     }
     Ok(())
 }

@@ -12,14 +12,15 @@ use crate::process::Program;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Reads a recording. Its rows have no times or flags that could be relied on, and it overlooks most gaps.
+/// Reads a recording. Its rows have no times that could be relied on, its flags are 0 where they have two octets,
+/// and it overlooks most gaps.
 pub fn judge(recording: &Path) -> Result<Verdict> {
     let directory = tempfile::tempdir()?;
     let configuration = directory.path().join("nfacctd.conf");
     // It writes on every refresh and at its end, the same rows twice where the two fall together: one a day.
     let settings = format!(
         "daemonize: false\npcap_savefile: {}\nplugins: print\n\
-         aggregate: src_host, dst_host, src_port, dst_port, proto\nprint_output: json\nprint_num_protos: true\n\
+         aggregate: src_host, dst_host, src_port, dst_port, proto, tcpflags\nprint_output: json\nprint_num_protos: true\n\
          plugin_buffer_size: 10240\nplugin_pipe_size: 102400000\nprint_refresh_time: 86400\n",
         recording.display()
     );
@@ -51,7 +52,8 @@ fn row(line: &str) -> Result<Record> {
         sport: u16::try_from(number("port_src")?)?,
         dport: u16::try_from(number("port_dst")?)?,
     };
-    let sums = Sums { packets: number("packets")?, octets: number("bytes")?, ..Sums::default() };
+    let flags = Some(text("tcp_flags")?.parse()?);
+    let sums = Sums { packets: number("packets")?, octets: number("bytes")?, flags, ..Sums::default() };
     let key = Key { tuple, vlan: None, tos: None };
     Ok(Record { key, sums, end_reason: None, ingress: None, exported_s: None })
 }
