@@ -103,7 +103,9 @@ fn one_record_for_each_flow(protocol: &str) -> Result<()> {
         });
         failures.check(&format!("{name}: nfacctd"), || {
             let read = nfacctd::judge(replayed.sniffed.file())?.clean()?;
-            equal(&truth.flows, &Flows::by_tuple(&read), Columns { flags: true, ..Columns::COUNTS })
+            // It reads flags of two octets as 0, which records with one of the upper four have.
+            let flags = capture.name != "crafted-transports";
+            equal(&truth.flows, &Flows::by_tuple(&read), Columns { flags, ..Columns::COUNTS })
         });
         failures.check(&format!("{name}: flowxdp collect"), || {
             let read = collect::judge(&replayed.sniffed.recording.datagrams)?.clean()?;
