@@ -120,6 +120,7 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
         v9_scope(),
+        row(143, "meteringProcessId", Unsigned32, Item::Process, Length::V9(4)),
         row(41, "exportedMessageTotalCount", Unsigned64, Item::ExportedMessages, Length::Both(8)),
         row(42, "exportedFlowRecordTotalCount", Unsigned64, Item::ExportedFlowRecords, Length::Both(8)),
         row(40, "exportedOctetTotalCount", Unsigned64, Item::ExportedOctets, Length::Both(8)),
@@ -163,6 +164,7 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
         v9_scope(),
+        row(143, "meteringProcessId", Unsigned32, Item::Process, Length::V9(4)),
         row(164, "ignoredPacketTotalCount", Unsigned64, Item::IgnoredPackets, Length::Both(8)),
         row(165, "ignoredOctetTotalCount", Unsigned64, Item::IgnoredOctets, Length::Both(8)),
         row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstIgnored, Length::Both(8)),
@@ -172,6 +174,7 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         "Exporting process reliability (section 4.3): records that were not sent, and when first and last.", &[
         scope(144, "exportingProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
         v9_scope(),
+        row(144, "exportingProcessId", Unsigned32, Item::Process, Length::V9(4)),
         row(166, "notSentFlowTotalCount", Unsigned64, Item::NotSentFlows, Length::Both(8)),
         row(167, "notSentPacketTotalCount", Unsigned64, Item::NotSentPackets, Length::Both(8)),
         row(168, "notSentOctetTotalCount", Unsigned64, Item::NotSentOctets, Length::Both(8)),
@@ -198,7 +201,8 @@ const fn scope(id: u16, name: &'static str, data_type: DataType, item: Item, len
 }
 
 /// The system, which RFC 3954 gives no number. It is 0: decoders that take a scope's type for an element
-/// number (1: octets) add nothing up by it.
+/// number (1: octets) add nothing up by it. A plain field names the process, so that a record whose counters
+/// are all 0 is not taken for padding.
 const fn v9_scope() -> OptionsField {
     let (name, length) = ("System", Length::V9(4));
     OptionsField { id: V9_SYSTEM, name, data_type: Unsigned32, item: Item::System, length, scope: Scope::V9 }
@@ -241,11 +245,13 @@ mod tests {
 
     #[test]
     fn what_says_an_element_twice_comes_last() {
-        let twice = OPTIONS.map(|template| {
-            let ids: std::collections::BTreeSet<u16> = template.fields.iter().map(|field| field.id).collect();
-            ids.len() < template.fields.len()
-        });
-        assert!(twice.is_sorted() && twice.contains(&true));
+        for protocol in [Protocol::Ipfix, Protocol::V9] {
+            let twice = OPTIONS.map(|template| {
+                let ids = template.fields(protocol).map(|(field, _)| field.id);
+                ids.collect::<std::collections::BTreeSet<u16>>().len() < template.fields(protocol).count()
+            });
+            assert!(twice.is_sorted() && twice.contains(&true));
+        }
     }
 
     #[test]

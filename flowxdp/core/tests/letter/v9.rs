@@ -1,6 +1,7 @@
 //! RFC 3954: what NetFlow v9 has of its own. The sections above run with v9 too.
 
 use flowxdp_core::elements::options::OPTIONS;
+use flowxdp_core::options::Snapshot;
 use flowxdp_core::record::FlowRecord;
 use flowxdp_core::session::{Protocol, SessionConfig};
 
@@ -57,8 +58,8 @@ fn options_templates_give_lengths_in_octets_and_a_scope_of_rfc_3954() {
         assert_eq!(template.scopes, Some(1));
         assert_eq!((template.fields[0].id, template.fields[0].length), (1, 4));
     }
-    // The octets of the first: FlowSet id 1, template 272, 4 octets of scopes, 12 of others.
-    let expected = [1, 16, 0, 4, 0, 12, 0, 1, 0, 4, 0, 41, 0, 8, 0, 42, 0, 8, 0, 40, 0, 8];
+    // The octets of the first: FlowSet id 1, template 272, 4 octets of scopes, 16 of others.
+    let expected = [1, 16, 0, 4, 0, 16, 0, 1, 0, 4, 0, 143, 0, 4, 0, 41, 0, 8, 0, 42, 0, 8, 0, 40, 0, 8];
     assert!(
         messages
             .iter()
@@ -99,4 +100,16 @@ fn after_a_restart_templates_come_before_any_data() {
     session.restart();
     // A collector that has started anew knows nothing; it panics at data without template.
     assert!(Collector::all(&told(&mut session, at(1_000), 8)).iter().flat_map(Read::data).count() >= 8);
+}
+
+#[test]
+fn no_options_record_is_all_zeros_as_padding_is() {
+    let mut session = session(&config());
+    session.offer(&Snapshot { process: 1, ..Snapshot::default() }, at(0), true);
+    let reads = Collector::all(&drain(&mut session, at(0)));
+    let data: Vec<_> = reads.iter().flat_map(Read::data).collect();
+    assert_eq!(data.len(), 4);
+    for (set, record) in data {
+        assert!(record.iter().any(|(_, octets)| octets.iter().any(|octet| *octet != 0)), "set {set}");
+    }
 }

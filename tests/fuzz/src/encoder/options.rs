@@ -57,11 +57,15 @@ fn of_interface(interface: &Interface, is_ipfix: bool) -> Awaited {
 /// The last two are those of reliability.
 fn of_process(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awaited> {
     let process = u64::from(snapshot.process);
-    let scope = |id| if is_ipfix { (id, process) } else { (1, 0) };
-    // What the metering process says names its domain, which that of these messages is not.
+    // v9 has System as its scope. What the metering process says names its domain in IPFIX, which that of
+    // these messages is not.
     let metering = |fields: &[(u16, u64)]| {
-        let domain: &[(u16, u64)] = if is_ipfix { &[(149, process)] } else { &[] };
-        [domain, &[scope(143)], fields].concat()
+        let scope = if is_ipfix { (149, process) } else { (1, 0) };
+        [&[scope, (143, process)], fields].concat()
+    };
+    let exporting = |fields: &[(u16, u64)]| {
+        let scope: &[(u16, u64)] = if is_ipfix { &[] } else { &[(1, 0)] };
+        [scope, &[(144, process)], fields].concat()
     };
     let (ignored, not_sent) = (&snapshot.ignored, &snapshot.not_sent);
     let statistics = [(41, sent.messages), (42, sent.records), (40, sent.octets)];
@@ -91,14 +95,13 @@ fn of_process(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awai
     ));
     all.push(numbers(
         274,
-        &[
-            scope(144),
+        &exporting(&[
             (166, not_sent.total.records),
             (167, not_sent.total.packets),
             (168, not_sent.total.octets),
             (323, not_sent.first_ms),
             (323, not_sent.last_ms),
-        ],
+        ]),
     ));
     all
 }
