@@ -115,7 +115,7 @@ impl OptionsTemplate {
 /// Those that say an element twice come last: a decoder that cannot read them drops the rest of the message.
 #[rustfmt::skip]
 pub const OPTIONS: [OptionsTemplate; 7] = [
-    template(272, Kind::Statistics,
+    template(280, Kind::Statistics,
         "Metering process statistics (RFC 7011 section 4.1): what went to this collector so far.", &[
         scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
@@ -159,7 +159,7 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         scope(145, "templateId", Unsigned16, Item::TemplateId, Length::Ipfix(2)),
         row(173, "flowKeyIndicator", Unsigned64, Item::FlowKeyIndicator, Length::Ipfix(8)),
     ]),
-    template(273, Kind::MeteringReliability,
+    template(281, Kind::MeteringReliability,
         "Metering process reliability (section 4.2): packets that were ignored, and when first and last.", &[
         scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
@@ -170,7 +170,7 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::FirstIgnored, Length::Both(8)),
         row(323, "observationTimeMilliseconds", DateTimeMilliseconds, Item::LastIgnored, Length::Both(8)),
     ]),
-    template(274, Kind::ExportingReliability,
+    template(282, Kind::ExportingReliability,
         "Exporting process reliability (section 4.3): records that were not sent, and when first and last.", &[
         scope(144, "exportingProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
         v9_scope(),

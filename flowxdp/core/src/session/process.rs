@@ -303,8 +303,8 @@ mod tests {
             let messages = offered(&mut session, &snapshot(2), at(1), false);
             let ids = messages[1..].iter().map(|message| wire::set_ids(wire, &message.bytes).collect());
             let process = match protocol {
-                Protocol::V9 => vec![set, set, set, 272, 273, 274],
-                _ => vec![set, set, set, set, 272, 277, 273, 274],
+                Protocol::V9 => vec![set, set, set, 280, 281, 282],
+                _ => vec![set, set, set, set, 280, 277, 281, 282],
             };
             assert_eq!(ids.collect::<Vec<Vec<u16>>>(), [process, vec![set, set, 279, 276]]);
         }

@@ -158,7 +158,7 @@ fn over_tcp_templates_go_out_once_and_all_again_in_a_new_session() {
         let reads = Collector::all(messages);
         let mut ids: Vec<u16> = reads.iter().flat_map(Read::templates).map(|template| template.id).collect();
         ids.sort_unstable();
-        assert_eq!(ids, [260, 261, 262, 263, 272, 273, 274, 275, 276, 277, 279]);
+        assert_eq!(ids, [260, 261, 262, 263, 275, 276, 277, 279, 280, 281, 282]);
         assert!(reads.iter().all(|read| read.withdrawals().is_empty()));
     }
     assert!(Collector::all(&second).iter().any(|read| read.domain == 1 && read.sequence == 0));
@@ -202,7 +202,7 @@ fn address(id: u16) -> Vec<u8> {
 fn over_tcp_options_templates_are_withdrawn_by_set_3() {
     // Flow records of another exporter, whose template has the number of one of our options templates: of
     // the flow keys, and of the whole process.
-    for (domain, id) in [(1, 275), (0, 272)] {
+    for (domain, id) in [(1, 275), (0, 280)] {
         let reads = Collector::all(&with_foreign(domain, &[flows(id)], &address(id)));
         let sets = reads.iter().flat_map(|read| &read.sets);
         let withdrawn: Vec<_> = sets.filter(|set| is_withdrawal(set)).collect();
@@ -214,18 +214,18 @@ fn over_tcp_options_templates_are_withdrawn_by_set_3() {
 
 #[test]
 fn over_tcp_our_options_templates_come_back() {
-    let octets = vec![1, 16, 0, 2, 0, 1, 0, 149, 0, 4, 0, 41, 0, 4];
-    let options = Definition { id: 272, is_options: true, octets };
+    let octets = vec![1, 24, 0, 2, 0, 1, 0, 149, 0, 4, 0, 41, 0, 4];
+    let options = Definition { id: 280, is_options: true, octets };
     // Theirs of options are not told at all, and theirs of flows give way.
     for (domain, foreign, data) in
-        [(1, vec![options, flows(260)], address(260)), (0, vec![flows(272)], address(272))]
+        [(1, vec![options, flows(260)], address(260)), (0, vec![flows(280)], address(280))]
     {
         let messages = with_foreign(domain, &foreign, &data);
         let reads = Collector::all(&messages);
         let fields = |template: &Template| template.fields.iter().map(|field| field.id).collect::<Vec<_>>();
-        let ours = reads.iter().flat_map(Read::templates).filter(|it| it.id == 272 && it.scopes.is_some());
+        let ours = reads.iter().flat_map(Read::templates).filter(|it| it.id == 280 && it.scopes.is_some());
         assert!(ours.map(fields).all(|ids| ids == [149, 143, 41, 42, 40]));
-        let last = reads.iter().flat_map(Read::data).filter(|(set, _)| *set == 272).last().unwrap();
+        let last = reads.iter().flat_map(Read::data).filter(|(set, _)| *set == 280).last().unwrap();
         assert_eq!(last.1.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [149, 143, 41, 42, 40]);
     }
 }

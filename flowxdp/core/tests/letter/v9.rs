@@ -58,8 +58,8 @@ fn options_templates_give_lengths_in_octets_and_a_scope_of_rfc_3954() {
         assert_eq!(template.scopes, Some(1));
         assert_eq!((template.fields[0].id, template.fields[0].length), (1, 4));
     }
-    // The octets of the first: FlowSet id 1, template 272, 4 octets of scopes, 16 of others.
-    let expected = [1, 16, 0, 4, 0, 16, 0, 1, 0, 4, 0, 143, 0, 4, 0, 41, 0, 8, 0, 42, 0, 8, 0, 40, 0, 8];
+    // The octets of the first: FlowSet id 1, template 280, 4 octets of scopes, 16 of others.
+    let expected = [1, 24, 0, 4, 0, 16, 0, 1, 0, 4, 0, 143, 0, 4, 0, 41, 0, 8, 0, 42, 0, 8, 0, 40, 0, 8];
     assert!(
         messages
             .iter()

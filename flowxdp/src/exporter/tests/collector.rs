@@ -117,10 +117,10 @@ pub(super) fn ports(messages: &[Message]) -> Vec<u16> {
     ports
 }
 
-/// The last record of options data 274: records, packets and octets that were not sent.
+/// The last record of options data 282: records, packets and octets that were not sent.
 pub(super) fn not_sent(messages: &[Message]) -> Option<[u64; 3]> {
     // Behind exportingProcessId, which has four octets.
-    let body = sets(messages, 274).last()?;
+    let body = sets(messages, 282).last()?;
     Some([4, 12, 20].map(|place| number(&body[place..place + 8])))
 }
 

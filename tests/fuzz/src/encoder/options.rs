@@ -69,7 +69,7 @@ fn of_process(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awai
     };
     let (ignored, not_sent) = (&snapshot.ignored, &snapshot.not_sent);
     let statistics = [(41, sent.messages), (42, sent.records), (40, sent.octets)];
-    let mut all = vec![numbers(272, &metering(&statistics))];
+    let mut all = vec![numbers(280, &metering(&statistics))];
     if is_ipfix {
         let mut exporter = numbers(
             277,
@@ -85,7 +85,7 @@ fn of_process(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awai
         all.push(exporter);
     }
     all.push(numbers(
-        273,
+        281,
         &metering(&[
             (164, ignored.total.packets),
             (165, ignored.total.octets),
@@ -94,7 +94,7 @@ fn of_process(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awai
         ]),
     ));
     all.push(numbers(
-        274,
+        282,
         &exporting(&[
             (166, not_sent.total.records),
             (167, not_sent.total.packets),

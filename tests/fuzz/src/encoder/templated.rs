@@ -147,7 +147,7 @@ fn ipfix_set(body: ipfix::FlowSetBody) -> Set {
         (it.template_id, it.fields.iter().map(|it| (it.field_type_number, it.field_length)).collect())
     };
     let options = |it: ipfix::OptionsTemplate| {
-        assert_eq!(it.scope_field_count, if matches!(it.template_id, 272 | 273) { 2 } else { 1 });
+        assert_eq!(it.scope_field_count, if matches!(it.template_id, 280 | 281) { 2 } else { 1 });
         (it.template_id, it.fields.iter().map(|it| (it.field_type_number, it.field_length)).collect())
     };
     match body {
