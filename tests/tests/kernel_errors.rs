@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use flowxdp_tests::agent::{Live, books, program};
 use flowxdp_tests::compare::{Columns, equal};
+use flowxdp_tests::failures::tell;
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::foreign;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
@@ -99,7 +100,10 @@ fn another_xdp_program_is_attached() -> Result<()> {
 fn a_device_without_ethernet_frames() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
     netns.veth("one0", "two0")?;
-    netns.ip("tuntap add tun0 mode tun")?;
+    if netns.ip_try("tuntap add tun0 mode tun")?.code != Some(0) {
+        tell("this kernel has no tun devices");
+        return Ok(());
+    }
     netns.ip("tuntap add tap0 mode tap")?;
     for mode in ["auto", "native", "generic"] {
         let arguments = ["--interface", "one0,tun0", "--collector", NOWHERE, "--mode", mode];
@@ -124,7 +128,10 @@ fn a_device_without_ethernet_frames() -> Result<()> {
 fn links_that_carry_the_same_packets() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
     netns.veth("one0", "two0")?;
-    netns.ip("link add br0 type bridge")?;
+    if netns.ip_try("link add br0 type bridge")?.code != Some(0) {
+        tell("this kernel has no bridges");
+        return Ok(());
+    }
     netns.ip("link set one0 master br0")?;
     let refused = |interfaces: &str| {
         let arguments = ["--interface", interfaces, "--collector", NOWHERE];
