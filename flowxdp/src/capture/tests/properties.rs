@@ -73,8 +73,11 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_behind_any_magic(start in 0..6_usize, rest in vec(any::<u8>(), 0..200)) {
+    fn any_octets_behind_any_magic(start in 0..9_usize, rest in vec(any::<u8>(), 0..200)) {
         let starts = [
+            vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
+            vec![0x28, 0xb5, 0x2f, 0xfd],
+            vec![0x5f, 0x2a, 0x4d, 0x18],
             vec![],
             LITTLE.pcap(0xa1b2_c3d4, 4, 1),
             BIG.pcap(0xa1b2_3c4d, 4, 101),
@@ -100,6 +103,23 @@ proptest! {
             }
             check(&file);
             check(&file[..cut.index(file.len())]);
+        }
+    }
+
+    #[test]
+    fn changed_packed_files(
+        packets in packets(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let file = pcap(LITTLE, 1, &owned(1, &packets));
+        for mut packed in [super::packed::gzip(&file), super::packed::zstd(&file)] {
+            for (place, value) in &changes {
+                let place = place.index(packed.len());
+                packed[place] = *value;
+            }
+            check(&packed);
+            check(&packed[..cut.index(packed.len())]);
         }
     }
 

@@ -51,7 +51,8 @@ impl Progress {
             (self.shown, self.is_there) = (now, true);
             let mut line = line(done, now.saturating_sub(self.begun), self.total);
             line.truncate(width);
-            write(&format!("\r{line}\x1b[K"));
+            // Back at its start, so that a line of the log is written over it.
+            write(&format!("\r{line}\x1b[K\r"));
         }
     }
 
