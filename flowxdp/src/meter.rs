@@ -313,6 +313,16 @@ impl Meter {
         self.retired_v4.next_due().min(self.retired_v6.next_due()).min(self.overflow.next_due())
     }
 
+    /// Whether a look at `now` would find anything; where packets are told of, more exactly than
+    /// [`Meter::next_due`].
+    pub fn finds(&mut self, now: u64) -> bool {
+        let timeouts = self.timeouts;
+        counters::closings(&self.loaded.cpus) != self.closings
+            || self.overflow.next_due() <= now
+            || self.retired_v4.finds(&self.loaded.flows_v4, now, timeouts)
+            || self.retired_v6.finds(&self.loaded.flows_v6, now, timeouts)
+    }
+
     /// From now on every packet runs on this CPU and is told of by [`Meter::note`], so that a look sees those
     /// slots alone that may be due. The tables are empty.
     pub fn follow(&mut self, cpu: usize) {

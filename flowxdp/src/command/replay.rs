@@ -95,6 +95,10 @@ struct Replay<'a> {
     dispatch: Dispatch,
     teller: Option<Teller>,
     clock: Option<CaptureClock>,
+    /// The last look at the tables, nanoseconds of the capture.
+    checked: u64,
+    /// The shorter timeout, nanoseconds.
+    rest: u64,
     frames: u64,
     /// Octets of the files that are read to their end.
     octets: u64,
@@ -132,7 +136,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     preflight::memory(&shape)?;
     let cpu = stay_on_this_cpu()?;
-    let mut meter = Meter::new(load(&shape)?, options.metering.timeouts())?;
+    let timeouts = options.metering.timeouts();
+    let mut meter = Meter::new(load(&shape)?, timeouts)?;
     if let Some(protocols) =
         options.exporting.narrow().filter(|_| options.interface_index > u32::from(u16::MAX))
     {
@@ -153,6 +158,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         dispatch: Dispatch::none(),
         teller: None,
         clock: None,
+        checked: 0,
+        rest: timeouts.idle.min(timeouts.active),
         frames: 0,
         octets: 0,
         progress: Progress::new(files.octets()),
@@ -279,10 +286,15 @@ impl Replay<'_> {
             self.meter.drain_ring();
         }
         loop {
-            let deadlines = self.dispatch.all().iter().filter_map(Exporter::deadline);
-            let second = clock.second(deadlines.fold(self.meter.next_due(), u64::min));
+            let deadline = self.dispatch.all().iter().filter_map(Exporter::deadline).fold(u64::MAX, u64::min);
+            let second = clock.second(self.meter.next_due().min(deadline));
             if second > time {
                 break;
+            }
+            // Options data leave at a look: there is one in each timeout while a flow lives.
+            let soon = second < self.checked.saturating_add(self.rest);
+            if soon && clock.second(deadline) > second && !self.meter.finds(second) {
+                continue;
             }
             clock.latest = second;
             self.check(second, None)?;
@@ -309,6 +321,7 @@ impl Replay<'_> {
     /// A look at the flow table at `time`; what is due leaves before the clock goes on.
     fn check(&mut self, time: u64, forced: Option<EndReason>) -> anyhow::Result<()> {
         let now = instant(time);
+        self.checked = time;
         self.meter.drain_ring();
         loop {
             let mut records = Vec::new();

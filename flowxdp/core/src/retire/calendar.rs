@@ -93,6 +93,38 @@ impl Retirement {
         }
     }
 
+    /// Whether a look at `now` would find anything, of which the calendar may be too early: packets that came
+    /// since it was noted have moved when their flow is due.
+    pub fn finds<T: Table>(&mut self, table: &T, now: u64, timeouts: Timeouts) -> bool {
+        let Some(mut calendar) = self.calendar.take() else { return self.is_due(now, false) };
+        let mut next = 0;
+        while let Some(block) = calendar.first(next, now) {
+            let due = self.block_due(table, block * BLOCK, timeouts);
+            calendar.set(block, due);
+            if due <= now {
+                break;
+            }
+            next = block + 1;
+        }
+        let finds = calendar.earliest() <= now;
+        self.calendar = Some(calendar);
+        finds
+    }
+
+    /// When a slot of a block is due at the earliest; 0 where one closes.
+    fn block_due<T: Table>(&self, table: &T, first: usize, timeouts: Timeouts) -> u64 {
+        let mut lives = lives(table, first, BLOCK.min(table.len() - first));
+        let mut earliest = u64::MAX;
+        while lives != 0 {
+            let index = first + lives.trailing_zeros() as usize;
+            lives &= lives - 1;
+            let glance = table.glance(index);
+            let closes = glance.tcp_flags & FIN_OR_RST != 0 && table.closes(index);
+            earliest = earliest.min(if closes { 0 } else { timeouts.due(glance.first, glance.last).0 });
+        }
+        earliest
+    }
+
     /// [`Retirement::mark`] by the calendar, where nothing is forced and there is one.
     pub(super) fn mark_by_calendar<T: Table>(
         &mut self,
