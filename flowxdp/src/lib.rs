@@ -13,6 +13,7 @@
 //! - [`confine`]: what the agent gives up once everything is open; [`service`]: what a service manager is told.
 //! - [`command`]: one file a command;
 //!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.
+//! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
 //!
 //! Architecture invariant: the event loops in [`command`] decide nothing; they move bytes, time and
 //! actions between the edges and the core.
@@ -24,6 +25,8 @@ pub mod command;
 pub mod confine;
 pub mod dispatch;
 pub mod exporter;
+pub mod file;
+pub mod folder;
 pub mod keeper;
 pub mod kernel;
 pub mod meter;

@@ -134,6 +134,11 @@ impl Live {
         self.running.until(limit, what, |running| Ok(ready(&running.stderr())))
     }
 
+    /// Waits for its end, which it comes to by itself.
+    pub fn ended(self, limit: Duration) -> Result<Finished> {
+        self.running.wait(limit)
+    }
+
     /// Ends it as a service manager would, and waits.
     pub fn stop(self) -> Result<Finished> {
         self.running.stop(Signal::TERM, LIMIT)

@@ -54,6 +54,11 @@ impl Stage {
         Live::start(&self.netns, &arguments(urls, more))
     }
 
+    /// The same, started by another program, which runs it as root: its limits, say.
+    pub fn agent_by(&self, wrapper: &[&str], urls: &[&str], more: &[&str]) -> Result<Live> {
+        Live::start_by(wrapper, 0, &self.netns, &arguments(urls, more))
+    }
+
     /// The same, with a small file system of its own at a folder, which goes with it.
     pub fn agent_on(&self, tmpfs: &str, folder: &Path, urls: &[&str], more: &[&str]) -> Result<Live> {
         Live::start_on(&self.netns, tmpfs, folder, &arguments(urls, more))

@@ -16,6 +16,7 @@ use flowxdp_tests::netns::Netns;
 use flowxdp_tests::pcap::Writer;
 use flowxdp_tests::process::{Finished, Program};
 use flowxdp_tests::traffic::{TCP, Traffic, UDP, generator};
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Somewhere to send to that nobody listens at.
@@ -249,6 +250,23 @@ fn a_table_that_a_limit_of_memory_refuses() -> Result<()> {
     let run = ["run", "--interface", "lo", "--collector", NOWHERE, "--flows", "4M", "--socket", &socket];
     fails(limited(&run)?, 1, &["--flows", "memory"])?;
     fails(limited(&[&run[..], &["--flows6", "1K"]].concat())?, 1, &["--flows", "memory"])?;
+    netns.expect_clean("lo")
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_at_once() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    let fifo = directory.path().join("fifo");
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR)?;
+    let fifo = fifo.display().to_string();
+    for parameters in [format!("ca={fifo}"), format!("cert={fifo}&key={fifo}"), format!("peers={fifo}")] {
+        let url = format!("tls://127.0.0.1:9?{parameters}");
+        let arguments = ["--interface", "lo", "--collector", &url];
+        fails(run(&netns, directory.path(), &arguments)?, 1, &["fifo", "pipe"])?;
+    }
+    let arguments = ["--interface", "lo", "--collector", "tls://127.0.0.1:9"];
+    let program = run(&netns, directory.path(), &arguments)?.env("SSL_CERT_FILE", &fifo);
+    fails(program, 1, &["SSL_CERT_FILE", "fifo"])?;
     netns.expect_clean("lo")
 }
 

@@ -372,5 +372,45 @@ fn a_folder_that_keeps_no_pins_is_refused() -> Result<()> {
     let run = program()?.args(["run", "--interface", METERED, "--collector", "udp://127.0.0.1:9", "--pin"]);
     let refused = run.arg(folder.path()).netns(&stage.netns).run(LIMIT)?;
     ensure!(refused.code == Some(1) && refused.stderr.contains("is in no BPF file system"), "{refused:?}");
+    ensure!(folder.path().is_dir(), "an empty folder that is not the agent's was removed");
     stage.close()
+}
+
+#[test]
+fn pins_and_folders_that_are_not_the_agents_stay() -> Result<()> {
+    let stage = Stage::new()?;
+    let pins = stage.bpffs.pins();
+    // Made by the operator, and empty: it stays.
+    std::fs::create_dir(&pins)?;
+    stage.agent("udp://127.0.0.1:9", &[])?.stop()?.success()?;
+    ensure!(stage.bpffs.left_in("flowxdp")?.is_empty() && pins.is_dir(), "the operator's folder is gone");
+    stage.agent("udp://127.0.0.1:9", &["--keep"])?.stop()?.success()?;
+    // By name, by kind, and an empty one: a map of this name, another map under ours, a map as an attachment.
+    let foreign = ["3/other", "9/FLOWS_V4", "link-77"];
+    for folder in ["3", "7", "9"] {
+        std::fs::create_dir(pins.join(folder))?;
+    }
+    for name in foreign {
+        MapData::from_pin(pins.join("1/COUNTERS"))?.pin(pins.join(name))?;
+    }
+    let live = stage.agent("udp://127.0.0.1:9", &[])?;
+    let log = live.log();
+    for name in foreign {
+        let named = log.lines().filter(|line| line.contains(name) && line.contains("stays")).count();
+        ensure!(named == 1, "{name} is named {named} times:\n{log}");
+    }
+    live.stop()?.success()?;
+    stage.netns.expect_clean(METERED)?;
+    let mut left = stage.bpffs.left_in("flowxdp")?;
+    left.sort();
+    ensure!(left == ["3", "7", "9", "link-77"], "{left:?}");
+    ensure!(pins.join("3/other").exists() && pins.join("9/FLOWS_V4").exists(), "a foreign pin is gone");
+    // Where an attachment would be pinned, another's is not replaced.
+    let link = format!("link-{}", stage.netns.index(METERED)?);
+    std::fs::rename(pins.join("link-77"), pins.join(&link))?;
+    let arguments = ["run", "--interface", METERED, "--collector", "udp://127.0.0.1:9", "--socket"];
+    let run = program()?.args(arguments).arg(stage.bpffs.join("no.sock")).arg("--pin").arg(&pins);
+    let refused = run.netns(&stage.netns).run(LIMIT)?;
+    ensure!(refused.code == Some(1), "{refused:?}");
+    Ok(())
 }

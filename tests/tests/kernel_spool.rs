@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -146,6 +147,40 @@ fn memory_goes_on_where_the_disk_does_not() -> Result<()> {
         failures.check(tmpfs, || result.map_err(|_| anyhow::anyhow!("it panicked"))?);
     }
     failures.end()
+}
+
+#[test]
+fn a_planted_link_is_not_followed() -> Result<()> {
+    let (stage, directory, victim) = (Stage::new()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    let path = directory.path().display().to_string();
+    let url = "tcp://127.0.0.1:9";
+    let spool = ["--spool", &path];
+    stage.agent(&[url], &spool)?.stop()?.success()?;
+    let folder = fs::read_dir(directory.path())?.next().context("no folder of the collector")??.path();
+    let mode = || Ok::<_, std::io::Error>(fs::metadata(victim.path())?.permissions().mode() & 0o7777);
+    fs::set_permissions(victim.path(), fs::Permissions::from_mode(0o755))?;
+    let refused = |what: &str, word: &str| {
+        let live =
+            Live::launch(&stage.netns, &[&["--interface", "met0", "--collector", url], &spool[..]].concat())?;
+        let ended = live.ended(LIMIT)?;
+        let errors: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("flowxdp: ")).collect();
+        ensure!(ended.code == Some(1) && errors.len() == 1 && errors[0].contains(word), "{what}: {ended:?}");
+        ensure!(mode()? == 0o755 && fs::read_dir(victim.path())?.next().is_none(), "{what}: it was followed");
+        stage.netns.expect_clean("met0")
+    };
+    // A file in the folder, and then the folder.
+    let target = victim.path().join("target");
+    fs::remove_file(folder.join("position"))?;
+    symlink(&target, folder.join("position"))?;
+    refused("a file", "symbolic link")?;
+    fs::remove_dir_all(&folder)?;
+    symlink(victim.path(), &folder)?;
+    refused("a folder", "symbolic link")?;
+    // Another user's folder.
+    fs::remove_file(&folder)?;
+    fs::create_dir(&folder)?;
+    chown(&folder, Some(65_534), Some(65_534))?;
+    refused("another user's folder", "user 65534")
 }
 
 /// An agent that spools is killed after a while; gives nothing, for what it had is on disk or lost.

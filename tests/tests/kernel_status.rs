@@ -1,15 +1,20 @@
 //! The status socket of a running agent, and clients that mean no good: the agent goes on.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use flowxdp_tests::agent::Live;
+use flowxdp_tests::agent::{Live, program, status};
 use flowxdp_tests::books::Count;
 use flowxdp_tests::netns::Netns;
+use flowxdp_tests::process::Program;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::Signal;
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
@@ -41,6 +46,86 @@ fn meters(netns: &Netns, live: &mut Live, before: u64) -> Result<Count> {
     books.balance()?;
     ensure!(books.seen.packets == before + 1_000, "seen {:?}", books.seen);
     Ok(books.seen)
+}
+
+/// Runs it: one line of error that has this word, and status 1.
+fn refused(program: Program, word: &str) -> Result<()> {
+    let ended = program.run(LIMIT)?;
+    let errors = ended.stderr.lines().filter(|line| line.starts_with("flowxdp: ")).collect::<Vec<_>>();
+    ensure!(ended.code == Some(1) && errors.len() == 1 && errors[0].contains(word), "{word}: {ended:?}");
+    Ok(())
+}
+
+#[test]
+fn a_socket_whose_queue_is_full_is_not_waited_for_without_end() -> Result<()> {
+    let (netns, folder) = (Netns::new("status")?, tempfile::tempdir()?);
+    netns.veth(SENDER, METERED)?;
+    let path = folder.path().join("full.sock");
+    let listener = UnixListener::bind(&path)?;
+    rustix::net::listen(&listener, 0)?;
+    let (mut queued, address) = (Vec::new(), SocketAddrUnix::new(&path)?);
+    loop {
+        let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None)?;
+        match connect(&stream, &address) {
+            Ok(()) => queued.push(stream),
+            Err(Errno::AGAIN) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    refused(program()?.args(["status", "--socket"]).arg(&path), "full.sock")?;
+    let run =
+        program()?.args(["run", "--interface", METERED, "--collector", "udp://127.0.0.1:9", "--socket"]);
+    refused(run.arg(&path).netns(&netns), "--socket")?;
+    ensure!(path.exists(), "the socket of the other was removed");
+    netns.expect_clean(METERED)
+}
+
+#[test]
+fn the_end_takes_no_other_process_socket_away() -> Result<()> {
+    let netns = Netns::new("status")?;
+    netns.veth(SENDER, METERED)?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("s.sock");
+    let run =
+        program()?.args(["run", "--interface", METERED, "--collector", "udp://127.0.0.1:9", "--socket"]);
+    let mut running = run.arg(&path).netns(&netns).start()?;
+    running.until(LIMIT, "answering", |_| Ok(status(&path).is_ok()))?;
+    // Another process has the path now.
+    std::fs::remove_file(&path)?;
+    let _other = UnixListener::bind(&path)?;
+    running.stop(Signal::TERM, LIMIT)?.success()?;
+    ensure!(path.exists(), "the agent removed the socket of another process");
+    netns.expect_clean(METERED)
+}
+
+#[test]
+fn what_the_agent_makes_is_its_users_whatever_the_umask() -> Result<()> {
+    let (netns, folder) = (Netns::new("status")?, tempfile::tempdir()?);
+    netns.veth(SENDER, METERED)?;
+    let (sockets, spool) = (folder.path().join("a/b"), folder.path().join("c/spool"));
+    let script = r#"umask 0; exec "$0" "$@""#;
+    let run = Program::find("sh")?.args(["-c", script]).arg(program()?.path()).args([
+        "run",
+        "--interface",
+        METERED,
+    ]);
+    let run = run.args(["--collector", "tcp://127.0.0.1:9", "--spool"]).arg(&spool).arg("--socket");
+    let socket = sockets.join("s.sock");
+    let mut running = run.arg(&socket).netns(&netns).start()?;
+    running.until(LIMIT, "answering", |_| Ok(status(&socket).is_ok()))?;
+    let mut made = vec![folder.path().join("a"), sockets, socket, folder.path().join("c"), spool.clone()];
+    for entry in std::fs::read_dir(&spool)? {
+        let entry = entry?.path();
+        made.extend([entry.clone(), entry.join("lock"), entry.join("position")]);
+    }
+    for path in made {
+        let state = std::fs::metadata(&path)?;
+        let wanted = if state.is_dir() { 0o700 } else { 0o600 };
+        let mode = state.mode() & 0o7777;
+        ensure!(mode == wanted, "{}: mode {mode:o}, not {wanted:o}", path.display());
+    }
+    running.stop(Signal::TERM, LIMIT)?.success()?;
+    netns.expect_clean(METERED)
 }
 
 #[test]

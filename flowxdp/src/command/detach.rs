@@ -47,7 +47,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if options.interface.is_empty() {
         let ours = |link: &Link| link.xdp.is_some_and(chain::is_ours);
         for link in link::all()?.iter().filter(|link| ours(link)) {
-            println!("{}: {}", link.name, detach(link, pin, pins.as_ref())?);
+            let words = detach(link, pin, pins.as_ref())?;
+            println!("{}: {words}", link.name);
             done += 1;
         }
     }
@@ -72,8 +73,10 @@ fn find(name: &str) -> anyhow::Result<Link> {
 /// What was done on one interface, in words.
 fn detach(link: &Link, pin: &Path, pins: Option<&Pins>) -> anyhow::Result<String> {
     let name = &link.name;
-    if let Some(path) = pins.map(|pins| pins.link(link.index)).filter(|path| path.exists()) {
-        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    if let Some(pins) = pins
+        && pins.has_link(link.index)?
+    {
+        pins.remove_link(link.index)?;
         return Ok("flowxdp is taken away".to_owned());
     }
     match chain::release(link, pin)? {
@@ -90,14 +93,8 @@ fn detach(link: &Link, pin: &Path, pins: Option<&Pins>) -> anyhow::Result<String
 
 /// Removes the table when it has no interface any more.
 fn clear(pins: &Pins) -> anyhow::Result<bool> {
-    if pins.is_new() {
-        // Made by nobody but this command, or left empty.
-        drop(std::fs::remove_dir(pins.directory()));
-        return Ok(false);
-    }
-    let entries = std::fs::read_dir(pins.directory())?;
-    let beside = entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("chain-"));
-    if beside || !pins.links()?.is_empty() {
+    let beside = pins.names()?.iter().any(|name| name.to_string_lossy().starts_with("chain-"));
+    if beside || !pins.links()?.is_empty() || pins.generations()?.is_empty() {
         return Ok(false);
     }
     pins.clear()?;

@@ -249,8 +249,8 @@ fn meter(
         interfaces.announce(&started);
         if let Some(pins) = pins {
             let metered = |index| meter.loaded.attached(index).is_some();
-            for (index, path) in pins.links()?.into_iter().filter(|(index, _)| !metered(*index)) {
-                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            for index in pins.links()?.into_iter().filter(|index| !metered(*index)) {
+                pins.remove_link(index)?;
                 log::info!("interface {index}: no longer metered");
             }
         }

@@ -30,7 +30,7 @@ use super::{grace::Grace, link::Link};
 
 pub use self::{
     beside::attach,
-    found::{Released, is_ours, release},
+    found::{Released, is_ours, may_be_ours, release},
     keep::sweep,
 };
 

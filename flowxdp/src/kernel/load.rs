@@ -281,9 +281,11 @@ impl Loaded {
     ///
     /// The pin is there and cannot be used.
     pub fn take_over(&mut self, index: u32, order: [&'static str; 2]) -> anyhow::Result<bool> {
-        let Some(path) = self.pins.as_ref().map(|pins| pins.link(index)).filter(|path| path.exists()) else {
+        let Some(pins) = &self.pins else { return Ok(false) };
+        if !pins.has_link(index)? {
             return Ok(false);
-        };
+        }
+        let path = pins.link(index);
         let open = || -> anyhow::Result<XdpLink> {
             let pinned = PinnedLink::from_pin(&path).with_context(|| path.display().to_string())?;
             Ok(XdpLink::try_from(FdLink::from(pinned))?)

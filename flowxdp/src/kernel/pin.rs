@@ -6,26 +6,36 @@
 //! DIR/link-7         the attachment to the interface with ifIndex 7
 //! ```
 //!
+//! Other entries of the folder are not ours: they stay, and are named once.
+//!
 //! A table of another size shares everything but the table with the one before, which is emptied and then
 //! removed. One of another layout shares nothing.
 
+mod kind;
+mod removal;
+
 use std::{
-    fs,
-    io::ErrorKind,
-    os::fd::OwnedFd,
+    cell::RefCell,
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use aya::maps::MapData;
 use bytemuck::Zeroable;
 use flowxdp_common::{LAYOUT_VERSION, names, table};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstatfs, open};
+use rustix::fs::fstatfs;
 
+use self::kind::is_link;
 use super::map::Mapped;
+use crate::folder::{Folder, Owner};
 
 /// `BPF_FS_MAGIC` of the kernel's `uapi/linux/magic.h`.
 const BPF_FS: u64 = 0xcafe_4a11;
+
+/// The prefix of an attachment's name; its ifIndex follows.
+const LINK: &str = "link-";
 
 /// Maps that belong to one size of the table; a new one begins with none of them.
 const OF_ONE_SIZE: [&str; 5] = [names::FLOWS_V4, names::FLOWS_V6, names::CPUS, names::TAKEN, names::SHAPE];
@@ -37,8 +47,12 @@ const SHARED: [&str; 7] =
 /// The folder, which no other agent has while this lives.
 #[derive(Debug)]
 pub struct Pins {
-    directory: PathBuf,
-    _lock: OwnedFd,
+    /// Locked as long as it is open.
+    folder: Folder,
+    /// Pins of an earlier agent were in it.
+    had_pins: bool,
+    /// Names in it that are not ours, as far as they were said.
+    foreign: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// The maps of one generation.
@@ -67,68 +81,91 @@ impl Pins {
     /// It is in no BPF file system, or another agent has it.
     pub fn open(directory: &Path) -> anyhow::Result<Self> {
         let shown = directory.display();
-        match fs::create_dir(directory) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!(
-                        "cannot make {shown} for pins: mount a BPF file system with `mount -t bpf bpf \
-                         /sys/fs/bpf`, and name a folder in it"
-                    )
-                });
-            }
-        }
-        let lock = open(directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .with_context(|| format!("cannot open {shown}"))?;
-        let kind = fstatfs(&lock).with_context(|| shown.to_string())?.f_type;
+        let remedy = || {
+            format!(
+                "cannot use {shown} for pins: mount a BPF file system with `mount -t bpf bpf /sys/fs/bpf`, and \
+                 name a folder in it"
+            )
+        };
+        let above = directory.parent().filter(|above| !above.as_os_str().is_empty());
+        ensure!(above.is_none_or(Path::is_dir), "{}: the folder above is not there", remedy());
+        let folder = Folder::open(directory, Owner::AnyForRoot).with_context(remedy)?;
+        let kind = fstatfs(&folder).with_context(|| shown.to_string())?.f_type;
         if u64::try_from(kind).ok() != Some(BPF_FS) {
-            // Not ours to leave there, if it was made just now.
-            drop(fs::remove_dir(directory));
+            if folder.was_made() {
+                drop(folder.remove_itself());
+            }
             bail!(
                 "{shown} is in no BPF file system, which pins need: name a folder in /sys/fs/bpf, or mount one \
                  with `mount -t bpf bpf /sys/fs/bpf`"
             );
         }
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            anyhow::anyhow!("another agent has the pins in {shown}: stop it, or name another folder")
-        })?;
-        Ok(Self { directory: directory.to_owned(), _lock: lock })
+        ensure!(
+            folder.try_lock().with_context(|| shown.to_string())?,
+            "another agent has the pins in {shown}: stop it, or name another folder"
+        );
+        let mut pins = Self { folder, had_pins: false, foreign: RefCell::default() };
+        let (generations, removed) = pins.sift()?;
+        pins.had_pins = removed || !generations.is_empty() || !pins.links()?.is_empty();
+        Ok(pins)
     }
 
-    /// Whether nothing is pinned there.
-    pub fn is_new(&self) -> bool {
-        fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_none())
+    /// Whether no pins of an earlier agent were there when it was opened.
+    pub const fn is_new(&self) -> bool {
+        !self.had_pins
     }
 
     /// The folder.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.folder.path()
     }
 
-    fn entries(&self, directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-        let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
-        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-        paths.sort();
-        Ok(paths)
+    /// The names in the folder.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn names(&self) -> anyhow::Result<Vec<OsString>> {
+        self.folder.names().with_context(|| self.directory().display().to_string())
+    }
+
+    /// Numbers of folders, which may be generations.
+    fn numbers(&self) -> anyhow::Result<Vec<u64>> {
+        let mut numbers: Vec<u64> = self.names()?.iter().filter_map(|name| number(name, "")).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     /// Whole generations, the oldest first. What an agent did not finish to make is removed.
     ///
     /// # Errors
     ///
-    /// The folder cannot be read.
+    /// The folder cannot be read, or a pin of ours not be removed.
     pub fn generations(&self) -> anyhow::Result<Vec<Generation>> {
-        let mut found = Vec::new();
-        for directory in self.entries(&self.directory)? {
-            let Some(number) = number(&directory, "") else { continue };
+        Ok(self.sift()?.0)
+    }
+
+    /// The same, and whether something was removed.
+    fn sift(&self) -> anyhow::Result<(Vec<Generation>, bool)> {
+        let (mut found, mut removed) = (Vec::new(), false);
+        for number in self.numbers()? {
+            let directory = self.directory().join(number.to_string());
             match shape(&directory) {
                 Some(shape) if shape.layout != 0 => found.push(Generation { number, directory, shape }),
-                _ => self.remove_folder(&directory)?,
+                _ => removed |= self.remove_maps(number)?,
             }
         }
-        found.sort_by_key(|generation| generation.number);
-        Ok(found)
+        Ok((found, removed))
+    }
+
+    /// The first number from `least` on of which there is no folder.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read.
+    pub fn free(&self, least: u64) -> anyhow::Result<u64> {
+        let taken = self.numbers()?;
+        Ok((least..).find(|number| !taken.contains(number)).unwrap_or(least))
     }
 
     /// A folder for the generation behind `last`; with `last`, everything but the table is shared with it.
@@ -139,8 +176,9 @@ impl Pins {
     ///
     /// The kernel refuses a pin.
     pub fn begin(&self, last: Option<&Generation>, number: u64) -> anyhow::Result<PathBuf> {
-        let directory = self.directory.join(number.to_string());
-        fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let name = number.to_string();
+        let directory = self.directory().join(&name);
+        self.folder.make(&name).with_context(|| format!("cannot make {}", directory.display()))?;
         for name in last.iter().flat_map(|_| SHARED) {
             let Some(last) = last else { break };
             let map =
@@ -150,63 +188,45 @@ impl Pins {
         Ok(directory)
     }
 
-    /// Removes a generation that is empty.
-    ///
-    /// # Errors
-    ///
-    /// A pin cannot be removed.
-    pub fn remove(&self, generation: &Generation) -> anyhow::Result<()> {
-        // Its shape first: what is left without one is no generation.
-        let shape = generation.directory.join(names::SHAPE);
-        fs::remove_file(&shape).with_context(|| format!("cannot remove {}", shape.display()))?;
-        self.remove_folder(&generation.directory)
-    }
-
-    fn remove_folder(&self, directory: &Path) -> anyhow::Result<()> {
-        for path in self.entries(directory)? {
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        fs::remove_dir(directory).with_context(|| format!("cannot remove {}", directory.display()))
-    }
-
-    /// Attachments: ifIndex and path.
+    /// Attachments, by ifIndex.
     ///
     /// # Errors
     ///
     /// The folder cannot be read.
-    pub fn links(&self) -> anyhow::Result<Vec<(u32, PathBuf)>> {
-        let paths = self.entries(&self.directory)?;
-        let links = paths.into_iter().filter_map(|path| {
-            let index = u32::try_from(number(&path, "link-")?).ok()?;
-            Some((index, path))
-        });
-        Ok(links.collect())
+    pub fn links(&self) -> anyhow::Result<Vec<u32>> {
+        let mut links = Vec::new();
+        for index in self.names()?.iter().filter_map(|name| u32::try_from(number(name, LINK)?).ok()) {
+            let path = self.link(index);
+            if is_link(&path) {
+                links.push(index);
+            } else {
+                self.stays(path);
+            }
+        }
+        Ok(links)
     }
 
-    /// Where the attachment to an interface is pinned.
-    pub fn link(&self, index: u32) -> PathBuf {
-        self.directory.join(format!("link-{index}"))
-    }
-
-    /// Removes everything: attachments first, so that no program runs on what is gone.
+    /// Whether the attachment to an interface is pinned.
     ///
     /// # Errors
     ///
-    /// A pin cannot be removed.
-    pub fn clear(&self) -> anyhow::Result<()> {
-        for (_, path) in self.links()? {
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    /// The pin of that name is not ours.
+    pub fn has_link(&self, index: u32) -> anyhow::Result<bool> {
+        let path = self.link(index);
+        if self.folder.state(OsStr::new(&link(index)))?.is_none() {
+            return Ok(false);
         }
-        for directory in self.entries(&self.directory)?.into_iter().filter(|it| number(it, "").is_some()) {
-            self.remove_folder(&directory)?;
-        }
-        match fs::remove_dir(&self.directory) {
-            // Made for us in a folder of somebody else's, it stays.
-            Err(error) if error.kind() != ErrorKind::PermissionDenied => {
-                Err(error).with_context(|| format!("cannot remove {}", self.directory.display()))
-            }
-            _ => Ok(()),
-        }
+        let shown = path.display();
+        ensure!(
+            is_link(&path),
+            "{shown} is no pin of flowxdp's: remove it, or name another folder with --pin"
+        );
+        Ok(true)
+    }
+
+    /// Where the attachment to an interface is pinned: the kernel takes a path.
+    pub fn link(&self, index: u32) -> PathBuf {
+        self.directory().join(link(index))
     }
 }
 
@@ -231,9 +251,15 @@ pub fn all() -> impl Iterator<Item = &'static str> {
     OF_ONE_SIZE.into_iter().chain(SHARED)
 }
 
-/// The number in a file's name.
-fn number(path: &Path, prefix: &str) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok().filter(|number| *number > 0)
+/// The name of an interface's attachment.
+fn link(index: u32) -> String {
+    format!("{LINK}{index}")
+}
+
+/// The number in a file's name, as we write it.
+fn number(name: &OsStr, prefix: &str) -> Option<u64> {
+    let digits = name.to_str()?.strip_prefix(prefix)?;
+    digits.parse().ok().filter(|number: &u64| *number > 0 && number.to_string() == digits)
 }
 
 /// What a generation says of itself, as far as it is there.

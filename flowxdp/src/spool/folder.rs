@@ -2,13 +2,15 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
+use rustix::fs::OFlags;
+
+use crate::folder;
 
 /// The file that an agent holds a lock on.
 const LOCK: &str = "lock";
@@ -20,64 +22,57 @@ const SUFFIX: &str = ".ipfix";
 const DIGITS: usize = 16;
 /// The longest readable part of a folder's name: with the rest it is far below 255 octets.
 const LONGEST_NAME: usize = 100;
-/// Nobody else may read what flows there are.
-const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 /// A folder that is ours.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
+    folder: folder::Folder,
     /// Locked as long as it is open.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes the folder of `collector` where there is none, and locks it.
+    /// Makes the folder of `collector` where there is none, and locks it. Only the agent's user may
+    /// read flows.
     pub(super) fn open(directory: &Path, collector: &str) -> anyhow::Result<Self> {
-        let path = directory.join(name(collector));
-        let what = || format!("the spool in {}", path.display());
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&path).with_context(what)?;
-        fs::set_permissions(&path, Permissions::from_mode(FOLDER_MODE)).with_context(what)?;
-        let lock = options().create(true).truncate(false).open(path.join(LOCK)).with_context(what)?;
+        let folder = folder::Folder::open_in(directory, &name(collector)).context("a spool")?;
+        let what = || format!("the spool in {}", folder.path().display());
+        folder.close_to_others().with_context(what)?;
+        let lock = folder.file(LOCK, OFlags::RDWR | OFlags::CREATE).context(LOCK).with_context(what)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => Ok(Self { folder, _lock: lock }),
             Err(TryLockError::WouldBlock) => bail!("{} is in use by another agent", what()),
             Err(TryLockError::Error(error)) => Err(error).with_context(what),
         }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     /// Opens the file of the position, which is made if there is none.
     pub(super) fn position(&self) -> io::Result<File> {
-        options().create(true).truncate(false).open(self.path.join(POSITION))
+        self.folder.file(POSITION, OFlags::RDWR | OFlags::CREATE)
     }
 
     /// Makes the file of a new segment.
     pub(super) fn create(&self, number: u64) -> io::Result<File> {
-        options().create_new(true).open(self.segment(number))
+        self.folder.file(&segment(number), OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)
     }
 
     /// Opens a segment to be read.
     pub(super) fn read(&self, number: u64) -> io::Result<File> {
-        let path = self.segment(number);
-        if !fs::symlink_metadata(&path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-        }
-        options().write(false).open(path)
+        self.folder.file(&segment(number), OFlags::RDONLY)
     }
 
     /// Cuts a segment to its first `length` octets.
     pub(super) fn cut(&self, number: u64, length: u64) -> io::Result<()> {
-        options().open(self.segment(number))?.set_len(length)
+        self.folder.file(&segment(number), OFlags::RDWR)?.set_len(length)
     }
 
     /// Removes a segment; none is as good.
     pub(super) fn remove(&self, number: u64) -> io::Result<()> {
-        match fs::remove_file(self.segment(number)) {
+        match self.folder.remove(segment(number).as_ref()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -86,8 +81,7 @@ impl Folder {
     /// The numbers of the segments, in order. What else is in the folder is left alone and named.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let file = entry?.file_name();
+        for file in self.folder.names()? {
             match file.to_str().map(|file| (number(file), file)) {
                 Some((Some(number), _)) => numbers.push(number),
                 Some((None, LOCK | POSITION)) => {}
@@ -98,22 +92,21 @@ impl Folder {
         Ok(numbers)
     }
 
-    /// The path of a segment.
+    /// The path of a segment, for messages.
     pub(super) fn segment(&self, number: u64) -> PathBuf {
-        self.path.join(format!("{number:0DIGITS$}{SUFFIX}"))
+        self.path().join(segment(number))
     }
 }
 
 impl fmt::Display for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path.display().fmt(f)
+        self.path().display().fmt(f)
     }
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(FILE_MODE).custom_flags(libc::O_NOFOLLOW);
-    options
+/// The name of a segment.
+fn segment(number: u64) -> String {
+    format!("{number:0DIGITS$}{SUFFIX}")
 }
 
 /// The number in the name of a segment.

@@ -29,7 +29,7 @@ impl Spool {
     pub fn open(settings: SpoolSettings, collector: &str, wall_ms: u64) -> anyhow::Result<Self> {
         let folder = Folder::open(&settings.directory, collector)?;
         let what = || format!("the spool in {folder}");
-        let position = folder.position().with_context(what)?;
+        let position = folder.position().context("position").with_context(what)?;
         let numbers = folder.segments().with_context(what)?;
         let before = Position::read(&position).with_context(what)?;
         let last = numbers.last().copied().unwrap_or(0);

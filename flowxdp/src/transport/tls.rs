@@ -6,6 +6,7 @@
 mod files;
 mod identity;
 mod judge;
+mod keylog;
 mod peers;
 mod words;
 
@@ -13,7 +14,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use rustls::{
-    ClientConfig, ClientConnection, KeyLogFile,
+    ClientConfig, ClientConnection,
     client::Resumption,
     crypto::{CryptoProvider, ring::default_provider},
     pki_types::{CertificateDer, ServerName},
@@ -21,7 +22,7 @@ use rustls::{
 };
 
 pub use self::peers::fingerprint;
-use self::{files::Stamps, judge::Judge};
+use self::{files::Stamps, judge::Judge, keylog::KeyFile};
 pub(super) use self::{
     identity::Identity,
     words::{Moment, words},
@@ -143,6 +144,6 @@ fn config(judge: &Arc<Judge>, provider: Arc<CryptoProvider>) -> anyhow::Result<C
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     // Only where the environment's SSLKEYLOGFILE names a file.
-    config.key_log = Arc::new(KeyLogFile::new());
+    config.key_log = Arc::new(KeyFile::of_environment());
     Ok(config)
 }

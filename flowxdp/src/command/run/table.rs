@@ -52,7 +52,7 @@ impl Table {
             let loaded = load_at(shape, Some(&pinned))?;
             return Ok(Self { loaded, generation: last.number, old, adopted: true });
         }
-        let generation = old.last().map_or(1, |last| last.number + 1);
+        let generation = pins.free(old.last().map_or(1, |last| last.number + 1))?;
         let last = old.last().filter(|last| last.is_known());
         let directory = pins.begin(last, generation)?;
         let before = last.map(|last| last.shape).unwrap_or_default();

@@ -54,6 +54,11 @@ pub fn is_ours(program: u32) -> bool {
     others::program(program).is_some_and(|program| kind(&program).is_some())
 }
 
+/// The same, where a program that cannot be asked for may be one.
+pub fn may_be_ours(program: u32) -> bool {
+    others::program(program).is_none_or(|program| kind(&program).is_some())
+}
+
 impl Found {
     /// What runs on the interface; none if it has changed since.
     ///

@@ -5,16 +5,17 @@
 //! system. The folder is locked while its agent runs: one that is there and not locked was left by a crash.
 
 use std::{
-    fs::File,
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use aya::{maps::Map, programs::loaded_programs};
-use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::fs::statfs;
 
 use super::others;
+use crate::folder::{self, Folder};
 
 /// `f_type` of a BPF file system, from `uapi/linux/magic.h`.
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -23,9 +24,8 @@ const PIN: &str = "array";
 /// The pin of an array; it stays when this is dropped.
 #[derive(Debug)]
 pub(super) struct Keep {
-    folder: PathBuf,
-    /// Holds the lock.
-    _lock: File,
+    /// Locked as long as it is open.
+    folder: Folder,
 }
 
 /// What is known of an array's agent.
@@ -43,14 +43,9 @@ fn folder_of(pins: &Path, map: u32) -> PathBuf {
     pins.join(format!("chain-{map}"))
 }
 
-/// Opens and locks a folder; none if another process has the lock.
-fn lock(folder: PathBuf) -> io::Result<Option<Keep>> {
-    let file = File::open(&folder)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Keep { folder, _lock: file })),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+/// Locks a folder; none if another process has the lock.
+fn lock(folder: Folder) -> io::Result<Option<Keep>> {
+    Ok(folder.try_lock()?.then_some(Keep { folder }))
 }
 
 /// Who has the array of this id.
@@ -58,13 +53,11 @@ fn lock(folder: PathBuf) -> io::Result<Option<Keep>> {
 /// # Errors
 ///
 /// The file system's.
-pub(super) fn owner(pins: &Path, map: u32) -> io::Result<Owner> {
-    match lock(folder_of(pins, map)) {
-        Ok(Some(keep)) => Ok(Owner::Gone(keep)),
-        Ok(None) => Ok(Owner::Runs),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Owner::Unknown),
-        Err(error) => Err(error),
-    }
+pub(super) fn owner(pins: &Path, map: u32) -> anyhow::Result<Owner> {
+    let Some(folder) = Folder::find(&folder_of(pins, map), folder::Owner::AnyForRoot)? else {
+        return Ok(Owner::Unknown);
+    };
+    Ok(lock(folder)?.map_or(Owner::Runs, Owner::Gone))
 }
 
 impl Keep {
@@ -81,13 +74,11 @@ impl Keep {
                  name a folder in another with --pin"
             );
         }
-        let folder = folder_of(pins, id);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {} for --chain", folder.display()))?;
+        let folder = Folder::open(&folder_of(pins, id), folder::Owner::AnyForRoot).context("--chain")?;
         let Some(keep) = lock(folder).with_context(|| format!("cannot lock a folder in {shown}"))? else {
             bail!("another agent keeps the same array of programs in {shown}: stop it");
         };
-        let pin = keep.folder.join(PIN);
+        let pin = keep.folder.path().join(PIN);
         if !pin.exists() {
             map.pin(&pin).with_context(|| format!("cannot pin {}", pin.display()))?;
         }
@@ -100,8 +91,8 @@ impl Keep {
     ///
     /// The file system's.
     pub(super) fn remove(&self) -> io::Result<()> {
-        std::fs::remove_file(self.folder.join(PIN))?;
-        std::fs::remove_dir(&self.folder)
+        self.folder.remove(OsStr::new(PIN))?;
+        self.folder.remove_itself()
     }
 }
 

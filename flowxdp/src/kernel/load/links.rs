@@ -1,7 +1,5 @@
 //! Attachments while the agent runs: one is let go of, or has its program replaced.
 
-use std::{fs, io::ErrorKind};
-
 use anyhow::Context;
 use aya::{maps::MapError, programs::ProgramError};
 
@@ -67,13 +65,7 @@ impl Loaded {
 
     /// Removes the pin of an attachment, where there is one.
     pub(super) fn unpin(&self, index: u32) -> anyhow::Result<()> {
-        let Some(path) = self.pins.as_ref().map(|pins| pins.link(index)) else { return Ok(()) };
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
-            _ => Ok(()),
-        }
+        self.pins.as_ref().map_or(Ok(()), |pins| pins.remove_link(index))
     }
 
     /// The rows that ifIndexes have.

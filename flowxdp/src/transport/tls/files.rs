@@ -9,10 +9,11 @@ use rustls::pki_types::{
 };
 
 use super::TlsSettings;
+use crate::file;
 
 /// Every certificate of a PEM file, in its order; at least one.
 pub(super) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let octets = read(path)?;
+    let octets = file::read(path)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&octets)
         .collect::<Result<_, _>>()
         .with_context(|| format!("{} is not well-formed PEM", path.display()))?;
@@ -24,7 +25,7 @@ pub(super) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'st
 
 /// The first private key of a PEM file.
 pub(super) fn key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let octets = read(path)?;
+    let octets = file::read(path)?;
     match PrivateKeyDer::from_pem_slice(&octets) {
         Ok(key) => Ok(key),
         Err(pem::Error::NoItemsFound) if octets.windows(17).any(|part| part == b"ENCRYPTED PRIVATE") => {
@@ -35,10 +36,6 @@ pub(super) fn key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
         }
         Err(error) => Err(error).with_context(|| format!("{} is not well-formed PEM", path.display())),
     }
-}
-
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// What tells that a file is another one than before: inode, size, seconds and nanoseconds of the last

@@ -87,6 +87,12 @@ fn roots_of_file(path: &Path) -> anyhow::Result<RootCertStore> {
 }
 
 fn roots_of_system() -> anyhow::Result<RootCertStore> {
+    // The library would wait for the writer of a pipe.
+    if let Some(path) = std::env::var_os("SSL_CERT_FILE")
+        && std::fs::metadata(&path).is_ok_and(|state| !state.is_file())
+    {
+        bail!("SSL_CERT_FILE={} is no regular file: unset it, or give ca=FILE", path.display());
+    }
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);

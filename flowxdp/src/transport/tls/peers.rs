@@ -6,7 +6,8 @@ use anyhow::bail;
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 
-use super::{TlsSettings, files};
+use super::TlsSettings;
+use crate::file;
 
 /// SHA-256 of one certificate.
 pub(super) type Fingerprint = [u8; 32];
@@ -47,7 +48,7 @@ pub(super) fn read(settings: &TlsSettings) -> anyhow::Result<Option<HashSet<Fing
     let Some(path) = &settings.peers_file else {
         return Ok((!peers.is_empty()).then_some(peers));
     };
-    let content = files::read(path)?;
+    let content = file::read(path)?;
     for (number, line) in String::from_utf8_lossy(&content).lines().enumerate() {
         // What follows a # is for people.
         let entry = line.split('#').next().unwrap_or_default().trim();

@@ -1,0 +1,33 @@
+//! Whether a pin is one of ours, by name and kind: no other pin is removed or taken over.
+
+use std::path::Path;
+
+use aya::{
+    maps::MapData,
+    programs::links::{FdLink, LinkType, PinnedLink},
+};
+
+use super::all;
+use crate::kernel::chain;
+
+/// Octets of an object's name that the kernel keeps (`BPF_OBJ_NAME_LEN`, with a zero).
+const KEPT: usize = 15;
+
+/// Whether the pin at `path` is the map that its `name` says; in the folder of a whole generation, which may be
+/// another version's, of any name.
+pub(super) fn is_map(path: &Path, name: &str, is_generation: bool) -> bool {
+    let kept = name.get(..KEPT).unwrap_or(name);
+    (is_generation || all().any(|ours| ours == name))
+        && MapData::from_pin(path)
+            .and_then(|map| map.info())
+            .is_ok_and(|info| info.name_as_str().is_some_and(|name| name == kept))
+}
+
+/// Whether the pin at `path` is an attachment of our program. Without the right to ask for a program, an XDP
+/// attachment is taken for one.
+pub(super) fn is_link(path: &Path) -> bool {
+    let info = PinnedLink::from_pin(path).and_then(|link| FdLink::from(link).info());
+    info.is_ok_and(|info| {
+        info.link_type().is_ok_and(|kind| kind == LinkType::Xdp) && chain::may_be_ours(info.program_id())
+    })
+}

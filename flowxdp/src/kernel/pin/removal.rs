@@ -1,0 +1,98 @@
+//! Removing pins: those of ours, by name and kind, and by the descriptor of their folder.
+
+use std::{ffi::OsStr, io::ErrorKind, path::PathBuf};
+
+use anyhow::Context;
+use flowxdp_common::names;
+
+use super::{Generation, Pins, kind::is_map, link, shape};
+
+impl Pins {
+    /// Removes a generation that is empty.
+    ///
+    /// # Errors
+    ///
+    /// A pin cannot be removed.
+    pub fn remove(&self, generation: &Generation) -> anyhow::Result<()> {
+        self.remove_maps(generation.number).map(drop)
+    }
+
+    /// Removes the maps of a generation, and its folder if maps of ours were all that was in it: an empty folder
+    /// may be anybody's. Gives whether there were any.
+    pub(super) fn remove_maps(&self, number: u64) -> anyhow::Result<bool> {
+        let name = number.to_string();
+        let directory = self.directory().join(&name);
+        let Ok(folder) = self.folder.sub(&name) else {
+            self.stays(directory);
+            return Ok(false);
+        };
+        let names = folder.names().with_context(|| directory.display().to_string())?;
+        let is_generation = shape(&directory).is_some_and(|shape| shape.layout != 0);
+        // Its shape first: a folder without one is no generation.
+        let (first, rest): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name == names::SHAPE);
+        let (mut any, mut foreign) = (false, false);
+        for name in first.into_iter().chain(rest) {
+            let path = directory.join(&name);
+            if name.to_str().is_some_and(|name| is_map(&path, name, is_generation)) {
+                folder.remove(&name).with_context(|| format!("cannot remove {}", path.display()))?;
+                any = true;
+            } else {
+                self.stays(path);
+                foreign = true;
+            }
+        }
+        if any && !foreign {
+            let removed = self.folder.remove_folder(OsStr::new(&name));
+            removed.with_context(|| format!("cannot remove {}", directory.display()))?;
+        }
+        Ok(any)
+    }
+
+    /// Says once that a pin or a folder is not ours.
+    pub(super) fn stays(&self, path: PathBuf) {
+        let shown = path.display().to_string();
+        if self.foreign.borrow_mut().insert(path) {
+            log::warn!("{shown} is no pin of flowxdp's, and stays");
+        }
+    }
+
+    /// Removes the pin of an attachment, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The pin of that name is not ours, or cannot be removed.
+    pub fn remove_link(&self, index: u32) -> anyhow::Result<()> {
+        if self.has_link(index)? {
+            let removed = self.folder.remove(OsStr::new(&link(index)));
+            removed.with_context(|| format!("cannot remove {}", self.link(index).display()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything of ours: attachments first, so that no program runs on what is gone. The folder goes
+    /// too, if an agent made it and nothing else is in it.
+    ///
+    /// # Errors
+    ///
+    /// A pin cannot be removed.
+    pub fn clear(&self) -> anyhow::Result<()> {
+        for index in self.links()? {
+            self.remove_link(index)?;
+        }
+        for number in self.numbers()? {
+            self.remove_maps(number)?;
+        }
+        // One that is empty at the first start is its operator's.
+        let is_ours = self.folder.was_made() || self.had_pins;
+        if !is_ours || !self.folder.is_empty()? {
+            return Ok(());
+        }
+        match self.folder.remove_itself() {
+            // Made for us in a folder of somebody else's, it stays.
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => {
+                Err(error).with_context(|| format!("cannot remove {}", self.directory().display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
