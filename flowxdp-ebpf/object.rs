@@ -3,7 +3,12 @@
 //! aya-build is not used: it leaves no way to ask for the instruction set (`v3`, Linux 5.12) that the
 //! program's atomic exchange needs.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    io::{self, Write},
+    path::PathBuf,
+    process::Command,
+};
 
 use anyhow::{Context, bail};
 
@@ -16,7 +21,7 @@ pub(crate) fn build(features: &[&str], programs: &[&str]) -> anyhow::Result<()> 
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
     let root = manifest.join("..");
     for source in ["flowxdp-ebpf", "flowxdp-common", "Cargo.lock"] {
-        println!("cargo::rerun-if-changed={}", root.join(source).display());
+        writeln!(io::stdout(), "cargo::rerun-if-changed={}", root.join(source).display())?;
     }
     if Command::new("bpf-linker").arg("--version").output().is_err() {
         bail!(

@@ -14,6 +14,7 @@
 //! - [`command`]: one file a command;
 //!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.
 //! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
+//! - [`limits`], [`guard`], [`output`]: a limit, a panic or a full stderr ends in one line and the books.
 //!
 //! Architecture invariant: the event loops in [`command`] decide nothing; they move bytes, time and
 //! actions between the edges and the core.
@@ -27,9 +28,12 @@ pub mod dispatch;
 pub mod exporter;
 pub mod file;
 pub mod folder;
+pub mod guard;
 pub mod keeper;
 pub mod kernel;
+pub mod limits;
 pub mod meter;
+pub mod output;
 pub mod pressure;
 pub mod report;
 pub mod service;

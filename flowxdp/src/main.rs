@@ -4,9 +4,15 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand, error::ErrorKind};
-use flowxdp::command::{collect, detach, replay, run, status};
-use flowxdp::text;
+use flowxdp::{
+    command::{collect, detach, replay, run, status},
+    guard, limits, output, text,
+};
+
+/// Files that the event loop opens, and then a small collector.
+const DESCRIPTORS: usize = 12;
 
 /// Flow exporter for Linux gateways: meters in XDP, exports IPFIX and NetFlow
 #[derive(Parser)]
@@ -34,30 +40,55 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    match limits::prepare() {
+        Ok(()) => agent(),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Has a frame of its own, which is entered once the stack is known to be large enough.
+#[inline(never)]
+fn agent() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
-    let level = match arguments.verbose {
+    start_log(arguments.verbose);
+    guard::log_panics();
+    match guard::caught(|| execute(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// The log on stderr; a line that cannot be written there is dropped.
+fn start_log(verbose: u8) {
+    let default = match verbose {
         // One line for each trouble: rustls would say its own words beside ours.
         0 => "info,rustls=error",
         1 => "debug",
         _ => "trace",
     };
-    let logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).build();
+    let wanted = std::env::var("RUST_LOG").ok();
+    // Checked here, because env_logger panics where it cannot write its warning.
+    let fault = wanted.as_ref().and_then(|wanted| env_filter::Builder::new().try_parse(wanted).err());
+    let filters = wanted.as_deref().filter(|_| fault.is_none()).unwrap_or(default);
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(filters);
+    builder.parse_write_style(&std::env::var("RUST_LOG_STYLE").unwrap_or_default());
     // Nothing else in this program installs one.
-    drop(text::log::start(logger));
-    match execute(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("flowxdp: {}", one_line(&format!("{error:#}")));
-            ExitCode::FAILURE
-        }
+    drop(text::log::start(builder.build()));
+    if let Some(fault) = fault {
+        log::warn!("RUST_LOG is not used: {fault}");
     }
 }
 
 fn execute(command: Command) -> anyhow::Result<()> {
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = || {
+        limits::descriptors(DESCRIPTORS)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("cannot start the event loop")
+    };
     match command {
         Command::Run(options) => runtime()?.block_on(run::run(options)),
         Command::Replay(options) => replay::run(&options),
@@ -67,14 +98,22 @@ fn execute(command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// One line, with the remedy where a limit of the process is in the way.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    match limits::remedy(error) {
+        Some(remedy) => output::diagnostic(format_args!("{error:#}: {remedy}")),
+        None => output::diagnostic(format_args!("{error:#}")),
+    }
+    ExitCode::FAILURE
+}
+
 /// Help and version as they are; an error in one line.
 fn usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed stdout has nobody who would miss it.
-            drop(error.print());
-            ExitCode::SUCCESS
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match output::written(error.print()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             drop(error.print());
             ExitCode::from(2)
@@ -83,13 +122,8 @@ fn usage(error: &clap::Error) -> ExitCode {
             let text = error.to_string();
             let message = text.split("\n\nUsage:").next().unwrap_or(&text);
             let message = message.split("\n\nFor more information").next().unwrap_or(message);
-            eprintln!("flowxdp: {}", one_line(message.trim_start_matches("error: ")));
+            output::diagnostic(message.trim_start_matches("error: "));
             ExitCode::from(2)
         }
     }
-}
-
-fn one_line(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text::log::escaped(&words).into_owned()
 }

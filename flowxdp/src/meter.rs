@@ -350,10 +350,10 @@ impl Meter {
     ///
     /// The kernel's.
     pub fn stop(&mut self) -> anyhow::Result<()> {
-        self.loaded.detach()?;
+        let detached = self.loaded.detach();
         self.grace.wait()?;
         self.loaded.chain = None;
-        Ok(())
+        detached
     }
 
     /// Grace periods that were waited for.

@@ -1,14 +1,16 @@
 //! What is asked for and cannot be: one clear line, an exit status, and nothing left behind.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::{Live, books, program};
+use flowxdp_tests::books::Books;
 use flowxdp_tests::compare::{Columns, equal};
-use flowxdp_tests::failures::tell;
+use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::foreign;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
@@ -239,6 +241,123 @@ fn a_table_larger_than_memory() -> Result<()> {
     netns.expect_clean("lo")
 }
 
+/// What standard output and standard error can be in the way of an end in order.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    Closed,
+    Full,
+    /// A pipe whose reader is gone.
+    Gone,
+}
+
+/// Runs it with a broken stream, 1 or 2; gives its status, and what it said on the other one.
+fn with_broken(stream: u32, how: Broken, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+    let target = match how {
+        Broken::Closed => "&-",
+        Broken::Full => "/dev/full",
+        // Opened for both ends here, and closed for the reading one before the agent runs.
+        Broken::Gone => "&3",
+    };
+    let gone = "rm -f \"$1\"; mkfifo \"$1\"; exec 4<>\"$1\" 3>\"$1\" 4<&-; rm -f \"$1\"; shift; ";
+    let prepare = if matches!(how, Broken::Gone) { gone } else { "shift; " };
+    let script = format!("{prepare}exec \"$0\" \"$@\" {stream}>{target}");
+    let directory = tempfile::tempdir()?;
+    let run =
+        Program::find("sh")?.args(["-c", &script]).arg(program()?.path()).arg(directory.path().join("fifo"));
+    let ended = run.args(arguments).env("RUST_LOG", "info=wrong=spec").run(LIMIT)?;
+    Ok((ended.code, if stream == 1 { ended.stderr } else { ended.stdout }))
+}
+
+#[test]
+fn a_stream_that_takes_nothing_changes_no_exit_status() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("a.pcap").display().to_string();
+    capture(Path::new(&file), &TRAFFIC)?;
+    let collector = UdpSocket::bind("127.0.0.1:0")?;
+    let url = format!("udp://{}", collector.local_addr()?);
+    let mut failures = Failures::default();
+    for how in [Broken::Closed, Broken::Full, Broken::Gone] {
+        for (arguments, wanted) in [
+            (&[][..], 2),
+            (&["run", "--nonsense"], 2),
+            (&["replay", "/nonexistent.pcap", "--collector", NOWHERE], 1),
+            (&["status", "--socket", "/nonexistent/socket"], 1),
+            (&["--version"], 0),
+        ] {
+            failures.check(&format!("stderr {how:?} {arguments:?}"), || {
+                let (code, _) = with_broken(2, how, arguments)?;
+                ensure!(code == Some(wanted), "exit status {code:?}, not {wanted}");
+                Ok(())
+            });
+        }
+        let replay = ["replay", &file, "--collector", &url, "--json"];
+        for arguments in [&["--version"][..], &["run", "--help"], &replay] {
+            failures.check(&format!("stdout {how:?} {arguments:?}"), || {
+                let (code, said) = with_broken(1, how, arguments)?;
+                let errors: Vec<_> = said.lines().filter(|line| line.starts_with("flowxdp: ")).collect();
+                match how {
+                    Broken::Full => {
+                        let is_said = errors.len() == 1 && errors[0].contains("standard output");
+                        ensure!(code == Some(1) && is_said, "exit status {code:?}: {said}");
+                    }
+                    _ => ensure!(code == Some(0) && errors.is_empty(), "exit status {code:?}: {said}"),
+                }
+                Ok(())
+            });
+        }
+    }
+    failures.end()
+}
+
+#[test]
+fn an_agent_whose_streams_are_closed_meters() -> Result<()> {
+    let netns = Netns::new("errors")?;
+    netns.veth("one0", "two0")?;
+    let wrapper = ["sh", "-c", "exec \"$0\" \"$@\" 0<&- 1>&- 2>&-"];
+    let live = Live::start_by(&wrapper, 0, &netns, &["--interface", "two0", "--collector", NOWHERE])?;
+    for stream in 0..3 {
+        let target = fs::read_link(format!("/proc/{}/fd/{stream}", live.pid()))?;
+        ensure!(target == Path::new("/dev/null"), "{stream} is {}", target.display());
+    }
+    live.stop()?.success()?;
+    netns.expect_clean("two0")
+}
+
+/// The command under limits of prlimit(1).
+fn limited(limits: &[&str], arguments: &[&str]) -> Result<Program> {
+    Ok(Program::find("prlimit")?.args(limits).arg(program()?.path()).args(arguments))
+}
+
+#[test]
+fn few_descriptors_or_a_small_stack_end_in_one_line() -> Result<()> {
+    let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
+    netns.veth("one0", "two0")?;
+    let file = directory.path().join("a.pcap").display().to_string();
+    capture(Path::new(&file), &TRAFFIC)?;
+    let socket = directory.path().join("status.sock").display().to_string();
+    let run = ["run", "--interface", "two0", "--collector", NOWHERE, "--socket", &socket];
+    let replay = ["replay", &file, "--collector", NOWHERE];
+    let collect = ["collect", "--listen", "udp://127.0.0.1:0"];
+    for (command, most) in [(&run[..], 32), (&replay, 20), (&collect, 12)] {
+        for files in [4, 6, most] {
+            let program = limited(&[&format!("--nofile={files}:{files}")], command)?.netns(&netns);
+            fails(program, 1, &["ulimit -n"]).with_context(|| format!("{files} files: {command:?}"))?;
+        }
+        for kib in [24, 256] {
+            let octets = kib << 10;
+            let program = limited(&[&format!("--stack={octets}:{octets}")], command)?.netns(&netns);
+            fails(program, 1, &["ulimit -s"]).with_context(|| format!("{kib} KiB: {command:?}"))?;
+        }
+    }
+    netns.expect_clean("two0")?;
+    // What may be raised is raised.
+    let wrapper = ["prlimit", "--stack=65536:", "--nofile=20:"];
+    let live = Live::start_by(&wrapper, 0, &netns, &["--interface", "two0", "--collector", NOWHERE])?;
+    live.status()?.balance()?;
+    live.stop()?.success()?;
+    netns.expect_clean("two0")
+}
+
 #[test]
 fn a_table_that_a_limit_of_memory_refuses() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
@@ -268,6 +387,48 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() -> Result<()> {
     let program = run(&netns, directory.path(), &arguments)?.env("SSL_CERT_FILE", &fifo);
     fails(program, 1, &["SSL_CERT_FILE", "fifo"])?;
     netns.expect_clean("lo")
+}
+
+/// A user of the test's own, whose processes are the agent's threads alone.
+const USER: u32 = 64_321;
+
+#[test]
+fn a_system_without_threads_keeps_a_named_collector_away_and_nothing_else() -> Result<()> {
+    let netns = Netns::new("errors")?;
+    netns.veth("one0", "two0")?;
+    netns.hosts("127.0.0.1 localhost named.test\n")?;
+    let (literal, named) = (Nfcapd::start(Some(&netns))?, Nfcapd::start_at(4740, Some(&netns))?);
+    let user = USER.to_string();
+    // The limit counts the threads of a user: the agent has one.
+    let identity = ["--reuid", &user, "--regid", &user, "--clear-groups"];
+    let capabilities = ["--inh-caps", "--ambient-caps", "--bounding-set"];
+    let capabilities = capabilities.iter().flat_map(|set| [*set, "-all,+bpf,+perfmon,+net_admin"]);
+    let before = ["prlimit", "--nproc=1:100", "setpriv"];
+    let wrapper = before.into_iter().chain(identity).chain(capabilities);
+    let url = literal.url();
+    let collectors = ["--collector", &url, "--collector", "udp://named.test:4740"];
+    let timeouts = ["--interface", "two0", "--idle-timeout", "1s", "--active-timeout", "1s"];
+    let wrapper: Vec<&str> = wrapper.collect();
+    let mut live = Live::start_by(&wrapper, USER, &netns, &[&collectors[..], &timeouts].concat())?;
+    let traffic = Traffic { flows: 200, packets: 2_000, ipv6: false, protocol: UDP, length: 100 };
+    generator().send(&traffic, &netns, "one0")?;
+    let sent = |books: &Books, url: &str| books.collectors.get(url).map_or(0, |it| it.exported.packets);
+    live.until(LIMIT, "exporting to the address", |books| sent(books, &url) == 2_000)?;
+    live.until_log(LIMIT, "without a thread", |log| {
+        log.contains("cannot be reached: its name needs a thread")
+    })?;
+    let log = live.log();
+    ensure!(log.lines().filter(|line| line.contains("needs a thread")).count() == 1, "said again: {log}");
+    // By the same user, who needs no privilege for that.
+    let limit = Program::find("setpriv")?.args(identity).arg("prlimit").arg("--nproc=100:");
+    limit.args(["--pid", &live.pid().to_string()]).run(LIMIT)?.success()?;
+    live.until(LIMIT, "exporting to the name", |books| sent(books, "udp://named.test:4740") == 2_000)?;
+    live.status()?.all_exported()?;
+    live.stop()?.success()?;
+    for nfcapd in [literal, named] {
+        equal(&traffic.truth(), &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)?;
+    }
+    netns.expect_clean("two0")
 }
 
 #[test]

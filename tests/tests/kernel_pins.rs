@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::MapData;
 use flowxdp::kernel::map::Mapped;
 use flowxdp_common::table::Shape;
-use flowxdp_tests::agent::{Live, PROTOCOLS, program};
+use flowxdp_tests::agent::{Live, PROTOCOLS, last_exported, program};
 use flowxdp_tests::books::{Books, Count};
 use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::compare::{Columns, equal};
@@ -413,4 +413,31 @@ fn pins_and_folders_that_are_not_the_agents_stay() -> Result<()> {
     let refused = run.netns(&stage.netns).run(LIMIT)?;
     ensure!(refused.code == Some(1), "{refused:?}");
     Ok(())
+}
+
+#[test]
+fn an_error_in_the_loop_ends_in_a_flush_and_the_books() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.netns.veth("other0", "other1")?;
+    let nfcapd = Nfcapd::start(Some(&stage.netns))?;
+    let url = nfcapd.url();
+    let round = traffic(1_000, 10_000, false);
+    let long = ["--interface", "other1", "--idle-timeout", "10m", "--active-timeout", "10m"];
+    let pins = stage.bpffs.pins();
+    let arguments = ["--interface", METERED, "--collector", &url, "--pin", pins.to_str().context("a path")?];
+    let mut live = Live::start(&stage.netns, &[&arguments[..], &long].concat())?;
+    stage.send(&round)?;
+    live.until(LIMIT, "seen", |books| books.seen == count(&round, 1))?;
+    // An attachment that cannot be taken off: a folder is in the place of its pin.
+    let link = pins.join(format!("link-{}", stage.netns.index("other1")?));
+    std::fs::remove_file(&link)?;
+    std::fs::create_dir(&link)?;
+    stage.netns.ip("link del other0")?;
+    let ended = live.ended(LIMIT)?;
+    ensure!(ended.code == Some(1), "{ended:?}");
+    let lines: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("flowxdp: ")).collect();
+    ensure!(lines.len() == 1 && lines[0].contains("link-"), "{}", ended.stderr);
+    ensure!(last_exported(&ended, &url)?.packets == round.packets, "{}", ended.stderr);
+    stage.netns.expect_clean(METERED)?;
+    equal(&round.truth(), &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)
 }

@@ -107,12 +107,19 @@ fn a_full_spool_gives_up_the_oldest_and_counts_it() -> Result<()> {
     Ok(())
 }
 
+/// The limit of a file's size under which an agent is started, instead of a disk.
+const LIMITED: &str = "--fsize=262144:262144";
+
 /// Starts without a collector on a disk that takes little or nothing, and lets the collector come later.
 fn bad_disk(tmpfs: &str, said: &str) -> Result<()> {
     let (stage, directory) = (Stage::new()?, tempfile::tempdir()?);
     let path = directory.path().display().to_string();
     let url = format!("tcp://127.0.0.1:{PORT}");
-    let mut live = stage.agent_on(tmpfs, directory.path(), &[&url], &["--spool", &path])?;
+    let mut live = if tmpfs == LIMITED {
+        stage.agent_by(&["prlimit", LIMITED], &[&url], &["--spool", &path])?
+    } else {
+        stage.agent_on(tmpfs, directory.path(), &[&url], &["--spool", &path])?
+    };
     let sent = stage.traffic(FLOWS, PAUSE, || {
         for _ in 0..10 {
             look(&live)?;
@@ -181,6 +188,11 @@ fn a_planted_link_is_not_followed() -> Result<()> {
     fs::create_dir(&folder)?;
     chown(&folder, Some(65_534), Some(65_534))?;
     refused("another user's folder", "user 65534")
+}
+
+#[test]
+fn a_limit_of_a_files_size_is_a_disk_that_takes_no_more() -> Result<()> {
+    bad_disk(LIMITED, "File too large")
 }
 
 /// An agent that spools is killed after a while; gives nothing, for what it had is on disk or lost.

@@ -1,5 +1,6 @@
 //! The status socket of a running agent, and clients that mean no good: the agent goes on.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -99,7 +100,7 @@ fn the_end_takes_no_other_process_socket_away() -> Result<()> {
 }
 
 #[test]
-fn what_the_agent_makes_is_its_users_whatever_the_umask() -> Result<()> {
+fn files_and_folders_are_for_one_user_whatever_the_umask() -> Result<()> {
     let (netns, folder) = (Netns::new("status")?, tempfile::tempdir()?);
     netns.veth(SENDER, METERED)?;
     let (sockets, spool) = (folder.path().join("a/b"), folder.path().join("c/spool"));
@@ -125,6 +126,37 @@ fn what_the_agent_makes_is_its_users_whatever_the_umask() -> Result<()> {
         ensure!(mode == wanted, "{}: mode {mode:o}, not {wanted:o}", path.display());
     }
     running.stop(Signal::TERM, LIMIT)?.success()?;
+    netns.expect_clean(METERED)
+}
+
+#[test]
+fn an_agent_without_descriptors_goes_on_and_answers_again() -> Result<()> {
+    let netns = Netns::new("status")?;
+    netns.veth(SENDER, METERED)?;
+    let mut live = Live::start(&netns, &["--interface", METERED, "--collector", "udp://127.0.0.1:9"])?;
+    let pid = live.pid().to_string();
+    let limit = |value: &str| {
+        Program::find("prlimit")?.args(["--pid", &pid]).arg(format!("--nofile={value}")).run(LIMIT)?.success()
+    };
+    limit("3:")?;
+    // Questions that cannot be taken, and an interface that cannot be looked at.
+    let waiting: Vec<_> = (0..3).map(|_| ask(live.socket())).collect::<Result<_>>()?;
+    netns.ip("link add other0 type veth peer name other1")?;
+    let traffic = Traffic { flows: 10, packets: 1_000, ipv6: false, protocol: UDP, length: 100 };
+    generator().send(&traffic, &netns, SENDER)?;
+    live.until_log(LIMIT, "out of descriptors", |log| log.contains("Too many open files"))?;
+    // Some looks later, nothing was said again.
+    std::thread::sleep(Duration::from_secs(3));
+    let log = live.log();
+    let said: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once("] ")).map(|(_, text)| text).collect();
+    let once: BTreeSet<&str> = said.iter().copied().collect();
+    ensure!(said.len() == once.len(), "something was said again:\n{log}");
+    limit("1024:")?;
+    drop(waiting);
+    live.until(LIMIT, "done with the packets", |books| books.seen.packets >= 1_000)?;
+    live.status()?.balance()?;
+    live.stop()?.success()?;
     netns.expect_clean(METERED)
 }
 

@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::kernel::{
-    chain::{self, PINS, Released},
-    link::{self, Link},
-    pin::Pins,
-    preflight,
+use crate::{
+    guard,
+    kernel::{
+        chain::{self, PINS, Released},
+        link::{self, Link},
+        pin::Pins,
+        preflight,
+    },
+    output,
 };
 
 /// Options of `flowxdp detach`.
@@ -34,12 +38,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // No agent has the folder as long as this one has.
     let pins = options.pin.as_deref().filter(|pin| pin.exists()).map(Pins::open).transpose()?;
     let pin = options.pin.as_deref().unwrap_or(Path::new(PINS));
-    let (mut done, mut refused) = (0, Vec::new());
+    // A stdout that takes nothing keeps no interface from being let go of.
+    let (mut done, mut refused, mut written) = (0, Vec::new(), Ok(()));
     for name in &options.interface {
         match find(name).and_then(|link| detach(&link, pin, pins.as_ref())) {
             Ok(words) => {
                 done += 1;
-                println!("{name}: {words}");
+                written = guard::first(written, output::product(format_args!("{name}: {words}")));
             }
             Err(error) => refused.push(format!("{error:#}")),
         }
@@ -48,7 +53,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let ours = |link: &Link| link.xdp.is_some_and(chain::is_ours);
         for link in link::all()?.iter().filter(|link| ours(link)) {
             let words = detach(link, pin, pins.as_ref())?;
-            println!("{}: {words}", link.name);
+            written = guard::first(written, output::product(format_args!("{}: {words}", link.name)));
             done += 1;
         }
     }
@@ -60,7 +65,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         "{}: nothing is pinned there, and nothing of flowxdp is attached",
         pin.display()
     );
-    Ok(())
+    written
 }
 
 fn find(name: &str) -> anyhow::Result<Link> {
@@ -98,6 +103,9 @@ fn clear(pins: &Pins) -> anyhow::Result<bool> {
         return Ok(false);
     }
     pins.clear()?;
-    println!("{}: the flow table is removed, with what it held", pins.directory().display());
+    output::product(format_args!(
+        "{}: the flow table is removed, with what it held",
+        pins.directory().display()
+    ))?;
     Ok(true)
 }

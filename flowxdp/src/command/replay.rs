@@ -35,13 +35,15 @@ use crate::{
     clock::monotonic,
     dispatch::Dispatch,
     exporter::{Exporter, QUEUE},
+    guard,
     kernel::{
         load::{Shape, load},
         preflight,
         test_run::Runner,
     },
+    limits,
     meter::Meter,
-    report,
+    output, report,
     teller::Teller,
     text,
     transport::readiness::Readiness,
@@ -62,6 +64,9 @@ const LINKS: usize = 16;
 
 /// Frames between two looks into the ring buffer, which holds many times as many.
 const FRAMES: u64 = 4096;
+
+/// Files that a replay opens.
+const DESCRIPTORS: usize = 32;
 
 /// Options of `flowxdp replay`.
 #[derive(Clone, Debug, clap::Args)]
@@ -120,6 +125,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if files.is_empty() {
         return files.result();
     }
+    limits::descriptors(DESCRIPTORS)?;
     preflight::kernel_and_privileges()?;
     if !files.ready() {
         return files.result();
@@ -166,10 +172,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         interface,
         said: BTreeSet::new(),
     };
-    let ended = replay.files(&mut files);
+    let ended = guard::caught(|| replay.files(&mut files));
     replay.progress.erase();
-    replay.finish()?;
-    ended?;
+    let finished = guard::caught(|| replay.finish());
+    guard::first(ended, finished)?;
     files.result()?;
     let undelivered: u64 = replay.dispatch.all().iter().map(undelivered).sum();
     anyhow::ensure!(
@@ -404,15 +410,11 @@ impl Replay<'_> {
     }
 
     fn print(&self, books: &Books) -> anyhow::Result<()> {
-        use std::io::Write;
         let text = if self.options.json {
             text::json::text(books)?
         } else {
             report::table(&serde_json::to_value(books)?)
         };
-        match writeln!(std::io::stdout(), "{text}") {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        }
+        output::product(text)
     }
 }

@@ -42,6 +42,7 @@ use crate::{
     confine::{Needs, confine},
     dispatch::Dispatch,
     exporter::Exporter,
+    guard,
     keeper::Keeping,
     kernel::{
         attach::{Attached, Mode},
@@ -52,6 +53,7 @@ use crate::{
         pin::Pins,
         preflight,
     },
+    limits,
     meter::Meter,
     report, service,
     teller::Teller,
@@ -70,6 +72,10 @@ const PATIENCE: u64 = 5 * SECOND;
 
 /// How long a refusal of the last message may take to come back.
 const LAST_WORD: u64 = 50 * MILLISECOND;
+
+/// Files that an agent with one interface opens, and those of a collector (a socket, and its spool).
+const DESCRIPTORS: usize = 32;
+const COLLECTOR_DESCRIPTORS: usize = 5;
 
 /// Options of `flowxdp run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -124,6 +130,7 @@ struct Agent {
 ///
 /// What is in the way of metering, before anything is attached; or the kernel fails underneath.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    limits::descriptors(DESCRIPTORS + options.exporting.collector.len() * COLLECTOR_DESCRIPTORS)?;
     let mut interfaces = Interfaces::new(&options.interface, options.mode, options.exporting.narrow())?;
     preflight::kernel_and_privileges()?;
     if options.chain {
@@ -151,19 +158,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let answers = Answers::default();
     let keep = options.keep;
     let mut agent = Agent { meter, interfaces, dispatch, readiness, woken, teller, answers, pins, keep };
-    agent.adopt()?;
-    let confined = options.confine(&mut agent.meter.loaded);
-    if confined.is_ok() {
-        service::ready();
-        agent.drive(&socket, &mut stop).await?;
+    let ended = guard::caught_async(agent.until_stopped(&options, &socket, &mut stop)).await;
+    if let Err(error) = &ended {
+        log::error!("{error:#}; what was metered is exported, and then the agent ends");
     }
     service::stopping();
-    if agent.keep {
-        agent.leave().await?
-    } else {
-        agent.finish().await?
-    }
-    confined
+    let left = if agent.keep { agent.leave().await } else { agent.finish().await };
+    guard::first(ended, left)
 }
 
 /// Timers and flow records go by the clock of the XDP program, wherever this process is.
@@ -260,10 +261,23 @@ fn meter(
 }
 
 impl Agent {
+    /// Recovers what an earlier agent left, gives up privileges, and drives the loop.
+    async fn until_stopped(
+        &mut self,
+        options: &Options,
+        socket: &Socket,
+        stop: &mut Stop,
+    ) -> anyhow::Result<()> {
+        self.adopt()?;
+        options.confine(&mut self.meter.loaded)?;
+        service::ready();
+        self.drive(socket, stop).await
+    }
+
     /// Meters and exports until told to stop.
     async fn drive(&mut self, socket: &Socket, stop: &mut Stop) -> anyhow::Result<()> {
         let ring = self.meter.ring_readiness()?;
-        let (mut check_at, mut checked, mut listening) = (0, 0, true);
+        let (mut check_at, mut checked, mut listening, mut said) = (0, 0, true, false);
         loop {
             let now = clock::now();
             let more = self.meter.drain_some();
@@ -301,14 +315,17 @@ impl Agent {
                 () = self.interfaces.changed() => {}
                 stream = socket.listener.accept(), if listening => match stream {
                     Ok((stream, _)) => {
+                        said = false;
                         self.answer(stream, socket).await?;
                         // They leave before the next question is taken, which may be there already.
                         tokio::task::yield_now().await;
                     }
                     Err(error) => {
                         // Out of descriptors, perhaps: metering goes on, and the next look tries again.
-                        log::warn!("cannot take a question for the books: {error}");
-                        listening = false;
+                        if !said {
+                            log::warn!("cannot take a question for the books: {error}; trying again");
+                        }
+                        (listening, said) = (false, true);
                     }
                 },
                 () = until(wake) => {}
@@ -369,8 +386,15 @@ impl Agent {
         Ok(())
     }
 
-    /// Leaves table and attachments to the next agent, once everything that is made has left.
+    /// Leaves table and attachments to the next agent, and writes the books whatever fails before.
     async fn leave(&mut self) -> anyhow::Result<()> {
+        let handed_over = guard::caught_async(self.hand_over()).await;
+        let said = guard::caught(|| self.say_books("stopped, and metering goes on for the next agent"));
+        guard::first(handed_over, said)
+    }
+
+    /// Waits until everything that is made has left, and lets go of collectors and other programs.
+    async fn hand_over(&mut self) -> anyhow::Result<()> {
         let begun = clock::monotonic();
         loop {
             let now = clock::now();
@@ -386,8 +410,13 @@ impl Agent {
         if let Some(chain) = &mut self.meter.loaded.chain {
             chain.leave();
         }
-        let books = serde_json::to_value(self.books()?)?;
-        log::info!("stopped, and metering goes on for the next agent; the books:\n{}", report::table(&books));
+        Ok(())
+    }
+
+    /// Writes the last books on the log.
+    fn say_books(&mut self, end: &str) -> anyhow::Result<()> {
+        let books = self.books().context("the books cannot be read")?;
+        log::info!("{end}; the books:\n{}", report::table(&serde_json::to_value(books)?));
         Ok(())
     }
 
@@ -430,9 +459,25 @@ impl Agent {
         Ok(())
     }
 
-    /// Lets go of the interfaces, exports everything that is left, and tells the books.
+    /// Exports everything that is left, and writes the books whatever fails before.
     async fn finish(&mut self) -> anyhow::Result<()> {
-        self.meter.stop()?;
+        let exported = guard::caught_async(self.export_rest()).await;
+        let said = guard::caught(|| self.say_books("stopped"));
+        let cleared = match &self.pins {
+            Some(pins) if exported.is_ok() => pins.clear(),
+            Some(pins) => {
+                let folder = pins.directory().display();
+                log::warn!("the flow table stays pinned in {folder}: the next start exports what is in it");
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        guard::first(exported, guard::first(said, cleared))
+    }
+
+    /// Lets go of the interfaces, and exports everything that is left.
+    async fn export_rest(&mut self) -> anyhow::Result<()> {
+        let stopped = self.meter.stop();
         self.meter.drain_ring();
         let begun = clock::monotonic();
         loop {
@@ -441,15 +486,9 @@ impl Agent {
             self.close().await;
             let given_up = |exporter: &Exporter| exporter.is_given_up() || exporter.queued().records == 0;
             if self.dispatch.all().iter().all(given_up) {
-                break;
+                return stopped;
             }
         }
-        let books = serde_json::to_value(self.books()?)?;
-        if let Some(pins) = &self.pins {
-            pins.clear()?;
-        }
-        log::info!("stopped; the books:\n{}", report::table(&books));
-        Ok(())
     }
 
     /// Until nothing is left, or nobody waits for the rest: `begun` is when the end began.

@@ -5,7 +5,7 @@ pub mod answers;
 mod socket;
 
 use std::{
-    io::{Read, Write},
+    io::Read,
     os::unix::net::UnixStream,
     path::PathBuf,
     time::{Duration, Instant},
@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, ensure};
 
 pub use self::socket::Socket;
+use crate::output;
 
 /// Where an agent listens unless told otherwise.
 pub const SOCKET: &str = "/run/flowxdp/flowxdp.sock";
@@ -48,10 +49,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(!answer.is_empty(), "the agent at {path} answers too many others: ask again");
     let out = answer::shown(&answer, options.json)
         .with_context(|| format!("what answers at {path} is no flowxdp agent"))?;
-    match writeln!(std::io::stdout(), "{out}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    output::product(out)
 }
 
 /// A stream that is read until some instant and no longer, however slowly its octets come.

@@ -128,7 +128,7 @@ impl Datagrams {
 
     pub(super) fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
         loop {
-            let wait = match &self.state {
+            let wait = match &mut self.state {
                 State::Waiting(until) if real < *until => Some(*until),
                 State::Waiting(_) => {
                     self.state = State::Resolving(Resolving::start(out.url.host().clone(), self.port));
@@ -180,7 +180,7 @@ impl Datagrams {
         if self.resolve_interval == 0 || !matches!(out.url.host(), Host::Name(_)) {
             return None;
         }
-        if let Some(resolving) = &self.resolving {
+        if let Some(resolving) = &mut self.resolving {
             let Some(addresses) = resolving.answer() else { return Some(real + SOON) };
             self.resolving = None;
             self.resolve_at = real.saturating_add(self.resolve_interval);

@@ -1,6 +1,8 @@
 //! Exporters against collectors on the loopback: records that are dropped, connections that break or are
 //! refused, and what the collector, the books and the log say of it.
 
+#![expect(clippy::disallowed_methods, reason = "a test may panic where the system has no thread")]
+
 mod collector;
 mod killed;
 mod said;

@@ -5,6 +5,7 @@ use std::io;
 use anyhow::Context;
 use netlink_bindings::rt_link::{self, Ifinfomsg, IterableLinkAttrs};
 use netlink_socket2::NetlinkSocket;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// `XDP_ATTACHED_SKB` of the kernel's `uapi/linux/if_link.h`.
 const GENERIC: u8 = 2;
@@ -148,6 +149,8 @@ pub fn all() -> anyhow::Result<Vec<Link>> {
 }
 
 fn dump() -> io::Result<Vec<Link>> {
+    // netlink-socket2 names every refusal of a socket "Operation not permitted": the true one is found here.
+    drop(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?);
     let mut socket = NetlinkSocket::new();
     let request = rt_link::Request::new().op_getlink_dump(&Ifinfomsg::default());
     let mut replies = socket.request(&request)?;

@@ -37,6 +37,7 @@ use super::{
     preflight,
     ring::Ring,
 };
+use crate::guard;
 
 /// The object that the build script compiled.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
@@ -340,7 +341,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Lets go of every interface; after a grace period no program of ours runs any more.
+    /// Lets go of every interface, of the others too where one fails; after a grace period no program of ours
+    /// runs any more.
     ///
     /// # Errors
     ///
@@ -349,10 +351,11 @@ impl Loaded {
         if let Some(chain) = &mut self.chain {
             chain.put_back();
         }
+        let mut detached = Ok(());
         while let Some((_, index, _)) = self.links.last() {
-            self.detach_from(*index)?;
+            detached = guard::first(detached, self.detach_from(*index));
         }
-        Ok(())
+        detached
     }
 }
 

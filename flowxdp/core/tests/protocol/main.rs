@@ -90,6 +90,7 @@ fn quiet(packets: [&[Packet]; 2]) -> Scenario {
 
 /// Nothing is lost and nothing doubled.
 #[track_caller]
+#[expect(clippy::disallowed_macros, reason = "a test's output, which the harness captures")]
 fn holds(scenario: &Scenario) {
     let explored = explore(scenario);
     println!("{} states", explored.states);
@@ -99,6 +100,7 @@ fn holds(scenario: &Scenario) {
 
 /// The scenario holds, and does not without the rule: the exploration says what happens then.
 #[track_caller]
+#[expect(clippy::disallowed_macros, reason = "a test's output, which the harness captures")]
 fn needs(scenario: &Scenario, broken: Broken, what: &str) {
     let explored = explore(&Scenario { broken: Some(broken), ..scenario.clone() });
     let counterexample = explored.counterexample.unwrap_or_default();

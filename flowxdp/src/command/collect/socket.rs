@@ -1,6 +1,6 @@
 //! The socket that messages come in on.
 
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6, ToSocketAddrs as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -18,7 +18,7 @@ const RECEIVE_BUFFER: usize = 32 << 20;
 /// # Errors
 /// When the host is no address of this machine, or the port is taken or not allowed.
 pub async fn bind(url: &ListenUrl) -> anyhow::Result<UdpSocket> {
-    let address = resolve(url).await?;
+    let address = resolve(url)?;
     let socket = open(address).with_context(|| match address.port() {
         0 => format!("cannot listen on {url}: is the address one of this machine?"),
         port => format!("cannot listen on {url}: is the address one of this machine, and port {port} free?"),
@@ -28,15 +28,16 @@ pub async fn bind(url: &ListenUrl) -> anyhow::Result<UdpSocket> {
     Ok(socket)
 }
 
-async fn resolve(url: &ListenUrl) -> anyhow::Result<SocketAddr> {
+/// Blocks while a name is resolved: nothing else is under way yet, and a thread might not be had.
+fn resolve(url: &ListenUrl) -> anyhow::Result<SocketAddr> {
     match url.host() {
         Host::V4(address) => Ok((*address, url.port()).into()),
         Host::V6 { address, zone } => {
             let zone = zone.as_deref().map_or(Ok(0), interface_index)?;
             Ok(SocketAddrV6::new(*address, url.port(), 0, zone).into())
         }
-        Host::Name(name) => tokio::net::lookup_host((name.as_str(), url.port()))
-            .await
+        Host::Name(name) => (name.as_str(), url.port())
+            .to_socket_addrs()
             .with_context(|| format!("cannot resolve {name}"))?
             .next()
             .with_context(|| format!("{name} has no address")),

@@ -55,6 +55,8 @@ pub(super) struct Interfaces {
     /// The next look at the links is due then; and none before, nanoseconds.
     look_at: u64,
     not_before: u64,
+    /// The links could not be listed, which was said.
+    unlisted: bool,
 }
 
 impl Interfaces {
@@ -89,6 +91,7 @@ impl Interfaces {
             told: BTreeMap::new(),
             look_at: 0,
             not_before: 0,
+            unlisted: false,
         })
     }
 
@@ -176,9 +179,14 @@ impl Interfaces {
         let ended = clock::monotonic();
         self.not_before = ended + (ended - begun) * SHARE;
         match all {
-            Ok(all) => self.apply(meter, &all, now)?,
+            Ok(all) => {
+                self.apply(meter, &all, now)?;
+                self.unlisted = false;
+            }
             Err(error) => {
-                log::warn!("{error:#}; trying again");
+                if !std::mem::replace(&mut self.unlisted, true) {
+                    log::warn!("{error:#}; trying again");
+                }
                 self.look_at = now + SECOND;
                 return Ok(());
             }

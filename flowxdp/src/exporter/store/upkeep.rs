@@ -99,9 +99,9 @@ impl Store {
 
 /// Whether it is the disk's state that is in the way, which may change.
 fn may_pass(error: &anyhow::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|error| matches!(error.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded))
+        .any(|error| matches!(error.kind(), StorageFull | FileTooLarge | ReadOnlyFilesystem | QuotaExceeded))
 }

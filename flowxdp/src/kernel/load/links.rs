@@ -58,9 +58,10 @@ impl Loaded {
         let Some(place) = self.links.iter().position(|(_, other, _)| *other == index) else {
             return Ok(());
         };
-        self.unpin(index)?;
+        let unpinned = self.unpin(index);
         let (program, _, link) = self.links.swap_remove(place);
-        self.program(program)?.detach(link).context("cannot detach the XDP program")
+        let detached = self.program(program)?.detach(link).context("cannot detach the XDP program");
+        unpinned.and(detached)
     }
 
     /// Removes the pin of an attachment, where there is one.
