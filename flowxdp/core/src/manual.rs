@@ -61,6 +61,11 @@ whenever `flowxdp status` is asked. A metered packet counts its IP octets, an ig
 and \"seen\" counts each packet by the same rule.
 
 - `seen` is counted by the XDP program before anything else is counted of the packet.
+- The octets of an IP packet are those that its header says. A length of 0 is left by segmentation offload and
+  BIG TCP, in generic mode and in captures of sending hosts. TCP over IPv4, and over IPv6 without extension
+  headers, is then as long as the frame behind its link header. IPv6 that begins with a jumbo payload option
+  (RFC 2675) has the length in that. Such a packet may have more than 65,535 octets: all of them count, and its
+  length is shown as 65,535 (minimumIpTotalLength, maximumIpTotalLength).
 - `in_table` is the sum over the slots of the flow tables, and over the agent's own table of flows that
   found no slot.
 - A packet that no table had room for as a flow of its own is in an aggregate, and counts like any other.
