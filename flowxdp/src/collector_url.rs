@@ -1,8 +1,8 @@
 //! Where flow records go, as typed: `SCHEME://HOST[:PORT][?NAME=VALUE&…]`, udp, tcp or tls.
 //!
-//! Parameters are `protocol`, `preset`, `mtu` and `source`, and for tls `ca`, `cert`, `key`, `name`, `peers` and, as
-//! often as needed, `peer`. Values may have escapes: `%2C` for the comma that `--collector` would split at,
-//! `%26` for an ampersand.
+//! Parameters are `protocol`, `preset`, `mtu` and `source`, for tcp and tls `resend-after-end`, and for tls `ca`,
+//! `cert`, `key`, `name`, `peers` and, as often as needed, `peer`. Values may have escapes: `%2C` for the comma
+//! that `--collector` would split at, `%26` for an ampersand.
 
 mod authority;
 mod error;
@@ -41,6 +41,7 @@ pub struct CollectorUrl {
     preset: Option<Preset>,
     mtu: Option<u16>,
     source: Option<IpAddr>,
+    resend_after_end: Option<bool>,
     tls: TlsSettings,
 }
 
@@ -83,6 +84,11 @@ impl CollectorUrl {
         self.source
     }
 
+    /// Whether the window goes out again after an end in order too, where the URL says so.
+    pub const fn resend_after_end(&self) -> Option<bool> {
+        self.resend_after_end
+    }
+
     /// Whether the URL can be used with these defaults.
     ///
     /// # Errors
@@ -111,6 +117,7 @@ impl CollectorUrl {
             "preset" => self.preset.replace(value.preset()?).is_some(),
             "mtu" => self.mtu.replace(value.mtu(self.scheme)?).is_some(),
             "source" => self.source.replace(value.source()?).is_some(),
+            "resend-after-end" => self.resend_after_end.replace(value.switch()?).is_some(),
             "ca" => tls.ca.replace(value.path()?).is_some(),
             "cert" => tls.cert.replace(value.path()?).is_some(),
             "key" => tls.key.replace(value.path()?).is_some(),
@@ -143,6 +150,7 @@ impl FromStr for CollectorUrl {
             preset: None,
             mtu: None,
             source: None,
+            resend_after_end: None,
             tls: TlsSettings::default(),
         };
         for parameter in parts.query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {

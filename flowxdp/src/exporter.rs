@@ -87,6 +87,8 @@ pub struct Settings {
     pub resolve_interval: u64,
     /// Octets that go out again when a TCP or TLS connection breaks.
     pub resend_window: usize,
+    /// They go out again after an end in order too, for collectors whose URL does not say.
+    pub resend_after_end: bool,
     /// Where records wait on disk for collectors over TCP and TLS.
     pub spool: Option<SpoolPlace>,
     /// What wakes the agent's loop.
@@ -235,6 +237,7 @@ impl Exporter {
                 tls,
                 readiness: Arc::clone(&settings.readiness),
                 window: settings.resend_window,
+                resend_after_end: url.resend_after_end().unwrap_or(settings.resend_after_end),
             };
             let store = settings.spool.as_ref().map(|place| store(place, &url, real, wall_ms)).transpose()?;
             let mut store = store.unwrap_or_default();

@@ -1,11 +1,12 @@
 //! A receiver of TCP and TLS that keeps each session's octets as they came, and can stall or die.
 //!
 //! It judges nothing. What it does is what a collector's process does to a connection: one that stalls
-//! neither accepts nor reads, one that dies closes its sockets with whatever they hold unread.
+//! neither accepts nor reads, one that dies closes its sockets with whatever they hold unread, and one that
+//! leaves ends its side and reads on until the exporter ends the other.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -31,6 +32,7 @@ struct Shared {
     /// Octets that it keeps before it stalls: 0 where it stalls now.
     until: AtomicUsize,
     dead: AtomicBool,
+    leaving: AtomicBool,
     sessions: Mutex<Vec<Session>>,
 }
 
@@ -91,6 +93,7 @@ impl Peer {
         let shared = Shared {
             until: AtomicUsize::new(usize::MAX),
             dead: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             sessions: Mutex::default(),
         };
         let (address, shared) = (listener.local_addr()?, Arc::new(shared));
@@ -141,6 +144,15 @@ impl Peer {
         self.sessions()
     }
 
+    /// Accepts no more, ends its side of every session, reads each to the exporter's end, and gives what came.
+    pub fn leave(&mut self) -> Vec<Session> {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+        if let Some(listening) = self.listening.take() {
+            drop(listening.join());
+        }
+        self.sessions()
+    }
+
     fn end(&mut self) {
         self.shared.dead.store(true, Ordering::Relaxed);
         if let Some(listening) = self.listening.take() {
@@ -158,7 +170,7 @@ impl Drop for Peer {
 
 fn listen(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {
     let mut reading = Vec::new();
-    while !shared.dead.load(Ordering::Relaxed) {
+    while !shared.dead.load(Ordering::Relaxed) && !shared.leaving.load(Ordering::Relaxed) {
         let accepted = if shared.stalled() { None } else { listener.accept().ok() };
         let Some((stream, _)) = accepted else {
             std::thread::sleep(TICK);
@@ -176,20 +188,50 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerC
     }
 }
 
+/// The octets of a session, in clear or under TLS.
+enum Octets {
+    Clear(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Octets {
+    fn read(&mut self, octets: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(octets),
+            Self::Tls(stream) => stream.read(octets),
+        }
+    }
+
+    /// Ends this side in order, and no more than this side.
+    fn leave(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.conn.write_tls(&mut stream.sock).map(|_| ())
+            }
+        }
+    }
+}
+
 /// Reads until the end, an error or the order to die; then the socket closes.
 fn session(stream: TcpStream, number: usize, shared: &Shared, tls: Option<Arc<ServerConfig>>) -> Result<()> {
     // An accepted socket blocks; so it looks for orders now and then.
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(TICK))?;
-    let mut stream: Box<dyn Read> = match tls {
-        Some(config) => Box::new(StreamOwned::new(ServerConnection::new(config)?, stream)),
-        None => Box::new(stream),
+    let mut stream = match tls {
+        Some(config) => Octets::Tls(Box::new(StreamOwned::new(ServerConnection::new(config)?, stream))),
+        None => Octets::Clear(stream),
     };
-    let mut octets = vec![0; 1 << 16];
+    let (mut octets, mut left) = (vec![0; 1 << 16], false);
     while !shared.dead.load(Ordering::Relaxed) {
         if shared.stalled() {
             std::thread::sleep(TICK);
             continue;
+        }
+        if !left && shared.leaving.load(Ordering::Relaxed) {
+            stream.leave()?;
+            left = true;
         }
         match stream.read(&mut octets) {
             Ok(0) => return Ok(()),

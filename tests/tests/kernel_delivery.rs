@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use flowxdp_tests::judge::sessions::Received;
 use flowxdp_tests::process::patient;
 use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
 
@@ -43,6 +44,42 @@ fn a_collector_that_dies_ten_times_gets_every_record() -> Result<()> {
     sessions.1.extend(tls.kill());
     all_delivered("TCP, ten deaths", of(&rows, "tcp:")?, &sessions.0)?;
     all_delivered("TLS, ten deaths", of(&rows, "tls:")?, &sessions.1)
+}
+
+#[test]
+fn collectors_that_leave_in_order_under_traffic_get_every_record_once() -> Result<()> {
+    let stage = Stage::new()?;
+    let (mut tcp, mut tls) = (stage.tcp(0)?, stage.tls(0)?);
+    let (tcp_port, tls_port) = (tcp.port(), tls.port());
+    let (tcp_url, tls_url) = (format!("tcp://127.0.0.1:{tcp_port}"), stage.tls_url(tls_port));
+    let mut live = stage.agent(&[&tcp_url, &tls_url], &[])?;
+    let mut sessions = (Vec::new(), Vec::new());
+    let sent = stage.traffic(2_000, Duration::from_millis(200), || {
+        for end in 0..3 {
+            let begun = Instant::now();
+            while tcp.received() == 0 || tls.received() == 0 {
+                ensure!(begun.elapsed() < patient(PATIENCE), "nothing came to the one after end {end}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(1_200));
+            sessions.0.extend(tcp.leave());
+            sessions.1.extend(tls.leave());
+            look(&live)?;
+            (tcp, tls) = (stage.tcp(tcp_port)?, stage.tls(tls_port)?);
+        }
+        Ok(())
+    })?;
+    let rows = at_rest(&mut live, sent)?;
+    live.stop()?.success()?;
+    sessions.0.extend(tcp.kill());
+    sessions.1.extend(tls.kill());
+    for (name, scheme, sessions) in [("TCP", "tcp:", &sessions.0), ("TLS", "tls:", &sessions.1)] {
+        let rows = of(&rows, scheme)?;
+        all_delivered(&format!("{name}, three ends in order"), rows, sessions)?;
+        let (received, named) = (Received::read(sessions)?.all(), rows.perhaps_twice);
+        ensure!(received == rows.sent() && named.records == 0, "{name}: {received:?} came: {rows:?}");
+    }
+    Ok(())
 }
 
 /// Longer than a connection whose other side takes nothing lives.

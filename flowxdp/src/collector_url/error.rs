@@ -45,12 +45,16 @@ pub enum UrlError {
     #[error("a listening address takes no parameters: take what stands behind the ? away")]
     NoParameters,
     #[error(
-        "unknown parameter \"{0}\": the known ones are protocol, preset, mtu, source and, for tls://, ca, cert, key, \
-         name, peer, peers"
+        "unknown parameter \"{0}\": the known ones are protocol, preset, mtu, source, for tcp:// and tls:// \
+         resend-after-end, and for tls:// ca, cert, key, name, peer, peers"
     )]
     UnknownParameter(String),
     #[error("{0}= says something of TLS, and {1}:// has none: take it away, or write tls://")]
     NoTls(String, Scheme),
+    #[error("{0} says something of a connection's end, and udp:// has none: take it away, or write tcp://")]
+    NoConnection(String),
+    #[error("{0}={1} is neither true nor false: write {0}=true or {0}=false")]
+    Switch(String, String),
     #[error("the parameter {0} is given twice: keep one")]
     Duplicate(String),
     #[error("the parameter {0} has no value")]

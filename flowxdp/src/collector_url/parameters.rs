@@ -17,6 +17,9 @@ const SMALLEST_MESSAGE: u16 = 512;
 /// The parameters that a tls:// URL alone takes.
 const TLS: [&str; 6] = ["ca", "cert", "key", "name", "peer", "peers"];
 
+/// The parameter that only a collector with a connection takes.
+const CONNECTION: &str = "resend-after-end";
+
 /// A parameter's value, with its escapes resolved (RFC 3986 section 2.1).
 pub(super) struct Value<'a> {
     name: &'a str,
@@ -28,9 +31,14 @@ pub(super) struct Value<'a> {
 impl<'a> Value<'a> {
     /// Takes `NAME=VALUE` apart, for a URL of this scheme.
     pub(super) fn new(parameter: &'a str, scheme: Scheme) -> Result<Self, UrlError> {
-        let (name, typed) = parameter.split_once('=').unwrap_or((parameter, ""));
+        // A switch may stand without its value.
+        let bare = if parameter == CONNECTION { "true" } else { "" };
+        let (name, typed) = parameter.split_once('=').unwrap_or((parameter, bare));
         if TLS.contains(&name) && scheme != Scheme::Tls {
             return Err(UrlError::NoTls(name.to_owned(), scheme));
+        }
+        if name == CONNECTION && scheme == Scheme::Udp {
+            return Err(UrlError::NoConnection(name.to_owned()));
         }
         let octets = decode(typed).ok_or_else(|| UrlError::Percent(typed.to_owned()))?;
         Ok(Self { name, typed, octets })
@@ -72,6 +80,11 @@ impl<'a> Value<'a> {
             Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
             _ => Err(UrlError::Source(text.to_owned())),
         }
+    }
+
+    pub(super) fn switch(&self) -> Result<bool, UrlError> {
+        let text = self.text()?;
+        text.parse().map_err(|_| UrlError::Switch(self.name.to_owned(), text.to_owned()))
     }
 
     pub(super) fn path(&self) -> Result<PathBuf, UrlError> {

@@ -114,11 +114,22 @@ fn refusals_name_the_thing_and_the_remedy() {
         "udp://h?source=eth0",
         "udp://h?source=0.0.0.0",
         "udp://192.0.2.1?source=::1",
+        "udp://h?resend-after-end",
+        "tcp://h?resend-after-end=yes",
+        "tls://h?resend-after-end=",
+        "tcp://h?resend-after-end&resend-after-end=false",
     ]
     .iter()
     .map(|text| format!("{text}\n    {}", refused(text)))
     .collect();
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_switch_is_on_by_its_name() {
+    let url = |query: &str| parsed(&format!("tcp://h{query}")).resend_after_end();
+    assert_eq!((url(""), url("?resend-after-end")), (None, Some(true)));
+    assert_eq!((url("?resend-after-end=true"), url("?resend-after-end=false")), (Some(true), Some(false)));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! What leaves, in this order: what an earlier connection left uncertain or unsent, what is on disk, and
 //! then what is in the session's queue. No collector acknowledges a record, so the last octets that were
-//! written stay in a window, and go out again after a break; the books name them as perhaps twice.
+//! written stay in a window, and go out again after a break; the books name them as perhaps twice. After an
+//! end in order only messages that the collector's kernel has not acknowledged go out again.
 //!
 //! - [`reaching`] makes the connection, again and again; [`sending`] is what happens while it is up;
 //!   [`ending`] is how it ends.
@@ -40,9 +41,20 @@ enum State {
     /// Connecting and handshake, and the addresses that are left to try.
     Opening(Box<Stream>, VecDeque<SocketAddr>),
     Up(Box<Stream>),
+    /// The collector ended its side in order; a reset may still follow.
+    Ended(Ended),
     /// Everything is written, and the end of the connection under way.
     Closing(Box<Stream>),
     Closed,
+}
+
+/// A connection whose collector ended its side in order.
+struct Ended {
+    stream: Box<Stream>,
+    /// Until then a reset says that acknowledged octets were not read.
+    until: u64,
+    /// The next connection is not tried before.
+    retry: u64,
 }
 
 /// What a connection is made with.
@@ -53,6 +65,8 @@ pub(super) struct Making {
     pub(super) readiness: Arc<Readiness>,
     /// Octets that are sent again after a break.
     pub(super) window: usize,
+    /// The window goes out again after an end in order too.
+    pub(super) resend_after_end: bool,
 }
 
 /// The TCP or TLS side of one collector.
@@ -130,7 +144,8 @@ impl Connection {
     /// collector that is away.
     pub(super) fn is_settled(&self, stored: bool) -> bool {
         stored && self.away && self.store.is_usable()
-            || self.backlog.is_empty()
+            || (stored || !matches!(self.state, State::Ended(_)))
+                && self.backlog.is_empty()
                 && self.writing.is_empty()
                 && self.flushing.is_empty()
                 && self.store.is_empty()
@@ -138,7 +153,7 @@ impl Connection {
 
     /// Whether there is no connection to be ended.
     pub(super) const fn is_closed(&self) -> bool {
-        !matches!(self.state, State::Up(_) | State::Closing(_))
+        !matches!(self.state, State::Up(_) | State::Ended(_) | State::Closing(_))
     }
 
     /// The local port, once there is one.
@@ -167,7 +182,7 @@ impl Connection {
         let wait = self.advance(out, real, now, flush);
         self.secure(out, real, now);
         self.away = match self.state {
-            State::Waiting(_) | State::Resolving(_) | State::Opening(..) => {
+            State::Waiting(_) | State::Resolving(_) | State::Opening(..) | State::Ended(_) => {
                 let since = *self.sought.get_or_insert(real);
                 out.failing || real.saturating_sub(since) >= AWAY
             }

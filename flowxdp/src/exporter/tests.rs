@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test may panic where the system has no thread")]
 
 mod collector;
+mod ends;
 mod killed;
 mod said;
 
@@ -42,6 +43,7 @@ fn settings() -> Settings {
         retry_limit: 400 * MILLISECOND,
         resolve_interval: 0,
         resend_window: 1 << 22,
+        resend_after_end: false,
         spool: None,
         readiness: Arc::new(Readiness::new().unwrap()),
         keeper: None,

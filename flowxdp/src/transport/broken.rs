@@ -7,18 +7,31 @@ use std::io;
 /// Its `Display` is what comes behind "collector URL: " in the log: one clause, without times or ports, so
 /// that the same trouble gives the same words at each try.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Broken(String);
+#[error("{words}")]
+pub struct Broken {
+    words: String,
+    in_order: bool,
+}
 
 impl Broken {
     /// A reason in words.
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+        Self { words: what.into(), in_order: false }
+    }
+
+    /// The collector ended its side in order, by a FIN or a `close_notify`.
+    pub(super) fn in_order(words: impl Into<String>) -> Self {
+        Self { words: words.into(), in_order: true }
+    }
+
+    /// Whether the collector ended its side in order: no reset, no alert, no timeout so far.
+    pub const fn is_in_order(&self) -> bool {
+        self.in_order
     }
 
     /// What the system said while there was no connection yet.
     pub(super) fn unreachable(error: &io::Error) -> Self {
-        Self(match error.kind() {
+        Self::new(match error.kind() {
             io::ErrorKind::ConnectionRefused => "refuses connections".to_owned(),
             io::ErrorKind::TimedOut => "does not answer".to_owned(),
             io::ErrorKind::ConnectionReset => "reset the connection at once".to_owned(),
@@ -36,7 +49,7 @@ impl Broken {
     /// What the system said of a connection that stood; `during` is empty or says when, like
     /// " during the handshake".
     pub(super) fn ended(error: &io::Error, during: &str) -> Self {
-        Self(match error.kind() {
+        Self::new(match error.kind() {
             io::ErrorKind::ConnectionReset => format!("reset the connection{during}"),
             io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => {
                 format!("closed the connection{during}")

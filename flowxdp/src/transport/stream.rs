@@ -41,6 +41,8 @@ pub struct Stream {
     address: SocketAddr,
     secure: Option<Secure>,
     phase: Phase,
+    /// Octets that were accepted without TLS.
+    accepted: u64,
     /// When this phase is given up, or over.
     until: u64,
     handshake: u64,
@@ -75,6 +77,7 @@ impl Stream {
             address,
             secure,
             phase: Phase::Connecting,
+            accepted: 0,
             until: real.saturating_add(settings.handshake),
             handshake: settings.handshake,
             connected: real,
@@ -144,7 +147,7 @@ impl Stream {
         }
         let result = match &mut self.secure {
             Some(secure) => secure.write(&self.socket, octets),
-            None => socket::send(&self.socket, octets),
+            None => socket::send(&self.socket, octets).inspect(|&count| self.accepted += count as u64),
         };
         result.map_err(|error| self.reason(&error))
     }
@@ -158,7 +161,20 @@ impl Stream {
     /// fewer than the caller's. What is acknowledged need not have been read: a receiver that dies takes
     /// along what its kernel held.
     pub fn outstanding(&self) -> usize {
-        self.unsent() + socket::unacknowledged(&self.socket)
+        self.unsent() + socket::unacknowledged(&self.socket).unwrap_or(0)
+    }
+
+    /// Octets accepted since the connection began, with TLS' own: where in the stream what was written last
+    /// ends.
+    pub fn position(&self) -> u64 {
+        self.secure.as_ref().map_or(self.accepted, Secure::made)
+    }
+
+    /// How much of [`Stream::position`] the collector's kernel has acknowledged, before [`Stream::close`]; 0
+    /// when our kernel does not say.
+    pub fn acknowledged(&self) -> u64 {
+        let missing = socket::unacknowledged(&self.socket).map(|octets| (octets + self.unsent()) as u64);
+        missing.map_or(0, |missing| self.position().saturating_sub(missing))
     }
 
     /// Judges the collector's certificate again, by what `tls` holds now. A handshake that is under way is

@@ -56,6 +56,10 @@ pub struct ExportFlags {
     /// Octets that are sent again after a connection broke, as nobody knows whether they arrived
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = parsers::resend_window)]
     pub resend_window: u64,
+    /// Send them again after a collector ended the connection in order too: for one behind a proxy, which may
+    /// end it before the collector has read everything
+    #[arg(long)]
+    pub resend_after_end: bool,
     /// Say which fields are the flow key over UDP too, where some collectors count that wrongly
     #[arg(long)]
     pub flow_keys: bool,
@@ -214,6 +218,7 @@ impl Exporting {
             retry_limit: nanoseconds(self.retry_limit),
             resolve_interval: nanoseconds(self.resolve_interval),
             resend_window: usize::try_from(self.resend_window).unwrap_or(usize::MAX),
+            resend_after_end: self.resend_after_end,
             spool,
             readiness: Arc::clone(readiness),
             keeper,

@@ -3,11 +3,23 @@
 use flowxdp_common::reason::{Reason, SPOOL_FULL};
 use flowxdp_core::clock::Now;
 
-use super::{Connection, Outgoing, State, sending::Outbound};
+use super::{
+    Connection, Outgoing, State,
+    sending::{Outbound, delivered},
+};
 
 impl Connection {
     /// Ends the connection in order; true when it has ended, or has broken and left nothing uncertain.
     pub(in crate::exporter) fn close(&mut self, out: &mut Outgoing, real: u64) -> bool {
+        // An end of the collector's that came first is judged first.
+        if let State::Up(stream) = &mut self.state
+            && let Err(broken) = stream.poll(real)
+        {
+            self.broken(out, real, &broken);
+        }
+        if let State::Ended(_) = self.state {
+            return self.judge_end(out, real).is_none() && self.backlog.is_empty();
+        }
         if let State::Up(_) = self.state
             && let State::Up(stream) = std::mem::replace(&mut self.state, State::Closed)
         {
@@ -32,19 +44,15 @@ impl Connection {
     fn delivered_all(&mut self, out: &mut Outgoing) {
         self.window_octets = 0;
         for outbound in self.window.drain(..) {
-            if let Some(place) = outbound.place {
-                self.store.delivered(place);
-                out.account.delivered(outbound.message.total, outbound.origin());
-            }
-            out.session.recycle(outbound.message);
+            delivered(&mut self.store, out, outbound);
         }
         out.account.commit();
     }
 
     /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
     pub(in crate::exporter) fn give_up(&mut self, out: &mut Outgoing, reason: &Reason, real: u64, now: Now) {
-        if matches!(self.state, State::Up(_) | State::Closing(_)) {
-            self.take_back(out);
+        if !self.is_closed() {
+            self.take_back(out, 0);
             log::debug!("collector {}: the connection is left at {real} ns", out.url);
         }
         self.state = State::Closed;

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::SocketAddr};
 
 use flowxdp_core::clock::{MILLISECOND, Now, SECOND};
 
-use super::{Connection, LOOK_AGAIN, Outgoing, Resolving, State};
+use super::{Connection, Ended, LOOK_AGAIN, Outgoing, Resolving, State};
 use crate::transport::{
     broken::Broken,
     stream::{Phase, Stream},
@@ -15,6 +15,10 @@ const SOON: u64 = MILLISECOND;
 
 /// A connection that stood for so long was a good one: the next try need not wait for long. Nanoseconds.
 const GOOD: u64 = SECOND;
+
+/// A collector's kernel answers octets that were not read by a reset; so long after an end in order it is
+/// waited for. Nanoseconds.
+const RESET_FOLLOWS: u64 = SECOND;
 
 impl Connection {
     pub(super) fn advance(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
@@ -59,6 +63,7 @@ impl Connection {
                         None
                     }
                 },
+                State::Ended(_) => self.judge_end(out, real),
                 State::Closing(_) | State::Closed => return None,
             };
             if wait.is_some() {
@@ -105,15 +110,51 @@ impl Connection {
 
     /// The connection is gone: what may not have arrived is sent again, before all else.
     pub(super) fn broken(&mut self, out: &mut Outgoing, real: u64, broken: &Broken) {
-        self.take_back(out);
         if real.saturating_sub(self.up_at) >= GOOD {
             self.backoff.reset();
         }
-        self.wait(out, real, &broken.to_string());
+        let ended = broken.is_in_order() && !self.making.resend_after_end;
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Up(stream) if ended => self.ended(out, stream, real, broken),
+            _ => {
+                self.take_back(out, 0);
+                self.wait(out, real, &broken.to_string());
+            }
+        }
     }
 
     fn wait(&mut self, out: &mut Outgoing, real: u64, what: &str) {
         out.failed(what);
         self.state = State::Waiting(real + self.backoff.next());
+    }
+
+    /// The collector ended its side in order: nothing is written any more, and a reset is waited for.
+    fn ended(&mut self, out: &mut Outgoing, stream: Box<Stream>, real: u64, broken: &Broken) {
+        out.failed(&broken.to_string());
+        let retry = real + self.backoff.next();
+        self.state = State::Ended(Ended { stream, until: real + RESET_FOLLOWS, retry });
+    }
+
+    /// After an end in order: acknowledged octets were read, unless a reset followed in time. Gives the
+    /// instant at which that is known, or nothing when it is.
+    pub(super) fn judge_end(&mut self, out: &mut Outgoing, real: u64) -> Option<u64> {
+        let uncertain = self.window.iter().any(|outbound| outbound.message.total.records > 0);
+        let State::Ended(Ended { stream, until, retry }) = &mut self.state else { return None };
+        let (until, retry) = (*until, *retry);
+        let acknowledged = match stream.fail_if_reset() {
+            Err(broken) => {
+                log::debug!("collector {}: after its end it {broken}", out.url);
+                0
+            }
+            Ok(()) if uncertain && real < until => return Some(until),
+            Ok(()) => {
+                let acknowledged = stream.acknowledged();
+                stream.leave();
+                acknowledged
+            }
+        };
+        self.take_back(out, acknowledged);
+        self.state = State::Waiting(retry);
+        None
     }
 }

@@ -7,7 +7,7 @@ use flowxdp_core::{
     session::{Definition, Message},
 };
 
-use super::{Connection, LOOK_AGAIN, Outgoing, State};
+use super::{Connection, LOOK_AGAIN, Outgoing, State, Store};
 use crate::exporter::account::Origin;
 use crate::{spool::Place, transport::broken::Broken};
 
@@ -32,6 +32,8 @@ pub(super) struct Outbound {
     pub(super) inherited: bool,
     /// The collector may have it already.
     pub(super) again: bool,
+    /// Where in the connection's octets it ends, once it is wholly written.
+    end: u64,
 }
 
 impl Outbound {
@@ -41,8 +43,17 @@ impl Outbound {
     }
 
     const fn new(message: Message) -> Self {
-        Self { message, place: None, templates: None, inherited: false, again: false }
+        Self { message, place: None, templates: None, inherited: false, again: false, end: 0 }
     }
+}
+
+/// A message was delivered: its place on disk is free.
+pub(super) fn delivered(store: &mut Store, out: &mut Outgoing, outbound: Outbound) {
+    if let Some(place) = outbound.place {
+        store.delivered(place);
+        out.account.delivered(outbound.message.total, outbound.origin());
+    }
+    out.session.recycle(outbound.message);
 }
 
 impl Connection {
@@ -72,7 +83,8 @@ impl Connection {
                     return Ok(Some(real + LOOK_AGAIN));
                 }
                 self.written = 0;
-                self.flushing.extend(self.writing.pop_front());
+                let end = stream.position();
+                self.flushing.extend(self.writing.pop_front().map(|first| Outbound { end, ..first }));
                 self.flushed(out, real);
             }
             let readable = !self.store.is_empty() && real >= self.read_at;
@@ -95,11 +107,11 @@ impl Connection {
 
     /// Gives a message of before its place in this session, behind the templates that it needs.
     fn number(&mut self, out: &mut Outgoing, outbound: Outbound, now: Now) {
-        let Outbound { message, place, templates, inherited, again } = outbound;
+        let Outbound { message, place, templates, inherited, again, .. } = outbound;
         let mut messages = out.session.again(message, templates.as_deref(), now);
         let last = messages.pop();
         self.writing.extend(messages.into_iter().map(Outbound::new));
-        let last = last.map(|message| Outbound { message, place, templates, inherited, again });
+        let last = last.map(|message| Outbound { message, place, templates, inherited, again, end: 0 });
         self.writing.extend(last);
     }
 
@@ -115,6 +127,7 @@ impl Connection {
             templates: stored.templates,
             inherited: stored.inherited,
             again: stored.perhaps_twice,
+            end: 0,
         };
         self.number(out, outbound, now);
     }
@@ -169,16 +182,15 @@ impl Connection {
         while self.window_octets > most {
             let Some(oldest) = self.window.pop_front() else { break };
             self.window_octets -= oldest.message.bytes.len();
-            if let Some(place) = oldest.place {
-                self.store.delivered(place);
-                out.account.delivered(oldest.message.total, oldest.origin());
-            }
-            out.session.recycle(oldest.message);
+            delivered(&mut self.store, out, oldest);
         }
     }
 
-    /// Nothing that was written can be relied on any more.
-    pub(super) fn take_back(&mut self, out: &mut Outgoing) {
+    /// The connection is over: of what was written, only its first `acknowledged` octets are relied on.
+    pub(super) fn take_back(&mut self, out: &mut Outgoing, acknowledged: u64) {
+        while let Some(oldest) = self.window.pop_front_if(|oldest| oldest.end <= acknowledged) {
+            delivered(&mut self.store, out, oldest);
+        }
         self.written = 0;
         self.window_octets = 0;
         self.fruitless += 1;

@@ -46,6 +46,7 @@ impl Pair {
             retry_limit: SECOND,
             resolve_interval: 0,
             resend_window: 0,
+            resend_after_end: false,
             spool: None,
             readiness: Arc::new(Readiness::new().unwrap()),
             keeper: None,

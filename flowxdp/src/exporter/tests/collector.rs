@@ -28,16 +28,22 @@ pub(super) fn accept(listener: &TcpListener) -> TcpStream {
     stream
 }
 
-/// Reads until `enough`, and breaks the connection off with a reset.
-pub(super) fn reset(mut stream: TcpStream, enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
+/// Reads until `enough`.
+pub(super) fn some(stream: &mut impl Read, enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
     let (mut octets, mut some) = (Vec::new(), [0; 4_096]);
     while !enough(&messages(&octets)) {
         let count = stream.read(&mut some).unwrap();
         assert!(count > 0, "it ended first");
         octets.extend_from_slice(&some[..count]);
     }
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     messages(&octets)
+}
+
+/// Reads until `enough`, and breaks the connection off with a reset.
+pub(super) fn reset(mut stream: TcpStream, enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
+    let read = some(&mut stream, enough);
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    read
 }
 
 /// Reads to the end.

@@ -4,10 +4,11 @@ use std::{cell::RefCell, net::UdpSocket, path::Path, rc::Rc};
 
 use flowxdp_common::{
     journal,
+    reason::AGENT_KILLED,
     slot::{FREE, retired},
 };
 
-use super::*;
+use super::{collector::some, *};
 use crate::keeper::memory::Memory;
 
 /// An agent that goes on with what is in memory and in the folder, if it has one.
@@ -70,6 +71,41 @@ fn what_a_broken_connection_took_back_is_on_disk() {
     let books = driver.end();
     assert_eq!(ports(&collector.join().unwrap()), (0..200).collect::<Vec<_>>());
     assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (200, 0, 200));
+    drop(keeping);
+}
+
+#[test]
+fn what_a_collector_read_before_it_ended_in_order_is_neither_on_disk_nor_in_memory() {
+    let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
+    let (listener, address) = listen();
+    let url = format!("tcp://{address}");
+    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
+    push(&memory, &mut driver, &keeping, 0..100);
+    // On disk first, then in order behind it what comes while the collector is there.
+    let now = driver.now();
+    driver.exporter.give_up(&AGENT_KILLED, now.monotonic, now);
+    assert_eq!(driver.exporter.books().queued.records, 100);
+    drop((driver, keeping));
+    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
+    push(&memory, &mut driver, &keeping, 100..200);
+    let collector = spawn(move || {
+        let read = ports(&some(&mut accept(&listener), |read| ports(read).len() == 200));
+        (read, listener)
+    });
+    driver.until("judged", |exporter| exporter.availability().is_none() && exporter.is_settled(now, true));
+    let books = driver.exporter.books();
+    assert_eq!((books.exported.records, books.queued.records), (200, 0));
+    // Killed here.
+    drop((driver, keeping));
+    let (read, listener) = collector.join().unwrap();
+    assert_eq!(read, (0..200).collect::<Vec<_>>());
+    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
+    push(&memory, &mut driver, &keeping, 200..210);
+    let collector = spawn(move || all(accept(&listener)));
+    driver.exported(210);
+    let books = driver.end();
+    assert_eq!(ports(&collector.join().unwrap()), (200..210).collect::<Vec<_>>());
+    assert_eq!((books.queued.records, books.lost.records, books.perhaps_twice.records), (0, 0, 0));
     drop(keeping);
 }
 

@@ -54,9 +54,25 @@ impl Stream {
         Ok(matches!(self.closing, Closing::Acknowledged(until) if self.ended || real >= until))
     }
 
-    /// Behind the collector's own end no read tells that it answers our octets with a reset, because nobody
-    /// is there to read them.
-    fn fail_if_reset(&mut self) -> Result<(), Broken> {
+    /// Says goodbye to a collector that ended its side first: `close_notify` goes out as far as there is room,
+    /// and the kernel sends the FIN behind the octets that it holds once the socket is dropped.
+    ///
+    /// Not before it is known how much was read: after both FINs a collector that closes with octets unread
+    /// sends no reset any more, and a `close_notify` to one that is gone draws one.
+    pub fn leave(&mut self) {
+        if let Some(secure) = &mut self.secure {
+            secure.send_close_notify();
+        }
+        drop(self.flush());
+    }
+
+    /// Behind the collector's own end no read shows a reset, which its kernel sends where octets of ours find
+    /// no reader.
+    ///
+    /// # Errors
+    ///
+    /// The reset, or another error of the socket.
+    pub fn fail_if_reset(&mut self) -> Result<(), Broken> {
         match self.socket.take_error() {
             Ok(None) => Ok(()),
             Ok(Some(error)) | Err(error) => Err(self.reason(&error)),

@@ -71,7 +71,7 @@ impl Stream {
         } else {
             ""
         };
-        Broken::new(format!("closed the connection{}{remedy}", self.during()))
+        Broken::in_order(format!("closed the connection{}{remedy}", self.during()))
     }
 
     const fn during(&self) -> &'static str {

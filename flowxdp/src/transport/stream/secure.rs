@@ -21,6 +21,8 @@ pub(super) struct Secure {
     /// Records that the kernel had no room for, from `sent` on.
     records: Vec<u8>,
     sent: usize,
+    /// Octets of all records so far.
+    made: u64,
     /// The peer sent application data.
     heard: bool,
 }
@@ -38,7 +40,7 @@ pub(super) enum Read1 {
 impl Secure {
     pub(super) fn new(tls: &TlsClient) -> Result<Self, Broken> {
         let (connection, identity) = tls.connection()?;
-        Ok(Self { connection, identity, records: Vec::new(), sent: 0, heard: false })
+        Ok(Self { connection, identity, records: Vec::new(), sent: 0, made: 0, heard: false })
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -63,6 +65,11 @@ impl Secure {
     /// Octets of records that the kernel has not taken.
     pub(super) const fn unsent(&self) -> usize {
         self.records.len() - self.sent
+    }
+
+    /// Octets of all records so far, the handshake's included.
+    pub(super) const fn made(&self) -> u64 {
+        self.made
     }
 
     /// When it ended, for [`words`].
@@ -117,7 +124,7 @@ impl Secure {
     /// Hands records to the kernel until it has no room or there are no more.
     pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<()> {
         while self.connection.wants_write() {
-            self.connection.write_tls(&mut self.records)?;
+            self.made += self.connection.write_tls(&mut self.records)? as u64;
         }
         if self.unsent() > 0 {
             self.sent += socket::send(socket, &self.records[self.sent..])?;

@@ -91,13 +91,13 @@ impl Read for Reader<'_> {
     }
 }
 
-/// Octets in the send buffer that the other side's kernel has not acknowledged, a FIN included; 0 when the
-/// kernel does not say.
+/// Octets in the send buffer that the other side's kernel has not acknowledged, a FIN included; none when
+/// the kernel does not say.
 ///
 /// Source: tcp(7), SIOCOUTQ, which is TIOCOUTQ by another name.
-pub(super) fn unacknowledged(socket: &Socket) -> usize {
+pub(super) fn unacknowledged(socket: &Socket) -> Option<usize> {
     let mut octets: libc::c_int = 0;
     // SAFETY: the pointer is to a live value of the type that this request writes.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) };
-    if result == 0 { usize::try_from(octets).unwrap_or(0) } else { 0 }
+    if result == 0 { usize::try_from(octets).ok() } else { None }
 }

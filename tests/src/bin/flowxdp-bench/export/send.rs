@@ -59,6 +59,7 @@ impl Driver {
             retry_limit: 10 * SECOND,
             resolve_interval: 0,
             resend_window: 4 << 20,
+            resend_after_end: false,
             spool: None,
             readiness: Arc::clone(&readiness),
             keeper: None,
