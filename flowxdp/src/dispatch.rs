@@ -169,11 +169,12 @@ impl Dispatch {
         }
     }
 
-    /// Gives up, as unreachable, every collector that is not settled and took nothing for `patience`
-    /// nanoseconds since `begun`. `flush` is as in [`Dispatch::is_settled`].
+    /// Gives up, as unreachable, every collector that is not settled and made no progress while it was waited
+    /// for, since `begun` and before, for more than `patience` nanoseconds altogether. `flush` is as in
+    /// [`Dispatch::is_settled`].
     pub fn lose_patience(&mut self, real: u64, now: Now, flush: bool, begun: u64, patience: u64) {
         for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, flush)) {
-            if real > exporter.progress().max(begun) + patience {
+            if exporter.waited(begun, real) > patience {
                 exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
             }
         }

@@ -10,6 +10,7 @@
 mod account;
 mod connection;
 mod datagrams;
+mod patience;
 mod resolver;
 mod store;
 
@@ -32,6 +33,7 @@ use self::{
     account::Account,
     connection::{Connection, Making},
     datagrams::Datagrams,
+    patience::Patience,
     store::Store,
 };
 use crate::{
@@ -120,8 +122,8 @@ struct Outgoing {
     failing: bool,
     /// Since when it takes messages again, on the real clock; 0 if it always did.
     since: u64,
-    /// Instant of the last message that went out.
-    progress: u64,
+    /// How long it is waited for.
+    patience: Patience,
     /// What options data tell, and whether they must go out whatever the time.
     snapshot: Option<Snapshot>,
     forced: bool,
@@ -253,7 +255,7 @@ impl Exporter {
             said: None,
             failing: false,
             since: 0,
-            progress: real,
+            patience: Patience::default(),
             snapshot: None,
             forced: false,
             not_sent: Reliability::default(),
@@ -378,9 +380,10 @@ impl Exporter {
         if self.given_up.is_some() { None } else { self.out.session.poll_timeout() }
     }
 
-    /// The instant of the last message that went out.
-    pub const fn progress(&self) -> u64 {
-        self.out.progress
+    /// How long a caller that waits for this collector since `begun`, and did so before, has seen no progress:
+    /// nanoseconds of waiting, both instants on the monotonic clock.
+    pub fn waited(&mut self, begun: u64, real: u64) -> u64 {
+        self.out.patience.waited(begun, real)
     }
 
     /// Whether there is a disk that takes what the collector does not.

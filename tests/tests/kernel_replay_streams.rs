@@ -1,8 +1,11 @@
-//! A replay over TCP: to a collector that dies in the middle, to one that never comes, and the next one that
-//! delivers what the first left on disk.
+//! A replay over TCP: to a collector that dies in the middle, to one that resets each connection, to one that
+//! never comes, and the next one that delivers what the first left on disk.
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::{self, LIMIT};
@@ -13,7 +16,7 @@ use flowxdp_tests::judge::sessions::Received;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::pcap::Writer;
 use flowxdp_tests::peer::Peer;
-use flowxdp_tests::process::{Finished, Program};
+use flowxdp_tests::process::{Finished, Program, patient};
 use flowxdp_tests::stage::all_delivered;
 use flowxdp_tests::traffic::{Traffic, UDP};
 
@@ -68,6 +71,58 @@ fn a_collector_that_dies_in_the_middle_of_a_replay_gets_all_of_it() -> Result<()
     sessions.extend(collector.kill());
     ensure!(books.exported == sent, "exported {:?}, sent {sent:?}", books.exported);
     all_delivered("a replay over TCP", &rows, &sessions)
+}
+
+/// Reads a little of each connection and resets it, until `done`.
+fn resetting(listener: &TcpListener, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        let Ok((mut stream, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        // Unread octets make the kernel reset it.
+        drop(stream.set_nonblocking(false).and_then(|()| stream.read(&mut [0; 200])));
+    }
+}
+
+#[test]
+fn patience_with_a_collector_that_resets_goes_by_time_and_not_by_the_capture() -> Result<()> {
+    /// Each of so many moments of the long capture has something to send, and none waits ten seconds anew.
+    const MOMENTS: u64 = 40;
+    let directory = tempfile::tempdir()?;
+    let (short, long) = (directory.path().join("short.pcap"), directory.path().join("long.pcap"));
+    capture(&short, 10, START)?;
+    let traffic = Traffic { flows: 1, packets: 1, ipv6: false, protocol: UDP, length: 60 };
+    let mut writer = Writer::create(&long)?;
+    for moment in 0..MOMENTS {
+        writer.frame(START + moment * 20_000_000, &traffic.frame(0))?;
+    }
+    writer.finish()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let url = format!("tcp://{}", listener.local_addr()?);
+    let done = AtomicBool::new(false);
+    let replay = |file: &Path| {
+        let begun = Instant::now();
+        let finished = agent::replay(&[file], &url, "ipfix")?.run(patient(Duration::from_secs(90)))?;
+        ensure!(finished.code == Some(1), "it ended with {:?}:\n{}", finished.code, finished.stderr);
+        ensure!(finished.stderr.contains("given up"), "{}", finished.stderr);
+        agent::books(&finished)?.balance()?;
+        anyhow::Ok(begun.elapsed())
+    };
+    let took = std::thread::scope(|scope| {
+        scope.spawn(|| resetting(&listener, &done));
+        let took = [&short, &long].map(|file| scope.spawn(|| replay(file)));
+        let took = took.map(std::thread::ScopedJoinHandle::join);
+        done.store(true, Ordering::Relaxed);
+        took
+    });
+    for (name, took) in ["short", "long"].iter().zip(took) {
+        let took = took.map_err(|_| anyhow::anyhow!("{name}: a panic"))??;
+        ensure!(took >= Duration::from_secs(10), "{name}: given up after {took:?} already");
+        tell(&format!("{name}: given up after {took:?}"));
+    }
+    Ok(())
 }
 
 #[test]

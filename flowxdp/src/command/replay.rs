@@ -50,7 +50,8 @@ use crate::{
     units,
 };
 
-/// Without a message going out for so long, a collector is given up, nanoseconds.
+/// A collector that is waited for so long without progress, all waits since its last progress together, is
+/// given up: nanoseconds of the real clock, whatever the capture's is.
 const PATIENCE: u64 = 10 * SECOND;
 
 /// How long a refusal of the last datagram may take to come back, nanoseconds.
@@ -338,15 +339,16 @@ impl Replay<'_> {
             records.sort_by_key(|record| record.end_ms);
             records.iter().for_each(|record| self.dispatch.push(record, now));
             self.tell(now, false);
-            self.settle(now, forced.is_some(), monotonic());
+            self.settle(now, forced.is_some());
             if self.meter.is_done() {
                 return Ok(());
             }
         }
     }
 
-    /// Waits until every collector was sent what is ready, or makes no progress since `begun`.
-    fn settle(&mut self, now: Now, flush: bool, begun: u64) {
+    /// Waits until every collector was sent what is ready, or is given up.
+    fn settle(&mut self, now: Now, flush: bool) {
+        let begun = monotonic();
         loop {
             let real = monotonic();
             let wake = self.dispatch.poll(real, now, flush).unwrap_or(u64::MAX);
@@ -375,7 +377,7 @@ impl Replay<'_> {
                 let now = instant(clock.latest);
                 self.check(clock.latest, Some(EndReason::Forced))?;
                 self.tell(now, true);
-                self.settle(now, true, monotonic());
+                self.settle(now, true);
                 self.close(now);
             }
             None => self.start(0)?,
@@ -390,8 +392,7 @@ impl Replay<'_> {
 
     /// Ends every connection in order, and goes on where one broke or the last datagram was refused.
     fn close(&mut self, now: Now) {
-        let first = monotonic();
-        let mut begun = first;
+        let mut begun = monotonic();
         loop {
             let real = monotonic();
             let closed = self.dispatch.close(real);
@@ -400,7 +401,7 @@ impl Replay<'_> {
                 if self.dispatch.is_settled(now, true) {
                     return;
                 }
-                self.settle(now, true, first);
+                self.settle(now, true);
                 begun = monotonic();
             } else if !closed && real > begun + PATIENCE {
                 self.dispatch.give_up_open(real, now);

@@ -55,6 +55,8 @@ struct Ended {
     until: u64,
     /// The next connection is not tried before.
     retry: u64,
+    /// The connection was a good one.
+    good: bool,
 }
 
 /// What a connection is made with.
@@ -97,6 +99,8 @@ pub(super) struct Connection {
     /// The most records that were with the kernel at one time, and how often a connection broke since.
     most: u64,
     fruitless: u32,
+    /// The most records that no break took back.
+    kept: u64,
 }
 
 impl Connection {
@@ -118,6 +122,7 @@ impl Connection {
             up_at: 0,
             most: 0,
             fruitless: 0,
+            kept: 0,
         }
     }
 

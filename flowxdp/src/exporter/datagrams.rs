@@ -337,7 +337,7 @@ impl Datagrams {
         self.too_large = false;
         // Templates are no progress: each try against a closed port begins with them.
         if !message.templates_only {
-            out.progress = real;
+            out.patience.progress();
         }
         if !self.probed {
             self.state = State::Probing(real + PROBE);

@@ -6,6 +6,7 @@
 mod collector;
 mod ends;
 mod killed;
+mod patience;
 mod said;
 
 use std::{

@@ -52,7 +52,7 @@ impl Connection {
     /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
     pub(in crate::exporter) fn give_up(&mut self, out: &mut Outgoing, reason: &Reason, real: u64, now: Now) {
         if !self.is_closed() {
-            self.take_back(out, 0);
+            self.take_back(out, 0, false);
             log::debug!("collector {}: the connection is left at {real} ns", out.url);
         }
         self.state = State::Closed;

@@ -108,16 +108,22 @@ impl Connection {
         out.reached(real);
     }
 
-    /// The connection is gone: what may not have arrived is sent again, before all else.
+    /// The connection is gone: what may not have arrived is sent again, before all else. After an end in order
+    /// nothing is written any more, and that is decided later, by [`Connection::judge_end`].
     pub(super) fn broken(&mut self, out: &mut Outgoing, real: u64, broken: &Broken) {
-        if real.saturating_sub(self.up_at) >= GOOD {
+        let good = real.saturating_sub(self.up_at) >= GOOD;
+        if good {
             self.backoff.reset();
         }
         let ended = broken.is_in_order() && !self.making.resend_after_end;
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Up(stream) if ended => self.ended(out, stream, real, broken),
+            State::Up(stream) if ended => {
+                out.failed(&broken.to_string());
+                let retry = real + self.backoff.next();
+                self.state = State::Ended(Ended { stream, until: real + RESET_FOLLOWS, retry, good });
+            }
             _ => {
-                self.take_back(out, 0);
+                self.take_back(out, 0, good);
                 self.wait(out, real, &broken.to_string());
             }
         }
@@ -128,19 +134,12 @@ impl Connection {
         self.state = State::Waiting(real + self.backoff.next());
     }
 
-    /// The collector ended its side in order: nothing is written any more, and a reset is waited for.
-    fn ended(&mut self, out: &mut Outgoing, stream: Box<Stream>, real: u64, broken: &Broken) {
-        out.failed(&broken.to_string());
-        let retry = real + self.backoff.next();
-        self.state = State::Ended(Ended { stream, until: real + RESET_FOLLOWS, retry });
-    }
-
     /// After an end in order: acknowledged octets were read, unless a reset followed in time. Gives the
     /// instant at which that is known, or nothing when it is.
     pub(super) fn judge_end(&mut self, out: &mut Outgoing, real: u64) -> Option<u64> {
         let uncertain = self.window.iter().any(|outbound| outbound.message.total.records > 0);
-        let State::Ended(Ended { stream, until, retry }) = &mut self.state else { return None };
-        let (until, retry) = (*until, *retry);
+        let State::Ended(Ended { stream, until, retry, good }) = &mut self.state else { return None };
+        let (until, retry, good) = (*until, *retry, *good);
         let acknowledged = match stream.fail_if_reset() {
             Err(broken) => {
                 log::debug!("collector {}: after its end it {broken}", out.url);
@@ -153,7 +152,7 @@ impl Connection {
                 acknowledged
             }
         };
-        self.take_back(out, acknowledged);
+        self.take_back(out, acknowledged, good);
         self.state = State::Waiting(retry);
         None
     }

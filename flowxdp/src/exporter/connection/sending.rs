@@ -70,7 +70,7 @@ impl Connection {
         self.sending(out);
         let State::Up(stream) = &mut self.state else { return Ok(None) };
         stream.poll(real)?;
-        self.flushed(out, real);
+        self.flushed(out);
         loop {
             while let Some(first) = self.writing.front() {
                 self.sending(out);
@@ -85,7 +85,7 @@ impl Connection {
                 self.written = 0;
                 let end = stream.position();
                 self.flushing.extend(self.writing.pop_front().map(|first| Outbound { end, ..first }));
-                self.flushed(out, real);
+                self.flushed(out);
             }
             let readable = !self.store.is_empty() && real >= self.read_at;
             if let Some(outbound) = self.backlog.pop_front() {
@@ -139,30 +139,27 @@ impl Connection {
     }
 
     /// What was written is with the kernel once TLS holds nothing back.
-    fn flushed(&mut self, out: &mut Outgoing, real: u64) {
+    fn flushed(&mut self, out: &mut Outgoing) {
         let State::Up(stream) = &self.state else { return };
         if self.flushing.is_empty() || stream.unsent() > 0 {
             return;
         }
         while let Some(outbound) = self.flushing.pop_front() {
-            self.handed(out, outbound, real);
+            self.handed(out, outbound);
         }
         out.account.commit();
         self.narrow(out);
     }
 
-    fn handed(&mut self, out: &mut Outgoing, mut outbound: Outbound, real: u64) {
+    fn handed(&mut self, out: &mut Outgoing, mut outbound: Outbound) {
         let origin = outbound.origin();
         out.account.handed(&mut outbound.message, origin, outbound.again, false);
         out.session.handed(&outbound.message);
-        // A collector that takes the same again and again, and breaks, must not be waited for for ever.
         if out.account.exported_records() > self.most {
             self.most = out.account.exported_records();
             self.fruitless = 0;
         }
-        if self.fruitless <= FRUITLESS {
-            out.progress = real;
-        }
+        out.patience.progress();
         if let Some(place) = outbound.place {
             self.store.sent(place);
         }
@@ -186,8 +183,9 @@ impl Connection {
         }
     }
 
-    /// The connection is over: of what was written, only its first `acknowledged` octets are relied on.
-    pub(super) fn take_back(&mut self, out: &mut Outgoing, acknowledged: u64) {
+    /// The connection is over: of what was written, only its first `acknowledged` octets are relied on. It
+    /// was a `good` one if it stood for a while.
+    pub(super) fn take_back(&mut self, out: &mut Outgoing, acknowledged: u64, good: bool) {
         while let Some(oldest) = self.window.pop_front_if(|oldest| oldest.end <= acknowledged) {
             delivered(&mut self.store, out, oldest);
         }
@@ -208,6 +206,10 @@ impl Connection {
         backlog.extend(self.writing.drain(..).filter(|outbound| outbound.message.total.records > 0));
         backlog.append(&mut self.backlog);
         self.backlog = backlog;
+        // A collector that takes the same again and again, and breaks, must not be waited for for ever.
+        let kept = out.account.exported_records();
+        out.patience.over(kept > self.kept || good && self.fruitless <= FRUITLESS);
+        self.kept = self.kept.max(kept);
     }
 
     /// What is neither in a slot nor on disk goes to disk, if there is one: it would be lost with the agent.
