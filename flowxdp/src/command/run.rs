@@ -55,7 +55,8 @@ use crate::{
     },
     limits,
     meter::Meter,
-    report, service,
+    report,
+    service::Manager,
     teller::Teller,
     transport::readiness::Readiness,
 };
@@ -158,11 +159,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let answers = Answers::default();
     let keep = options.keep;
     let mut agent = Agent { meter, interfaces, dispatch, readiness, woken, teller, answers, pins, keep };
-    let ended = guard::caught_async(agent.until_stopped(&options, &socket, &mut stop)).await;
+    let manager = Manager::connect();
+    let ended = guard::caught_async(agent.until_stopped(&options, &socket, &manager, &mut stop)).await;
     if let Err(error) = &ended {
         log::error!("{error:#}; what was metered is exported, and then the agent ends");
     }
-    service::stopping();
+    manager.stopping();
     let left = if agent.keep { agent.leave().await } else { agent.finish().await };
     guard::first(ended, left)
 }
@@ -266,11 +268,12 @@ impl Agent {
         &mut self,
         options: &Options,
         socket: &Socket,
+        manager: &Manager,
         stop: &mut Stop,
     ) -> anyhow::Result<()> {
         self.adopt()?;
         options.confine(&mut self.meter.loaded)?;
-        service::ready();
+        manager.ready();
         self.drive(socket, stop).await
     }
 

@@ -11,7 +11,7 @@ use landlock::{
 use super::{Needs, Step};
 
 /// The newest version of which all is refused that no rule allows; older kernels refuse what they know.
-const NEWEST: ABI = ABI::V7;
+const NEWEST: ABI = ABI::V9;
 
 /// The agent's own state, and the kernel's about interfaces, CPUs and memory.
 const ALWAYS: [&str; 5] =
@@ -74,6 +74,7 @@ fn restrict(needs: &Needs) -> anyhow::Result<RestrictionStatus> {
     let remove = make_bitflags!(AccessFs::{RemoveFile | RemoveDir});
     let folders = needs.removed.iter().filter_map(|path| path.parent());
     let status = Ruleset::default()
+        // Connecting to sockets that are files included, from Linux 7.1 on.
         .handle_access(AccessFs::from_all(NEWEST))?
         // Signals to other processes, and their sockets that are no files.
         .scope(Scope::from_all(NEWEST))?

@@ -5,16 +5,20 @@
 //! neither, with a file `secret`. One line for each try: its name, and `done` or what the kernel said.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::io;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use flowxdp::confine::{Needs, confine};
 use flowxdp::kernel::load::{Shape, load};
+use rustix::io::ioctl_fioclex;
 use rustix::net::{AddressFamily, SocketType, socket};
-use rustix::process::{Pid, chroot, getppid, test_kill_process};
+use rustix::process::{Pid, Resource, chroot, getppid, getrlimit, setrlimit, test_kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 fn main() -> Result<()> {
@@ -25,6 +29,7 @@ fn main() -> Result<()> {
     let [read, written, forbidden] = [read, written, forbidden].map(Path::new);
     // Open already: that it can be is not what is asked.
     let namespace = File::open("/proc/self/ns/net")?;
+    let machine = Machine::new(forbidden)?;
     if confined == "on" {
         let removed = vec![written.join("socket")];
         confine(&Needs {
@@ -34,15 +39,74 @@ fn main() -> Result<()> {
             ..Needs::default()
         })?;
     }
-    wanted(read, written);
+    wanted(read, written, &machine);
     told("a file beside its own", fs::write(read.with_file_name("beside"), "1"));
     unwanted(forbidden, &namespace);
+    machine.unwanted();
+    limits_and_requests(&namespace);
     let secret = forbidden.join("secret");
     std::thread::spawn(|| told("a file, in a thread", fs::read(secret))).join().ok().context("a panic")
 }
 
+/// Unix sockets of the machine: a file's, an abstract one, and one for datagrams with a socket that is
+/// connected to it already.
+struct Machine {
+    file: UnixListener,
+    hidden: UnixListener,
+    datagrams: UnixDatagram,
+    connected: UnixDatagram,
+}
+
+impl Machine {
+    fn new(folder: &Path) -> Result<Self> {
+        let name = SocketAddr::from_abstract_name(format!("flowxdp-confined-{}", std::process::id()))?;
+        let datagrams = UnixDatagram::bind(folder.join("datagrams"))?;
+        let connected = UnixDatagram::unbound()?;
+        connected.connect_addr(&datagrams.local_addr()?)?;
+        let file = UnixListener::bind(folder.join("listening"))?;
+        Ok(Self { file, hidden: UnixListener::bind_addr(&name)?, datagrams, connected })
+    }
+
+    fn unwanted(&self) {
+        let stream = |of: &UnixListener| UnixStream::connect_addr(&of.local_addr()?);
+        told("a Unix socket", stream(&self.file));
+        told("an abstract Unix socket", stream(&self.hidden));
+        let datagram = || UnixDatagram::unbound()?.send_to_addr(b"1", &self.datagrams.local_addr()?);
+        told("a datagram to a Unix socket", datagram());
+        told("a pair of Unix sockets", UnixDatagram::pair());
+    }
+}
+
+/// Calls that are refused by their arguments.
+fn limits_and_requests(file: &File) {
+    told("a limit of another process", getppid().ok_or(io::ErrorKind::NotFound.into()).and_then(limit));
+    told("a new limit", setrlimit(Resource::Core, getrlimit(Resource::Core)));
+    told("another request of ioctl", ioctl_fioclex(file));
+    told("another process", fork());
+}
+
+/// Reads a limit of a process.
+fn limit(of: Pid) -> io::Result<()> {
+    let (pid, none) = (of.as_raw_nonzero().get(), std::ptr::null());
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: no new limit is given, and the old one is written into a live value.
+    let result = unsafe { libc::prlimit(pid, libc::RLIMIT_CORE, none, &raw mut limit) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Starts a process that ends at once.
+fn fork() -> io::Result<()> {
+    // SAFETY: this process has one thread, and the new one does nothing but end.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: the end of the new process, without destructors of what is the old one's.
+        0 => unsafe { libc::_exit(0) },
+        _ => Ok(()),
+    }
+}
+
 /// What the agent goes on to do.
-fn wanted(read: &Path, written: &Path) {
+fn wanted(read: &Path, written: &Path, machine: &Machine) {
     told("its file", fs::read(read));
     let (new, kept) = (written.join("new"), written.join("kept"));
     told("a new file", fs::write(&new, "1"));
@@ -51,7 +115,11 @@ fn wanted(read: &Path, written: &Path) {
     told("a shorter file", File::options().write(true).open(&kept).and_then(|file| file.set_len(0)));
     told("no file any more", fs::remove_file(kept));
     told("no folder any more", fs::remove_dir(written.join("folder")));
-    told("a thread", std::thread::Builder::new().spawn(|| ()));
+    told("a thread", std::thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join())));
+    told("a note to the service manager", machine.connected.send(b"1"));
+    let socket = UdpSocket::bind("127.0.0.1:0");
+    told("a socket that does not block", socket.and_then(|socket| socket.set_nonblocking(true)));
+    told("its own limits", io::Result::Ok(getrlimit(Resource::Stack)));
 }
 
 /// What nobody who got hold of it may do. That the system itself allows it is shown without confinement.
@@ -63,15 +131,15 @@ fn unwanted(forbidden: &Path, namespace: &File) {
     told("another program", Command::new("/bin/sh").args(["-c", ":"]).status());
     told("another namespace", move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)));
     told("another root", chroot("/"));
-    told("a signal", getppid().ok_or(std::io::ErrorKind::NotFound.into()).and_then(signal));
+    told("a signal", getppid().ok_or(io::ErrorKind::NotFound.into()).and_then(signal));
     told("a packet socket", socket(AddressFamily::PACKET, SocketType::RAW, None));
     told("a server", TcpListener::bind("127.0.0.1:0"));
     let shape =
         Shape { flows_v4: 16, flows_v6: 16, partitions: 1, ring: 1 << 16, replay: false, chained: false };
-    told("an XDP program", load(&shape).map_err(|error| std::io::Error::other(format!("{error:#}"))));
+    told("an XDP program", load(&shape).map_err(|error| io::Error::other(format!("{error:#}"))));
 }
 
-fn told<T, E: Into<std::io::Error>>(what: &str, result: Result<T, E>) {
+fn told<T, E: Into<io::Error>>(what: &str, result: Result<T, E>) {
     match result {
         Ok(_) => println!("{what}: done"),
         Err(error) => println!("{what}: {}", error.into()),
@@ -79,6 +147,6 @@ fn told<T, E: Into<std::io::Error>>(what: &str, result: Result<T, E>) {
 }
 
 /// Whether a process could be sent a signal.
-fn signal(to: Pid) -> std::io::Result<()> {
+fn signal(to: Pid) -> io::Result<()> {
     Ok(test_kill_process(to)?)
 }

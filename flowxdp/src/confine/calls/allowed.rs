@@ -18,7 +18,7 @@ pub(super) const CALLS: &[c_long] = calls![
     SYS_readlinkat SYS_getdents64 SYS_getcwd SYS_mkdirat SYS_unlinkat SYS_renameat2 SYS_fchmod SYS_fchmodat
     SYS_umask SYS_ftruncate SYS_fallocate SYS_fsync SYS_fdatasync SYS_flock SYS_copy_file_range
     // Sockets.
-    SYS_socket SYS_socketpair SYS_connect SYS_bind SYS_accept SYS_accept4 SYS_shutdown SYS_getsockname
+    SYS_socket SYS_connect SYS_bind SYS_accept SYS_accept4 SYS_shutdown SYS_getsockname
     SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_sendto SYS_sendmsg SYS_sendmmsg SYS_recvfrom SYS_recvmsg
     SYS_recvmmsg
     // Waiting.

@@ -3,7 +3,7 @@
 
 use libc::{c_int, c_long};
 use seccompiler::{
-    SeccompCmpArgLen::Dword,
+    SeccompCmpArgLen::{Dword, Qword},
     SeccompCmpOp::{self, MaskedEq, Ne},
     SeccompCondition as Condition, SeccompRule as Rule,
 };
@@ -28,7 +28,8 @@ const CALLS: &[c_long] = &[
     libc::SYS_sethostname, libc::SYS_setdomainname, libc::SYS_personality,
     libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key,
     libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_io_uring_setup, libc::SYS_fanotify_init,
-    libc::SYS_listen, libc::SYS_seccomp,
+    // A pair of datagram sockets could send to any Unix socket.
+    libc::SYS_listen, libc::SYS_socketpair, libc::SYS_seccomp,
 ];
 
 /// The older forms of some of them, and what only this architecture has.
@@ -52,8 +53,22 @@ const NAMESPACES: [c_int; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Families of sockets: those of collectors, of the status socket, and the kernel's answers about links.
-const FAMILIES: [c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+/// Families of sockets: those of collectors, and the kernel's answers about links. No Unix socket: connect(2)
+/// has its address in memory, which no filter reads, and behind such sockets are container engines and service
+/// managers. The status socket listens already, and the resolver does without its caching daemons.
+const FAMILIES: [c_int; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
+/// Requests of ioctl(2): sockets that do not block, octets that wait (the resolver's too), whether a file is a
+/// terminal, an interface's index and name, and a NIC's features.
+const IOCTL: [libc::Ioctl; 7] = [
+    libc::FIONBIO,
+    libc::FIONREAD,
+    libc::TIOCOUTQ,
+    libc::TCGETS,
+    libc::SIOCGIFINDEX,
+    libc::SIOCGIFNAME,
+    libc::SIOCETHTOOL,
+];
 
 /// A thread's name, names of memory areas, and questions.
 const PRCTL: [c_int; 6] = [
@@ -76,6 +91,7 @@ pub(super) fn rules() -> anyhow::Result<Rules> {
     let own = std::process::id().cast_signed();
     for (call, argument, allowed) in [
         (libc::SYS_socket, 0, FAMILIES.as_slice()),
+        (libc::SYS_ioctl, 1, IOCTL.map(request).as_slice()),
         (libc::SYS_bpf, 0, BPF.as_slice()),
         (libc::SYS_prctl, 0, PRCTL.as_slice()),
         // An abort signals its own process.
@@ -84,9 +100,28 @@ pub(super) fn rules() -> anyhow::Result<Rules> {
     ] {
         rules.insert(call, vec![none_of(argument, allowed)?]);
     }
-    let flags = NAMESPACES.map(|flag| rule(vec![condition(0, MaskedEq(bits(flag)), flag)?]));
-    rules.insert(libc::SYS_clone, flags.into_iter().collect::<anyhow::Result<_>>()?);
+    rules.insert(libc::SYS_prlimit64, limits(own)?);
+    rules.insert(libc::SYS_clone, clones()?);
     Ok(rules)
+}
+
+/// Limits can be read, the agent's own alone: another process's, or new ones.
+fn limits(own: c_int) -> anyhow::Result<Vec<Rule>> {
+    let new = Condition::new(2, Qword, Ne, 0)?;
+    Ok(vec![none_of(0, &[0, own])?, rule(vec![new])?])
+}
+
+/// A thread can be started, a process or a namespace cannot.
+fn clones() -> anyhow::Result<Vec<Rule>> {
+    let no_thread = rule(vec![condition(0, MaskedEq(bits(libc::CLONE_THREAD)), 0)?]);
+    let flags = NAMESPACES.map(|flag| rule(vec![condition(0, MaskedEq(bits(flag)), flag)?]));
+    flags.into_iter().chain([no_thread]).collect()
+}
+
+/// A request as ioctl(2) reads it.
+#[expect(clippy::cast_possible_truncation, reason = "the kernel takes 32 bits of the register")]
+const fn request(request: libc::Ioctl) -> c_int {
+    (request as u32).cast_signed()
 }
 
 /// An argument that is none of these.
