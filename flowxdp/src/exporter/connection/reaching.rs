@@ -109,7 +109,7 @@ impl Connection {
     }
 
     /// The connection is gone: what may not have arrived is sent again, before all else. After an end in order
-    /// nothing is written any more, and that is decided later, by [`Connection::judge_end`].
+    /// nothing is written any more, and [`Connection::judge_end`] decides later.
     pub(super) fn broken(&mut self, out: &mut Outgoing, real: u64, broken: &Broken) {
         let good = real.saturating_sub(self.up_at) >= GOOD;
         if good {
