@@ -21,6 +21,7 @@
 //!   export time can be earlier than: that of the last message, and the latest end of all records that
 //!   wait and this one.
 
+mod divide;
 mod fields;
 mod header;
 mod queue;
@@ -176,10 +177,8 @@ impl Fixed {
                 }
                 latest_ms = ends;
                 self.layout.encode(record, self.config.system_start_ms, octets);
+                Ticket::keep(&mut tickets, total.records, record.ticket);
                 total.count(record);
-                if record.ticket != Ticket::NONE {
-                    tickets.push(record.ticket);
-                }
                 true
             });
             if !taken {

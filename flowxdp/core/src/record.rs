@@ -125,6 +125,15 @@ pub struct Ticket(pub(crate) u32);
 impl Ticket {
     /// No slots: nothing waits for this record.
     pub const NONE: Self = Self(0);
+
+    /// Notes the ticket of a message's record behind those of the `before` records in front of it. A list
+    /// is empty as long as no record has a ticket, and ends with the last one that has.
+    pub(crate) fn keep(tickets: &mut Vec<Self>, before: u64, ticket: Self) {
+        if ticket != Self::NONE {
+            tickets.resize(usize::try_from(before).unwrap_or_default(), Self::NONE);
+            tickets.push(ticket);
+        }
+    }
 }
 
 /// Packets and octets: a term of the books.

@@ -10,10 +10,12 @@
 //! the socket refuses it, the caller keeps it and sends the same octets later, before any other.
 
 mod again;
+mod divide;
 mod domains;
 mod group;
 mod layout;
 mod preset;
+mod probe;
 mod process;
 mod queue;
 mod resend;
@@ -129,7 +131,8 @@ pub struct Message {
     pub counted: u32,
     /// The sequence of that domain behind it.
     pub next: u32,
-    /// Of the records in it that have one, in any order; of a record that was divided with its last part.
+    /// Of its records, in their order: [`Ticket::NONE`] for one without, also for all parts of a divided
+    /// record but the last. The list ends with the last record that has a ticket.
     pub tickets: Vec<Ticket>,
 }
 
@@ -257,13 +260,25 @@ impl Session {
         }
     }
 
-    /// Over UDP: takes messages that were polled, in order, and that nobody received, and gives what to
-    /// send instead: templates and what was offered of options last, then the same data.
+    /// Over UDP: takes messages that were polled, in order, and that no collector received, and gives what to
+    /// send instead: templates and what was offered of options last, then the same data. A message above the
+    /// largest size of now becomes several.
     ///
     /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
     /// Without data in `unsent` it gives nothing: templates come with the next data.
     pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
         either!(self, form => form.resume(unsent, now))
+    }
+
+    /// Over UDP: a message that may be lost, of `octets` octets or a few less, above the largest size too: its
+    /// templates, repeated. A path that takes it takes data of that size.
+    ///
+    /// `None` where the protocol has no templates, or where not all of them fit.
+    pub fn probe(&mut self, octets: usize, now: Now) -> Option<Message> {
+        match &mut self.form {
+            Form::Templated(form) => form.probe(octets, now),
+            Form::Fixed(_) => None,
+        }
     }
 
     /// Goes on with the sequence that an earlier run's messages had behind them in a domain. Protocols

@@ -182,6 +182,21 @@ impl Template {
         }
     }
 
+    /// The value of a fact in one data record, 0 where the template does not have it.
+    pub(crate) fn number(&self, fact: Fact, record: &[u8]) -> u64 {
+        let is_it = |field: &Field| ELEMENTS.iter().any(|it| it.id == field.id && it.fact == fact);
+        let mut start = 0;
+        for field in &self.fields {
+            let end = start + usize::from(field.length);
+            if is_it(field) {
+                let octets = record.get(start..end).unwrap_or_default();
+                return octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet));
+            }
+            start = end;
+        }
+        0
+    }
+
     /// Writes data records of this template's kind (RFC 7011 section 3.4.3, RFC 3954 section 5.3) into
     /// `octets`, which has [`Template::record_length`] for each.
     pub(crate) fn encode(&self, records: &[FlowRecord], system_start_ms: u64, octets: &mut [u8]) {

@@ -10,7 +10,7 @@ mod v9;
 use std::fmt;
 
 /// Octets of a set's header: set id and length (RFC 7011 section 3.3.2, RFC 3954 section 5.2).
-const SET_HEADER: usize = 4;
+pub(crate) const SET_HEADER: usize = 4;
 
 /// A protocol of messages that describe their records by templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -125,17 +125,27 @@ pub(super) struct Layout {
     /// Octets of a record.
     length: usize,
     encode: Encode,
-    /// Where First is.
+    /// Where First, dPkts and dOctets are.
     first: Range<usize>,
+    packets: Range<usize>,
+    octets: Range<usize>,
+}
+
+fn number(octets: &[u8]) -> u32 {
+    octets.iter().fold(0, |value, octet| value << 8 | u32::from(*octet))
 }
 
 impl Layout {
     pub(super) const fn new(version: Version) -> Self {
-        let first = places(version as usize).get(Fact::StartUptime, 0);
+        let places = places(version as usize);
+        let (first, packets) = (places.get(Fact::StartUptime, 0), places.get(Fact::Packets, 0));
+        let octets = places.get(Fact::Octets, 0);
         Self {
             length: version.record(),
             encode: ENCODE[version as usize],
             first: first.start..first.start + first.length,
+            packets: packets.start..packets.start + packets.length,
+            octets: octets.start..octets.start + octets.length,
         }
     }
 
@@ -146,9 +156,12 @@ impl Layout {
 
     /// First of each of the records that are all of `bytes`.
     pub(super) fn firsts(&self, bytes: &[u8]) -> impl Iterator<Item = u32> {
-        bytes.chunks_exact(self.length).map(|record| {
-            record[self.first.clone()].iter().fold(0, |value, octet| value << 8 | u32::from(*octet))
-        })
+        bytes.chunks_exact(self.length).map(|record| number(&record[self.first.clone()]))
+    }
+
+    /// dPkts and dOctets of a record.
+    pub(super) fn counters(&self, record: &[u8]) -> (u64, u64) {
+        (number(&record[self.packets.clone()]).into(), number(&record[self.octets.clone()]).into())
     }
 }
 

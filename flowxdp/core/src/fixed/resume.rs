@@ -22,14 +22,15 @@ impl Fixed {
         Ok(())
     }
 
-    /// Takes the messages that were polled last, in order, and that nobody received, and gives what to
-    /// send instead: the same records.
+    /// Takes the messages that were polled last, in order, and that no collector received, and gives what to
+    /// send instead: the same records, in messages of at most the largest size of now.
     ///
     /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
-    pub fn resume(&mut self, mut unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
+    pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
         for message in &unsent {
             self.sequence = self.sequence.wrapping_sub(message.counted);
         }
+        let mut unsent: VecDeque<_> = unsent.into_iter().flat_map(|message| self.divide(message)).collect();
         let mut reach = self.queue.reach(now.wall_ms);
         let mut times = Vec::with_capacity(unsent.len());
         // No time is after the next one, so they come from the last to the first.

@@ -33,7 +33,7 @@ impl Templated {
             Some(offered) => self.offer(&offered, now, true),
             None => self.tell_at_start(now),
         }
-        for mut message in data {
+        for mut message in data.into_iter().flat_map(|message| self.divide(message)).collect::<Vec<_>>() {
             self.followed();
             self.lead_again(&mut message, now);
             self.number(&mut message, now);

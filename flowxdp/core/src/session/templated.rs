@@ -36,11 +36,9 @@ pub(super) struct Content {
 impl Content {
     fn count(&mut self, records: &[FlowRecord]) {
         for record in records {
+            Ticket::keep(&mut self.tickets, self.total.records, record.ticket);
             self.total.count(record);
             self.latest_ms = self.latest_ms.max(record.end_ms);
-            if record.ticket != Ticket::NONE {
-                self.tickets.push(record.ticket);
-            }
         }
     }
 }

@@ -1,0 +1,38 @@
+//! A message that is too large for the path becomes several.
+
+use super::Fixed;
+use super::Version;
+use crate::record::{RecordTotal, Ticket};
+use crate::session::Message;
+use crate::wire::low_16;
+
+impl Fixed {
+    /// The records of a message that is above the largest size, in messages that are not, with the times of its
+    /// header and without a place in the sequence yet; any other message as it is.
+    pub(super) fn divide(&self, message: Message) -> Vec<Message> {
+        let version = self.config.version;
+        let Some((header, records)) = message.bytes.split_at_checked(version.header()) else {
+            return vec![message];
+        };
+        if message.bytes.len() <= self.config.max_message {
+            return vec![message];
+        }
+        let chunks = records.chunks(self.per_message * version.record()).zip(0..);
+        let parts = chunks.map(|(records, nth)| {
+            let mut bytes = [header, records].concat();
+            let (mut total, mut tickets) = (RecordTotal::default(), Vec::new());
+            for (record, within) in records.chunks_exact(version.record()).zip(0..) {
+                let ticket =
+                    message.tickets.get(nth * self.per_message + within).copied().unwrap_or_default();
+                Ticket::keep(&mut tickets, total.records, ticket);
+                let (packets, octets) = self.layout.counters(record);
+                total += RecordTotal { records: 1, packets, octets };
+            }
+            let count = low_16(records.len() / version.record());
+            bytes[2..4].copy_from_slice(&count.to_be_bytes());
+            let counted = if version == Version::V1 { 0 } else { count.into() };
+            Message { bytes, total, domain: message.domain, counted, tickets, ..Message::default() }
+        });
+        parts.collect()
+    }
+}
