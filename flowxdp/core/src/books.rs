@@ -109,9 +109,9 @@ pub struct Collector {
     pub queued: RecordTotal,
     /// Given up, over all reasons.
     pub lost: RecordTotal,
-    /// Sent again after a break that left their delivery uncertain.
+    /// Sent again after a break or a refusal that left their delivery uncertain.
     pub perhaps_twice: RecordTotal,
-    /// Over UDP: how often its host answered that nobody listens (ICMP).
+    /// Over UDP: how often messages were refused by ICMP.
     pub refused: u64,
     /// Given up, by reason.
     pub lost_by_reason: BTreeMap<String, RecordTotal>,

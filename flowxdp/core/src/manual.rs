@@ -75,8 +75,9 @@ and \"seen\" counts each packet by the same rule.
   are those of the collector that is furthest behind; where each record goes to one collector only
   (`--strategy balance` and `failover`) they are sums over all.
 - Under `collectors`, retired = exported + queued + lost for each; what waits in a spool on disk is queued.
-  `perhaps_twice` names records that went out again because a connection broke before anybody could know
-  whether they had arrived: a collector received at least what is exported, and at most that and these.
+  `perhaps_twice` names records that went out again because a connection broke before it could be known
+  whether they had arrived (an end in order is no break), or because an ICMP message said that they were
+  refused: a collector received at least what is exported, and at most that and these.
   `inherited` is what was in the spool when the agent started. An earlier run has seen and metered it, so
   it stands in no term of the equation: `inherited_exported` of it went out, `inherited_lost` was given up.
 

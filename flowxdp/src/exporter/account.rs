@@ -3,7 +3,7 @@
 //! With a [`keeper`](crate::keeper), every step is written down as it is taken, and lets go of the slots of
 //! the records that it settles.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use flowxdp_common::{
     journal::{self, Sum},
@@ -212,17 +212,15 @@ impl Account {
         }
     }
 
-    /// Messages that were handed over last were refused: they wait again.
-    pub(super) fn take_back(&mut self, messages: &VecDeque<Message>) {
-        for message in messages {
-            subtract(&mut self.now.exported, message.total);
-            if self.is_in_memory_alone(message) {
-                add(&mut self.now.held, message.total);
-            }
+    /// A message that was handed over was refused, as it is said: it waits again, and its records may come twice.
+    pub(super) fn take_back(&mut self, message: &Message) {
+        subtract(&mut self.now.exported, message.total);
+        add(&mut self.now.perhaps_twice, message.total);
+        if self.is_in_memory_alone(message) {
+            add(&mut self.now.held, message.total);
         }
         if let Some((keeping, at)) = &self.page {
-            let tickets: Vec<_> = messages.iter().flat_map(|it| it.tickets.iter().copied()).collect();
-            keeping.borrow_mut().take_back(*at, &tickets, &self.now);
+            keeping.borrow_mut().take_back(*at, &message.tickets, &self.now);
         }
     }
 

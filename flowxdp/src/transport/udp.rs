@@ -1,17 +1,18 @@
 //! UDP: one datagram a message, from one source port (RFC 7011 section 10.3).
 
+mod options;
+pub mod reports;
 mod segments;
 
 use std::{
     io::{self, IoSlice},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::AsRawFd,
 };
 
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use self::segments::Groups;
+use self::{options::Discovery, reports::Report, segments::Groups};
 
 /// Octets of IPv4 and UDP headers.
 const HEADERS_V4: usize = 28;
@@ -23,11 +24,6 @@ const UNKNOWN: usize = 512;
 /// The largest packet where it is larger: what Ethernet carries.
 const ETHERNET: usize = 1500;
 
-/// linux/in6.h, which libc does not have for every system: as `IP_PMTUDISC_WANT`.
-const IPV6_PMTUDISC_WANT: libc::c_int = 1;
-/// As `IP_PMTUDISC_DO`.
-const IPV6_PMTUDISC_DO: libc::c_int = 2;
-
 /// linux/udp.h: octets after which what is handed over becomes another datagram.
 const UDP_SEGMENT: libc::c_int = 103;
 
@@ -37,7 +33,7 @@ const SEND_BUFFER: usize = 1 << 20;
 /// Messages that one system call takes.
 pub const BATCH: usize = 32;
 
-/// Messages that the kernel may take as one: two such groups, refused, are noted in a journal at once.
+/// Messages that the kernel may take as one.
 pub const MOST_SEGMENTS: usize = 16;
 
 /// What became of messages.
@@ -45,11 +41,8 @@ pub const MOST_SEGMENTS: usize = 16;
 pub struct Sent {
     /// So many of them, from the first on, are handed to the kernel.
     pub handed: usize,
-    /// Why the next one is not, or what was learned of those before.
+    /// Why the first one is not; or the error of an ICMP message, which is in the error queue too.
     pub error: Option<io::Error>,
-    /// If that is `ConnectionRefused`: the other side refused so many that were handed last, those of
-    /// earlier calls included.
-    pub refused: usize,
 }
 
 /// A socket that sends to one collector.
@@ -61,25 +54,35 @@ pub struct Udp {
     segments: usize,
     /// What UDP_SEGMENT is set to: octets, 0 for none.
     segment: usize,
-    /// Messages in the last group that was handed over, and in the one before it.
-    last: [usize; 2],
+    /// Who may fragment what is sent.
+    discovery: Discovery,
 }
 
 impl Udp {
     /// A socket for `address`, bound to `source` or to an address of the kernel's choice, and to `port` if
     /// it is not 0 and can be had: another socket of ours may have it.
     ///
+    /// No router may fragment what it sends. With `fragments` this machine may, where a message is larger than
+    /// the path; without, such a message leaves as it is as long as the device takes it.
+    ///
     /// A new address needs a new socket: the local address of a connected one was chosen for its way.
     ///
     /// # Errors
     ///
     /// The system's: no route, or `source` is not an address of this machine.
-    pub fn connect(address: SocketAddr, source: Option<IpAddr>, port: u16) -> io::Result<Self> {
+    pub fn connect(
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        port: u16,
+        fragments: bool,
+    ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
         socket.set_reuse_address(true)?;
-        discover(&socket, address, false)?;
+        let discovery = if fragments { Discovery::Fragments } else { Discovery::Whole };
+        options::discover(&socket, address, discovery)?;
+        reports::ask_for(&socket, address)?;
         let source = source.unwrap_or(match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -89,17 +92,26 @@ impl Udp {
             bind(0)?;
         }
         socket.connect(&address.into())?;
-        Ok(Self { socket, address, segments: 1, segment: 0, last: [0; 2] })
+        Ok(Self { socket, address, segments: 1, segment: 0, discovery })
+    }
+
+    /// From now on this machine fragments a message that is larger than the path.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn allow_fragments(&mut self) -> io::Result<()> {
+        if self.discovery == Discovery::Whole {
+            self.discovery = Discovery::Fragments;
+            self.set_segment(0)?;
+            options::discover(&self.socket, self.address, self.discovery)?;
+        }
+        Ok(())
     }
 
     /// From now on the kernel may take so many messages of one size as one, at most [`MOST_SEGMENTS`].
     pub fn take_together(&mut self, segments: usize) {
         self.segments = segments.clamp(1, MOST_SEGMENTS);
-    }
-
-    /// The messages that a refusal speaks of: those of the last group that was handed over.
-    pub const fn last_group(&self) -> usize {
-        self.last[0]
     }
 
     /// Where it sends to.
@@ -113,11 +125,15 @@ impl Udp {
         address.map_or(0, |address| address.port())
     }
 
-    /// The largest message that goes out unfragmented, octets, by the path MTU that the kernel knows, and at
-    /// most what Ethernet carries.
-    pub fn max_message(&self) -> usize {
-        let headers = if self.address.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
-        self.path_mtu().unwrap_or(UNKNOWN).min(ETHERNET).saturating_sub(headers)
+    /// Octets of the IP and UDP headers in front of a message.
+    pub const fn headers(&self) -> usize {
+        if self.address.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 }
+    }
+
+    /// The largest packet that leaves unfragmented, octets, by the path MTU that the kernel knows now, and at
+    /// most what Ethernet carries. The kernel forgets a smaller one after a while (10 minutes).
+    pub fn max_packet(&self) -> usize {
+        self.path_mtu().unwrap_or(UNKNOWN).min(ETHERNET)
     }
 
     /// The kernel's path MTU for this destination.
@@ -126,15 +142,20 @@ impl Udp {
             SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU),
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
         };
-        get(&self.socket, level, option).and_then(|mtu| usize::try_from(mtu).ok())
+        options::get(&self.socket, level, option).and_then(|mtu| usize::try_from(mtu).ok())
+    }
+
+    /// The next ICMP message that came for what was sent, if any.
+    pub fn report(&self) -> Option<Report> {
+        reports::next(&self.socket)
     }
 
     /// Hands messages to the kernel, in order, at most [`BATCH`] of them by one system call, and those only
     /// that can go with the first one.
     ///
-    /// The errors: `ConnectionRefused` speaks of datagrams that were sent before; the next one was not.
-    /// `WouldBlock`: the send buffer is full. [`is_too_large`]: either speaks of this message, or of one that
-    /// was sent before, and then a smaller path MTU is known now.
+    /// The errors: `WouldBlock` if the send buffer is full; [`is_too_large`] if the device does not take a
+    /// message of that size. After an ICMP message the kernel answers one call with its error in place of
+    /// sending: [`Udp::report`] says more.
     pub fn send(&mut self, messages: &[&[u8]]) -> Sent {
         let groups = self.group(messages);
         let sent = self.send_groups(messages, &groups);
@@ -147,7 +168,7 @@ impl Udp {
                 let alone = messages.get(..1).unwrap_or_default();
                 match self.set_segment(0) {
                     Ok(()) => self.send_groups(alone, &Groups::of(alone, 1)),
-                    Err(error) => Sent { handed: 0, error: Some(error), refused: 0 },
+                    Err(error) => Sent { handed: 0, error: Some(error) },
                 }
             }
             _ => sent,
@@ -177,33 +198,22 @@ impl Udp {
             return Ok(());
         }
         let value = libc::c_int::try_from(octets).map_err(io::Error::other)?;
-        set(&self.socket, libc::SOL_UDP, UDP_SEGMENT, value)?;
+        options::set(&self.socket, libc::SOL_UDP, UDP_SEGMENT, value)?;
         let before = std::mem::replace(&mut self.segment, octets);
-        if (before > 0) == (octets > 0) { Ok(()) } else { discover(&self.socket, self.address, octets > 0) }
+        if (before > 0) == (octets > 0) || self.discovery == Discovery::Whole {
+            return Ok(());
+        }
+        // Larger than the path before it is cut apart, it would leave with permission to fragment it.
+        let discovery = if octets > 0 { Discovery::Known } else { self.discovery };
+        options::discover(&self.socket, self.address, discovery)
     }
 
-    fn send_groups(&mut self, messages: &[&[u8]], groups: &Groups) -> Sent {
+    fn send_groups(&self, messages: &[&[u8]], groups: &Groups) -> Sent {
         let sizes = groups.sizes();
-        let handed = match self.send_many(messages, sizes) {
-            Ok(handed) => handed,
-            Err(error) => return Sent { handed: 0, error: Some(error), refused: self.last_group() },
-        };
-        let (done, left) = sizes.split_at_checked(handed).unwrap_or((sizes, &[]));
-        done.iter().for_each(|&size| self.last = [size, self.last[0]]);
-        let handed = done.iter().sum();
-        let Some(&next) = left.first() else { return Sent { handed, error: None, refused: 0 } };
-        // The kernel stopped at an error and does not tell which (sendmmsg(2), "Bugs"). One that lasts comes
-        // again now; one that was told once, a refusal, comes again too if this message is refused like the
-        // one before it.
-        match self.send_many(messages.get(handed..).unwrap_or_default(), &[next]) {
-            // What does not fit any more is no failure: the next call begins with it.
-            Err(error) if self.segment > 0 && is_unfit(&error) => Sent { handed, error: None, refused: 0 },
-            Err(error) => Sent { handed, error: Some(error), refused: self.last_group() },
-            Ok(_) => {
-                self.last = [next, self.last[0]];
-                let refused = self.last.iter().sum();
-                Sent { handed: handed + next, error: self.refused(), refused }
-            }
+        match self.send_many(messages, sizes) {
+            // Where it stopped, it does not say why (sendmmsg(2), "Bugs"): the next call does, or sends.
+            Ok(groups) => Sent { handed: sizes.iter().take(groups).sum(), error: None },
+            Err(error) => Sent { handed: 0, error: Some(error) },
         }
     }
 
@@ -226,12 +236,6 @@ impl Udp {
         let headers = headers.get_mut(..sizes.len()).unwrap_or_default();
         Ok(sendmmsg(&self.socket, headers, SendFlags::empty())?)
     }
-
-    /// The error that an ICMP message left behind since the last call, if any; that the path MTU is smaller
-    /// is none.
-    pub fn refused(&self) -> Option<io::Error> {
-        self.socket.take_error().ok().flatten().filter(|error| !is_too_large(error))
-    }
 }
 
 /// Whether messages cannot leave where the kernel cuts them apart: a segment is larger than the path, even if
@@ -245,38 +249,21 @@ pub fn is_too_large(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
-/// Lets the kernel learn the path MTU whatever the system's default is: packets up to the one that it knows
-/// are not to be fragmented on the way, and a larger one, made before a smaller MTU was known, still leaves
-/// unless this is `strict`. What is to be cut apart needs that: larger than the path before it is cut, it would
-/// leave with permission to fragment it.
-fn discover(socket: &Socket, address: SocketAddr, strict: bool) -> io::Result<()> {
-    let (level, option, want) = match (address, strict) {
-        (SocketAddr::V4(_), false) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
-        (SocketAddr::V4(_), true) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
-        (SocketAddr::V6(_), false) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT),
-        (SocketAddr::V6(_), true) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO),
-    };
-    set(socket, level, option, want)
-}
-
-/// Sets an option of a socket whose value is a number.
-fn set(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or_default();
-    // SAFETY: the pointer is to a live value of the type that such an option has, and of that length.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// An option of a socket whose value is a number.
-fn get(socket: &Socket, level: libc::c_int, option: libc::c_int) -> Option<libc::c_int> {
-    let mut value: libc::c_int = 0;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
-    // SAFETY: both pointers are to live values of the types that such an option has.
-    let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut length)
-    };
-    (result == 0).then_some(value)
+/// Whether an ICMP message can have left this error behind (ip(7), icmp(7)).
+pub fn is_icmp(error: &io::Error) -> bool {
+    let errors = [
+        libc::ECONNREFUSED,
+        libc::EHOSTUNREACH,
+        libc::ENETUNREACH,
+        libc::EHOSTDOWN,
+        libc::ENONET,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+        libc::EPROTO,
+        libc::EACCES,
+        libc::EMSGSIZE,
+    ];
+    error.raw_os_error().is_some_and(|number| errors.contains(&number))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Bursts to a collector on loopback that comes and goes: nothing is lost, and nothing comes twice.
+//! Bursts to a collector on loopback that comes and goes: nothing is lost, and nothing comes twice but what is
+//! named.
 
 use std::{
     io::ErrorKind,
@@ -167,4 +168,32 @@ fn what_a_burst_met_a_closed_port_with_comes_once_when_it_opens() {
         let books = pair.exporter.books();
         assert_eq!((books.exported.records, books.queued.records, books.refused), (2300, 0, 1));
     }
+}
+
+/// Polls once for each 50 ms of a time that passes faster than the clock's.
+fn pass(pair: &mut Pair, seconds: std::ops::Range<u64>) {
+    for real in (seconds.start * SECOND..seconds.end * SECOND).step_by(50_000_000) {
+        pair.exporter.poll(real, NOW, true);
+        // For the resolver's thread.
+        std::thread::sleep(Duration::from_micros(300));
+    }
+}
+
+#[test]
+fn a_port_that_stays_closed_is_offered_another_message_now_and_then_and_loses_none() {
+    let mut pair = Pair::new(free_port(), 0, 1);
+    pair.push(0..900);
+    pass(&mut pair, 0..60);
+    let books = pair.exporter.books();
+    assert_eq!((books.exported.records, books.queued.records, books.lost.records), (0, 900, 0));
+    // Each refusal names what it took back: one message each second or so, as there are no templates.
+    assert_eq!(books.perhaps_twice.records, books.refused * 30);
+    assert!((10..=80).contains(&books.refused), "{}", books.refused);
+    let collector = pair.bind();
+    pass(&mut pair, 60..64);
+    let mut ports = received(&collector, 0);
+    assert!(ports[0] != 0, "the first message was offered again and again");
+    ports.sort_unstable();
+    assert!(ports.into_iter().eq(0..900));
+    assert_eq!(pair.exporter.books().exported.records, 900);
 }

@@ -124,7 +124,8 @@ fn what_was_refused_is_in_its_slots() {
     drop((driver, keeping));
     let (driver, _keeping) = agent(&memory, &url, None);
     let books = driver.exporter.books();
-    assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (10, 0, 0));
+    // What the refusal took back may have come all the same.
+    assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (10, 0, 10));
 }
 
 #[test]
