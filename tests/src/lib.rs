@@ -9,6 +9,7 @@
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
 //! - [`delivery`], `peer`, `authority`, `stage`: at least once over TCP and TLS, a collector that stalls and dies,
 //!   and certificates, good and bad (feature `lab`).
+//! - [`forged`]: a collector over UDP beside which somebody forges ICMP messages.
 //! - [`nic`]: the NICs of a test VM.
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`stream`], [`pki`]: receivers of TCP and TLS, and their certificates.
@@ -40,6 +41,7 @@ pub mod delivery;
 pub mod failures;
 pub mod flows;
 pub mod foreign;
+pub mod forged;
 #[cfg(feature = "lab")]
 pub mod generator;
 pub mod handmade;

@@ -3,10 +3,11 @@
 //! UDP tells nothing of a delivery, but a closed port answers with an ICMP message, and so does a router that has
 //! no way to the collector. So the first message after every start holds templates alone, and data follows only
 //! when nothing was refused meanwhile; after a refusal the messages wait, in order, until the collector is back.
-//! A refusal is a hint, which anybody may forge: see [`refusals`]. What it takes back goes out again, and is named
-//! as perhaps delivered twice. While refusals go on, a message of data goes out now and then all the same.
+//! A refusal is a hint, which any host may forge: see [`refusals`]. The messages that it takes back go out again,
+//! and are named as perhaps delivered twice. While refusals go on, a message of data goes out now and then all the
+//! same.
 //!
-//! A router that finds a message too large says so too: what it refused goes out again, in smaller messages. See
+//! A router that finds a message too large says so too: the records go out again, in smaller messages. See
 //! [`path`].
 //!
 //! A name is resolved at every start, and now and then while all is well: a collector that moved away, and
@@ -85,7 +86,7 @@ pub(super) struct Datagrams {
     refused_since: Option<u64>,
     /// The message that goes out now is one of data in spite of refusals.
     trial: bool,
-    /// What waits is to be made anew: some of it was refused, or it is too large now.
+    /// Messages that wait are to be made anew: some were refused, or are too large now.
     anew: bool,
     /// Octets of the packet whose message waits to try a larger size.
     tries: Option<usize>,
@@ -196,7 +197,7 @@ impl Datagrams {
         self.fit(out, real, now);
     }
 
-    /// Messages that are made from now on fit the path, as far as it is known by now, and so does what waits.
+    /// Messages fit the path from now on, as far as it is known by now: new ones, and those that wait.
     fn fit(&mut self, out: &mut Outgoing, real: u64, now: Now) {
         let Some(socket) = &mut self.socket else { return };
         let max = match out.url.mtu() {

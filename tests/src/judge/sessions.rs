@@ -76,6 +76,17 @@ impl Received {
         Ok(received)
     }
 
+    /// Reads messages that came over UDP, in which templates may come again and sequences may have gaps.
+    pub fn read_datagrams(octets: &[u8]) -> Result<Self> {
+        let (mut received, mut wire) = (Self::default(), Wire::of_stream());
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        crate::stream::messages(octets)?
+            .into_iter()
+            .for_each(|message| wire.message(nowhere, nowhere, message));
+        wire.flows.iter().try_for_each(|arrived| received.add(arrived))?;
+        Ok(received)
+    }
+
     fn add(&mut self, arrived: &Arrived) -> Result<()> {
         let (times, counts) = self.records.entry(arrived.identity).or_insert((0, arrived.counts));
         *times += 1;

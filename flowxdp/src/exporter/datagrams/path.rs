@@ -2,7 +2,7 @@
 //!
 //! The kernel forgets a path MTU after a while (10 minutes), and a datagram of the old size is lost then to find
 //! it anew. So the smallest one that was learned holds, and a larger one is tried with messages that may be
-//! lost: it holds once nothing refused them.
+//! lost: it holds once no router refused them.
 
 use std::net::IpAddr;
 
@@ -12,10 +12,10 @@ use flowxdp_core::clock::SECOND;
 const LEAST_V4: usize = 552;
 const LEAST_V6: usize = 1280;
 
-/// What tried a larger size is refused within this time, nanoseconds.
+/// A message that tries a larger size is refused within this time, nanoseconds.
 const JUDGED: u64 = 2 * SECOND;
 
-/// The same size is tried again after so long, where the kernel does not remember what refused it (RFC 1191
+/// The same size is tried again after so long, where the kernel does not remember the refusal (RFC 1191
 /// section 6.3), nanoseconds.
 const AGAIN: u64 = 600 * SECOND;
 
@@ -69,7 +69,7 @@ impl PathMtu {
             self.trying = None;
         }
         if self.refused.is_some_and(|(refused, _)| size < refused) {
-            // What refused it is remembered by the kernel: as long as that lasts.
+            // The kernel has learned of the refusal, and remembers it for a while.
             self.refused = None;
         }
         self.size = self.size.min(size);

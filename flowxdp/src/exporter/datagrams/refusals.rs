@@ -1,12 +1,11 @@
-//! Which refusals are to be believed. Anybody can forge an ICMP message.
+//! Which refusals are to be believed: any host can forge an ICMP message.
 //!
-//! - Only the collector's host knows that its port is closed. There is no host unreachable, or no way to it,
-//!   where any router says so.
+//! - Only the collector's host knows that its port is closed. Any router can say that it has no way to the host.
 //! - A message must have been sent that was refused: the one that is quoted; or, where an ICMP message quotes
 //!   nothing of it (RFC 792 asks for 8 octets, the UDP header), any of the last second. Routers are believed
 //!   with a quote alone.
-//! - No message is refused twice. What says so, again and again, is forged: for a while nothing of its kind, with
-//!   a quote or without, is believed.
+//! - No message is refused twice. Refusals without a message, again and again, are forged: for a while none of
+//!   their kind, with a quote or without, is believed.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What ICMP messages do to the export: messages go back to the queue, and the next ones wait or are smaller.
+//! ICMP messages take export messages back to the queue; the next ones wait, or are smaller.
 
 use std::net::IpAddr;
 
@@ -69,7 +69,7 @@ impl Datagrams {
         self.anew |= !is_data && !was_probe;
     }
 
-    /// The collector does not take messages, or there is no way to it, as somebody says.
+    /// An ICMP message says that the collector does not take messages, or that there is no way to it.
     fn found_refused(&mut self, out: &mut Outgoing, real: u64, report: &Report) {
         let Some(collector) = self.socket.as_ref().map(|socket| socket.address().ip()) else { return };
         match self.refusals.judge(report, collector, &self.lately, real) {
@@ -116,7 +116,7 @@ impl Datagrams {
             return;
         }
         if self.trial {
-            // The next time it is another one's turn: so each gets there, if there is anybody.
+            // Another message goes next time: so each gets there, if the collector is up.
             self.trial = false;
             self.refused_since = Some(real);
             if let Some(first) = self.pending.pop_front() {
@@ -127,8 +127,8 @@ impl Datagrams {
         self.wait(out, real, &what, least);
     }
 
-    /// Messages from a place on go back to the front of those that wait, and are named: who says that they were
-    /// refused may be wrong. Gives the records in them.
+    /// Messages from a place on go back to the front of those that wait, and are named: the refusal may be wrong.
+    /// Gives the records in them.
     fn take_back(&mut self, out: &mut Outgoing, real: u64, place: usize) -> u64 {
         let mut records = 0;
         for message in self.lately.take_from(place, real).into_iter().rev() {

@@ -28,12 +28,12 @@ impl Datagrams {
                 Err(when) => return Some(when),
             };
             if self.trial {
-                // The templates in front went out just before, and after this message it is another one's turn.
+                // The templates in front went out just before; another message is next after this one.
                 self.pending.retain(|message| !message.templates_only);
                 self.pending.extend(out.session.poll_message(now, flush));
             }
             // The first message after a start goes alone: no data before nothing was refused. So does one that
-            // tries a larger size: what the kernel takes together with it would be lost with it.
+            // tries a larger size: messages that the kernel takes together with it would be lost with it.
             let tries = self.pending.front().is_some_and(|message| message.bytes.len() > self.fits);
             let most = if self.probed && !tries { ready.min(BATCH) } else { 1 };
             while self.pending.len() < most {
@@ -121,7 +121,7 @@ impl Datagrams {
         out.account.handed(&mut message, Origin::default(), false, true);
         out.session.handed(&message);
         if self.probed && !message.templates_only {
-            // What was not probed is no progress: each try against a closed port begins with it.
+            // The first message is no progress: each try against a closed port begins with one.
             out.patience.progress();
         }
         if !self.probed {

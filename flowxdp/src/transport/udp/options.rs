@@ -11,19 +11,19 @@ pub(super) const IPV6_PMTUDISC_DO: libc::c_int = 2;
 /// As `IP_PMTUDISC_PROBE`.
 pub(super) const IPV6_PMTUDISC_PROBE: libc::c_int = 3;
 
-/// What becomes of a packet that is larger than the path MTU that the kernel knows (ip(7)). One up to it is never
-/// to be fragmented on the way.
+/// How the kernel treats a packet that is larger than the path MTU that it knows (ip(7)). A packet up to that size
+/// is never to be fragmented on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Discovery {
     /// It leaves in fragments.
     Fragments,
     /// It is refused.
     Known,
-    /// It leaves whole if the device takes it: whoever sends keeps to the path MTU himself.
+    /// It leaves whole if the device takes it: the sender keeps to the path MTU by itself.
     Whole,
 }
 
-/// Sets what becomes of packets, whatever the system's default is.
+/// Sets how packets are treated, whatever the system's default is.
 pub(super) fn discover(socket: &Socket, address: SocketAddr, discovery: Discovery) -> io::Result<()> {
     let (level, option, values) = match address {
         SocketAddr::V4(_) => (
