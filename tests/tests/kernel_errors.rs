@@ -406,7 +406,7 @@ fn a_system_without_threads_keeps_a_named_collector_away_and_nothing_else() -> R
     let before = ["prlimit", "--nproc=1:100", "setpriv"];
     let wrapper = before.into_iter().chain(identity).chain(capabilities);
     let url = literal.url();
-    let collectors = ["--collector", &url, "--collector", "udp://named.test:4740"];
+    let collectors = ["--collector", &url, "--collector", "udp://named.test:4740?preset=nfdump"];
     let timeouts = ["--interface", "two0", "--idle-timeout", "1s", "--active-timeout", "1s"];
     let wrapper: Vec<&str> = wrapper.collect();
     let mut live = Live::start_by(&wrapper, USER, &netns, &[&collectors[..], &timeouts].concat())?;
@@ -422,7 +422,9 @@ fn a_system_without_threads_keeps_a_named_collector_away_and_nothing_else() -> R
     // By the same user, who needs no privilege for that.
     let limit = Program::find("setpriv")?.args(identity).arg("prlimit").arg("--nproc=100:");
     limit.args(["--pid", &live.pid().to_string()]).run(LIMIT)?.success()?;
-    live.until(LIMIT, "exporting to the name", |books| sent(books, "udp://named.test:4740") == 2_000)?;
+    live.until(LIMIT, "exporting to the name", |books| {
+        sent(books, "udp://named.test:4740?preset=nfdump") == 2_000
+    })?;
     live.status()?.all_exported()?;
     live.stop()?.success()?;
     for nfcapd in [literal, named] {
@@ -499,7 +501,7 @@ fn a_collector_whose_name_resolves_later() -> Result<()> {
     let netns = Netns::new("errors")?;
     netns.veth("one0", "two0")?;
     netns.hosts("127.0.0.1 localhost\n")?;
-    let log = late(&netns, "udp://collector.test:4739", 4739, || {
+    let log = late(&netns, "udp://collector.test:4739?preset=nfdump", 4739, || {
         netns.hosts("127.0.0.1 localhost\n127.0.0.1 collector.test\n")
     })?;
     let said = log.lines().filter(|line| line.contains("collector.test") && line.contains("WARN")).count();
@@ -511,5 +513,5 @@ fn a_collector_whose_name_resolves_later() -> Result<()> {
 fn a_collector_that_listens_later() -> Result<()> {
     let netns = Netns::new("errors")?;
     netns.veth("one0", "two0")?;
-    late(&netns, "udp://127.0.0.1:4739", 4739, || Ok(())).map(|_| ())
+    late(&netns, "udp://127.0.0.1:4739?preset=nfdump", 4739, || Ok(())).map(|_| ())
 }

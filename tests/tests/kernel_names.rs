@@ -62,7 +62,7 @@ fn over_udp_a_collector_whose_name_moves_is_followed_from_the_same_port() -> Res
     let (stage, other) = stage()?;
     let before = Nfcapd::start_at(PORT, Some(&stage.netns))?;
     let after = Nfcapd::start_on(THERE, PORT, Some(&other))?;
-    let url = format!("udp://collector.test:{PORT}");
+    let url = format!("udp://collector.test:{PORT}?preset=nfdump");
     let mut live = stage.agent(&[&url], &["--resolve-interval", "1s"])?;
     let mut ports = Vec::new();
     let sent = stage.traffic(200, Duration::from_millis(50), || {
@@ -91,7 +91,7 @@ fn over_udp_a_collector_whose_name_moves_is_followed_from_the_same_port() -> Res
 fn over_udp_a_refusal_has_the_name_resolved_again() -> Result<()> {
     let (stage, other) = stage()?;
     let before = Nfcapd::start_at(PORT, Some(&stage.netns))?;
-    let url = format!("udp://collector.test:{PORT}");
+    let url = format!("udp://collector.test:{PORT}?preset=nfdump");
     let mut live = stage.agent(&[&url], &["--resolve-interval", "1h"])?;
     let pause = || {
         std::thread::sleep(Duration::from_secs(2));

@@ -280,7 +280,7 @@ fn a_small_table_whose_collector_is_away_goes_on_metering() -> Result<()> {
 fn away(more: &[&str]) -> Result<()> {
     let stage = Stage::new()?;
     let port = free_port()?;
-    let url = format!("udp://127.0.0.1:{port}");
+    let url = format!("udp://127.0.0.1:{port}?preset=nfdump");
     let mut live = stage.agent(&url, &[&["--flows", "4096", "--flows6", "4096"], more].concat())?;
     // Far more flows than slots, and each is due after a second.
     let round = traffic(200_000, 200_000, false);

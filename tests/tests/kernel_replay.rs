@@ -224,3 +224,22 @@ fn nobody_listens() -> Result<()> {
     ensure!(ended.code == Some(i32::from(!delivered)), "exit status {:?} with {books:?}", ended.code);
     Ok(())
 }
+
+/// nfdump 1.7 takes an interval of the sampler that stands behind the packet space for that space, and shows twice
+/// the packets. Whoever names no preset must not see doubled volume.
+#[test]
+fn nfdump_without_its_preset_shows_each_packet_once() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("traffic.pcap");
+    let traffic = Traffic { flows: 40, packets: 400, ipv6: false, protocol: UDP, length: 100 };
+    capture(&file, &traffic, 1_000)?;
+    for protocol in ["ipfix", "v9", "v5"] {
+        let nfcapd = Nfcapd::start(None)?;
+        let url = format!("udp://127.0.0.1:{}", nfcapd.port());
+        agent::replay(&[&file], &url, protocol)?.run(LIMIT)?.success()?;
+        // nfcapd complains of interface names of variable length; its records count.
+        let records = nfcapd.stop()?.records;
+        equal(&traffic.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
+    }
+    Ok(())
+}

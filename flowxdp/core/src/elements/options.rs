@@ -140,12 +140,13 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         scope(302, "selectorId", Unsigned64, Item::SelectorId, Length::Ipfix(4)),
         row(304, "selectorAlgorithm", Unsigned16, Item::SelectorAlgorithm, Length::Ipfix(2)),
         row(311, "samplingProbability", Float64, Item::SamplingProbability, Length::Ipfix(8)),
+        // In front of the packet space: nfdump takes the later of the two for it.
+        row(34, "samplingInterval", Unsigned32, Item::SamplingInterval, Length::Both(4)),
         row(305, "samplingPacketInterval", Unsigned32, Item::SampledPackets, Length::Ipfix(4)),
         row(306, "samplingPacketSpace", Unsigned32, Item::SamplingSpace, Length::Ipfix(4)),
         row(48, "samplerId", Unsigned8, Item::SelectorId, Length::V9(1)),
         row(49, "samplerMode", Unsigned8, Item::SamplerMode, Length::V9(1)),
         row(50, "samplerRandomInterval", Unsigned32, Item::SamplingInterval, Length::V9(4)),
-        row(34, "samplingInterval", Unsigned32, Item::SamplingInterval, Length::Both(4)),
     ]),
     template(276, Kind::Interface,
         "Interfaces, again when one changes.", &[
