@@ -72,7 +72,7 @@ pub enum Lost {
 /// Reasons for losing a packet in the kernel, counted per interface.
 pub const LOST: [Reason; 1] = [Reason {
     name: "ring_buffer_full",
-    sentence: "The flow's window of the table was full, and so was the ring buffer to the agent.",
+    sentence: "The flow's window of the table was full, or its CPU had no partition, and the ring buffer to the agent was full.",
 }];
 
 /// The flush at the end of a run or a replay gave a collector up; counted by the agent per collector.

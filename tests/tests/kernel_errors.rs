@@ -207,7 +207,6 @@ fn flags_that_are_wrong() -> Result<()> {
         ["--interface", ""],
         ["--resend-window", "100GiB"],
         ["--spool-limit", "0"],
-        ["--spool", "/tmp/a-spool-for-udp"],
         ["--collector", "udp://LOCALHOST:9"],
         ["--observation-domain", "0"],
         ["--mode", "magic"],

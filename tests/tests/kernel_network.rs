@@ -233,7 +233,8 @@ fn whole(packets: &[Packet]) -> Result<()> {
 /// What the kernel cuts apart is refused by the router as one, and goes out again.
 fn taken_as_one(road: Road) -> Result<()> {
     let Narrowed { octets, rows, log, .. } = narrow(road, &["--udp-segments", "16"])?;
-    let large = messages(&octets)?.iter().filter(|message| message.len() > 1_400).count();
+    let narrow = usize::try_from(road.narrow)?;
+    let large = messages(&octets)?.iter().filter(|message| message.len() > narrow).count();
     ensure!(large > BATCH, "messages were small from the start");
     let (named, all) = (rows.perhaps_twice.records, rows.exported.records);
     ensure!(named > 0 && named < all / 4, "{named} of {all} records are named\n{log}");

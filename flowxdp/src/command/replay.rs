@@ -142,6 +142,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         chained: false,
     };
     preflight::memory(&shape)?;
+    options.exporting.warn();
     let cpu = stay_on_this_cpu()?;
     let timeouts = options.metering.timeouts();
     let mut meter = Meter::new(load(&shape)?, timeouts)?;

@@ -145,6 +145,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let socket = Socket::bind(&options.socket)?;
     let pins = options.pin.as_deref().map(Pins::open).transpose()?.map(Rc::new);
+    options.exporting.warn();
     let exporting = |keeper| options.exporting.dispatch(system_start_ms, &readiness, started, keeper);
     let new = pins.as_ref().is_some_and(|pins| pins.is_new());
     let (dispatch, meter) = meter(&options, &mut interfaces, pins.as_ref(), exporting).inspect_err(|_| {

@@ -37,7 +37,8 @@ fn set(index: u32, program: i32) -> Result<(), ReplyError> {
     let mut request = Request::new().op_setlink_do(&header);
     request.encode().nested_xdp().push_fd(program).push_flags(IN_DRIVER | ONLY_IF_NONE).end_nested();
     let mut socket = NetlinkSocket::new();
-    socket.request(&request)?.recv_one().map(|_| ())
+    // An acknowledgement has no data, which `recv_one` would take for a failure.
+    socket.request(&request)?.recv_ack()
 }
 
 /// What the operator can do about a refusal in these words.

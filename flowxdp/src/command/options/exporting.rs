@@ -100,20 +100,17 @@ impl ExportFlags {
         self.check_spool()
     }
 
-    /// Whether the spool has somebody to fill it, and room for one message of each.
+    /// Whether the spool has room for one message of each collector over TCP and TLS.
     fn check_spool(&self) -> Result<(), String> {
-        let streams = self.streams();
-        match &self.spool {
-            None => Ok(()),
-            Some(_) if streams == 0 => Err("--spool is for collectors over TCP and TLS, and there is none: \
-                                            take it away, or name one by tcp:// or tls://"
-                .to_owned()),
-            Some(_) if self.spool_limit / streams < LEAST_SPOOL => Err(format!(
-                "--spool-limit {} is too small: each collector over TCP or TLS needs {} octets, and there are {streams}",
-                self.spool_limit, LEAST_SPOOL
-            )),
-            Some(_) => Ok(()),
+        let streams = self.streams().max(1);
+        if self.spool.is_some() && self.spool_limit / streams < LEAST_SPOOL {
+            return Err(format!(
+                "--spool-limit {} is too small: each collector over TCP or TLS needs {LEAST_SPOOL} octets, and there \
+                 are {streams}",
+                self.spool_limit
+            ));
         }
+        Ok(())
     }
 
     /// Collectors over TCP and TLS.
@@ -159,6 +156,20 @@ impl FromArgMatches for Exporting {
 }
 
 impl Exporting {
+    /// Says which flags have no effect. A spool is none too many for a unit that has one whatever the collectors.
+    pub fn warn(&self) {
+        if self.has_idle_spool() {
+            log::warn!(
+                "--spool is for collectors over TCP and TLS, and there is none: no record will wait on disk; name one \
+                 by tcp:// or tls://, or take --spool away"
+            );
+        }
+    }
+
+    fn has_idle_spool(&self) -> bool {
+        self.spool.is_some() && self.streams() == 0
+    }
+
     /// An exporter for each collector, and what goes to which.
     ///
     /// # Errors

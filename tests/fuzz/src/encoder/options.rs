@@ -40,9 +40,9 @@ fn numbers(id: u16, fields: &[(u16, u64)]) -> Awaited {
 fn sampler(is_ipfix: bool) -> Awaited {
     if is_ipfix {
         let probability = 1_f64.to_bits();
-        numbers(279, &[(302, 0), (304, 4), (311, probability), (305, 1), (306, 0), (34, 1)])
+        numbers(279, &[(302, 0), (304, 4), (311, probability), (34, 1), (305, 1), (306, 0)])
     } else {
-        numbers(279, &[(1, 0), (48, 0), (49, 2), (50, 1), (34, 1)])
+        numbers(279, &[(1, 0), (34, 1), (48, 0), (49, 2), (50, 1)])
     }
 }
 

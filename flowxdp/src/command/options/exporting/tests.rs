@@ -185,8 +185,9 @@ fn a_spool_has_a_collector_and_room() {
     fn spool<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
         [&["--spool", "/tmp/x"], arguments].concat()
     }
-    let text = refused(&spool(&["--collector", "udp://h,udp://i"]));
-    assert!(text.contains("--spool") && text.contains("tcp://"), "{text}");
+    assert!(parsed(&spool(&["--collector", "udp://h,udp://i"])).has_idle_spool());
+    assert!(!parsed(&spool(&["--collector", "udp://h,tcp://i"])).has_idle_spool());
+    assert!(!parsed(&["--collector", "udp://h"]).has_idle_spool());
     for limit in ["0", "0B", "1", "65535", "-1", "99999999T", ""] {
         let limit = format!("--spool-limit={limit}");
         let text = refused(&spool(&["--collector", "tcp://h", &limit]));
