@@ -98,7 +98,7 @@ impl Peer {
         };
         let (address, shared) = (listener.local_addr()?, Arc::new(shared));
         let theirs = Arc::clone(&shared);
-        let listening = Some(std::thread::spawn(move || listen(&listener, &theirs, tls.as_ref())));
+        let listening = Some(std::thread::spawn(move || listen(listener, &theirs, tls.as_ref())));
         Ok(Self { address, shared, listening })
     }
 
@@ -168,7 +168,7 @@ impl Drop for Peer {
     }
 }
 
-fn listen(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {
+fn listen(listener: TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {
     let mut reading = Vec::new();
     while !shared.dead.load(Ordering::Relaxed) && !shared.leaving.load(Ordering::Relaxed) {
         let accepted = if shared.stalled() { None } else { listener.accept().ok() };
@@ -183,6 +183,8 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerC
             theirs.change(number, |session| (session.error, session.ended) = (error, true));
         }));
     }
+    // Whoever connects from now on is refused, and not left in a queue that ends by a reset.
+    drop(listener);
     for thread in reading {
         drop(thread.join());
     }

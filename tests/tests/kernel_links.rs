@@ -179,7 +179,8 @@ fn a_link_that_is_renamed_is_metered_on_under_its_new_name() -> Result<()> {
     let netns = Netns::new("links")?;
     netns.veth("gen0", "met0")?;
     let sniffer = Sniffer::start_with("udp", Some(&netns))?;
-    let mut stage = Stage::new(netns, "met*", &[])?;
+    // With nfdump's preset IPFIX has no names of interfaces.
+    let mut stage = Stage::new(netns, "met*", &["--protocol", "v9"])?;
     let port = stage.nfcapd.port();
     stage.send(1_000, "gen0")?;
     // To a name that the pattern does not match.
@@ -253,7 +254,7 @@ fn an_ifindex_that_a_protocol_cannot_hold_is_said_once_and_is_0_there() -> Resul
     netns.ip(make)?;
     netns.ip("link set gen0 up")?;
     let (v5, v9) = (Nfcapd::start(Some(&netns))?, Nfcapd::start(Some(&netns))?);
-    let urls = [format!("{}?protocol=v5", v5.url()), format!("{}?protocol=v9", v9.url())];
+    let urls = [v5.url_of("v5"), v9.url_of("v9")];
     let arguments =
         ["--interface", "met0", "--idle-timeout", "1s", "--collector", &urls[0], "--collector", &urls[1]];
     let live = Live::start(&netns, &arguments)?;
