@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::{Live, books, program};
+use flowxdp_tests::authority::Authority;
 use flowxdp_tests::books::Books;
 use flowxdp_tests::compare::{Columns, equal};
 use flowxdp_tests::failures::{Failures, tell};
@@ -376,8 +377,11 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
     let fifo = directory.path().join("fifo");
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR)?;
-    let fifo = fifo.display().to_string();
-    for parameters in [format!("ca={fifo}"), format!("cert={fifo}&key={fifo}"), format!("peers={fifo}")] {
+    let (fifo, authority) = (fifo.display().to_string(), Authority::new("an authority")?);
+    // Not every machine has authorities of its own.
+    let known = format!("ca={}", authority.file().display());
+    let others = [format!("{known}&cert={fifo}&key={fifo}"), format!("{known}&peers={fifo}")];
+    for parameters in [format!("ca={fifo}")].into_iter().chain(others) {
         let url = format!("tls://127.0.0.1:9?{parameters}");
         let arguments = ["--interface", "lo", "--collector", &url];
         fails(run(&netns, directory.path(), &arguments)?, 1, &["fifo", "pipe"])?;

@@ -48,8 +48,11 @@ pub(crate) const VM: &[Package] = &[
     ("depmod", "kmod"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("prlimit", "util-linux"),
     ("setpriv", "util-linux"),
     ("strip", "binutils"),
+    ("unshare", "util-linux"),
     ("xz", "xz-utils"),
 ];
 

@@ -40,7 +40,7 @@ const SHORT: [(&str, &[&str]); 10] = [
 
 /// Tests of collectors, transports and files, which go through nothing in which kernels differ: they run on the
 /// machine itself, and in a VM only when they are asked for by name.
-const NOT_OF_KERNELS: [&str; 13] = [
+const NOT_OF_KERNELS: [&str; 14] = [
     "kernel_collectors",
     "kernel_delivery",
     "kernel_encoder",
@@ -51,6 +51,7 @@ const NOT_OF_KERNELS: [&str; 13] = [
     "kernel_options",
     "kernel_package",
     "kernel_replay",
+    "kernel_replay_files",
     "kernel_replay_streams",
     "kernel_spool",
     "kernel_tls",
