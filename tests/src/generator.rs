@@ -125,7 +125,7 @@ fn test_run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<Duration> {
 }
 
 /// Keeps this thread on one CPU.
-fn stay_on(cpu: usize) -> Result<()> {
+pub fn stay_on(cpu: usize) -> Result<()> {
     let mut cpus = CpuSet::new();
     cpus.set(cpu);
     sched_setaffinity(None, &cpus).with_context(|| format!("staying on CPU {cpu}"))

@@ -15,9 +15,10 @@ use flowxdp_core::retire::{Table, Timeouts};
 use flowxdp_core::slots::Slot;
 use flowxdp_fuzz::mutate::Random;
 use flowxdp_tests::bpffs::Bpffs;
+use flowxdp_tests::generator::stay_on;
 use flowxdp_tests::slow;
 use flowxdp_tests::traffic::{TCP, Traffic};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 use self::window::{Slots, place};
 
@@ -31,13 +32,6 @@ const TRAFFIC: Traffic = Traffic { flows: 1, packets: 1, ipv6: false, protocol: 
 fn allowed() -> Result<Vec<usize>> {
     let set = sched_getaffinity(None).context("the CPUs that this process may use")?;
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
-}
-
-/// Keeps this thread on one CPU.
-fn stay_on(cpu: usize) -> Result<()> {
-    let mut cpus = CpuSet::new();
-    cpus.set(cpu);
-    sched_setaffinity(None, &cpus).with_context(|| format!("staying on CPU {cpu}"))
 }
 
 const fn shape(flows: u64, partitions: u32, replay: bool) -> Shape {

@@ -2,7 +2,7 @@
 //! guards it must fail.
 //!
 //! A row names the lines that stand for the rule and its test. The lines must be there exactly once, and the test
-//! must pass while they are. [`tree`] is the copy, [`trial`] builds and runs a test in it.
+//! must pass while they are, which the gate has seen in the step before. [`tree`] is the copy, [`trial`] builds and runs a test in it.
 
 use std::path::Path;
 use std::time::Instant;

@@ -92,7 +92,7 @@ fn update(source: &Path, copy: &Path) -> Result<()> {
     if let Some(folder) = copy.parent() {
         fs::create_dir_all(folder)?;
     }
+    // The copy has the time of now, so cargo builds it again.
     fs::copy(source, copy)?;
-    // `fs::copy` keeps the mode and not the time, which cargo compares with that of the last build.
     Ok(())
 }
