@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod build;
+mod compare;
 mod demo;
 mod fuzz;
 mod ledger;
@@ -61,6 +62,8 @@ enum Job {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The benchmark of this tree and that of an earlier commit, in turns: their medians side by side
+    Compare(compare::Options),
     /// Everything that can happen to an agent, at random; the books must balance all the time
     Soak {
         /// Arguments of the soak: `--seconds N`, `--seed S`, `--calm`, `--step-clock`
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Job::Test(options) => test::run(&options),
         Job::Vm(options) => vm::run(&options),
         Job::Bench { arguments } => bench::run(&arguments),
+        Job::Compare(options) => compare::run(&options),
         Job::Soak { arguments } => soak::run(&arguments),
         Job::Fuzz(options) => fuzz::run(&options),
         Job::Ledger { brief } => ledger::run(brief),
