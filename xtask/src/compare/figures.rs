@@ -28,7 +28,7 @@ impl Figures {
     pub(super) fn take(&mut self, side: usize, document: &Value) {
         let Some(parts) = document.as_object() else { return };
         for (part, value) in parts.iter().filter(|(part, _)| *part != "targets" && *part != "machine") {
-            self.walk(side, &[part.clone()], value);
+            self.walk(side, std::slice::from_ref(part), value);
         }
     }
 
