@@ -4,6 +4,7 @@
 //! made of integers only (no `bool`, `Option` or enum), explicitly padded, and its size and offsets
 //! are asserted at compile time.
 //!
+//! - [`field`]: the table of fields, and the groups that an operator asks for.
 //! - [`key`]: what makes a flow; the words that both sides compare.
 //! - [`slot`]: one entry of the flow table and its states.
 //! - [`overflow`]: what travels over the ring buffer when a window of the table is full.
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod counter;
+pub mod field;
 pub mod journal;
 pub mod key;
 pub mod meta;
