@@ -15,6 +15,7 @@ pub mod frame;
 pub mod hash;
 #[cfg(all(target_arch = "bpf", feature = "lab"))]
 pub mod lab;
+pub mod layer;
 #[cfg(target_arch = "bpf")]
 mod panic;
 pub mod parse;

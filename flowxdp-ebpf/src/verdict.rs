@@ -2,6 +2,8 @@
 
 use flowxdp_common::reason::Ignored;
 
+use crate::{frame::Header, layer::Layer, parse::transport::Packet};
+
 /// The words of an IPv4 key, as they lie in a slot. The interface is not the parser's to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WordsV4 {
@@ -42,6 +44,47 @@ pub trait Sink {
     fn v6(&mut self, words: WordsV6, facts: Facts);
     /// A packet that is not metered.
     fn ignored(&mut self, reason: Ignored);
+
+    /// The parser asks for a header of `layer` at octet `at` of the frame. The last call of this method or of
+    /// [`Sink::reads_inside`] before [`Sink::ignored`] names the header at which the parser stopped.
+    ///
+    /// This method and the ones below are for sinks that observe the walk: they do nothing by default and
+    /// leave no instruction in a program whose sink does without.
+    #[inline(always)]
+    fn reads(&mut self, _layer: Layer, _at: u32) {}
+
+    /// The parser asks for a header of `layer` with protocol number `kind`, `from` octets behind the start of
+    /// the IP packet. The sum of both offsets is left to the sink: here it would change the metering program.
+    #[inline(always)]
+    fn reads_inside(&mut self, _layer: Layer, _kind: u8, _packet: Packet, _from: u32) {}
+
+    /// The Ethernet header, 14 octets.
+    #[inline(always)]
+    fn link(&mut self, _header: &impl Header) {}
+
+    /// An 802.1Q or 802.1ad tag, 4 octets: control information and the EtherType behind it; outer one first.
+    #[inline(always)]
+    fn tag(&mut self, _tag: &impl Header) {}
+
+    /// The PPPoE session header with the PPP protocol, 8 octets.
+    #[inline(always)]
+    fn session(&mut self, _header: &impl Header) {}
+
+    /// An entry of the MPLS label stack, 4 octets; top one first.
+    #[inline(always)]
+    fn label(&mut self, _entry: &impl Header) {}
+
+    /// The fixed IPv4 header, 20 octets, before it is judged.
+    #[inline(always)]
+    fn ipv4(&mut self, _header: &impl Header) {}
+
+    /// The fixed IPv6 header, 40 octets, before it is judged.
+    #[inline(always)]
+    fn ipv6(&mut self, _header: &impl Header) {}
+
+    /// The first 8 octets of an IPv6 extension header with protocol number `kind`.
+    #[inline(always)]
+    fn extension(&mut self, _kind: u8, _header: &impl Header) {}
 }
 
 /// The answer as a value, for the host.

@@ -29,13 +29,13 @@ pub fn verdict(frame: &impl Frame) -> Verdict {
 
 #[inline(always)]
 fn to_ip(frame: &impl Frame, sink: &mut impl Sink) -> Result<(), Ignored> {
-    let outer = ethernet::ethernet_type(frame)?;
-    let tags = vlan::tags(frame, outer, ethernet::LENGTH)?;
+    let outer = ethernet::ethernet_type(frame, sink)?;
+    let tags = vlan::tags(frame, outer, ethernet::LENGTH, sink)?;
     let (ethernet_type, at) = match tags.ethernet_type {
         IPV4 | IPV6 => (tags.ethernet_type, tags.at),
-        PPPOE_SESSION => (pppoe::ethernet_type(frame, tags.at)?, frame.forget(tags.at + pppoe::LENGTH)),
+        PPPOE_SESSION => (pppoe::ethernet_type(frame, tags.at, sink)?, frame.forget(tags.at + pppoe::LENGTH)),
         MPLS | MPLS_UPSTREAM => {
-            let (ethernet_type, at) = mpls::beneath(frame, tags.at)?;
+            let (ethernet_type, at) = mpls::beneath(frame, tags.at, sink)?;
             (ethernet_type, frame.forget(at))
         }
         _ => return Err(Ignored::NotIp),

@@ -2,7 +2,11 @@
 
 use flowxdp_common::reason::Ignored;
 
-use crate::frame::{Frame, Header};
+use crate::{
+    frame::{Frame, Header},
+    layer::Layer,
+    verdict::Sink,
+};
 
 /// Octets of the header.
 pub const LENGTH: u32 = 14;
@@ -24,7 +28,9 @@ pub const MPLS_UPSTREAM: u16 = 0x8848;
 
 /// The Ethernet type of the frame.
 #[inline(always)]
-pub fn ethernet_type(frame: &impl Frame) -> Result<u16, Ignored> {
+pub fn ethernet_type(frame: &impl Frame, sink: &mut impl Sink) -> Result<u16, Ignored> {
+    sink.reads(Layer::Ethernet, 0);
     let header = frame.header::<14>(0).ok_or(Ignored::Truncated)?;
+    sink.link(&header);
     Ok(header.be16(12))
 }

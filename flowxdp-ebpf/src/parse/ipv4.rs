@@ -5,13 +5,16 @@ use flowxdp_common::reason::Ignored;
 use super::transport::{self, Packet};
 use crate::{
     frame::{Frame, Header},
+    layer::Layer,
     verdict::{Facts, Sink, WordsV4, rest_word},
 };
 
 /// Hands the IPv4 packet at `at` to `sink`.
 #[inline(always)]
 pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
+    sink.reads(Layer::Ipv4, at);
     let header = frame.header::<20>(at).ok_or(Ignored::Truncated)?;
+    sink.ipv4(&header);
     let length = u32::from(header.octet(0) & 0x0f) * 4;
     let protocol = header.octet(9);
     let available = frame.wire().saturating_sub(at);
@@ -28,8 +31,11 @@ pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
         return Err(Ignored::Truncated);
     }
     let later_fragment = header.be16(6) & 0x1fff != 0;
-    let upper =
-        if later_fragment { transport::NONE } else { transport::transport(frame, packet, length, protocol)? };
+    let upper = if later_fragment {
+        transport::NONE
+    } else {
+        transport::transport(frame, packet, length, protocol, sink)?
+    };
     let words = WordsV4 {
         addresses: header.raw64(12),
         rest: rest_word(upper.ports, protocol, header.octet(1), vlan),

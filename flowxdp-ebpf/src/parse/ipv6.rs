@@ -5,6 +5,7 @@ use flowxdp_common::reason::Ignored;
 use super::transport::{self, Packet};
 use crate::{
     frame::{Frame, Header},
+    layer::Layer,
     verdict::{Facts, Sink, WordsV6, rest_word},
 };
 
@@ -35,7 +36,9 @@ struct Upper {
 /// Hands the IPv6 packet at `at` to `sink`.
 #[inline(always)]
 pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
+    sink.reads(Layer::Ipv6, at);
     let header = frame.header::<40>(at).ok_or(Ignored::Truncated)?;
+    sink.ipv6(&header);
     let first = header.octet(6);
     let available = frame.wire().saturating_sub(at);
     let octets = match (header.be16(4), first) {
@@ -48,11 +51,11 @@ pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
         return Err(Ignored::Malformed);
     }
     let packet = Packet { at, octets };
-    let upper = extensions(frame, packet, first)?;
+    let upper = extensions(frame, packet, first, sink)?;
     let transport = if upper.later_fragment {
         transport::NONE
     } else {
-        transport::transport(frame, packet, upper.at, upper.protocol)?
+        transport::transport(frame, packet, upper.at, upper.protocol, sink)?
     };
     let traffic_class = header.octet(0) << 4 | header.octet(1) >> 4;
     let words = WordsV6 {
@@ -83,17 +86,19 @@ fn jumbo_payload(frame: &impl Frame, at: u32) -> u32 {
 /// Everything else, ESP and no-next-header included, is the protocol; so is whatever a later
 /// fragment's header names, since what follows is not a header.
 #[inline(always)]
-fn extensions(frame: &impl Frame, packet: Packet, first: u8) -> Result<Upper, Ignored> {
+fn extensions(frame: &impl Frame, packet: Packet, first: u8, sink: &mut impl Sink) -> Result<Upper, Ignored> {
     let mut upper = Upper { protocol: first, at: LENGTH, later_fragment: false };
     for _ in 0..MOST {
         let kind = upper.protocol;
         if !is_extension(kind) || upper.later_fragment {
             return Ok(upper);
         }
+        sink.reads_inside(Layer::Extension, kind, packet, upper.at);
         if !packet.holds(frame, upper.at + 8) {
             return Err(Ignored::Truncated);
         }
         let header = frame.header::<8>(packet.at + upper.at).ok_or(Ignored::Truncated)?;
+        sink.extension(kind, &header);
         let units = u32::from(header.octet(1));
         let length = match kind {
             FRAGMENT => 8,

@@ -3,7 +3,11 @@
 use flowxdp_common::reason::Ignored;
 
 use super::ethernet;
-use crate::frame::{Frame, Header};
+use crate::{
+    frame::{Frame, Header},
+    layer::Layer,
+    verdict::Sink,
+};
 
 /// Octets of the PPPoE header with the PPP protocol field.
 pub const LENGTH: u32 = 8;
@@ -16,8 +20,10 @@ pub const LENGTH: u32 = 8;
 /// |            LENGTH            |         PPP protocol          |
 /// ```
 #[inline(always)]
-pub fn ethernet_type(frame: &impl Frame, at: u32) -> Result<u16, Ignored> {
+pub fn ethernet_type(frame: &impl Frame, at: u32, sink: &mut impl Sink) -> Result<u16, Ignored> {
+    sink.reads(Layer::Pppoe, at);
     let header = frame.header::<8>(at).ok_or(Ignored::Truncated)?;
+    sink.session(&header);
     if header.be16(0) != 0x1100 {
         return Err(Ignored::Malformed);
     }

@@ -2,7 +2,11 @@
 
 use flowxdp_common::reason::Ignored;
 
-use crate::frame::{Frame, Header};
+use crate::{
+    frame::{Frame, Header},
+    layer::Layer,
+    verdict::Sink,
+};
 
 /// IANA protocol number of TCP, whose packets alone may have an IP length of 0.
 pub const TCP: u8 = 6;
@@ -48,7 +52,14 @@ pub const NONE: Transport = Transport { ports: [0; 4], tcp_flags: 0 };
 
 /// Reads the header of `protocol`, `from` octets behind the start of `packet`.
 #[inline(always)]
-pub fn transport(frame: &impl Frame, packet: Packet, from: u32, protocol: u8) -> Result<Transport, Ignored> {
+pub fn transport(
+    frame: &impl Frame,
+    packet: Packet,
+    from: u32,
+    protocol: u8,
+    sink: &mut impl Sink,
+) -> Result<Transport, Ignored> {
+    sink.reads_inside(Layer::Transport, protocol, packet, from);
     match protocol {
         TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE => {
             if !packet.holds(frame, from + 4) {

@@ -3,7 +3,11 @@
 use flowxdp_common::reason::Ignored;
 
 use super::ethernet::{DOT1AD, DOT1Q};
-use crate::frame::{Frame, Header};
+use crate::{
+    frame::{Frame, Header},
+    layer::Layer,
+    verdict::Sink,
+};
 
 /// Tags that are walked; a frame with more is not metered.
 const MOST: u32 = 2;
@@ -26,13 +30,15 @@ const fn is_tag(ethernet_type: u16) -> bool {
 
 /// Walks the tags from `at`, where the header of `ethernet_type` starts.
 #[inline(always)]
-pub fn tags(frame: &impl Frame, ethernet_type: u16, at: u32) -> Result<Tags, Ignored> {
+pub fn tags(frame: &impl Frame, ethernet_type: u16, at: u32, sink: &mut impl Sink) -> Result<Tags, Ignored> {
     let mut tags = Tags { ethernet_type, at, vlan: 0 };
     for depth in 0..MOST {
         if !is_tag(tags.ethernet_type) {
             return Ok(tags);
         }
+        sink.reads(Layer::Tag, tags.at);
         let tag = frame.header::<4>(tags.at).ok_or(Ignored::Truncated)?;
+        sink.tag(&tag);
         if depth == 0 {
             tags.vlan = tag.be16(0) & 0x0fff;
         }

@@ -1,0 +1,25 @@
+//! The layers of headers that the parser reads, for sinks that observe the walk.
+
+/// A kind of header. The numbers are shared between the kernel's program and the agent.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The Ethernet header.
+    Ethernet = 1,
+    /// An 802.1Q or 802.1ad tag.
+    Tag = 2,
+    /// A PPPoE session header with its PPP protocol.
+    Pppoe = 3,
+    /// An entry of an MPLS label stack.
+    Label = 4,
+    /// The octet behind the last label, which tells the IP version.
+    Version = 5,
+    /// The fixed IPv4 header.
+    Ipv4 = 6,
+    /// The fixed IPv6 header.
+    Ipv6 = 7,
+    /// An IPv6 extension header.
+    Extension = 8,
+    /// Ports, or the ICMP type and code.
+    Transport = 9,
+}
