@@ -21,10 +21,10 @@
 //! - `bulk`: TCP through a gateway, in packets above 65,535 octets (feature `lab`).
 //! - [`bpffs`], `neighbour`: a BPF file system, and another's program with verdicts of its own (feature `lab`).
 //!
-//! Tests named `core_*` need no root and no built agent; those named `judged_*` need no kernel, and judges
-//! that are set up for those named `kernel_*`. These need root and the built agent, and are built
-//! only with the feature `kernel`, and those named `vm_*` with `vm`, for the NICs, the CPUs and the clock of a
-//! test VM: `cargo xtask vm`. By hand: `cargo test -p flowxdp-tests --features kernel -- --test-threads=1`.
+//! tests/core needs no root and no built agent. tests/kernel has a module for each subject: `judged_*` need a judge
+//! and no kernel; `kernel_*` need root and the built agent; `vm_*` need the NICs, the CPUs and the clock of a test VM,
+//! `cargo xtask vm`, and are built with the feature `vm` only. By hand:
+//! `cargo test -p flowxdp-tests --features kernel --test kernel kernel_errors:: -- --test-threads=1`.
 #![deny(unsafe_code)]
 
 pub mod agent;

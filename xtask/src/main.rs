@@ -22,6 +22,7 @@ mod soak;
 mod source;
 mod stop;
 mod sudo;
+mod suite;
 mod test;
 mod vm;
 

@@ -19,8 +19,8 @@ pub(crate) struct Place {
     pub(crate) path: String,
 }
 
-/// Looks for a test by `CRATE::MODULE::NAME`: a package's own crate or one of its folder tests, then the
-/// path that `cargo test` shows.
+/// Looks for a test by `CRATE::MODULE::NAME`, a package's own crate or one of its folder tests and then the path
+/// that `cargo test` shows; or by `MODULE::NAME` alone, a file beside the `main.rs` of a folder test.
 ///
 /// # Errors
 ///
@@ -54,21 +54,24 @@ pub(crate) fn find(root: &Path, test: &str) -> Result<Place> {
     bail!("there is no test {test}")
 }
 
-/// The first file of a crate.
+/// The file that the first part of a test's path stands for: the first file of a crate, or of a module of a folder
+/// test.
 struct CrateRoot {
     package: String,
     target: Vec<String>,
     file: PathBuf,
+    /// Whether the first part is a module, and so in the path that `cargo test` shows.
+    is_module: bool,
 }
 
 impl CrateRoot {
     fn place(&self, parts: &[&str]) -> Place {
-        let path = parts.get(1..).unwrap_or_default().join("::");
+        let path = parts.get(usize::from(!self.is_module)..).unwrap_or_default().join("::");
         Place { package: self.package.clone(), target: self.target.clone(), path }
     }
 }
 
-/// The first files that a crate of this name may have.
+/// The first files that a crate, or a module of a folder test, of this name may have.
 fn roots(root: &Path, crate_name: &str) -> Vec<CrateRoot> {
     let mut roots = Vec::new();
     for folder in PACKAGES {
@@ -79,19 +82,29 @@ fn roots(root: &Path, crate_name: &str) -> Vec<CrateRoot> {
             name => name.to_owned(),
         };
         let folder = root.join(folder);
-        let mut add = |target: &[&str], file: String| {
+        let mut add = |target: &[&str], file: String, is_module| {
             let target = target.iter().map(|&word| word.to_owned()).collect();
-            roots.push(CrateRoot { package: package.clone(), target, file: folder.join(file) });
+            roots.push(CrateRoot { package: package.clone(), target, file: folder.join(file), is_module });
         };
         if package.replace('-', "_") == crate_name {
-            add(&["--lib"], "src/lib.rs".to_owned());
-            add(&["--bin", &package], "src/main.rs".to_owned());
+            add(&["--lib"], "src/lib.rs".to_owned(), false);
+            add(&["--bin", &package], "src/main.rs".to_owned(), false);
         }
-        add(&["--test", crate_name], format!("tests/{crate_name}.rs"));
-        add(&["--test", crate_name], format!("tests/{crate_name}/main.rs"));
+        add(&["--test", crate_name], format!("tests/{crate_name}.rs"), false);
+        add(&["--test", crate_name], format!("tests/{crate_name}/main.rs"), false);
+        for test in folder_tests(&folder) {
+            add(&["--test", &test], format!("tests/{test}/{crate_name}.rs"), true);
+        }
     }
     roots.retain(|it| it.file.is_file());
     roots
+}
+
+/// Names of a package's integration tests that are folders.
+fn folder_tests(package: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(package.join("tests")).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().join("main.rs").is_file());
+    folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// The files that a module may be, from the crate's first file.
@@ -182,8 +195,8 @@ mod tests {
         let found = |test| find(shell::root(), test);
         found("xtask::source::tests::tests_are_found_by_the_path_that_cargo_shows").unwrap();
         let place = found("core_wire::a_gap_in_the_sequence").unwrap();
-        let target = ["--test", "core_wire"].map(str::to_owned).to_vec();
-        let (package, path) = ("flowxdp-tests".to_owned(), "a_gap_in_the_sequence".to_owned());
+        let target = ["--test", "core"].map(str::to_owned).to_vec();
+        let (package, path) = ("flowxdp-tests".to_owned(), "core_wire::a_gap_in_the_sequence".to_owned());
         assert_eq!(place, Place { package, target, path });
         let place = found("flowxdp_core::books::tests::no_such_test");
         assert!(place.is_err());

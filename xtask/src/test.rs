@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{build, ledger, mutants, setup, shell, sudo};
+use crate::{build, ledger, mutants, setup, shell, sudo, suite};
 
 mod tally;
 
@@ -158,26 +158,22 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
     tally.tests(mutants, mutants::in_gate);
 }
 
-/// Builds the tests as whoever calls, and runs them as root.
+/// Builds the tests as whoever calls, and runs them as root: a process for each module, so that none inherits
+/// another's state.
 fn kernel_tests(count: &mut Count, agent: &Path, captures: &[PathBuf]) -> Result<()> {
-    // With the tests that only a VM can run, so that nothing is built twice.
-    let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "vm", "--locked"]);
-    let built = build::executables(cargo.arg("--no-run"))?;
-    // Those named core_ need no root and have run; those named vm_ come last.
-    for test in built
-        .iter()
-        .filter(|test| test.is_test && !["core_", "vm_"].iter().any(|start| test.name.starts_with(start)))
-    {
-        println!("\n     Running {} as root", test.name);
+    let suite = suite::build()?;
+    let package = &suite.program.package;
+    for module in suite.modules.keys().filter(|module| !module.starts_with(suite::OF_VM)) {
+        println!("\n     Running {module} as root");
         let environment = [
-            ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
+            ("CARGO_MANIFEST_DIR", package.clone().into_os_string()),
             ("FLOWXDP_BIN", agent.as_os_str().to_owned()),
             ("FLOWXDP_CAPTURES", join(captures, ":").into()),
         ];
-        let why = format!("the tests {} load XDP programs and make network namespaces", test.name);
-        let mut command = sudo::command(&test.path, &why, &environment)?;
-        command.arg("--test-threads=1").current_dir(&test.package);
-        // One that fails must not hide what the next would say.
+        let why = format!("the tests {module} load XDP programs and make network namespaces");
+        let mut command = sudo::command(&suite.program.path, &why, &environment)?;
+        command.arg(format!("{module}::")).arg("--test-threads=1").current_dir(package);
+        // A module that fails must not hide the results of the next.
         if let Err(error) = count.run(&mut command) {
             eprintln!("xtask: {error:#}");
         }

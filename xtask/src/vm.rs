@@ -57,7 +57,7 @@ pub(crate) struct Options {
     /// How long each VM may take, seconds
     #[arg(long, value_name = "N", default_value = "5400")]
     limit: u64,
-    /// Only test programs whose names begin so
+    /// Only tests whose paths, MODULE::NAME, begin so
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Only the tests that `cargo xtask test` runs in a VM

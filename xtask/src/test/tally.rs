@@ -25,7 +25,12 @@ pub(crate) struct Count {
     ignored: u64,
     /// Names of the tests that failed.
     names: Vec<String>,
+    /// Tests that found the machine unable to run them, each with the reason.
+    left_out: Vec<String>,
 }
+
+/// Begins what a test writes on stdout when this machine cannot run it; libtest then reports it as passed.
+const LEFT_OUT: &str = "left out: ";
 
 impl Tally {
     pub(crate) fn new(steps: usize) -> Self {
@@ -68,11 +73,12 @@ impl Tally {
             }
         };
         let seconds = start.elapsed().as_secs();
-        let Count { passed, failed, ignored, names } = count;
+        let Count { passed, failed, ignored, names, left_out } = count;
         self.lines.push(format!(
             "{name:<20} {verdict:<8} {seconds:>5} s  {passed} passed, {failed} failed, {ignored} ignored"
         ));
         self.lines.extend(names.into_iter().map(|name| format!("    failed: {name}")));
+        self.lines.extend(left_out.into_iter().map(|test| format!("    left out: {test}")));
         self.count.passed += passed;
         self.count.failed += failed;
         self.count.ignored += ignored;
@@ -118,6 +124,7 @@ impl Count {
         let failed = self.failed;
         let text = text.unwrap_or_default();
         text.lines().for_each(|line| self.add(line));
+        self.leave_out(&text);
         self.names.extend(failures(&text));
         // A program may also fail before or after its tests.
         if !status.success() && self.failed == failed {
@@ -125,6 +132,15 @@ impl Count {
             bail!("`{shown}` failed ({status})");
         }
         Ok(())
+    }
+
+    /// Counts tests that could not run here as ignored, not as passed.
+    fn leave_out(&mut self, text: &str) {
+        let known = self.left_out.len();
+        self.left_out.extend(left_out(text));
+        let more = (self.left_out.len() - known) as u64;
+        self.passed = self.passed.saturating_sub(more);
+        self.ignored += more;
     }
 
     /// Adds what another kind of step found: how many passed, and a line for each that did not.
@@ -148,6 +164,15 @@ impl Count {
             }
         }
     }
+}
+
+/// `test NAME ... left out: why` for each test that could not run here, as `NAME: why`.
+fn left_out(text: &str) -> impl Iterator<Item = String> {
+    let found = text.lines().filter_map(|line| line.split_once(LEFT_OUT));
+    found.filter_map(|(test, why)| {
+        let name = test.trim().strip_prefix("test ")?.strip_suffix("...")?;
+        Some(format!("{}: {why}", name.trim()))
+    })
 }
 
 /// The names that libtest lists before each line of results that says FAILED.
@@ -187,6 +212,17 @@ mod tests {
         count.add("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.00s");
         count.add("test names::of_a_test ... ok");
         assert_eq!((count.passed, count.failed, count.ignored), (15, 2, 1));
+    }
+
+    #[test]
+    fn a_test_that_cannot_run_here_is_ignored_and_named() {
+        let text = "running 2 tests\ntest a::b ... left out: no bridges\nok\ntest c ... ok\n\n\
+                    test result: ok. 2 passed; 0 failed; 0 ignored;\n";
+        let mut count = Count::default();
+        text.lines().for_each(|line| count.add(line));
+        count.leave_out(text);
+        assert_eq!((count.passed, count.ignored), (1, 1));
+        assert_eq!(count.left_out, ["a::b: no bridges"]);
     }
 
     #[test]

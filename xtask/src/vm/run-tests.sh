@@ -1,13 +1,13 @@
 #!/bin/sh
-# Runs test programs one after the other; one that fails must not hide what the next would say.
+# Runs the tests of one module after the other; one that fails must not hide the results of the next.
 export FLOWXDP_BIN=/usr/bin/flowxdp RUST_BACKTRACE=0
 failed=0
 run() {
-    program=$1 limit=$2
-    shift 2
+    program=$1 module=$2 limit=$3
+    shift 3
     echo
-    echo "     Running $program on $(uname -r)"
+    echo "     Running $module on $(uname -r)"
     before=$(cut -d. -f1 /proc/uptime)
-    timeout -s KILL "$limit" "/tests/$program" --test-threads=1 "$@" || { failed=1; echo "vm: $program FAILED"; }
-    echo "vm: $program took $(($(cut -d. -f1 /proc/uptime) - before)) s"
+    timeout -s KILL "$limit" "/tests/$program" --test-threads=1 --exact "$@" || { failed=1; echo "vm: $module FAILED"; }
+    echo "vm: $module took $(($(cut -d. -f1 /proc/uptime) - before)) s"
 }

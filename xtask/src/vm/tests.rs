@@ -1,14 +1,16 @@
-//! The tests that run in a VM: the very test programs of the machine, with the judges that they call.
+//! The tests that run in a VM: the very test program of the machine, with the judges that it calls.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::archive::Archive;
+use crate::suite::{self, OF_VM, Suite};
 use crate::{build, setup, shell};
 
-/// How long one test program may take, seconds.
+/// How long the tests of one module may take, seconds.
 const LIMIT: u32 = 2400;
 /// How much longer than on the machine itself tests wait for something.
 const PATIENCE: u32 = 8;
@@ -23,7 +25,7 @@ const REFUSED: &str = "vm_refused";
 /// What a test starts beside the agent.
 const HELPER: &str = "flowxdp-confined";
 
-/// The few for every day: verifier load and refusals, exactness, restarts, CPUs, real drivers. A name and, where not
+/// The few for every day: verifier load and refusals, exactness, restarts, CPUs, real drivers. A module and, where not
 /// all of its tests run, words of those that do. None of them calls the largest judge.
 const SHORT: [(&str, &[&str]); 10] = [
     ("kernel_cpus", &["every_cpu", "begins_to_receive", "withdrawn"]),
@@ -66,35 +68,31 @@ pub(crate) enum Choice<'a> {
     All,
     /// The few for every day.
     Short,
-    /// Those whose names begin so.
+    /// Those whose paths, `MODULE::NAME`, begin so.
     Only(&'a [String]),
 }
 
 impl Choice<'_> {
-    fn takes(&self, name: &str) -> bool {
+    fn takes(&self, module: &str, test: &str) -> bool {
         match self {
             Self::All => {
-                let suits = name.starts_with("kernel_") || name.starts_with("vm_");
-                suits && !NOT_OF_KERNELS.contains(&name)
+                let suits = module.starts_with("kernel_") || module.starts_with(OF_VM);
+                suits && module != REFUSED && !NOT_OF_KERNELS.contains(&module)
             }
-            Self::Short => SHORT.iter().any(|(short, _)| *short == name),
-            Self::Only(starts) => starts.iter().any(|start| name.starts_with(start)),
-        }
-    }
-
-    /// Words of the tests of a program that run; none for all.
-    fn words(&self, name: &str) -> &'static [&'static str] {
-        match self {
-            Self::Short => SHORT.iter().find(|(short, _)| *short == name).map_or(&[], |(_, words)| words),
-            Self::All | Self::Only(_) => &[],
+            Self::Short => SHORT.iter().any(|(short, words)| {
+                *short == module && (words.is_empty() || words.iter().any(|word| test.contains(word)))
+            }),
+            Self::Only(starts) => starts.iter().any(|start| test.starts_with(start)),
         }
     }
 }
 
-/// Test programs that were built, and which tests of them run.
+/// The test program that was built, and which of its tests run.
 pub(crate) struct Tests {
-    programs: Vec<(build::Executable, &'static [&'static str])>,
-    /// What they start, which lies beside them.
+    program: build::Executable,
+    /// Full names of tests, by module.
+    modules: BTreeMap<String, Vec<String>>,
+    /// Programs that tests start, packed beside the test program.
     helpers: Vec<build::Executable>,
     judges: Vec<&'static str>,
 }
@@ -103,21 +101,20 @@ impl Tests {
     /// Builds them.
     pub(crate) fn build(choice: &Choice<'_>, with_taps: bool) -> Result<Self> {
         setup::packages(setup::JUDGES)?;
-        let mut cargo = shell::cargo(&["test", "--package", "flowxdp-tests", "--features", "vm", "--locked"]);
-        let (mut built, mut helpers): (Vec<_>, Vec<_>) =
-            build::executables(cargo.arg("--no-run"))?.into_iter().partition(|program| program.is_test);
-        ensure!(built.iter().any(|program| choice.takes(&program.name)), "no test program has such a name");
+        let Suite { program, mut modules, others: mut helpers } = suite::build()?;
+        known(&modules)?;
         helpers.retain(|helper| helper.name == HELPER);
-        let mut names = SHORT.iter().map(|(name, _)| name).chain(&NOT_OF_KERNELS);
-        if let Some(name) = names.find(|name| built.iter().all(|program| program.name != **name)) {
-            bail!("there is no test program {name}");
-        }
-        built.retain(|program| choice.takes(&program.name) || program.name == REFUSED);
-        if !with_taps && built.iter().any(|program| program.name == NEEDS_TAPS) {
+        let takes = |module: &str, tests: &[String]| tests.iter().any(|test| choice.takes(module, test));
+        let chosen = modules.iter().any(|(module, tests)| takes(module, tests));
+        ensure!(chosen, "no test has such a path: give --only MODULE or MODULE::NAME");
+        // Kernels that are refused have these alone, whatever the choice.
+        modules.iter_mut().filter(|(module, _)| *module != REFUSED).for_each(|(module, tests)| {
+            tests.retain(|test| choice.takes(module, test));
+        });
+        modules.retain(|_, tests| !tests.is_empty());
+        if !with_taps && modules.remove(NEEDS_TAPS).is_some() {
             println!("vm: left out, because only root can make NICs with several queues: {NEEDS_TAPS}");
-            built.retain(|program| program.name != NEEDS_TAPS);
         }
-        built.sort_by(|one, other| one.name.cmp(&other.name));
         if matches!(choice, Choice::All) {
             println!("vm: left out, because kernels do not differ there: {}", NOT_OF_KERNELS.join(", "));
         }
@@ -125,19 +122,15 @@ impl Tests {
         if matches!(choice, Choice::Short) {
             judges.retain(|judge| *judge != LARGEST);
         }
-        let programs = built.into_iter().map(|program| {
-            let words = choice.words(&program.name);
-            (program, words)
-        });
-        Ok(Self { programs: programs.collect(), helpers, judges })
+        Ok(Self { program, modules, helpers, judges })
     }
 
-    /// Packs them, the judges, and the job that runs one after the other: all but those of kernels that are
+    /// Packs them, the judges, and the job that runs one module after the other: all but those of kernels that are
     /// refused, or these alone.
     pub(crate) fn pack(&self, archive: &mut Archive, work: &Path, refused: bool) -> Result<()> {
-        let programs: Vec<_> =
-            self.programs.iter().filter(|(program, _)| (program.name == REFUSED) == refused).collect();
-        ensure!(!programs.is_empty(), "none of these tests suits this kernel");
+        let modules: Vec<_> =
+            self.modules.iter().filter(|(module, _)| (*module == REFUSED) == refused).collect();
+        ensure!(!modules.is_empty(), "none of these tests suits this kernel");
         for name in self.judges.iter().copied().chain(["bash", "sleep", "ss"]) {
             archive.named(name)?;
         }
@@ -146,7 +139,7 @@ impl Tests {
                 archive.tree(folder)?;
             }
         }
-        let package = &programs.first().context("no test")?.0.package;
+        let package = &self.program.package;
         // The tests look for these where they were built.
         for folder in ["captures", "fuzz/corpus"] {
             archive.tree(&package.join(folder))?;
@@ -154,15 +147,69 @@ impl Tests {
         let mut job = include_str!("run-tests.sh").to_owned();
         job += &format!("export FLOWXDP_PATIENCE={PATIENCE}\n");
         job += &format!("cd {}\n", super::quoted(&[package.display().to_string()]));
-        for program in programs.iter().map(|(program, _)| program).chain(&self.helpers) {
+        for program in self.helpers.iter().chain([&self.program]) {
             let stripped = work.join(&program.name);
             shell::quietly(Command::new("strip").arg("-o").arg(&stripped).arg(&program.path))?;
             archive.program(&stripped, &Path::new("/tests").join(&program.name))?;
             std::fs::remove_file(&stripped)?;
         }
-        for (program, words) in programs {
-            job += &format!("run {} {LIMIT} {}\n", program.name, words.join(" "));
+        for (module, tests) in modules {
+            job += &format!("run {} {module} {LIMIT} {}\n", self.program.name, tests.join(" "));
         }
         archive.text("/job", 0o755, &(job + "exit $failed\n"))
+    }
+}
+
+/// Fails unless every module and every word of the lists above names a test.
+fn known(modules: &BTreeMap<String, Vec<String>>) -> Result<()> {
+    let named = SHORT.iter().map(|(module, words)| (*module, *words));
+    for (module, words) in named.chain(NOT_OF_KERNELS.iter().map(|module| (*module, [].as_slice()))) {
+        let tests = modules.get(module).with_context(|| format!("there is no test module {module}"))?;
+        if let Some(word) = words.iter().find(|word| !tests.iter().any(|test| test.contains(**word))) {
+            bail!("no test of {module} has {word} in its name");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod choices {
+    use super::*;
+
+    #[test]
+    fn a_choice_takes_modules_words_and_paths() {
+        let takes =
+            |choice: &Choice<'_>, test: &str| choice.takes(test.split("::").next().unwrap_or_default(), test);
+        let only = ["kernel_errors::no_privilege".to_owned(), "vm_clock".to_owned()];
+        for (choice, test, taken) in [
+            (Choice::All, "kernel_pins::a", true),
+            (Choice::All, "kernel_tls::a", false),
+            (Choice::All, "judged_unit::a", false),
+            (Choice::All, "vm_refused::a", false),
+            (Choice::Short, "kernel_live::sigint_is_an_end", true),
+            (Choice::Short, "kernel_live::a", false),
+            (Choice::Short, "kernel_status::a", true),
+            (Choice::Only(&only), "kernel_errors::no_privilege", true),
+            (Choice::Only(&only), "kernel_errors::a", false),
+            (Choice::Only(&only), "vm_clock::a", true),
+        ] {
+            assert_eq!(takes(&choice, test), taken, "{test}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_names_no_test_is_refused() {
+        let mut modules = BTreeMap::new();
+        for (module, words) in SHORT {
+            modules.insert(module.to_owned(), words.iter().map(|word| format!("{module}::{word}")).collect());
+        }
+        for module in NOT_OF_KERNELS {
+            modules.insert(module.to_owned(), vec![format!("{module}::a")]);
+        }
+        known(&modules).unwrap();
+        modules.insert("kernel_cpus".to_owned(), vec!["kernel_cpus::every_cpu".to_owned()]);
+        assert!(known(&modules).unwrap_err().to_string().contains("kernel_cpus has begins_to_receive"));
+        modules.remove("kernel_cpus");
+        assert_eq!(known(&modules).unwrap_err().to_string(), "there is no test module kernel_cpus");
     }
 }

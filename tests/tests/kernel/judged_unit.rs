@@ -11,7 +11,7 @@ use flowxdp_tests::process::{Finished, Program};
 const LIMIT: Duration = Duration::from_secs(60);
 /// Tenths: the highest exposure that the unit may have is below 2.0.
 const EXPOSURE: u32 = 20;
-const UNIT: &str = include_str!("../../flowxdp/package/flowxdp.service");
+const UNIT: &str = include_str!("../../../flowxdp/package/flowxdp.service");
 
 /// What a tool of systemd says of a unit.
 fn analyze(arguments: &[&str], unit: &str) -> Result<Finished> {

@@ -22,7 +22,7 @@ use rustix::thread::{CpuSet, sched_getaffinity};
 
 use self::window::{Slots, place};
 
-#[path = "../../flowxdp/core/tests/protocol/window.rs"]
+#[path = "../../../flowxdp/core/tests/protocol/window.rs"]
 mod window;
 
 const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };

@@ -9,14 +9,14 @@ use flowxdp_tests::agent::Live;
 use flowxdp_tests::netns::Netns;
 
 const LIMIT: Duration = Duration::from_secs(60);
-const UNIT: &str = include_str!("../../flowxdp/package/flowxdp.service");
+const UNIT: &str = include_str!("../../../flowxdp/package/flowxdp.service");
 
 /// Each flag that the unit gives must be one that the agent takes.
 #[test]
 fn the_agent_understands_the_unit() -> Result<()> {
     let line =
         UNIT.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/flowxdp ")).context("none")?;
-    let default = include_str!("../../flowxdp/package/default");
+    let default = include_str!("../../../flowxdp/package/default");
     let more = default.lines().find_map(|line| line.strip_prefix("FLOWXDP_ARGUMENTS=")).context("none")?;
     let line = line.replace("$FLOWXDP_ARGUMENTS", more.trim_matches('"')).replace("eth0", "no-such-if");
     let agent = flowxdp_tests::agent::program()?.args(line.split_whitespace()).run(LIMIT)?;

@@ -11,7 +11,7 @@ use flowxdp_tests::agent::{Live, books, program};
 use flowxdp_tests::authority::Authority;
 use flowxdp_tests::books::Books;
 use flowxdp_tests::compare::{Columns, equal};
-use flowxdp_tests::failures::{Failures, tell};
+use flowxdp_tests::failures::{Failures, left_out};
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::foreign;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
@@ -105,7 +105,7 @@ fn a_device_without_ethernet_frames() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
     netns.veth("one0", "two0")?;
     if netns.ip_try("tuntap add tun0 mode tun")?.code != Some(0) {
-        tell("this kernel has no tun devices");
+        left_out("this kernel has no tun devices");
         return Ok(());
     }
     netns.ip("tuntap add tap0 mode tap")?;
@@ -133,7 +133,7 @@ fn links_that_carry_the_same_packets() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
     netns.veth("one0", "two0")?;
     if netns.ip_try("link add br0 type bridge")?.code != Some(0) {
-        tell("this kernel has no bridges");
+        left_out("this kernel has no bridges");
         return Ok(());
     }
     netns.ip("link set one0 master br0")?;

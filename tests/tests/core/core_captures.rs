@@ -94,24 +94,3 @@ fn every_verdict_and_every_link_type_is_in_the_catalogue() {
     }
     assert!(frames.iter().all(|frame| !frame.story.is_empty()));
 }
-
-/// Built with the tests that need the judges, since it asks one of them.
-#[cfg(feature = "kernel")]
-#[test]
-fn the_truth_of_recorded_captures_is_what_tshark_reads() {
-    let mut recorded = 0;
-    for entry in fs::read_dir(directory()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_str().unwrap().starts_with("recorded-") {
-            recorded += 1;
-            for (name, text) in flowxdp_tests::recorded::derive(&path).unwrap() {
-                assert_eq!(
-                    fs::read_to_string(directory().join("truth").join(&name)).unwrap(),
-                    text,
-                    "{name}"
-                );
-            }
-        }
-    }
-    assert!(recorded > 0, "there are no recorded captures");
-}
