@@ -23,6 +23,9 @@ pub mod capture;
 pub mod clock;
 pub mod collector_url;
 pub mod command;
+#[cfg(test)]
+#[path = "../../tests/src/committed.rs"]
+pub mod committed;
 pub mod confine;
 pub mod dispatch;
 pub mod exporter;

@@ -14,6 +14,7 @@
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`stream`], [`pki`]: receivers of TCP and TLS, and their certificates.
 //! - [`judge`]: nfcapd, tshark, nfacctd, our own collector, and the strict reader.
+//! - [`committed`]: committed files that are compared, and written again by one switch.
 //! - [`handmade`]: export messages to test the judges with.
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
 //!   kernel itself (feature `lab`), and another's XDP program; [`stack`]: datagrams of the kernel's stack.
@@ -35,6 +36,7 @@ pub mod bpffs;
 #[cfg(feature = "lab")]
 pub mod bulk;
 pub mod captures;
+pub mod committed;
 pub mod compare;
 pub mod craft;
 pub mod delivery;

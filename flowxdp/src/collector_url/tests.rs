@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::committed::compare;
 
 fn parsed(text: &str) -> CollectorUrl {
     text.parse().unwrap()
@@ -122,7 +123,7 @@ fn refusals_name_the_thing_and_the_remedy() {
     .iter()
     .map(|text| format!("{text}\n    {}", refused(text)))
     .collect();
-    insta::assert_snapshot!(lines.join("\n"));
+    compare("src/collector_url/snapshots/refusals_name_the_thing_and_the_remedy.txt", &lines.join("\n"));
 }
 
 #[test]

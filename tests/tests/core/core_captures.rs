@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use flowxdp_tests::committed::rewrites;
 use flowxdp_tests::craft::truth::{Seen, truth};
 use flowxdp_tests::craft::{CaptureFile, Verdict, catalogue};
 
@@ -40,7 +41,6 @@ fn made() -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn the_committed_captures_are_what_the_code_makes() {
-    let rewrite = std::env::var_os("FLOWXDP_REWRITE").is_some_and(|value| value == "1");
     let directory = directory();
     let mut differing = Vec::new();
     for (name, contents) in made() {
@@ -48,7 +48,7 @@ fn the_committed_captures_are_what_the_code_makes() {
         if fs::read(&path).ok().as_ref() == Some(&contents) {
             continue;
         }
-        if rewrite {
+        if rewrites() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, contents).unwrap();
         } else {

@@ -9,6 +9,9 @@
 
 mod aggregates;
 mod collector;
+#[expect(unreachable_pub, reason = "the same file is a public module of the tests' harness")]
+#[path = "../../../../tests/src/committed.rs"]
+mod committed;
 mod golden;
 mod manual;
 mod parser;
@@ -17,17 +20,4 @@ mod samples;
 mod timing;
 mod uptime;
 
-/// Compares `actual` with the file `name` in the folder of this crate, or rewrites the file when
-/// FLOWXDP_REWRITE=1.
-fn compare_with_file(name: &str, actual: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    if std::env::var_os("FLOWXDP_REWRITE").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, actual).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    for (number, (expected, actual)) in expected.lines().zip(actual.lines()).enumerate() {
-        assert_eq!(expected, actual, "{name} line {}; FLOWXDP_REWRITE=1 rewrites it", number + 1);
-    }
-    assert!(expected == actual, "{name} is cut or has lines too many; FLOWXDP_REWRITE=1 rewrites it");
-}
+use committed::compare as compare_with_file;

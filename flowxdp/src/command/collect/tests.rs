@@ -1,6 +1,7 @@
 //! Messages of every version, and broken ones.
 
 use super::*;
+use crate::committed::compare;
 
 /// A message in the making: big-endian numbers, one after the other.
 #[derive(Clone, Default)]
@@ -80,7 +81,7 @@ fn collected(format: Format, messages: &[Vec<u8>]) -> (String, Summary) {
 fn ipfix_as_json() {
     let message = ipfix(0, 1, template().set(256, flow(6, 443)));
     let (text, summary) = collected(Format::Json, &[message]);
-    insta::assert_snapshot!(text);
+    compare("src/command/collect/snapshots/ipfix_as_json.txt", &text);
     let totals = Totals { messages: 1, data_records: 1, packets: 12, octets: 3456, ..Totals::default() };
     assert_eq!(summary.total(), totals);
 }
@@ -91,7 +92,7 @@ fn options_are_marked() {
     let data = Octets::default().u32s(&[5]).u64s(&[9]).u8s(b"eth0\0\x1b\0\0");
     let messages = [ipfix(0, 0, Octets::default().set(3, fields).set(300, data))];
     let (text, summary) = collected(Format::Json, &messages);
-    insta::assert_snapshot!(text);
+    compare("src/command/collect/snapshots/options_are_marked.txt", &text);
     assert_eq!(summary.total().options_records, 1);
     let (text, _) = collected(Format::Table, &messages);
     assert_eq!(
@@ -111,7 +112,7 @@ fn v9_scopes_and_uptimes() {
         .set(256, Octets::default().u8s(&[10, 0, 0, 1, 10, 0, 0, 2]).u32s(&[3, u32::MAX - 999, 500]))
         .set(257, Octets::default().u8s(&[127, 0, 0, 1]).u32s(&[77]));
     let (text, summary) = collected(Format::Json, &[v9(4, 1000, sets)]);
-    insta::assert_snapshot!(text);
+    compare("src/command/collect/snapshots/v9_scopes_and_uptimes.txt", &text);
     assert_eq!((summary.total().malformed, summary.streams[0].1), (0, 7));
 }
 
@@ -129,7 +130,7 @@ fn v5_and_v7_as_json() {
     let v5 = head(5).u8s(&[1, 2, 0, 0]).u8s(&record.0).0;
     let v7 = head(7).u32s(&[0]).u8s(&record.0).u8s(&[192, 0, 2, 200]).0;
     let (text, summary) = collected(Format::Json, &[v5, v7]);
-    insta::assert_snapshot!(text);
+    compare("src/command/collect/snapshots/v5_and_v7_as_json.txt", &text);
     assert_eq!((summary.total().data_records, summary.total().malformed), (2, 0));
 }
 
@@ -144,7 +145,7 @@ fn v1_as_json() {
     let head = |count| Octets::default().u16s(&[1, count]).u32s(&[10_000, 1_700_000_000, 250_000_000]);
     let (right, cut) = (head(1).u8s(&record.0).0, head(2).u8s(&record.0).0);
     let (text, summary) = collected(Format::Json, &[right, cut]);
-    insta::assert_snapshot!(text);
+    compare("src/command/collect/snapshots/v1_as_json.txt", &text);
     let total = summary.total();
     assert_eq!((total.data_records, total.malformed, total.gaps), (1, 1, 0));
 }
@@ -161,7 +162,7 @@ fn a_table_reads_well() {
     let flows = flow(6, 443).u8s(&flow(1, 0x0800).0).u8s(&flow(47, 0).0).u8s(&flow(200, 0).0);
     let sets = template().set(2, v6).set(256, flows).set(300, row(58, 0x8700).u8s(&row(17, 53).0));
     let (text, _) = collected(Format::Table, &[ipfix(0, 1, sets.set(256, flow(17, 53)))]);
-    insta::assert_snapshot!(text);
+    compare("src/command/collect/snapshots/a_table_reads_well.txt", &text);
 }
 
 #[test]
@@ -180,7 +181,10 @@ fn gaps_unknown_templates_and_faults_are_counted() {
         vec![0; 7],
     ];
     let (_, summary) = collected(Format::Json, &messages);
-    insta::assert_snapshot!(summary.to_string());
+    compare(
+        "src/command/collect/snapshots/gaps_unknown_templates_and_faults_are_counted.txt",
+        &summary.to_string(),
+    );
 }
 
 #[test]
