@@ -1,11 +1,12 @@
 //! Where flow records go, as typed: `SCHEME://HOST[:PORT][?NAME=VALUE&…]`, udp, tcp or tls.
 //!
 //! Parameters are `protocol`, `preset`, `mtu` and `source`, for tcp and tls `resend-after-end`, and for tls `ca`,
-//! `cert`, `key`, `name`, `peers` and, as often as needed, `peer`. Values may have escapes: `%2C` for the comma
-//! that `--collector` would split at, `%26` for an ampersand.
+//! `cert`, `key`, `name`, `peers` and, as often as needed, `peer`. Values may have escapes: `%26` for an ampersand;
+//! a plus sign stands for itself.
 
 mod authority;
 mod error;
+mod list;
 mod listen;
 mod parameters;
 mod same;
@@ -21,8 +22,10 @@ use self::parameters::Value;
 pub use self::{
     authority::{Host, Scheme},
     error::UrlError,
+    list::split_list,
     listen::ListenUrl,
-    tls::{TlsFlags, TlsSettings},
+    parameters::{peer, server_name},
+    tls::TlsSettings,
 };
 
 /// The port of TLS collectors whose URL has none (IANA: ipfixs).
@@ -94,10 +97,10 @@ impl CollectorUrl {
     /// # Errors
     ///
     /// NetFlow is to go over TCP or TLS; a certificate has no key, or a key no certificate.
-    pub fn check(&self, default_protocol: Protocol, flags: &TlsFlags) -> Result<(), UrlError> {
+    pub fn check(&self, default_protocol: Protocol, tls: &TlsSettings) -> Result<(), UrlError> {
         self.over_udp_alone(self.protocol(default_protocol))?;
         match self.scheme {
-            Scheme::Tls => tls::pair(&self.tls(flags)),
+            Scheme::Tls => tls::pair(&self.tls(tls)),
             Scheme::Udp | Scheme::Tcp => Ok(()),
         }
     }

@@ -16,13 +16,13 @@ use flowxdp_core::{
 use crate::{exporter::Exporter, keeper::Keeping};
 
 /// Whom a record is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// Every collector gets every record
+    /// Every collector gets every record.
     Replicate,
-    /// Each flow goes to one collector; one that is lost moves its own share only
+    /// Each flow goes to one collector; one that is lost moves its own share only.
     Balance,
-    /// The first collector that is there gets every record
+    /// The first collector that is there gets every record.
     Failover,
 }
 

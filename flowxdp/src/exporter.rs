@@ -12,6 +12,7 @@ mod connection;
 mod datagrams;
 mod patience;
 mod resolver;
+pub mod settings;
 mod store;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -11,7 +11,7 @@
 //! - [`capture`]: packets of a file, for the same way.
 //! - [`teller`]: what the exporter tells about itself.
 //! - [`confine`]: what the agent gives up once everything is open; [`service`]: what a service manager is told.
-//! - [`command`]: one file a command;
+//! - [`config`]: all settings as one value, from flags. [`command`]: one file a command;
 //!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.
 //! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
 //! - [`limits`], [`guard`], [`output`]: a limit, a panic or a full stderr ends in one line and the books.
@@ -26,6 +26,7 @@ pub mod command;
 #[cfg(test)]
 #[path = "../../tests/src/committed.rs"]
 pub mod committed;
+pub mod config;
 pub mod confine;
 pub mod dispatch;
 pub mod exporter;

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, error::ErrorKind};
 use flowxdp::{
     command::{collect, detach, replay, run, status},
+    config::{fault::Faults, flags::Flags, key::RUN},
     guard, limits, output, text,
 };
 
@@ -27,8 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Meter interfaces and export flow records until told to stop
-    Run(run::Options),
+    /// Meter interfaces and export flow records until a signal ends it
+    Run(Flags<RUN>),
     /// Meter the packets of capture files, on the capture's clock
     Replay(replay::Options),
     /// Receive flow records and show them: a small collector
@@ -57,7 +58,13 @@ fn agent() -> ExitCode {
     guard::log_panics();
     match guard::caught(|| execute(arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => match error.downcast_ref::<Faults>() {
+            Some(faults) => {
+                faults.texts().for_each(output::diagnostic);
+                ExitCode::from(2)
+            }
+            None => failed(&error),
+        },
     }
 }
 
@@ -90,7 +97,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
         runtime.context("cannot start the event loop")
     };
     match command {
-        Command::Run(options) => runtime()?.block_on(run::run(options)),
+        Command::Run(flags) => {
+            let config = flags.config()?;
+            runtime()?.block_on(run::run(config))
+        }
         Command::Replay(options) => replay::run(&options),
         Command::Collect(options) => runtime()?.block_on(collect::run(options)),
         Command::Status(options) => status::run(&options),

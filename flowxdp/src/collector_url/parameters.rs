@@ -104,15 +104,23 @@ impl<'a> Value<'a> {
 }
 
 /// A name or address that a certificate can be for.
-pub(super) fn server_name(text: &str) -> Result<String, UrlError> {
+///
+/// # Errors
+///
+/// It is neither.
+pub fn server_name(text: &str) -> Result<String, UrlError> {
     match ServerName::try_from(text.strip_suffix('.').unwrap_or(text)) {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err(UrlError::Name(text.to_owned())),
     }
 }
 
-/// SHA-256 of a certificate, as its digits.
-pub(super) fn peer(text: &str) -> Result<[u8; 32], UrlError> {
+/// SHA-256 of a certificate, from its digits.
+///
+/// # Errors
+///
+/// There are not 64 of them.
+pub fn peer(text: &str) -> Result<[u8; 32], UrlError> {
     fingerprint(text).ok_or_else(|| UrlError::Peer(text.to_owned()))
 }
 

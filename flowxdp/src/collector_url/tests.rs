@@ -149,7 +149,7 @@ fn every_protocol_goes_over_udp_and_ipfix_alone_over_streams() {
     for protocol in Protocol::ALL {
         let url = parsed(&format!("udp://h?protocol={protocol}", protocol = protocol.name()));
         assert_eq!((url.protocol(Protocol::Ipfix), url.port(Protocol::Ipfix)), (protocol, protocol.port()));
-        let flags = TlsFlags::default();
+        let flags = TlsSettings::default();
         assert_eq!(parsed("udp://h").check(protocol, &flags), Ok(()));
         for (text, scheme) in [("tcp://h", Scheme::Tcp), ("tls://h", Scheme::Tls)] {
             let expected =
@@ -168,13 +168,13 @@ fn tls_parameters_are_taken_and_go_before_the_flags() {
         hex(one, ""),
         hex(two, ":"),
     ));
-    let flags = TlsFlags {
-        tls_ca: Some("flag-ca".into()),
-        tls_cert: Some("flag-cert".into()),
-        tls_key: Some("flag-key".into()),
-        tls_name: Some("flag.example".to_owned()),
-        tls_peer: vec![[0; 32]],
-        tls_peers: Some("flag-peers".into()),
+    let flags = TlsSettings {
+        ca: Some("flag-ca".into()),
+        cert: Some("flag-cert".into()),
+        key: Some("flag-key".into()),
+        name: Some("flag.example".to_owned()),
+        peers: vec![[0; 32]],
+        peers_file: Some("flag-peers".into()),
     };
     let cert = std::os::unix::ffi::OsStringExt::from_vec(b"\xe4.pem".to_vec());
     let expected = TlsSettings {
@@ -189,9 +189,9 @@ fn tls_parameters_are_taken_and_go_before_the_flags() {
     // What the URL leaves open is as the flags say, and its list of peers is one thing.
     let url = parsed("tls://h?peers=list&name=h.example");
     let expected = TlsSettings {
-        ca: flags.tls_ca.clone(),
-        cert: flags.tls_cert.clone(),
-        key: flags.tls_key.clone(),
+        ca: flags.ca.clone(),
+        cert: flags.cert.clone(),
+        key: flags.key.clone(),
         name: Some("h.example".to_owned()),
         peers: Vec::new(),
         peers_file: Some("list".into()),
@@ -203,12 +203,12 @@ fn tls_parameters_are_taken_and_go_before_the_flags() {
 
 #[test]
 fn a_certificate_goes_with_a_key() {
-    let check = |text: &str, flags: &TlsFlags| parsed(text).check(Protocol::Ipfix, flags);
-    let none = TlsFlags::default();
+    let check = |text: &str, flags: &TlsSettings| parsed(text).check(Protocol::Ipfix, flags);
+    let none = TlsSettings::default();
     assert_eq!(check("tls://h?cert=c", &none), Err(UrlError::NoKey));
     assert_eq!(check("tls://h?key=k", &none), Err(UrlError::NoCertificate));
     assert_eq!(check("tls://h?cert=c&key=k", &none), Ok(()));
-    let key = TlsFlags { tls_key: Some("k".into()), ..none };
+    let key = TlsSettings { key: Some("k".into()), ..none };
     assert_eq!(check("tls://h?cert=c", &key), Ok(()));
     assert_eq!(check("tls://h", &key), Err(UrlError::NoCertificate));
     assert_eq!(check("tcp://h", &key), Ok(()));

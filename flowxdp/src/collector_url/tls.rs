@@ -1,52 +1,23 @@
-//! What the command line and a collector's URL say of TLS, put together.
+//! TLS towards a collector: its URL's parameters and the common settings, put together.
 
-use std::path::PathBuf;
-
-use super::{CollectorUrl, UrlError, parameters};
+use super::{CollectorUrl, UrlError};
 pub use crate::transport::tls::TlsSettings;
 
-/// TLS towards every tls:// collector whose URL does not say otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct TlsFlags {
-    /// PEM file of the authorities that may have issued the collectors' certificates, instead of the system's
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca: Option<PathBuf>,
-    /// PEM file of our certificate and its intermediates, for collectors that ask
-    #[arg(long, value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
-    /// PEM file of our private key
-    #[arg(long, value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
-    /// Name that the collectors' certificates must have, instead of the URL's host
-    #[arg(long, value_name = "NAME", value_parser = parameters::server_name)]
-    pub tls_name: Option<String>,
-    /// SHA-256 of a certificate that may be a collector's, like sha256:HEX: others are refused; repeat for
-    /// several
-    #[arg(long, value_name = "FINGERPRINT", value_delimiter = ',', value_parser = parameters::peer)]
-    pub tls_peer: Vec<[u8; 32]>,
-    /// File with more of them, one a line
-    #[arg(long, value_name = "FILE")]
-    pub tls_peers: Option<PathBuf>,
-}
-
 impl CollectorUrl {
-    /// What holds towards this collector: each thing that the URL says, and the flags for the rest.
+    /// TLS towards this collector: each parameter of the URL, and `common` for the rest.
     ///
-    /// The list of peers, named one by one and in a file, is one thing: a URL with a list of its own is for
-    /// those peers alone.
-    pub fn tls(&self, flags: &TlsFlags) -> TlsSettings {
-        let url = self.tls.clone();
+    /// The list of peers, one by one and in a file, is one setting: a URL with a list of its own is for those
+    /// peers alone.
+    pub fn tls(&self, common: &TlsSettings) -> TlsSettings {
+        let (url, common) = (self.tls.clone(), common.clone());
         let listed = !url.peers.is_empty() || url.peers_file.is_some();
-        let (peers, peers_file) = if listed {
-            (url.peers, url.peers_file)
-        } else {
-            (flags.tls_peer.clone(), flags.tls_peers.clone())
-        };
+        let list = |settings: TlsSettings| (settings.peers, settings.peers_file);
+        let (peers, peers_file) = list(if listed { url.clone() } else { common.clone() });
         TlsSettings {
-            ca: url.ca.or_else(|| flags.tls_ca.clone()),
-            cert: url.cert.or_else(|| flags.tls_cert.clone()),
-            key: url.key.or_else(|| flags.tls_key.clone()),
-            name: url.name.or_else(|| flags.tls_name.clone()),
+            ca: url.ca.or(common.ca),
+            cert: url.cert.or(common.cert),
+            key: url.key.or(common.key),
+            name: url.name.or(common.name),
             peers,
             peers_file,
         }

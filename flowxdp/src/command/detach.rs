@@ -20,7 +20,7 @@ use crate::{
 pub struct Options {
     /// Interface to take our program from; repeat for several, or separate them by commas. With --pin it may
     /// be left out: then it is every one
-    #[arg(long, value_name = "IF", required_unless_present = "pin", value_delimiter = ',', value_parser = super::options::interface)]
+    #[arg(long, value_name = "IF", required_unless_present = "pin", value_delimiter = ',', value_parser = crate::config::interface)]
     pub interface: Vec<String>,
     /// Folder in a BPF file system where the agent had its pins
     #[arg(long, value_name = "DIR")]

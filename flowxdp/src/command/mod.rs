@@ -1,8 +1,7 @@
-//! The commands, one file or folder each, with their options beside them.
+//! The commands, one file or folder each, with the flags that are theirs alone.
 
 pub mod collect;
 pub mod detach;
-pub mod options;
 pub mod replay;
 pub mod run;
 pub mod status;

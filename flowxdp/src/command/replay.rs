@@ -26,15 +26,13 @@ use self::{
     files::Files,
     progress::{Done, Progress},
 };
-use super::{
-    options::{Exporting, Metering},
-    run::RING,
-};
+use super::run::RING;
 use crate::{
     capture::{CaptureError, Frame, Reader, to_ethernet},
     clock::monotonic,
+    config::{Config, flags::Flags, key::REPLAY},
     dispatch::Dispatch,
-    exporter::{Exporter, QUEUE},
+    exporter::{Exporter, QUEUE, settings},
     guard,
     kernel::{
         load::{Shape, load},
@@ -47,7 +45,6 @@ use crate::{
     teller::Teller,
     text,
     transport::readiness::Readiness,
-    units,
 };
 
 /// A collector that is waited for so long without progress, all waits since its last progress together, is
@@ -76,25 +73,17 @@ pub struct Options {
     /// capture, in the order given
     #[arg(value_name = "FILE", required = true)]
     pub file: Vec<PathBuf>,
+    /// Settings.
     #[command(flatten)]
-    metering: Metering,
-    #[command(flatten)]
-    exporting: Exporting,
-    /// ifIndex to meter the packets with
-    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = interface_index)]
-    pub interface_index: u32,
+    pub flags: Flags<REPLAY>,
     /// Print the books as one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-/// 0 is for an interface that is not known.
-fn interface_index(text: &str) -> Result<u32, String> {
-    units::number(text).ok_or_else(|| format!("\"{text}\" is not a number from 0 to {}", u32::MAX))
-}
-
 struct Replay<'a> {
-    options: &'a Options,
+    config: &'a Config,
+    json: bool,
     meter: Meter,
     runner: Runner,
     readiness: Arc<Readiness>,
@@ -122,6 +111,8 @@ struct Replay<'a> {
 /// A file that cannot be read to its end, after its whole packets were exported; records that could not
 /// be delivered; whatever is in the way of loading the program.
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    let config = &options.flags.config()?;
+    let monitor = &config.monitor;
     let mut files = Files::open(&options.file);
     if files.is_empty() {
         return files.result();
@@ -132,34 +123,33 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         return files.result();
     }
     let most = files.most_flows().unwrap_or(u64::MAX);
-    let flows = options.metering.flows.min(most);
+    let flows = monitor.flows.min(most);
     let shape = Shape {
         flows_v4: flows,
-        flows_v6: options.metering.flows6.map_or(flows, |flows| flows.min(most)),
+        flows_v6: monitor.flows6.map_or(flows, |flows| flows.min(most)),
         partitions: 1,
         ring: RING,
         replay: true,
         chained: false,
     };
     preflight::memory(&shape)?;
-    options.exporting.warn();
+    config.warn();
     let cpu = stay_on_this_cpu()?;
-    let timeouts = options.metering.timeouts();
+    let timeouts = monitor.timeouts();
     let mut meter = Meter::new(load(&shape)?, timeouts)?;
-    if let Some(protocols) =
-        options.exporting.narrow().filter(|_| options.interface_index > u32::from(u16::MAX))
-    {
+    if let Some(protocols) = config.narrow().filter(|_| monitor.interface_index > u32::from(u16::MAX)) {
         log::warn!(
             "{protocols} cannot hold --interface-index {}, which is above 65535: records have interface 0 there",
-            options.interface_index
+            monitor.interface_index
         );
     }
-    let interface = options.interface_index.to_string();
-    meter.name_interface(options.interface_index, &interface, 0)?;
+    let interface = monitor.interface_index.to_string();
+    meter.name_interface(monitor.interface_index, &interface, 0)?;
     meter.loaded.program(names::PROGRAM_FRAGS)?;
     meter.follow(cpu);
     let mut replay = Replay {
-        options,
+        config,
+        json: options.json,
         meter,
         runner: Runner::default(),
         readiness: Arc::new(Readiness::new().context("cannot wait for sockets")?),
@@ -254,7 +244,7 @@ impl Replay<'_> {
             }
         };
         let program = self.meter.loaded.program(names::PROGRAM_FRAGS)?;
-        self.runner.run(program, octets, wire, time, self.options.interface_index)?;
+        self.runner.run(program, octets, wire, time, self.config.monitor.interface_index)?;
         self.meter.note(time);
         Ok(())
     }
@@ -316,13 +306,13 @@ impl Replay<'_> {
     fn start(&mut self, time: u64) -> anyhow::Result<()> {
         self.clock = Some(CaptureClock { first: time, latest: time });
         let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
-        let exporting = &self.options.exporting;
         let now = Now { monotonic: monotonic(), wall_ms: time / MILLISECOND };
-        self.dispatch = exporting.dispatch(system_start_ms, &self.readiness, now, None)?;
-        let index = self.options.interface_index;
+        self.dispatch = settings::dispatch(self.config, system_start_ms, &self.readiness, now, None)?;
+        let index = self.config.monitor.interface_index;
         let interface =
             Interface { index, name: self.interface.clone(), description: self.interface.clone() };
-        self.teller = Some(Teller::new(exporting.observation_domain.get(), system_start_ms, vec![interface]));
+        self.teller =
+            Some(Teller::new(self.config.exporting.observation_domain, system_start_ms, vec![interface]));
         Ok(())
     }
 
@@ -412,11 +402,8 @@ impl Replay<'_> {
     }
 
     fn print(&self, books: &Books) -> anyhow::Result<()> {
-        let text = if self.options.json {
-            text::json::text(books)?
-        } else {
-            report::table(&serde_json::to_value(books)?)
-        };
+        let text =
+            if self.json { text::json::text(books)? } else { report::table(&serde_json::to_value(books)?) };
         output::product(text)
     }
 }

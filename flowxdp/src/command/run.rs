@@ -13,7 +13,6 @@ mod wanted;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
-    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -33,20 +32,18 @@ use tokio::{
 };
 
 use self::{interfaces::Interfaces, table::Table};
-use super::{
-    options::{Exporting, Metering},
-    status::{SOCKET, Socket, answers::Answers},
-};
+use super::status::{Socket, answers::Answers};
 use crate::{
     clock,
+    config::Config,
     confine::{Needs, confine},
     dispatch::Dispatch,
-    exporter::Exporter,
+    exporter::{Exporter, settings},
     guard,
     keeper::Keeping,
     kernel::{
-        attach::{Attached, Mode},
-        chain::{Chain, PINS},
+        attach::Attached,
+        chain::Chain,
         cpus,
         ktime::KernelClock,
         load::{Loaded, Shape},
@@ -78,39 +75,6 @@ const LAST_WORD: u64 = 50 * MILLISECOND;
 const DESCRIPTORS: usize = 32;
 const COLLECTOR_DESCRIPTORS: usize = 5;
 
-/// Options of `flowxdp run`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// Interface to meter, or a pattern with `*` and `?` for all that are there or come later; repeat for
-    /// several, or separate them by commas
-    #[arg(long, value_name = "IF", required = true, value_delimiter = ',', value_parser = super::options::interface)]
-    pub interface: Vec<String>,
-    #[command(flatten)]
-    metering: Metering,
-    #[command(flatten)]
-    exporting: Exporting,
-    /// Where the program runs: in the driver (native) or in the kernel's stack (generic)
-    #[arg(long, value_enum, default_value = "auto")]
-    pub mode: Mode,
-    /// Folder in a BPF file system where table, counters and attachments outlive the agent; the next one
-    /// goes on with them
-    #[arg(long, value_name = "DIR")]
-    pub pin: Option<PathBuf>,
-    /// Run beside an XDP program that is on an interface already: it has the last word on each packet
-    #[arg(long)]
-    pub chain: bool,
-    /// With --pin: at SIGTERM and SIGINT leave the table and the attachments to the next agent
-    #[arg(long, requires = "pin")]
-    pub keep: bool,
-    /// Socket that `flowxdp status` asks
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
-    pub socket: PathBuf,
-    /// Keep all privileges, and access to all files and system calls: to find out whether the confinement is
-    /// in the way of something
-    #[arg(long)]
-    pub no_confine: bool,
-}
-
 struct Agent {
     meter: Meter,
     interfaces: Interfaces,
@@ -130,11 +94,12 @@ struct Agent {
 /// # Errors
 ///
 /// What is in the way of metering, before anything is attached; or the kernel fails underneath.
-pub async fn run(options: Options) -> anyhow::Result<()> {
-    limits::descriptors(DESCRIPTORS + options.exporting.collector.len() * COLLECTOR_DESCRIPTORS)?;
-    let mut interfaces = Interfaces::new(&options.interface, options.mode, options.exporting.narrow())?;
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    limits::descriptors(DESCRIPTORS + config.exporter.len() * COLLECTOR_DESCRIPTORS)?;
+    let monitor = &config.monitor;
+    let mut interfaces = Interfaces::new(&monitor.interface, monitor.mode, config.narrow())?;
     preflight::kernel_and_privileges()?;
-    if options.chain {
+    if monitor.chain {
         preflight::finding_others()?;
     }
     follow_kernel()?;
@@ -143,25 +108,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
     // Before anything is attached: a signal from now on ends in a flush.
     let mut stop = Stop::new()?;
-    let socket = Socket::bind(&options.socket)?;
-    let pins = options.pin.as_deref().map(Pins::open).transpose()?.map(Rc::new);
-    options.exporting.warn();
-    let exporting = |keeper| options.exporting.dispatch(system_start_ms, &readiness, started, keeper);
+    let socket = Socket::bind(&monitor.socket)?;
+    let pins = monitor.pin.as_deref().map(Pins::open).transpose()?.map(Rc::new);
+    config.warn();
+    let exporting = |keeper| settings::dispatch(&config, system_start_ms, &readiness, started, keeper);
     let new = pins.as_ref().is_some_and(|pins| pins.is_new());
-    let (dispatch, meter) = meter(&options, &mut interfaces, pins.as_ref(), exporting).inspect_err(|_| {
+    let (dispatch, meter) = meter(&config, &mut interfaces, pins.as_ref(), exporting).inspect_err(|_| {
         // Nothing was metered: what was made just now is of no use to anybody.
         if let Some(Err(error)) = pins.as_ref().filter(|_| new).map(|pins| pins.clear()) {
             log::warn!("{error:#}");
         }
     })?;
     let told = interfaces.told(started.monotonic, meter.rest());
-    let teller = Teller::new(options.exporting.observation_domain.get(), system_start_ms, told);
+    let teller = Teller::new(config.exporting.observation_domain, system_start_ms, told);
     let woken = woken(&readiness).context("cannot wait for sockets")?;
     let answers = Answers::default();
-    let keep = options.keep;
+    let keep = monitor.keep;
     let mut agent = Agent { meter, interfaces, dispatch, readiness, woken, teller, answers, pins, keep };
     let manager = Manager::connect();
-    let ended = guard::caught_async(agent.until_stopped(&options, &socket, &manager, &mut stop)).await;
+    let ended = guard::caught_async(agent.until_stopped(&config, &socket, &manager, &mut stop)).await;
     if let Err(error) = &ended {
         log::error!("{error:#}; what was metered is exported, and then the agent ends");
     }
@@ -185,54 +150,45 @@ fn follow_kernel() -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Options {
-    /// Gives up what is not needed any more, unless told not to.
-    fn confine(&self, loaded: &mut Loaded) -> anyhow::Result<()> {
-        if self.no_confine {
-            log::warn!(
-                "not confined, as --no-confine says: the agent keeps the privileges it was started with"
-            );
-            return Ok(());
-        }
-        // An interface that comes or changes later may need the other one, and none is loaded any more then.
-        for program in [names::PROGRAM, names::PROGRAM_FRAGS] {
-            if let Err(error) = loaded.program(program) {
-                log::debug!("{error:#}");
-            }
-        }
-        let needs = Needs::new(&self.exporting, &self.socket).with_pins(self.pin.as_deref());
-        confine(&if self.chain { needs.chained(self.chain_pins()) } else { needs })
+/// Gives up what is not needed any more, unless `no-confine` is set.
+fn confined(config: &Config, loaded: &mut Loaded) -> anyhow::Result<()> {
+    if config.monitor.no_confine {
+        log::warn!("not confined, as --no-confine says: the agent keeps the privileges it was started with");
+        return Ok(());
     }
-
-    /// Where the arrays are pinned by which others are called.
-    fn chain_pins(&self) -> &Path {
-        self.pin.as_deref().unwrap_or(Path::new(PINS))
+    // An interface that comes or changes later may need the other one, and none is loaded any more then.
+    for program in [names::PROGRAM, names::PROGRAM_FRAGS] {
+        if let Err(error) = loaded.program(program) {
+            log::debug!("{error:#}");
+        }
     }
+    let needs = Needs::new(config);
+    confine(&if config.monitor.chain { needs.chained(config.monitor.chain_pins()) } else { needs })
 }
 
 /// Loads and attaches, with exporters between the two: they go on where an earlier agent's stopped.
 ///
 /// In generic mode packets may come on every CPU, which is only known afterwards.
 fn meter(
-    options: &Options,
+    config: &Config,
     interfaces: &mut Interfaces,
     pins: Option<&Rc<Pins>>,
     exporting: impl Fn(Option<Keeping>) -> anyhow::Result<Dispatch>,
 ) -> anyhow::Result<(Dispatch, Meter)> {
-    let flows_v4 = options.metering.flows;
+    let monitor = &config.monitor;
     let mut shape = Shape {
-        flows_v4,
-        flows_v6: options.metering.flows6.unwrap_or(flows_v4),
+        flows_v4: monitor.flows,
+        flows_v6: monitor.flows_v6(),
         partitions: cpus::with_spare(interfaces.partitions()?)?,
         ring: RING,
         replay: false,
-        chained: options.chain,
+        chained: monitor.chain,
     };
     preflight::memory(&shape)?;
     loop {
         let mut table = Table::open(&mut shape, pins)?;
-        if options.chain {
-            table.loaded.chain(options.chain_pins())?;
+        if monitor.chain {
+            table.loaded.chain(monitor.chain_pins())?;
         }
         if table.adopted {
             log::info!("an earlier agent's table goes on");
@@ -240,7 +196,7 @@ fn meter(
         let keeper = pins.map(|_| table.keeper()).transpose()?;
         let dispatch = exporting(keeper.clone())?;
         let (generation, old) = (table.generation, table.old()?);
-        let mut meter = Meter::new(table.loaded, options.metering.timeouts())?;
+        let mut meter = Meter::new(table.loaded, monitor.timeouts())?;
         if let Some(keeper) = keeper {
             meter.keep(keeper, generation, old);
         }
@@ -267,13 +223,13 @@ impl Agent {
     /// Recovers what an earlier agent left, gives up privileges, and drives the loop.
     async fn until_stopped(
         &mut self,
-        options: &Options,
+        config: &Config,
         socket: &Socket,
         manager: &Manager,
         stop: &mut Stop,
     ) -> anyhow::Result<()> {
         self.adopt()?;
-        options.confine(&mut self.meter.loaded)?;
+        confined(config, &mut self.meter.loaded)?;
         manager.ready();
         self.drive(socket, stop).await
     }

@@ -6,7 +6,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::{
     collector_url::{Host, Scheme},
-    command::options::Exporting,
+    config::Config,
 };
 
 /// Files that are opened, and capabilities that are used, later than at the start.
@@ -27,29 +27,24 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Those of collectors and of the status socket.
-    pub fn new(exporting: &Exporting, socket: &Path) -> Self {
-        let mut needs = Self { removed: vec![socket.to_owned()], ..Self::default() };
-        needs.written.extend(exporting.spool.clone());
-        for url in &exporting.collector {
+    /// Those of a configuration: control socket, pins, spool and collectors.
+    pub fn new(config: &Config) -> Self {
+        let mut needs = Self { removed: vec![config.monitor.socket.clone()], ..Self::default() };
+        // Pins are made and removed in the folder, and the folder itself is removed at the end.
+        needs.written.extend(config.monitor.pin.clone());
+        needs.removed.extend(config.monitor.pin.clone());
+        needs.written.extend(config.spool.directory.clone());
+        for url in &config.exporter {
             needs.names |= matches!(url.host(), Host::Name(_));
             if url.scheme() != Scheme::Tls {
                 continue;
             }
-            let tls = url.tls(&exporting.tls);
+            let tls = config.tls_of(url);
             needs.authorities |= tls.ca.is_none();
             needs.files.extend([tls.ca, tls.cert, tls.key, tls.peers_file].into_iter().flatten());
             needs.written.extend(std::env::var_os("SSLKEYLOGFILE").map(PathBuf::from));
         }
         needs
-    }
-
-    /// A folder of pins, in which some are made and removed, and which is removed itself at the end.
-    #[must_use]
-    pub fn with_pins(mut self, directory: Option<&Path>) -> Self {
-        self.written.extend(directory.map(Path::to_owned));
-        self.removed.extend(directory.map(Path::to_owned));
-        self
     }
 
     /// And those of running beside other programs, with pins in a folder.

@@ -14,13 +14,14 @@ use super::{
 };
 
 /// How the operator wants the program attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// In the driver where it can, else in the kernel's stack, with a warning
+    /// In the driver where it can, else in the kernel's stack, with a warning.
+    #[default]
     Auto,
-    /// In the driver, or not at all
+    /// In the driver, or not at all.
     Native,
-    /// In the kernel's stack: slower, works everywhere
+    /// In the kernel's stack: slower, works everywhere.
     Generic,
 }
 

@@ -1,53 +1,112 @@
-//! Flags that agree with each other, and what is said of those that do not.
+//! Values from flags: those that agree with each other, and the faults of those that do not.
+
+use std::sync::Arc;
 
 use clap::Parser;
-
 use flowxdp_core::clock::SECOND;
 
-use super::*;
+use super::{
+    flags::Flags,
+    key::{CHECK, REPLAY},
+    *,
+};
+use crate::{exporter::Settings, transport::readiness::Readiness};
 
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
-    exporting: Exporting,
+    flags: Flags<REPLAY>,
 }
 
-fn parsed(arguments: &[&str]) -> Exporting {
-    Arguments::try_parse_from([&["flowxdp"], arguments].concat()).unwrap().exporting
+#[derive(Parser)]
+struct All {
+    #[command(flatten)]
+    flags: Flags<CHECK>,
+}
+
+fn read(arguments: &[&str]) -> Result<Config, fault::Faults> {
+    Arguments::try_parse_from([&["flowxdp"], arguments].concat()).unwrap().flags.config()
+}
+
+fn parsed(arguments: &[&str]) -> Config {
+    read(arguments).unwrap()
 }
 
 fn refused(arguments: &[&str]) -> String {
-    let error = Arguments::try_parse_from([&["flowxdp"], arguments].concat()).err().unwrap();
-    assert_eq!(error.exit_code(), 2);
-    error.to_string()
+    read(arguments).unwrap_err().to_string()
+}
+
+fn settings(arguments: &[&str]) -> Settings {
+    Settings::new(&parsed(arguments), 1, &Arc::new(Readiness::new().unwrap()), None)
+}
+
+#[test]
+fn every_default_is_a_value() {
+    for key in keys::KEYS.iter().filter(|key| !key.default.is_empty()) {
+        let mut config = Config::blank();
+        assert_eq!(key.set(&mut config, &[key.default.into()]), [], "{key:?}");
+        assert_eq!(key.get(&config), [key.default], "{key:?}");
+    }
+}
+
+#[test]
+fn every_key_has_a_name_of_its_own_and_a_sentence() {
+    let all = keys::KEYS.iter();
+    let paths: std::collections::BTreeSet<String> = all.clone().map(key::Key::path).collect();
+    assert_eq!(paths.len(), keys::KEYS.len());
+    let flags: Vec<String> = all.clone().filter_map(key::Key::flag).collect();
+    assert_eq!(flags.iter().collect::<std::collections::BTreeSet<_>>().len(), flags.len());
+    for key in all {
+        assert!(!key.sentence.is_empty() && !key.sentence.ends_with('.'), "{key:?}");
+    }
+    for (path, flag) in [("spool.directory", "spool"), ("spool.limit", "spool-limit"), ("tls.ca", "tls-ca")] {
+        let key = keys::KEYS.iter().find(|key| key.path() == path).unwrap();
+        assert_eq!(key.flag().as_deref(), Some(flag));
+    }
+}
+
+#[test]
+fn all_faults_of_flags_are_found() {
+    let flags = All::try_parse_from(["flowxdp", "--mode=x", "--flows=0", "--interface=a,", "--tls-peer=1,2"]);
+    let faults = flags.unwrap().flags.config().unwrap_err();
+    let named = ["--interface <IF>", "--mode <MODE>", "--flows <COUNT>", "--tls-peer", "--tls-peer"];
+    assert_eq!(faults.texts().count(), named.len(), "{faults}");
+    faults.texts().zip(named).for_each(|(text, flag)| assert!(text.contains(flag), "{text}"));
+}
+
+#[test]
+fn a_switch_is_turned_off_too() {
+    for (argument, on) in [("--flow-keys", true), ("--flow-keys=true", true), ("--flow-keys=false", false)] {
+        assert_eq!(parsed(&["--collector", "udp://h", argument]).exporting.flow_keys, on);
+    }
+    assert!(refused(&["--collector", "udp://h", "--flow-keys=yes"]).contains("--flow-keys"));
 }
 
 #[test]
 fn defaults_are_those_of_the_manual() {
-    let flags = parsed(&["--collector", "udp://h"]);
+    let Config { exporting: flags, spool, tls, .. } = parsed(&["--collector", "udp://h"]);
     assert_eq!((flags.protocol, flags.strategy), (Protocol::Ipfix, Strategy::Replicate));
-    assert_eq!((flags.observation_domain.get(), flags.pace), (1, 16_000));
+    assert_eq!((flags.observation_domain, flags.pace), (1, 16_000));
     assert_eq!(
         (flags.failover_hold, flags.options_interval),
         (Duration::from_secs(30), Duration::from_secs(60))
     );
-    assert_eq!((flags.spool.as_ref(), flags.spool_limit), (None, 1 << 30));
-    assert_eq!((flags.spool_age, flags.resend_window), (Duration::from_secs(86_400), 4 << 20));
-    assert_eq!((flags.template_interval, flags.template_messages.get()), (Duration::from_secs(600), 20));
+    assert_eq!((spool.directory.as_ref(), spool.limit), (None, 1 << 30));
+    assert_eq!((spool.age, flags.resend_window), (Duration::from_secs(86_400), 4 << 20));
+    assert_eq!((flags.template_interval, flags.template_messages), (Duration::from_secs(600), 20));
     assert_eq!(
         (flags.handshake_timeout, flags.retry_limit),
         (Duration::from_secs(10), Duration::from_secs(10))
     );
     assert_eq!(flags.resolve_interval, Duration::from_secs(60));
     assert!(!flags.flow_keys);
-    assert_eq!(flags.tls, TlsFlags::default());
+    assert_eq!(tls, TlsSettings::default());
 }
 
 #[test]
 fn template_intervals_are_taken() {
     let settings = |arguments: &[&str]| {
-        let flags = parsed(&[&["--collector", "udp://h"], arguments].concat());
-        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()), None);
+        let settings = settings(&[&["--collector", "udp://h"], arguments].concat());
         (settings.template_interval, settings.template_messages)
     };
     assert_eq!(settings(&[]), (600 * SECOND, 20));
@@ -64,8 +123,7 @@ fn template_intervals_are_taken() {
 #[test]
 fn retries_are_as_configured() {
     let settings = |arguments: &[&str]| {
-        let flags = parsed(&[&["--collector", "tls://h"], arguments].concat());
-        let settings = flags.settings(1, &Arc::new(Readiness::new().unwrap()), None);
+        let settings = settings(&[&["--collector", "tls://h"], arguments].concat());
         (settings.handshake_timeout, settings.retry_limit)
     };
     assert_eq!(settings(&[]), (10 * SECOND, 10 * SECOND));
@@ -80,9 +138,12 @@ fn retries_are_as_configured() {
 #[test]
 fn every_protocol_has_its_name() {
     for protocol in Protocol::ALL {
-        assert_eq!(parsed(&["--collector", "udp://h", "--protocol", protocol.name()]).protocol, protocol);
+        assert_eq!(
+            parsed(&["--collector", "udp://h", "--protocol", protocol.name()]).exporting.protocol,
+            protocol
+        );
     }
-    assert_eq!(parsed(&["--collector", "udp://h", "--protocol", "V5"]).protocol, Protocol::V5);
+    assert_eq!(parsed(&["--collector", "udp://h", "--protocol", "V5"]).exporting.protocol, Protocol::V5);
     assert!(refused(&["--collector", "udp://h", "--protocol", "v4"]).contains("--protocol"));
 }
 
@@ -124,7 +185,7 @@ fn lists_repeat_and_take_commas() {
     let commas = format!("sha256:{one},sha256:{two}");
     let flags = parsed(&[
         "--collector",
-        "udp://a,tls://b?ca=x%2Cy.pem",
+        "udp://a,tls://b?ca=x,y%2Cz.pem",
         "--collector",
         "tcp://c",
         "--tls-peer",
@@ -134,10 +195,10 @@ fn lists_repeat_and_take_commas() {
         "--tls-ca",
         "z.pem",
     ]);
-    assert_eq!(flags.collector.len(), 3);
-    assert_eq!(flags.tls.tls_peer.len(), 3);
-    let settings = flags.collector[1].tls(&flags.tls);
-    assert_eq!(settings.ca, Some(PathBuf::from("x,y.pem")));
+    assert_eq!(flags.exporter.len(), 3);
+    assert_eq!(flags.tls.peers.len(), 3);
+    let settings = flags.tls_of(&flags.exporter[1]);
+    assert_eq!(settings.ca, Some(PathBuf::from("x,y,z.pem")));
     assert_eq!(settings.peers[2], [1; 32]);
     assert!(refused(&["--collector", "udp://h", "--tls-peer", "sha256:ab"]).contains("--tls-peer"));
     assert!(refused(&["--collector", "udp://h,udp://h"]).contains("named twice"));
@@ -182,12 +243,15 @@ fn one_collector_under_several_spellings_is_named_twice() {
 
 #[test]
 fn a_spool_has_a_collector_and_room() {
+    fn has_idle_spool(config: &Config) -> bool {
+        config.warnings().iter().any(|warning| warning.contains("--spool"))
+    }
     fn spool<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
         [&["--spool", "/tmp/x"], arguments].concat()
     }
-    assert!(parsed(&spool(&["--collector", "udp://h,udp://i"])).has_idle_spool());
-    assert!(!parsed(&spool(&["--collector", "udp://h,tcp://i"])).has_idle_spool());
-    assert!(!parsed(&["--collector", "udp://h"]).has_idle_spool());
+    assert!(has_idle_spool(&parsed(&spool(&["--collector", "udp://h,udp://i"]))));
+    assert!(!has_idle_spool(&parsed(&spool(&["--collector", "udp://h,tcp://i"]))));
+    assert!(!has_idle_spool(&parsed(&["--collector", "udp://h"])));
     for limit in ["0", "0B", "1", "65535", "-1", "99999999T", ""] {
         let limit = format!("--spool-limit={limit}");
         let text = refused(&spool(&["--collector", "tcp://h", &limit]));
@@ -219,6 +283,6 @@ fn numbers_that_cannot_be_are_refused_by_their_flag() {
     for url in ["udp://h:65536", "udp://h:-1", "udp://h:+1", "udp://h:", "udp://h:0", "udp://h?mtu=+600"] {
         assert!(refused(&["--collector", url]).contains(url), "{url}");
     }
-    let window = |text| parsed(&["--collector", "tcp://h", "--resend-window", text]).resend_window;
+    let window = |text| parsed(&["--collector", "tcp://h", "--resend-window", text]).exporting.resend_window;
     assert_eq!((window("0"), window("1GiB")), (0, 1 << 30));
 }

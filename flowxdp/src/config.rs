@@ -1,0 +1,227 @@
+//! The configuration as a value: flags make it, a file makes it, tests make it.
+//!
+//! flags, file → texts with their places → [`Config`] → confinement, meter, exporters
+//!
+//! - [`keys`]: THE table, a row a key: table, name, flag, form, default, sentence, commands.
+//! - [`value`]: typed values from text and back; [`choices`]: the values that have names; [`parsers`]: the rest.
+//! - [`flags`]: clap's arguments follow from the table, and the texts of a command line.
+//! - [`fault`]: what is wrong, and the place; [`contradictions`]: values that do not agree with each other.
+//!
+//! Architecture invariant: no other module of the agent reads clap's matches, and this one opens nothing
+//! but the file of the configuration.
+
+pub mod choices;
+pub mod contradictions;
+pub mod fault;
+pub mod flags;
+pub mod key;
+pub mod keys;
+mod parsers;
+#[cfg(test)]
+mod tests;
+pub mod value;
+
+pub(crate) use self::parsers::interface;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use flowxdp_core::{protocol::Protocol, retire::Timeouts};
+
+use crate::{
+    collector_url::{CollectorUrl, Scheme},
+    dispatch::Strategy,
+    kernel::{attach::Mode, chain::PINS},
+    transport::tls::TlsSettings,
+};
+
+/// All settings of `run` and `replay`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[monitor]`: the packets that are metered.
+    pub monitor: Monitor,
+    /// `[exporting]`: common to all exporters.
+    pub exporting: Exporting,
+    /// `[[exporter]]`: one for each collector.
+    pub exporter: Vec<CollectorUrl>,
+    /// `[spool]`: where records wait on disk.
+    pub spool: Spool,
+    /// `[tls]`: TLS towards collectors whose URL says nothing of it.
+    pub tls: TlsSettings,
+}
+
+/// Which packets are metered, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Monitor {
+    /// Names and patterns of interfaces.
+    pub interface: Vec<String>,
+    /// Where the program runs.
+    pub mode: Mode,
+    /// Slots of the table for IPv4.
+    pub flows: u64,
+    /// Slots of the table for IPv6; as many as for IPv4 where there is no number.
+    pub flows6: Option<u64>,
+    /// Idle timeout.
+    pub idle_timeout: Duration,
+    /// Active timeout.
+    pub active_timeout: Duration,
+    /// Folder of pins.
+    pub pin: Option<PathBuf>,
+    /// Table and attachments outlive a stop.
+    pub keep: bool,
+    /// Beside another XDP program.
+    pub chain: bool,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// All privileges stay.
+    pub no_confine: bool,
+    /// ifIndex of the packets of a capture.
+    pub interface_index: u32,
+}
+
+/// How flow records leave, for all collectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exporting {
+    /// Protocol of exporters without one of their own.
+    pub protocol: Protocol,
+    /// Which collector a record goes to.
+    pub strategy: Strategy,
+    /// How long a better collector must be back before failover returns to it.
+    pub failover_hold: Duration,
+    /// Observation domain id of flow records; never 0.
+    pub observation_domain: u32,
+    /// Messages a second to each collector; 0 for no limit.
+    pub pace: u32,
+    /// Messages of one size that the kernel takes as one.
+    pub udp_segments: u8,
+    /// Between two reports of options data.
+    pub options_interval: Duration,
+    /// Between two announcements of templates over UDP.
+    pub template_interval: Duration,
+    /// Messages between two announcements of templates over UDP; never 0.
+    pub template_messages: u32,
+    /// Flow keys over UDP too.
+    pub flow_keys: bool,
+    /// How long a connection and its handshake may take.
+    pub handshake_timeout: Duration,
+    /// The longest wait between two attempts.
+    pub retry_limit: Duration,
+    /// Between two lookups of a name over UDP.
+    pub resolve_interval: Duration,
+    /// Octets that are sent again after a break.
+    pub resend_window: u64,
+    /// The same after an end in order.
+    pub resend_after_end: bool,
+}
+
+/// Where records wait for collectors over TCP and TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spool {
+    /// The folder of all.
+    pub directory: Option<PathBuf>,
+    /// Octets of all.
+    pub limit: u64,
+    /// How long a record may wait.
+    pub age: Duration,
+}
+
+impl Default for Config {
+    /// The defaults of the table of keys.
+    fn default() -> Self {
+        let mut config = Self::blank();
+        for key in keys::KEYS.iter().filter(|key| !key.default.is_empty()) {
+            // A test holds that each default is taken.
+            drop(key.set(&mut config, &[key.default.into()]));
+        }
+        config
+    }
+}
+
+impl Config {
+    /// Nothing is set.
+    fn blank() -> Self {
+        let exporting = Exporting {
+            protocol: Protocol::Ipfix,
+            strategy: Strategy::Replicate,
+            failover_hold: Duration::ZERO,
+            observation_domain: 1,
+            pace: 0,
+            udp_segments: 1,
+            options_interval: Duration::ZERO,
+            template_interval: Duration::ZERO,
+            template_messages: 1,
+            flow_keys: false,
+            handshake_timeout: Duration::ZERO,
+            retry_limit: Duration::ZERO,
+            resolve_interval: Duration::ZERO,
+            resend_window: 0,
+            resend_after_end: false,
+        };
+        Self {
+            monitor: Monitor::default(),
+            exporting,
+            exporter: Vec::new(),
+            spool: Spool::default(),
+            tls: TlsSettings::default(),
+        }
+    }
+
+    /// Collectors over TCP and TLS.
+    pub fn streams(&self) -> u64 {
+        self.exporter.iter().filter(|url| url.scheme() != Scheme::Udp).count() as u64
+    }
+
+    /// TLS towards a collector: its own settings, and the common ones for the rest.
+    pub fn tls_of(&self, url: &CollectorUrl) -> TlsSettings {
+        url.tls(&self.tls)
+    }
+
+    /// The protocols in use that do not hold every ifIndex, in words, if there are any.
+    pub fn narrow(&self) -> Option<String> {
+        let used = |protocol: &Protocol| {
+            self.exporter.iter().any(|url| url.protocol(self.exporting.protocol) == *protocol)
+        };
+        let is_narrow = |protocol: &Protocol| protocol.largest_interface() < u32::MAX;
+        let narrow = Protocol::ALL.into_iter().filter(|protocol| is_narrow(protocol) && used(protocol));
+        let names: Vec<String> = narrow.map(|protocol| protocol.to_string()).collect();
+        (!names.is_empty()).then(|| names.join(" and "))
+    }
+
+    /// A sentence for each setting without effect.
+    pub fn warnings(&self) -> Vec<String> {
+        // A unit may have a spool for collectors that come later.
+        let idle = self.spool.directory.is_some() && self.streams() == 0;
+        let text = "--spool is for collectors over TCP and TLS, and there is none: no record will wait on disk; name \
+                    one by tcp:// or tls://, or take --spool away";
+        idle.then(|| text.to_owned()).into_iter().collect()
+    }
+
+    /// Writes the warnings on the log.
+    pub fn warn(&self) {
+        self.warnings().iter().for_each(|text| log::warn!("{text}"));
+    }
+}
+
+impl Monitor {
+    /// The timeouts in nanoseconds.
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts { idle: nanoseconds(self.idle_timeout), active: nanoseconds(self.active_timeout) }
+    }
+
+    /// The folder of the arrays by which other programs are called.
+    pub fn chain_pins(&self) -> &Path {
+        self.pin.as_deref().unwrap_or(Path::new(PINS))
+    }
+
+    /// Slots of the table for IPv6.
+    pub fn flows_v6(&self) -> u64 {
+        self.flows6.unwrap_or(self.flows)
+    }
+}
+
+/// A duration in nanoseconds; the longest one fits.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,193 @@
+//! THE table of keys: each is a flag and a line of the file. A new setting is a row here, and its use.
+
+use super::{
+    choices::{self, Choice},
+    key::{Access, BOTH, Commands, Form, Key, REPLAY, RUN, Table},
+    parsers,
+    value::{self, Text, parsed},
+};
+use crate::{
+    collector_url::{peer, server_name},
+    dispatch::Strategy,
+    kernel::attach::Mode,
+    units,
+};
+use flowxdp_core::{protocol::Protocol, session::Preset};
+
+/// A value's name in the help, its form, and whether the key is a list.
+type Value = (&'static str, Form, bool);
+
+const INTERFACES: Value = ("IF", Form::Text, true);
+const MODE: Value = ("MODE", Form::Choice(choice::<Mode>), false);
+const DURATION: Value = ("DURATION", Form::Duration, false);
+const COUNT: Value = ("COUNT", Form::Count, false);
+const NUMBER: Value = ("NUMBER", Form::Number, false);
+const SIZE: Value = ("SIZE", Form::Size, false);
+const SWITCH: Value = ("BOOL", Form::Switch, false);
+const DIR: Value = ("DIR", Form::Path, false);
+const FILE: Value = ("FILE", Form::Path, false);
+const SOCKET: Value = ("PATH", Form::Path, false);
+const NAME: Value = ("NAME", Form::Text, false);
+const ADDRESS: Value = ("ADDRESS", Form::Text, false);
+const PEERS: Value = ("FINGERPRINT", Form::Text, true);
+const PROTOCOL: Value = ("PROTOCOL", Form::Choice(choice::<Protocol>), false);
+const PRESET: Value = ("PRESET", Form::Choice(choice::<Preset>), false);
+const STRATEGY: Value = ("STRATEGY", Form::Choice(choice::<Strategy>), false);
+/// A list as a flag, and one in each table of the file.
+const URL: Value = ("URL", Form::Text, false);
+
+/// The rows: table, name, commands, how many values, value and default; the field and its parser; the sentence.
+macro_rules! keys {
+    ($($table:ident $name:literal $commands:ident $how:ident $value:ident $default:literal
+        $(in $($field:ident).+ by $parse:expr)?, $sentence:literal;)+) => {
+        /// Every key, in the order of the file.
+        pub static KEYS: &[Key] = &[$(Key {
+            table: Table::$table,
+            name: $name,
+            value: $value.0,
+            form: $value.1,
+            list: $value.2,
+            default: $default,
+            commands: $commands as Commands,
+            sentence: $sentence,
+            access: access!($how $($($field).+ by $parse)?),
+        }),+];
+    };
+}
+
+/// Access to a field that holds `one` value, `maybe` one, or a `list`; or to a path; or to a URL's parameter.
+macro_rules! access {
+    (parameter) => { Access::Parameter };
+    (one $($field:ident).+ by $parse:expr) => { Access::Field {
+        set: |config, texts| value::last(&mut config.$($field).+, texts, |text| parsed(text, $parse)),
+        get: |config| vec![config.$($field).+.text()],
+    } };
+    (maybe $($field:ident).+ by $parse:expr) => { Access::Field {
+        set: |config, texts| value::last(&mut config.$($field).+, texts, |text| parsed(text, $parse).map(Some)),
+        get: |config| config.$($field).+.iter().map(Text::text).collect(),
+    } };
+    (list $($field:ident).+ by $parse:expr) => { Access::Field {
+        set: |config, texts| value::list(&mut config.$($field).+, texts, |text| parsed(text, $parse)),
+        get: |config| config.$($field).+.iter().map(Text::text).collect(),
+    } };
+    (path $($field:ident).+ by $parse:expr) => { Access::Field {
+        set: |config, texts| value::last(&mut config.$($field).+, texts, $parse),
+        get: |config| vec![config.$($field).+.text()],
+    } };
+    (maybe_path $($field:ident).+ by $parse:expr) => { Access::Field {
+        set: |config, texts| value::last(&mut config.$($field).+, texts, |text| $parse(text).map(Some)),
+        get: |config| config.$($field).+.iter().map(Text::text).collect(),
+    } };
+}
+
+/// The names of a choice, with their sentences.
+fn choice<T: Choice>() -> Vec<(&'static str, &'static str)> {
+    T::all().into_iter().map(|(_, name, sentence)| (name, sentence)).collect()
+}
+
+keys! {
+    Monitor "interface" RUN list INTERFACES "" in monitor.interface by parsers::interface,
+        "Interface to meter, or a pattern with `*` and `?` for all that are there or come later; repeat for several, \
+         or separate them by commas";
+    Monitor "mode" RUN one MODE "auto" in monitor.mode by choices::named,
+        "Where the program runs: in the driver (native) or in the kernel's stack (generic)";
+    Monitor "idle-timeout" BOTH one DURATION "15s" in monitor.idle_timeout by units::positive_duration,
+        "A flow without a packet for so long has ended";
+    Monitor "active-timeout" BOTH one DURATION "60s" in monitor.active_timeout by units::positive_duration,
+        "A flow that lasts is exported after so long, and continues in a new record";
+    Monitor "flows" BOTH one COUNT "1M" in monitor.flows by units::flows,
+        "IPv4 flows that the table holds";
+    Monitor "flows6" BOTH maybe COUNT "" in monitor.flows6 by units::flows,
+        "IPv6 flows that the table holds, as many as IPv4 ones unless given";
+    Monitor "pin" RUN maybe_path DIR "" in monitor.pin by value::path,
+        "Folder in a BPF file system where table, counters and attachments outlive the agent; the next agent \
+         continues with them";
+    Monitor "keep" RUN one SWITCH "false" in monitor.keep by parsers::switch,
+        "With --pin: at SIGTERM and SIGINT leave the table and the attachments to the next agent";
+    Monitor "chain" RUN one SWITCH "false" in monitor.chain by parsers::switch,
+        "Run beside an XDP program that is on an interface already: that program has the last word on each packet";
+    Monitor "socket" RUN path SOCKET "/run/flowxdp/flowxdp.sock" in monitor.socket by value::path,
+        "Control socket, which `flowxdp status` asks";
+    Monitor "no-confine" RUN one SWITCH "false" in monitor.no_confine by parsers::switch,
+        "Keep all privileges, and access to all files and system calls: to find out whether the confinement is in \
+         the way of something";
+    Monitor "interface-index" REPLAY one NUMBER "1" in monitor.interface_index by parsers::interface_index,
+        "ifIndex to meter the packets of a capture with";
+
+    Exporting "protocol" BOTH one PROTOCOL "ipfix" in exporting.protocol by choices::named,
+        "Protocol for collectors whose URL has none; NetFlow is sent over UDP alone";
+    Exporting "strategy" BOTH one STRATEGY "replicate" in exporting.strategy by choices::named,
+        "Records that each of several collectors is sent";
+    Exporting "failover-hold" BOTH one DURATION "30s" in exporting.failover_hold by units::duration,
+        "With failover: how long a better collector must be back before it gets records again";
+    Exporting "observation-domain" BOTH one NUMBER "1" in exporting.observation_domain by parsers::observation_domain,
+        "Observation domain id of the flow records (0 is for process-wide options)";
+    Exporting "pace" BOTH one COUNT "16K" in exporting.pace by parsers::pace,
+        "Messages a second to each collector at most, in bursts of 32; 0 for no limit";
+    Exporting "udp-segments" BOTH one NUMBER "1" in exporting.udp_segments by parsers::udp_segments,
+        "Messages of one size that the kernel takes as one over UDP and cuts apart as they leave, 1 to 16";
+    Exporting "options-interval" BOTH one DURATION "60s" in exporting.options_interval by parsers::interval,
+        "How often options data (interfaces, statistics) are sent again";
+    Exporting "template-interval" BOTH one DURATION "600s" in exporting.template_interval by parsers::interval,
+        "Over UDP, how often templates are sent again";
+    Exporting "template-messages" BOTH one COUNT "20" in exporting.template_messages by parsers::template_messages,
+        "Over UDP, messages after which templates are sent again, should the interval not be over";
+    Exporting "flow-keys" BOTH one SWITCH "false" in exporting.flow_keys by parsers::switch,
+        "Say which fields are the flow key over UDP too, where some collectors count that wrongly";
+    Exporting "handshake-timeout" BOTH one DURATION "10s" in exporting.handshake_timeout by units::positive_duration,
+        "How long connecting to a collector over TCP or TLS may take, with the handshake";
+    Exporting "retry-limit" BOTH one DURATION "10s" in exporting.retry_limit by parsers::retry_limit,
+        "The longest wait between two attempts at a collector that is away, from 200ms on";
+    Exporting "resolve-interval" BOTH one DURATION "60s" in exporting.resolve_interval by parsers::interval,
+        "Over UDP, how often a collector's name is resolved again; over TCP and TLS that is at each connection";
+    Exporting "resend-window" BOTH one SIZE "4MiB" in exporting.resend_window by parsers::resend_window,
+        "Octets that are sent again after a connection broke, as no collector confirms their arrival";
+    Exporting "resend-after-end" BOTH one SWITCH "false" in exporting.resend_after_end by parsers::switch,
+        "Send them again after a collector ended the connection in order too: for a collector behind a proxy, which \
+         may end it before the collector has read everything";
+
+    Exporter "collector" BOTH parameter URL "",
+        "Collector, like udp://192.0.2.10:4739, 'udp://[2001:db8::10]?protocol=v9' or tls://collector.example; repeat \
+         for several";
+    Exporter "protocol" BOTH parameter PROTOCOL "",
+        "Protocol of this collector instead of the common one";
+    Exporter "preset" BOTH parameter PRESET "",
+        "Kind of collector, whose peculiarities are respected";
+    Exporter "mtu" BOTH parameter NUMBER "",
+        "Largest message, octets of UDP payload or of one message in a stream";
+    Exporter "source" BOTH parameter ADDRESS "",
+        "Local address to send from";
+    Exporter "resend-after-end" BOTH parameter SWITCH "",
+        "Over TCP and TLS: the same as in [exporting], for this collector";
+    Exporter "ca" BOTH parameter FILE "", "Over TLS: authorities, as in [tls]";
+    Exporter "cert" BOTH parameter FILE "", "Over TLS: certificate, as in [tls]";
+    Exporter "key" BOTH parameter FILE "", "Over TLS: private key, as in [tls]";
+    Exporter "name" BOTH parameter NAME "", "Over TLS: name of the collector's certificate, as in [tls]";
+    Exporter "peer" BOTH parameter PEERS "", "Over TLS: fingerprints of the collector's certificate, as in [tls]";
+    Exporter "peers" BOTH parameter FILE "", "Over TLS: file of such fingerprints, as in [tls]";
+
+    Spool "directory" BOTH maybe_path DIR "" in spool.directory by value::path,
+        "Directory for records that a collector over TCP or TLS does not take at the moment";
+    Spool "limit" BOTH one SIZE "1GiB" in spool.limit by units::positive_size,
+        "Octets that the spool may take";
+    Spool "age" BOTH one DURATION "24h" in spool.age by units::positive_duration,
+        "A record that has waited in the spool for longer is given up";
+
+    Tls "ca" BOTH maybe_path FILE "" in tls.ca by value::path,
+        "PEM file of the authorities that may have issued the collectors' certificates, instead of the system's";
+    Tls "cert" BOTH maybe_path FILE "" in tls.cert by value::path,
+        "PEM file of our certificate and its intermediates, for collectors that ask";
+    Tls "key" BOTH maybe_path FILE "" in tls.key by value::path,
+        "PEM file of our private key";
+    Tls "name" BOTH maybe NAME "" in tls.name by server_name,
+        "Name that the collectors' certificates must have, instead of the URL's host";
+    Tls "peer" BOTH list PEERS "" in tls.peers by peer,
+        "SHA-256 of a certificate that may be a collector's, like sha256:HEX: others are refused; repeat for several";
+    Tls "peers" BOTH maybe_path FILE "" in tls.peers_file by value::path,
+        "File with more of them, one a line";
+}
+
+/// The row of a path's table and name.
+pub fn find(table: Table, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.table == table && key.name == name)
+}
