@@ -23,7 +23,9 @@ mod source;
 mod stop;
 mod sudo;
 mod suite;
+mod tally;
 mod test;
+mod tidy;
 mod vm;
 
 /// Jobs of the FlowXDP project. What is missing on this machine is installed, and said.
@@ -81,6 +83,8 @@ enum Job {
     },
     /// Take each rule of tests/mutants out of a copy of the sources, and see its test fail
     Mutants(mutants::Options),
+    /// Check the rules of the house that no compiler holds: lengths, unsafe code, circles, flags, comments
+    Tidy,
     /// Write the core's table of information elements from IANA's registry
     Registry {
         /// IANA's iana_ipfix_information_elements.xml
@@ -103,6 +107,7 @@ fn main() -> ExitCode {
         Job::Fuzz(options) => fuzz::run(&options),
         Job::Ledger { brief } => ledger::run(brief),
         Job::Mutants(options) => mutants::run(&options),
+        Job::Tidy => tidy::run(),
         Job::Registry { xml } => registry::run(&xml),
     };
     match result {

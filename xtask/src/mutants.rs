@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::{setup, shell, source, sudo, test::Count};
+use crate::{setup, shell, source, sudo, tally::Count};
 
 mod tree;
 mod trial;

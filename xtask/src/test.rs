@@ -4,12 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{build, ledger, mutants, setup, shell, sudo, suite};
-
-mod tally;
-
-pub(crate) use tally::Count;
-use tally::Tally;
+use crate::tally::{Count, Tally};
+use crate::{build, ledger, mutants, setup, shell, sudo, suite, tidy};
 
 /// What the core must build without.
 const NOT_IN_CORE: [&str; 5] = ["aya", "tokio", "mio", "flowxdp-ebpf", "libbpf"];
@@ -67,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::toolchain()?;
     let vms = options.vms();
     let further = if options.no_vm { 0 } else { vms.len() };
-    let mut tally = Tally::new(if options.no_root { 6 } else { 11 + further });
+    let mut tally = Tally::new(if options.no_root { 7 } else { 12 + further });
     without_root(&mut tally, &captures);
     if options.no_root {
         let names = vms.iter().map(|(name, _)| name);
@@ -106,6 +102,7 @@ fn without_root(tally: &mut Tally, captures: &[PathBuf]) {
         shell::check(&mut clippy)
     });
     tally.check("core by itself", core_by_itself);
+    tally.check("tidy", tidy::run);
     tally.check("ledger", || ledger::run(true));
     tally.check("rules of mutants", mutants::check);
     tally.tests("tests without root", |count| {
