@@ -11,6 +11,7 @@
 //! - [`reason`]: every reason for which a packet is not in a flow record.
 //! - [`counter`]: what each CPU counts for each interface.
 //! - [`journal`]: what one agent leaves to the next.
+//! - [`observation`]: one packet as the parser saw it, for `explain` alone.
 //! - [`meta`]: what a replayed frame carries in front of it.
 //! - [`switch`]: constants that are set when the program is loaded.
 //! - [`table`]: what a pinned table says of itself.
@@ -32,6 +33,7 @@ pub mod journal;
 pub mod key;
 pub mod meta;
 pub mod names;
+pub mod observation;
 pub mod overflow;
 pub mod reason;
 pub mod slot;

@@ -23,3 +23,33 @@ pub enum Layer {
     /// Ports, or the ICMP type and code.
     Transport = 9,
 }
+
+impl Layer {
+    /// The layer with a number, if there is one.
+    pub const fn of(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Ethernet,
+            2 => Self::Tag,
+            3 => Self::Pppoe,
+            4 => Self::Label,
+            5 => Self::Version,
+            6 => Self::Ipv4,
+            7 => Self::Ipv6,
+            8 => Self::Extension,
+            9 => Self::Transport,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Layer;
+
+    #[test]
+    fn each_layer_is_found_by_its_number() {
+        let layers: Vec<Layer> = (0..=u8::MAX).filter_map(Layer::of).collect();
+        assert_eq!(layers.len(), 9);
+        assert!(layers.iter().all(|layer| Layer::of(*layer as u8) == Some(*layer)));
+    }
+}

@@ -16,6 +16,7 @@ pub mod hash;
 #[cfg(all(target_arch = "bpf", feature = "lab"))]
 pub mod lab;
 pub mod layer;
+pub mod observe;
 #[cfg(target_arch = "bpf")]
 mod panic;
 pub mod parse;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, error::ErrorKind};
 use flowxdp::{
-    command::{collect, detach, replay, run, status},
+    command::{collect, detach, explain, replay, run, status},
     config::{fault::Faults, flags::Flags, key::RUN},
     guard, limits, output, text,
 };
@@ -38,6 +38,8 @@ enum Command {
     Status(status::Options),
     /// Take away what a killed agent left on interfaces
     Detach(detach::Options),
+    /// Say of each packet which headers were read, and where and why it is ignored
+    Explain(explain::Options),
 }
 
 fn main() -> ExitCode {
@@ -105,6 +107,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Collect(options) => runtime()?.block_on(collect::run(options)),
         Command::Status(options) => status::run(&options),
         Command::Detach(options) => detach::run(&options),
+        Command::Explain(options) => explain::run(&options),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod collect;
 pub mod detach;
+pub mod explain;
 pub mod replay;
 pub mod run;
 pub mod status;

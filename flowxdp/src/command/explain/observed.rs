@@ -1,0 +1,144 @@
+//! An observation in words: each header that was read, and where it stands.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use flowxdp_common::observation::{Observation, Step, has_ports};
+use flowxdp_ebpf::layer::Layer;
+
+use super::names;
+
+/// Octets of the Ethernet header.
+const ETHERNET: u32 = 14;
+
+/// LINKTYPE_ETHERNET.
+const LINK_ETHERNET: u32 = 1;
+
+/// The EtherType that a packet of another link type gets where its link header announces no IP packet.
+const NO_IP: u16 = 0x88b5;
+
+/// The link header that a packet was captured with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    /// LINKTYPE value.
+    pub(super) number: u32,
+    /// Octets of the link header that an Ethernet header stands for.
+    pub(super) length: u32,
+}
+
+impl Link {
+    /// An Ethernet header stands for itself.
+    pub(super) const ETHERNET: Self = Self { number: LINK_ETHERNET, length: ETHERNET };
+
+    pub(super) const fn is_ethernet(self) -> bool {
+        self.number == LINK_ETHERNET
+    }
+
+    /// An offset in the packet as it was captured, for one in the frame that the parser read.
+    pub(super) const fn octet(self, at: u32) -> u32 {
+        if at < ETHERNET { 0 } else { at - ETHERNET + self.length }
+    }
+}
+
+/// The octets of a tag: priority, identifier, and the EtherType behind it.
+pub(super) fn tag(step: &Step) -> (u8, u16, u16) {
+    let [a, b, c, d, ..] = step.octets;
+    let control = u16::from_be_bytes([a, b]);
+    (a >> 5, control & 0x0fff, u16::from_be_bytes([c, d]))
+}
+
+/// The two octets of a header from `at`, in network byte order.
+pub(super) fn be16(step: &Step, at: usize) -> u16 {
+    let octets = step.octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+    u16::from_be_bytes(octets)
+}
+
+/// The value of an MPLS label, 20 bits.
+fn label(step: &Step) -> u32 {
+    let [a, b, c, ..] = step.octets;
+    u32::from_be_bytes([0, a, b, c]) >> 4
+}
+
+/// Source and destination address, where an IP header was read.
+pub(super) fn addresses(observation: &Observation) -> Option<(IpAddr, IpAddr)> {
+    let [a, b, c, d, e, f, g, h] = observation.addresses;
+    let (source, destination) = ([a, b, c, d], [e, f, g, h]);
+    match observation.version {
+        4 => Some((Ipv4Addr::from(a.to_ne_bytes()).into(), Ipv4Addr::from(e.to_ne_bytes()).into())),
+        6 => {
+            let address = |words: [u32; 4]| Ipv6Addr::from(bytemuck::cast::<_, [u8; 16]>(words)).into();
+            Some((address(source), address(destination)))
+        }
+        _ => None,
+    }
+}
+
+/// The kind of a header, as the text and JSON call it.
+pub(super) fn kind(step: &Step) -> &'static str {
+    match Layer::of(step.layer) {
+        Some(Layer::Ethernet) => "Ethernet",
+        Some(Layer::Tag) => "VLAN tag",
+        Some(Layer::Pppoe) => "PPPoE",
+        Some(Layer::Label) => "MPLS label",
+        Some(Layer::Version) => "IP version",
+        Some(Layer::Ipv4) => "IPv4",
+        Some(Layer::Ipv6) => "IPv6",
+        Some(Layer::Extension) => "IPv6 extension",
+        Some(Layer::Transport) => "transport",
+        None => "header",
+    }
+}
+
+/// The header at which the parser stopped, without what it held.
+pub(super) fn header(step: &Step, link: Link) -> String {
+    match Layer::of(step.layer) {
+        Some(Layer::Ethernet) if !link.is_ethernet() => format!("header of link type {}", link.number),
+        Some(Layer::Extension) => match names::protocol(step.kind) {
+            name if name.ends_with("options") => format!("{name} header"),
+            name => name,
+        },
+        Some(Layer::Transport) => format!("{} header", names::protocol(step.kind)),
+        Some(Layer::Tag | Layer::Label | Layer::Version) => kind(step).to_owned(),
+        _ => format!("{} header", kind(step)),
+    }
+}
+
+/// A header that was read and held no fault; none for the octet that tells the IP version.
+pub(super) fn read(observation: &Observation, step: &Step, link: Link) -> Option<String> {
+    Some(match Layer::of(step.layer)? {
+        Layer::Ethernet => ethernet(step, link),
+        Layer::Tag => {
+            let (priority, identifier, _) = tag(step);
+            format!("VLAN {identifier} priority {priority}")
+        }
+        Layer::Pppoe => format!("PPPoE session 0x{:04x}", be16(step, 2)),
+        Layer::Label => format!("MPLS label {}", label(step)),
+        Layer::Version => return None,
+        Layer::Ipv4 | Layer::Ipv6 => {
+            let (source, destination) = addresses(observation)?;
+            format!("{} {source} to {destination}", kind(step))
+        }
+        Layer::Extension => names::protocol(step.kind),
+        Layer::Transport => transport(observation, step),
+    })
+}
+
+fn ethernet(step: &Step, link: Link) -> String {
+    match (be16(step, 0), link.is_ethernet()) {
+        (number, true) => format!("Ethernet 0x{number:04x}"),
+        (NO_IP, false) => format!("link type {}", link.number),
+        (number, false) => format!("link type {} with EtherType 0x{number:04x}", link.number),
+    }
+}
+
+/// The transport header of a metered packet.
+fn transport(observation: &Observation, step: &Step) -> String {
+    let [a, b, c, d] = observation.ports;
+    let name = names::protocol(step.kind);
+    if has_ports(step.kind) {
+        format!("{name} ports {} to {}", u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+    } else if matches!(step.kind, 1 | 58) {
+        format!("{name} type {c} code {d}")
+    } else {
+        name
+    }
+}
