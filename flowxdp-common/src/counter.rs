@@ -5,7 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::reason;
+use crate::reason::{self, IGNORED, LOST};
 
 /// Packets and octets. A metered packet has its IP octets, an ignored one its frame's.
 #[repr(C)]
@@ -17,20 +17,39 @@ pub struct Count {
     pub octets: u64,
 }
 
-/// The counters of one CPU for one interface, two cache lines.
+/// Places of the counters that a masked number of a reason can reach, from the first on.
+const REACHED: usize = {
+    let (seen, ignored) = (1, IGNORED.len());
+    let by_ignored = seen + reason::mask(ignored) + 1;
+    let by_lost = seen + ignored + reason::mask(LOST.len()) + 1;
+    let used = seen + ignored + LOST.len() + 1;
+    let most = if by_ignored > by_lost { by_ignored } else { by_lost };
+    if most > used { most } else { used }
+};
+
+/// Octets of a cache line.
+const LINE: usize = 64;
+
+/// Unused words at the end: the counters of two interfaces share no cache line, and a mask leads to no other element.
+const PAD: usize = {
+    let size = (REACHED * size_of::<Count>()).next_multiple_of(LINE);
+    size / size_of::<u64>() - (2 + IGNORED.len() + LOST.len()) * size_of::<Count>() / size_of::<u64>()
+};
+
+/// The counters of one CPU for one interface, whole cache lines. The tables of reasons give their number.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Counters {
     /// Every packet that reached the program.
     pub seen: Count,
     /// Not metered, by [`reason::Ignored`].
-    pub ignored: [Count; reason::IGNORED.len()],
+    pub ignored: [Count; IGNORED.len()],
     /// Metered and lost, by [`reason::Lost`].
-    pub lost: [Count; reason::LOST.len()],
+    pub lost: [Count; LOST.len()],
     /// Handed to the ring buffer.
     pub overflow: Count,
     /// Zero.
-    pub pad: [u64; 4],
+    pub pad: [u64; PAD],
 }
 
 /// What a CPU remembers between packets, one cache line.
@@ -67,5 +86,5 @@ pub const NO_PARTITION: u32 = u32::MAX;
 /// Rows of counters for each CPU: interfaces that one agent can meter, and row 0.
 pub const ROWS: u32 = 256;
 
-const _: () = assert!(size_of::<Counters>() == 128);
+const _: () = assert!(size_of::<Counters>().is_multiple_of(LINE));
 const _: () = assert!(size_of::<CpuState>() == 64);

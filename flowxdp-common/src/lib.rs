@@ -40,5 +40,6 @@ pub mod slot;
 pub mod switch;
 pub mod table;
 
-/// Version of everything in this crate that two programs share. A change of any layout raises it.
-pub const LAYOUT_VERSION: u64 = 5;
+/// Version of everything in this crate that two programs share. A change of any layout raises its lower half; the
+/// upper half follows from the table of reasons.
+pub const LAYOUT_VERSION: u64 = reason::LAYOUT << 32 | 5;

@@ -2,7 +2,7 @@
 
 use flowxdp_common::{
     counter::{Count, Counters, CpuState, ROWS},
-    reason::{Ignored, Lost},
+    reason::{self, IGNORED, Ignored, Lost},
 };
 
 use crate::maps;
@@ -45,8 +45,15 @@ pub fn ignored(counters: *mut Counters, reason: Ignored, octets: u32) {
     let mut number = reason as u64;
     // The compiler knows that the mask changes nothing and would drop it; the verifier needs it.
     // SAFETY: one instruction on one register.
-    unsafe { core::arch::asm!("{0} &= 3", inout(reg) number, options(pure, nomem, nostack)) };
-    // SAFETY: `counters` is a map element; each reason has a place there.
+    unsafe {
+        core::arch::asm!(
+            "{0} &= {1}",
+            inout(reg) number,
+            const reason::mask(IGNORED.len()),
+            options(pure, nomem, nostack)
+        )
+    };
+    // SAFETY: `counters` is a map element, which has a place for each number behind the mask.
     add(unsafe { (&raw mut (*counters).ignored).cast::<Count>().add(number as usize) }, octets);
 }
 

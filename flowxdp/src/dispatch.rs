@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use flowxdp_common::reason::COLLECTOR_UNREACHABLE;
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     books::Books,
     clock::Now,
@@ -175,7 +175,7 @@ impl Dispatch {
     pub fn lose_patience(&mut self, real: u64, now: Now, flush: bool, begun: u64, patience: u64) {
         for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, flush)) {
             if exporter.waited(begun, real) > patience {
-                exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
+                exporter.give_up(Undelivered::CollectorUnreachable, real, now);
             }
         }
     }
@@ -192,7 +192,7 @@ impl Dispatch {
     /// Gives up, as unreachable, every collector whose connection has not ended.
     pub fn give_up_open(&mut self, real: u64, now: Now) {
         for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_closed()) {
-            exporter.give_up(&COLLECTOR_UNREACHABLE, real, now);
+            exporter.give_up(Undelivered::CollectorUnreachable, real, now);
         }
     }
 

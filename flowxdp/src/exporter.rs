@@ -18,7 +18,7 @@ mod store;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use flowxdp_common::reason::{NOT_REPRESENTABLE, QUEUE_FULL, Reason};
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     backoff::Backoff,
     books::Collector,
@@ -156,7 +156,7 @@ impl Outgoing {
     }
 
     /// What no message has yet is lost, and what is left of options data is of no use.
-    fn lose_queue(&mut self, reason: &Reason) {
+    fn lose_queue(&mut self, reason: Undelivered) {
         for record in self.session.drain() {
             self.account.lost_record(reason, &record);
         }
@@ -190,7 +190,7 @@ pub struct Exporter {
     /// When the files of TLS are looked at again.
     look_at: u64,
     /// Why nobody waits for this collector any more.
-    given_up: Option<Reason>,
+    given_up: Option<Undelivered>,
     /// Records that there is room for, where somebody asked since anything left the queue.
     room: Option<usize>,
 }
@@ -282,7 +282,7 @@ impl Exporter {
 
     /// Queues a record, or counts it as lost here. `patient` says that nobody else waits for room.
     pub fn push(&mut self, record: &FlowRecord, now: Now, patient: bool) {
-        if let Some(reason) = &self.given_up
+        if let Some(reason) = self.given_up
             && !self.has_store()
         {
             return self.out.account.lost_record(reason, record);
@@ -292,11 +292,11 @@ impl Exporter {
             let room = self.room.unwrap_or_else(|| self.room());
             self.room = Some(room.saturating_sub(1));
             if room == 0 {
-                return self.out.account.lost_record(&QUEUE_FULL, record);
+                return self.out.account.lost_record(Undelivered::QueueFull, record);
             }
         }
         if self.out.session.push(record, now).is_err() {
-            self.out.account.lost_record(&NOT_REPRESENTABLE, record);
+            self.out.account.lost_record(Undelivered::NotRepresentable, record);
         }
     }
 
@@ -393,7 +393,7 @@ impl Exporter {
     }
 
     /// Nobody waits for this collector any more: what still comes goes to disk, or is lost.
-    fn keep_on(&mut self, reason: &Reason, real: u64, now: Now, flush: bool) {
+    fn keep_on(&mut self, reason: Undelivered, real: u64, now: Now, flush: bool) {
         let Path::Connection(connection) = &mut self.path else { return };
         connection.keep_on(&mut self.out, reason, real, now, flush);
         if flush || !connection.has_store() {
@@ -403,7 +403,7 @@ impl Exporter {
 
     /// Stops waiting for this collector: what is queued goes to disk where there is a spool, and is counted
     /// as lost otherwise, as is what comes from now on.
-    pub fn give_up(&mut self, reason: &Reason, real: u64, now: Now) {
+    pub fn give_up(&mut self, reason: Undelivered, real: u64, now: Now) {
         if self.given_up.is_some() {
             return;
         }
@@ -413,7 +413,7 @@ impl Exporter {
             Path::Connection(connection) => connection.give_up(&mut self.out, reason, real, now),
         }
         self.out.lose_queue(reason);
-        self.given_up = Some(*reason);
+        self.given_up = Some(reason);
         let left = self.out.account.all_lost();
         if left.records > before.records {
             log::error!(
@@ -449,7 +449,7 @@ impl Exporter {
     pub fn poll(&mut self, real: u64, now: Now, flush: bool) -> Option<u64> {
         self.room = None;
         if let Some(reason) = self.given_up {
-            self.keep_on(&reason, real, now, flush);
+            self.keep_on(reason, real, now, flush);
             return None;
         }
         if real >= self.look_at {

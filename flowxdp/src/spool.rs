@@ -34,7 +34,7 @@ use std::{
     time::Duration,
 };
 
-use flowxdp_common::reason::Reason;
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{record::RecordTotal, session::Message, spool::Definition};
 
 use self::{
@@ -80,12 +80,8 @@ pub struct Spooled {
 /// Records that will not be read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// [`SPOOL_FULL`], [`SPOOL_EXPIRED`] or [`SPOOL_UNREADABLE`].
-    ///
-    /// [`SPOOL_FULL`]: flowxdp_common::reason::SPOOL_FULL
-    /// [`SPOOL_EXPIRED`]: flowxdp_common::reason::SPOOL_EXPIRED
-    /// [`SPOOL_UNREADABLE`]: flowxdp_common::reason::SPOOL_UNREADABLE
-    pub reason: Reason,
+    /// [`Undelivered::SpoolFull`], [`Undelivered::SpoolExpired`] or [`Undelivered::SpoolUnreadable`].
+    pub reason: Undelivered,
     /// They were there when the spool was opened.
     pub inherited: bool,
     /// The records, as far as they can be counted.

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context;
 use flowxdp_common::{
     names,
-    reason::{NOT_REPLAYED, NOT_REPRESENTABLE, NotReplayed},
+    reason::{NotReplayed, Undelivered},
 };
 use flowxdp_core::{
     books::Books,
@@ -180,7 +180,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// Records that did not reach a collector, but for those that its protocol cannot say.
 fn undelivered(exporter: &Exporter) -> u64 {
     let books = exporter.books();
-    let unsaid = books.lost_by_reason.get(NOT_REPRESENTABLE.name).map_or(0, |total| total.records);
+    let unsaid =
+        books.lost_by_reason.get(Undelivered::NotRepresentable.row().name).map_or(0, |total| total.records);
     books.lost.records - unsaid + books.queued.records
 }
 
@@ -252,7 +253,7 @@ impl Replay<'_> {
     /// Counts a packet that is not metered, and says so at the first one of its kind.
     fn ignore(&mut self, reason: NotReplayed, file: &str, frame: &Frame<'_>, text: &str) {
         self.meter.ignore(reason, &self.interface, frame.wire);
-        let name = NOT_REPLAYED[reason as usize].name;
+        let name = reason.row().name;
         let (kind, room) = match reason {
             NotReplayed::UnsupportedLink => (frame.link, self.said.len() < LINKS),
             NotReplayed::TimeOutOfRange => (0, true),

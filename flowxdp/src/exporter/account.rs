@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use flowxdp_common::{
     journal::{self, Sum},
-    reason::{AGENT_KILLED, Reason, UNDELIVERED},
+    reason::{UNDELIVERED, Undelivered},
 };
 use flowxdp_core::{
     books::Collector,
@@ -79,7 +79,7 @@ impl Account {
             }
         }
         let held = total(std::mem::take(&mut account.now.held));
-        account.lost(&AGENT_KILLED, held, false);
+        account.lost(Undelivered::AgentKilled, held, false);
         account
     }
 
@@ -96,7 +96,7 @@ impl Account {
             // The last message is there: its slots need not tell it again, and memory lost less.
             self.now.spooled = perhaps.spooled;
             let saved = less(total(left.account.held), total(perhaps.held));
-            self.found(&AGENT_KILLED, saved);
+            self.found(Undelivered::AgentKilled, saved);
             self.release(left);
         }
         let before = total(std::mem::take(&mut self.now.spooled));
@@ -112,7 +112,7 @@ impl Account {
         let gone = less(before, ours);
         let exported = total(std::mem::take(&mut self.now.spooled_exported));
         subtract(&mut self.now.exported, less(exported, gone));
-        self.lost(&AGENT_KILLED, less(gone, exported), false);
+        self.lost(Undelivered::AgentKilled, less(gone, exported), false);
         add(&mut self.now.spooled, ours);
         self.commit();
         foreign
@@ -280,33 +280,31 @@ impl Account {
         add(&mut self.now.perhaps_twice, total);
     }
 
-    pub(super) fn lost(&mut self, reason: &Reason, total: RecordTotal, inherited: bool) {
+    pub(super) fn lost(&mut self, reason: Undelivered, total: RecordTotal, inherited: bool) {
         if total.records == 0 {
             return;
         }
         if inherited {
             add(&mut self.now.inherited_lost, total);
-        } else if let Some(place) = UNDELIVERED.iter().position(|it| it.name == reason.name) {
-            add(&mut self.now.lost[place], total);
+        } else {
+            add(&mut self.now.lost[reason as usize], total);
         }
     }
 
     /// Less was lost than it seemed.
-    fn found(&mut self, reason: &Reason, total: RecordTotal) {
-        if let Some(place) = UNDELIVERED.iter().position(|it| it.name == reason.name) {
-            subtract(&mut self.now.lost[place], total);
-        }
+    fn found(&mut self, reason: Undelivered, total: RecordTotal) {
+        subtract(&mut self.now.lost[reason as usize], total);
     }
 
     /// What was on disk is lost.
-    pub(super) fn lost_stored(&mut self, reason: &Reason, total: RecordTotal, inherited: bool) {
+    pub(super) fn lost_stored(&mut self, reason: Undelivered, total: RecordTotal, inherited: bool) {
         self.lost(reason, total, inherited);
         subtract(if inherited { &mut self.now.foreign } else { &mut self.now.spooled }, total);
         self.commit();
     }
 
     /// A message that was not handed over is lost.
-    pub(super) fn lost_message(&mut self, reason: &Reason, mut message: Message) {
+    pub(super) fn lost_message(&mut self, reason: Undelivered, mut message: Message) {
         self.lost(reason, message.total, false);
         if self.is_in_memory_alone(&message) {
             subtract(&mut self.now.held, message.total);
@@ -315,7 +313,7 @@ impl Account {
         self.commit();
     }
 
-    pub(super) fn lost_record(&mut self, reason: &Reason, record: &FlowRecord) {
+    pub(super) fn lost_record(&mut self, reason: Undelivered, record: &FlowRecord) {
         self.lost(reason, RecordTotal { records: 1, packets: record.packets, octets: record.octets }, false);
         self.settled.push(record.ticket);
         self.commit();

@@ -22,7 +22,7 @@ mod sending;
 
 use std::collections::VecDeque;
 
-use flowxdp_common::reason::Reason;
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     backoff::Backoff,
     clock::{MILLISECOND, Now, SECOND},
@@ -138,7 +138,7 @@ impl Datagrams {
     }
 
     /// What is not handed over is lost.
-    pub(super) fn give_up(&mut self, out: &mut Outgoing, reason: &Reason) {
+    pub(super) fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered) {
         for message in self.pending.drain(..) {
             out.account.lost_message(reason, message);
         }

@@ -16,7 +16,7 @@ use flowxdp_core::{
     spool::begin,
 };
 
-use flowxdp_common::reason::Reason;
+use flowxdp_common::reason::Undelivered;
 
 use super::{Outgoing, account::less};
 use crate::spool::{Place, Spool, SpoolSettings};
@@ -111,7 +111,7 @@ impl Store {
     }
 
     /// At the end: everything that there is; what the disk does not take is lost for `reason`.
-    pub(super) fn keep_all(&mut self, out: &mut Outgoing, reason: &Reason, real: u64, now: Now) {
+    pub(super) fn keep_all(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now) {
         // The last try, however short ago the one before was.
         self.again_at = 0;
         self.keep(out, real, now, true);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use flowxdp_common::reason::SPOOL_FULL;
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     clock::Now,
     session::Message,
@@ -103,7 +103,7 @@ impl Spool {
     /// Gives the oldest file up to make room.
     pub(super) fn lose_oldest(&mut self) -> io::Result<()> {
         let segment = self.remove_oldest()?.ok_or(io::ErrorKind::StorageFull)?;
-        self.losses.add(SPOOL_FULL, segment.inherited, &segment.waiting);
+        self.losses.add(Undelivered::SpoolFull, segment.inherited, &segment.waiting);
         Ok(())
     }
 

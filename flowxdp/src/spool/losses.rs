@@ -1,6 +1,6 @@
 //! What will not be read back, by reason and origin.
 
-use flowxdp_common::reason::Reason;
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::record::RecordTotal;
 
 use super::Lost;
@@ -57,7 +57,7 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    pub(super) fn add(&mut self, reason: Reason, inherited: bool, tally: &Tally) {
+    pub(super) fn add(&mut self, reason: Undelivered, inherited: bool, tally: &Tally) {
         if tally.is_empty() {
             return;
         }

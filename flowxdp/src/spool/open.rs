@@ -3,7 +3,7 @@
 use std::io;
 
 use anyhow::Context;
-use flowxdp_common::reason::SPOOL_UNREADABLE;
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::record::RecordTotal;
 
 use super::age::Age;
@@ -132,7 +132,7 @@ impl Found {
         }
         add(&mut self.inherited, &waiting.total);
         add(&mut self.inherited, &unreadable.total);
-        self.losses.add(SPOOL_UNREADABLE, true, &unreadable);
+        self.losses.add(Undelivered::SpoolUnreadable, true, &unreadable);
         // Without anything that waits, it is as if it were read.
         let read = if waiting.is_empty() { whole } else { 0 };
         self.stock.push(Segment {

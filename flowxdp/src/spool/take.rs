@@ -2,7 +2,7 @@
 
 use std::io;
 
-use flowxdp_common::reason::{SPOOL_EXPIRED, SPOOL_UNREADABLE};
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::clock::Now;
 use flowxdp_core::session::Message;
 use flowxdp_core::spool::Content;
@@ -57,7 +57,7 @@ impl Spool {
             if self.stock.oldest().is_some_and(|it| it.read == 0 && is_old(it.newest, it.step)) {
                 match self.remove_oldest() {
                     Ok(Some(segment)) => {
-                        self.losses.add(SPOOL_EXPIRED, segment.inherited, &segment.waiting);
+                        self.losses.add(Undelivered::SpoolExpired, segment.inherited, &segment.waiting);
                         continue;
                     }
                     Ok(None) => break,
@@ -72,7 +72,7 @@ impl Spool {
             match self.peeked.take_if(|it| is_old(it.secs, stock.step(it.place().segment))) {
                 Some(Peeked { spooled, .. }) => {
                     let tally = self.stock.leave(spooled.place, &Tally::of(spooled.message.total));
-                    self.losses.add(SPOOL_EXPIRED, spooled.inherited, &tally);
+                    self.losses.add(Undelivered::SpoolExpired, spooled.inherited, &tally);
                 }
                 None => break,
             }
@@ -95,7 +95,7 @@ impl Spool {
                     tally.total.records,
                     self.folder.segment(number).display()
                 );
-                self.losses.add(SPOOL_UNREADABLE, inherited, &tally);
+                self.losses.add(Undelivered::SpoolUnreadable, inherited, &tally);
                 continue;
             }
             match self.read(number, length) {

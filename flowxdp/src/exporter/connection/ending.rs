@@ -1,6 +1,6 @@
 //! The end of a connection: in order, or because nobody waits any longer.
 
-use flowxdp_common::reason::{Reason, SPOOL_FULL};
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::clock::Now;
 
 use super::{
@@ -50,7 +50,13 @@ impl Connection {
     }
 
     /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
-    pub(in crate::exporter) fn give_up(&mut self, out: &mut Outgoing, reason: &Reason, real: u64, now: Now) {
+    pub(in crate::exporter) fn give_up(
+        &mut self,
+        out: &mut Outgoing,
+        reason: Undelivered,
+        real: u64,
+        now: Now,
+    ) {
         if !self.is_closed() {
             self.take_back(out, 0, false);
             log::debug!("collector {}: the connection is left at {real} ns", out.url);
@@ -64,7 +70,7 @@ impl Connection {
     }
 
     /// Leaves a message to the next run, or loses it.
-    fn keep(&mut self, out: &mut Outgoing, reason: &Reason, outbound: Outbound, real: u64, now: Now) {
+    fn keep(&mut self, out: &mut Outgoing, reason: Undelivered, outbound: Outbound, real: u64, now: Now) {
         let Outbound { mut message, place, inherited, again, .. } = outbound;
         let total = message.total;
         let on_disk = place.is_some_and(|place| self.store.holds(place));
@@ -76,7 +82,7 @@ impl Connection {
                 out.account.perhaps_twice(total);
             }
             // Its file had to make room after it was read.
-            out.account.lost(&SPOOL_FULL, total, true);
+            out.account.lost(Undelivered::SpoolFull, total, true);
         } else if total.records > 0 && !self.store.append(out, &mut message, again, real, now) {
             if again {
                 out.account.perhaps_twice(total);
@@ -89,7 +95,7 @@ impl Connection {
     pub(in crate::exporter) fn keep_on(
         &mut self,
         out: &mut Outgoing,
-        reason: &Reason,
+        reason: Undelivered,
         real: u64,
         now: Now,
         flush: bool,

@@ -89,9 +89,9 @@ impl Store {
             let foreign = if lost.inherited { self.foreign } else { RecordTotal::default() };
             let ours = less(lost.total, foreign);
             self.foreign = less(self.foreign, less(lost.total, ours));
-            out.account.lost_stored(&lost.reason, less(lost.total, ours), true);
-            out.account.lost_stored(&lost.reason, ours, false);
-            let unsaid = self.unsaid.entry(lost.reason.sentence).or_default();
+            out.account.lost_stored(lost.reason, less(lost.total, ours), true);
+            out.account.lost_stored(lost.reason, ours, false);
+            let unsaid = self.unsaid.entry(lost.reason.row().sentence).or_default();
             *unsaid = unsaid.saturating_add(lost.total.records);
         }
     }

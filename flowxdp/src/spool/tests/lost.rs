@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use flowxdp_common::reason::{Reason, SPOOL_EXPIRED, SPOOL_FULL, SPOOL_UNREADABLE};
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{clock::Now, record::RecordTotal};
 
 use super::super::{Lost, Spool};
@@ -10,7 +10,7 @@ use super::{Bench, COLLECTOR, NO_LIMIT, START, assert_same, at, sum, take_all};
 
 const HOUR: u64 = 3_600_000;
 
-fn lost(reason: Reason, inherited: bool, total: RecordTotal, messages: u64) -> Lost {
+fn lost(reason: Undelivered, inherited: bool, total: RecordTotal, messages: u64) -> Lost {
     Lost { reason, inherited, total, messages }
 }
 
@@ -27,7 +27,7 @@ fn the_oldest_file_gives_way_and_its_unread_records_are_counted() {
         // Checks after each that the limit holds.
         messages.extend(bench.fill(&mut spool, 10));
         for it in spool.take_lost() {
-            assert_eq!((it.reason, it.inherited), (SPOOL_FULL, false));
+            assert_eq!((it.reason, it.inherited), (Undelivered::SpoolFull, false));
             gone += it.total;
             gone_messages += it.messages;
         }
@@ -51,7 +51,7 @@ fn a_smaller_limit_holds_from_the_opening_on() {
     assert_eq!(spool.inherited(), sum(&messages));
     let [full] = spool.take_lost()[..] else { unreachable!() };
     let left = usize::try_from(full.messages).unwrap();
-    assert_eq!(full, lost(SPOOL_FULL, true, sum(&messages[..left]), full.messages));
+    assert_eq!(full, lost(Undelivered::SpoolFull, true, sum(&messages[..left]), full.messages));
     assert_same(&take_all(&mut spool), &messages[left..]);
 }
 
@@ -78,17 +78,17 @@ fn what_is_too_old_expires_message_by_message() {
     spool.expire(at(START + HOUR + 60_000));
     assert_eq!(spool.take_lost(), []);
     spool.expire(at(START + HOUR + 3 * 60_000 + 1_000));
-    assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, false, sum(&messages[1..4]), 3)]);
+    assert_eq!(spool.take_lost(), [lost(Undelivered::SpoolExpired, false, sum(&messages[1..4]), 3)]);
     assert_eq!(spool.waiting(), sum(&messages[4..]));
     drop(spool);
     // The first was taken and not delivered.
     let late = START + HOUR + 7 * 60_000 + 1_000;
     let mut spool = Spool::open(bench.settings(), COLLECTOR, late).unwrap();
-    assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, true, sum(&messages[..8]), 8)]);
+    assert_eq!(spool.take_lost(), [lost(Undelivered::SpoolExpired, true, sum(&messages[..8]), 8)]);
     assert_same(&take_all(&mut spool), &messages[8..]);
     drop(spool);
     let mut spool = Spool::open(bench.settings(), COLLECTOR, START + 3 * HOUR).unwrap();
-    assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, true, sum(&messages), 10)]);
+    assert_eq!(spool.take_lost(), [lost(Undelivered::SpoolExpired, true, sum(&messages), 10)]);
     assert_eq!((spool.inherited(), bench.segments().len()), (sum(&messages), 0));
 }
 
@@ -107,9 +107,17 @@ fn the_time_of_day_makes_nothing_older_or_younger_when_it_is_set() {
         spool.expire(minute(59, set + HOUR));
         assert_eq!(spool.take_lost(), [], "set to {set}");
         spool.expire(minute(61, set + HOUR));
-        assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, false, sum(&messages[..1]), 1)], "set to {set}");
+        assert_eq!(
+            spool.take_lost(),
+            [lost(Undelivered::SpoolExpired, false, sum(&messages[..1]), 1)],
+            "set to {set}"
+        );
         spool.expire(minute(91, set + 2 * HOUR));
-        assert_eq!(spool.take_lost(), [lost(SPOOL_EXPIRED, false, sum(&messages[1..]), 1)], "set to {set}");
+        assert_eq!(
+            spool.take_lost(),
+            [lost(Undelivered::SpoolExpired, false, sum(&messages[1..]), 1)],
+            "set to {set}"
+        );
     }
 }
 
@@ -127,7 +135,10 @@ fn a_message_without_its_template_is_lost_and_the_others_are_not() {
     fs::write(&path, &file).unwrap();
     let mut spool = bench.open();
     let [unreadable] = spool.take_lost()[..] else { unreachable!() };
-    assert_eq!((unreadable.reason, unreadable.inherited, unreadable.messages), (SPOOL_UNREADABLE, true, 1));
+    assert_eq!(
+        (unreadable.reason, unreadable.inherited, unreadable.messages),
+        (Undelivered::SpoolUnreadable, true, 1)
+    );
     let mut expected = sum([&messages[0], &messages[2]]);
     expected += unreadable.total;
     assert_eq!(spool.inherited(), expected);
@@ -139,7 +150,7 @@ fn a_message_without_its_template_is_lost_and_the_others_are_not() {
     fs::write(&path, &file).unwrap();
     drop(spool);
     let mut spool = bench.open();
-    assert_eq!(spool.take_lost(), [lost(SPOOL_UNREADABLE, true, RecordTotal::default(), 1)]);
+    assert_eq!(spool.take_lost(), [lost(Undelivered::SpoolUnreadable, true, RecordTotal::default(), 1)]);
     assert_same(&take_all(&mut spool), &messages[..1]);
 }
 
@@ -156,7 +167,7 @@ fn a_file_that_is_damaged_or_removed_behind_our_back_is_lost() {
             _ => fs::write(path, [9; 2000]).unwrap(),
         }
         assert!(spool.take().unwrap().is_none());
-        assert_eq!(spool.take_lost(), [lost(SPOOL_UNREADABLE, false, sum(&messages), 5)]);
+        assert_eq!(spool.take_lost(), [lost(Undelivered::SpoolUnreadable, false, sum(&messages), 5)]);
         assert_eq!(spool.waiting(), RecordTotal::default());
         // And it goes on.
         let more = bench.message(4);
