@@ -12,6 +12,7 @@ mod parameters;
 mod same;
 mod tls;
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -136,10 +137,9 @@ impl CollectorUrl {
     }
 }
 
-impl FromStr for CollectorUrl {
-    type Err = UrlError;
-
-    fn from_str(text: &str) -> Result<Self, UrlError> {
+impl CollectorUrl {
+    /// Scheme, host, port and the parameters of the text.
+    pub(crate) fn begin(text: &str) -> Result<Self, UrlError> {
         let parts = authority::split(text)?;
         if parts.port == Some(0) {
             return Err(UrlError::Port("0".to_owned()));
@@ -159,15 +159,59 @@ impl FromStr for CollectorUrl {
         for parameter in parts.query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
             url.take(parameter)?;
         }
-        if let Some(protocol) = url.protocol {
-            url.over_udp_alone(protocol)?;
+        Ok(url)
+    }
+
+    /// Adds a parameter, also to the text. A list is one value with commas.
+    pub(crate) fn add(&mut self, name: &str, value: &OsStr) -> Result<(), UrlError> {
+        let parameter = format!("{name}={}", parameters::encode(value));
+        self.take(&parameter)?;
+        let separator = if !self.text.contains('?') {
+            "?"
+        } else if self.text.ends_with(['?', '&']) {
+            ""
+        } else {
+            "&"
+        };
+        self.text = format!("{}{separator}{parameter}", self.text);
+        Ok(())
+    }
+
+    /// The parameters agree with each other and with the host.
+    pub(crate) fn finish(self) -> Result<Self, UrlError> {
+        if let Some(protocol) = self.protocol {
+            self.over_udp_alone(protocol)?;
         }
-        match (url.source, url.host.address()) {
+        match (self.source, self.host.address()) {
             (Some(source), Some(host)) if source.is_ipv4() != host.is_ipv4() => {
                 Err(UrlError::SourceFamily(source, host))
             }
-            _ => Ok(url),
+            _ => Ok(self),
         }
+    }
+
+    /// The text without parameters, and the parameters in order; `None` where another spelling than
+    /// [`CollectorUrl::add`]'s would be lost by that.
+    pub(crate) fn split(&self) -> Option<(&str, Vec<(&str, OsString)>)> {
+        let Some((base, query)) = self.text.split_once('?') else { return Some((&self.text, Vec::new())) };
+        let mut parameters = Vec::new();
+        for parameter in query.split('&') {
+            let (name, typed) = parameter.split_once('=')?;
+            let value = parameters::decode(typed)?;
+            if parameters::encode(&value) != typed {
+                return None;
+            }
+            parameters.push((name, value));
+        }
+        Some((base, parameters))
+    }
+}
+
+impl FromStr for CollectorUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        Self::begin(text)?.finish()
     }
 }
 

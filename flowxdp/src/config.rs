@@ -5,18 +5,28 @@
 //! - [`keys`]: THE table, a row a key: table, name, flag, form, default, sentence, commands.
 //! - [`value`]: typed values from text and back; [`choices`]: the values that have names; [`parsers`]: the rest.
 //! - [`flags`]: clap's arguments follow from the table, and the texts of a command line.
-//! - [`fault`]: what is wrong, and the place; [`contradictions`]: values that do not agree with each other.
+//! - `file`, `document`, `form`, `exporter`: the same texts from TOML; `nearest`: the hint for a slip.
+//! - [`print`]: the file that makes a configuration again.
+//! - [`pages`]: the example file and the tables of the manual and the README.
+//! - [`fault`]: a fault and its place; [`contradictions`]: values that do not agree with each other.
 //!
 //! Architecture invariant: no other module of the agent reads clap's matches, and this one opens nothing
 //! but the file of the configuration.
 
 pub mod choices;
 pub mod contradictions;
+mod document;
+mod exporter;
 pub mod fault;
+mod file;
 pub mod flags;
+mod form;
 pub mod key;
 pub mod keys;
+mod nearest;
+pub mod pages;
 mod parsers;
+pub mod print;
 #[cfg(test)]
 mod tests;
 pub mod value;

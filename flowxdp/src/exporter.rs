@@ -27,7 +27,7 @@ use flowxdp_core::{
     pace::Pace,
     protocol::Protocol,
     record::{FlowRecord, RecordTotal},
-    session::{Session, SessionConfig},
+    session::Session,
 };
 
 use self::{
@@ -226,7 +226,7 @@ impl Exporter {
         let backoff = Backoff::new(seed, settings.retry_limit);
         let port = url.port(protocol);
         let (mut account, left) = account(&url, settings)?;
-        let mut session = session(&url, protocol, settings)?;
+        let mut session = Session::new(settings.session(&url))?;
         let path = if url.scheme() == Scheme::Udp {
             for (domain, sequence) in account.sequences() {
                 session.go_on(domain, sequence);
@@ -518,28 +518,6 @@ fn account(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(Account, 
         account.perhaps_twice(account::total(left.account.held));
     }
     Ok((account, left))
-}
-
-/// A session with the size of messages that the URL asks for, or the transport's.
-fn session(url: &CollectorUrl, protocol: Protocol, settings: &Settings) -> anyhow::Result<Session> {
-    let mut config = if url.scheme() == Scheme::Udp {
-        let config = SessionConfig::new(protocol, settings.system_start_ms);
-        SessionConfig {
-            flow_keys: settings.flow_keys,
-            template_interval: settings.template_interval,
-            template_messages: settings.template_messages,
-            ..config
-        }
-    } else {
-        SessionConfig::reliable(settings.system_start_ms)
-    };
-    config.observation_domain = settings.observation_domain;
-    config.options_interval = settings.options_interval;
-    config.preset = url.preset();
-    if let Some(mtu) = url.mtu() {
-        config.max_message = usize::from(mtu);
-    }
-    Ok(Session::new(config)?)
 }
 
 fn store(place: &SpoolPlace, url: &CollectorUrl, real: u64, wall_ms: u64) -> anyhow::Result<Store> {

@@ -20,11 +20,20 @@ pub const LARGEST: u64 = 16 << 20;
 ///
 /// The file cannot be opened or read, is no regular file, or has more than [`LARGEST`] octets.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    read_at_most(path, LARGEST)
+}
+
+/// Reads a file of at most `largest` octets.
+///
+/// # Errors
+///
+/// The file cannot be opened or read, is no regular file, or has more octets.
+pub fn read_at_most(path: &Path, largest: u64) -> anyhow::Result<Vec<u8>> {
     let shown = path.display();
     let file = open_regular(path).with_context(|| format!("cannot read {shown}"))?;
     let mut octets = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut octets).with_context(|| format!("cannot read {shown}"))?;
-    ensure!(octets.len() as u64 <= LARGEST, "cannot read {shown}: it has more than {LARGEST} octets");
+    file.take(largest + 1).read_to_end(&mut octets).with_context(|| format!("cannot read {shown}"))?;
+    ensure!(octets.len() as u64 <= largest, "cannot read {shown}: it has more than {largest} octets");
     Ok(octets)
 }
 

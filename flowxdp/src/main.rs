@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, error::ErrorKind};
 use flowxdp::{
-    command::{collect, detach, explain, replay, run, status},
+    command::{check, collect, detach, explain, replay, run, status},
     config::{fault::Faults, flags::Flags, key::RUN},
     guard, limits, output, text,
 };
@@ -32,6 +32,8 @@ enum Command {
     Run(Flags<RUN>),
     /// Meter the packets of capture files, on the capture's clock
     Replay(replay::Options),
+    /// Judge a configuration: print its effective values and templates, or all faults
+    Check(check::Options),
     /// Receive flow records and show them: a small collector
     Collect(collect::Options),
     /// Show the books of a running agent
@@ -62,7 +64,7 @@ fn agent() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<Faults>() {
             Some(faults) => {
-                faults.texts().for_each(output::diagnostic);
+                output::diagnostic_lines(faults.shown());
                 ExitCode::from(2)
             }
             None => failed(&error),
@@ -104,6 +106,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             runtime()?.block_on(run::run(config))
         }
         Command::Replay(options) => replay::run(&options),
+        Command::Check(options) => check::run(&options),
         Command::Collect(options) => runtime()?.block_on(collect::run(options)),
         Command::Status(options) => status::run(&options),
         Command::Detach(options) => detach::run(&options),

@@ -41,6 +41,11 @@ pub fn diagnostic(text: impl fmt::Display) {
     drop(write_line(&mut io::stderr().lock(), &format_args!("flowxdp: {line}")));
 }
 
+/// Writes the lines of an error on standard error as they are, as far as they can be written.
+pub fn diagnostic_lines(text: impl fmt::Display) {
+    drop(write_line(&mut io::stderr().lock(), &text));
+}
+
 /// Flushed, so that an error of the last octets is an error too.
 fn write_line(out: &mut impl Write, text: &impl fmt::Display) -> io::Result<()> {
     writeln!(out, "{text}")?;
@@ -48,7 +53,7 @@ fn write_line(out: &mut impl Write, text: &impl fmt::Display) -> io::Result<()> 
 }
 
 /// A text without line breaks and without characters that a terminal acts on.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text::log::escaped(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
 }
 

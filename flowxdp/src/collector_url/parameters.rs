@@ -1,8 +1,8 @@
 //! The values of a URL's parameters.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use flowxdp_core::{protocol::Protocol, session::Preset};
@@ -40,7 +40,7 @@ impl<'a> Value<'a> {
         if name == CONNECTION && scheme == Scheme::Udp {
             return Err(UrlError::NoConnection(name.to_owned()));
         }
-        let octets = decode(typed).ok_or_else(|| UrlError::Percent(typed.to_owned()))?;
+        let octets = octets(typed).ok_or_else(|| UrlError::Percent(typed.to_owned()))?;
         Ok(Self { name, typed, octets })
     }
 
@@ -135,8 +135,37 @@ pub(super) fn known_presets() -> String {
     Preset::ALL.map(Preset::name).join(", ")
 }
 
+/// A value with its escapes resolved; `None` where one is broken.
+pub(super) fn decode(text: &str) -> Option<OsString> {
+    octets(text).map(OsString::from_vec)
+}
+
+/// A value with escapes for what would end it, and for what does not print.
+pub(super) fn encode(value: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in value.as_bytes().utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '%' | '&' | '#' => escape(&mut text, &[character as u8]),
+                _ if character.is_ascii_graphic()
+                    || (!character.is_ascii() && character.is_alphanumeric()) =>
+                {
+                    text.push(character);
+                }
+                _ => escape(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        escape(&mut text, chunk.invalid());
+    }
+    text
+}
+
+fn escape(text: &mut String, octets: &[u8]) {
+    octets.iter().for_each(|octet| text.push_str(&format!("%{octet:02X}")));
+}
+
 /// `None` for a `%` that two hexadecimal digits do not follow.
-fn decode(text: &str) -> Option<Vec<u8>> {
+fn octets(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(octet) = rest.next() {

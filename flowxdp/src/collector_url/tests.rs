@@ -179,7 +179,7 @@ fn tls_parameters_are_taken_and_go_before_the_flags() {
     let cert = std::os::unix::ffi::OsStringExt::from_vec(b"\xe4.pem".to_vec());
     let expected = TlsSettings {
         ca: Some("/etc/a b,c.pem".into()),
-        cert: Some(std::ffi::OsString::into(cert)),
+        cert: Some(OsString::into(cert)),
         key: Some("k%.pem".into()),
         name: Some("192.0.2.9".to_owned()),
         peers: vec![one, two],

@@ -1,5 +1,6 @@
 //! The commands, one file or folder each, with the flags that are theirs alone.
 
+pub mod check;
 pub mod collect;
 pub mod detach;
 pub mod explain;

@@ -1,11 +1,11 @@
 //! Values that are right by themselves and do not agree with each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Config,
     fault::{Fault, Place},
-    key::{Commands, RUN, Table},
+    key::{CHECK, Commands, REPLAY, Table},
 };
 use crate::collector_url::CollectorUrl;
 
@@ -17,6 +17,8 @@ const LEAST_SPOOL: u64 = 64 << 10;
 pub struct Places {
     /// By the path of the key.
     keys: HashMap<String, Place>,
+    /// Paths of keys with a value that is none.
+    refused: HashSet<String>,
     /// Of each exporter, in their order.
     pub exporters: Vec<Place>,
 }
@@ -27,60 +29,102 @@ impl Places {
         self.keys.insert(path, place);
     }
 
+    /// Notes that a key has a value that is none.
+    pub fn refuse(&mut self, path: String) {
+        self.refused.insert(path);
+    }
+
+    /// Notes that keys of the file are not known: none of them is missing.
+    pub fn refuse_all(&mut self) {
+        self.refused.extend([COLLECTOR, INTERFACE, PIN].map(str::to_owned));
+    }
+
     /// The place of a key's value.
     fn of(&self, table: Table, name: &str) -> Place {
         self.keys.get(&format!("{}.{name}", table.name())).cloned().unwrap_or(Place::Nowhere)
     }
 
-    fn exporter(&self, at: usize) -> Place {
+    /// The place of an exporter's collector.
+    pub fn exporter(&self, at: usize) -> Place {
         self.exporters.get(at).cloned().unwrap_or(Place::Nowhere)
     }
 }
 
-/// Everything that a command refuses in a configuration whose values are right by themselves.
+/// Everything that a command refuses in the values that are right by themselves. A key with a value that is not is
+/// none that is missing.
 pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if config.monitor.interface.is_empty() && command != super::key::REPLAY {
+    let is_missing = |path: &str| !places.refused.contains(path);
+    if command != REPLAY && config.monitor.interface.is_empty() && is_missing(INTERFACE) {
         faults.push(missing("interface", "--interface IF", "interface in [monitor]"));
     }
-    if config.exporter.is_empty() {
+    if config.exporter.is_empty() && is_missing(COLLECTOR) {
         faults.push(missing("collector", "--collector URL", "a table [[exporter]]"));
     }
     for (at, url) in config.exporter.iter().enumerate() {
-        faults.extend(exporter(config, at, url).map(|text| Fault::new(places.exporter(at), text)));
+        let place = places.exporter(at);
+        faults.extend(exporter(config, at, url, &place).map(|text| Fault::new(place, text)));
     }
-    let limit = || places.of(Table::Spool, "limit");
-    faults.extend(spool(config).map(|text| Fault::new(limit(), text)));
-    if config.monitor.keep && config.monitor.pin.is_none() && command & RUN != 0 {
-        let text = "--keep leaves the table to the next agent in a folder of pins, and there is none: name one by --pin";
-        faults.push(Fault::new(places.of(Table::Monitor, "keep"), text));
+    let limit = places.of(Table::Spool, "limit");
+    faults.extend(spool(config, &limit).map(|text| Fault::new(limit, text)));
+    if command != REPLAY && config.monitor.keep && config.monitor.pin.is_none() && is_missing(PIN) {
+        let place = places.of(Table::Monitor, "keep");
+        let text = format!(
+            "{} leaves the table to the next agent in a folder of pins, and there is none: name one by --pin",
+            named(&place, "--keep", "monitor.keep")
+        );
+        faults.push(Fault::new(place, text));
+    }
+    if command == CHECK {
+        faults.extend(twice(config, places));
     }
     faults
+}
+
+/// Paths of keys that may be missing, also of the collector in any exporter.
+pub const COLLECTOR: &str = "exporter.collector";
+const INTERFACE: &str = "monitor.interface";
+const PIN: &str = "monitor.pin";
+
+/// A key as it was given.
+fn named<'a>(place: &Place, flag: &'a str, path: &'a str) -> &'a str {
+    if matches!(place, Place::File(_)) { path } else { flag }
 }
 
 fn missing(thing: &str, flag: &str, key: &str) -> Fault {
     Fault::new(Place::Nowhere, format!("there is no {thing}: name one by {flag}, or by {key} of the file"))
 }
 
+/// Interfaces that are named twice, which `run` finds with the links before it.
+fn twice(config: &Config, places: &Places) -> Option<Fault> {
+    let names = &config.monitor.interface;
+    let again =
+        names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name));
+    let text = |name: &String| format!("interface {name} is named twice: name it once");
+    again.map(|(_, name)| Fault::new(places.of(Table::Monitor, "interface"), text(name)))
+}
+
 /// The first fault of an exporter beside the others and the common settings.
-fn exporter(config: &Config, at: usize, url: &CollectorUrl) -> Option<String> {
+fn exporter(config: &Config, at: usize, url: &CollectorUrl, place: &Place) -> Option<String> {
     let protocol = config.exporting.protocol;
     let is_same = |other: &&CollectorUrl| other.endpoint(protocol) == url.endpoint(protocol);
     if let Some(other) = config.exporter.iter().take(at).find(is_same) {
-        return Some(format!("--collector {url} is named twice, as {other} before: name it once"));
+        let flag = named(place, "--collector", "collector");
+        return Some(format!("{flag} {url} is named twice, as {other} before: name it once"));
     }
     let refused = url.check(protocol, &config.tls).err();
     refused.map(|error| format!("collector {url}: {error}"))
 }
 
 /// Whether the spool has room for one message of each collector over TCP and TLS.
-fn spool(config: &Config) -> Option<String> {
+fn spool(config: &Config, place: &Place) -> Option<String> {
     let (streams, limit) = (config.streams().max(1), config.spool.limit);
     let is_small = config.spool.directory.is_some() && limit / streams < LEAST_SPOOL;
     is_small.then(|| {
         format!(
-            "--spool-limit {limit} is too small: each collector over TCP or TLS needs {LEAST_SPOOL} octets, and there \
-             are {streams}"
+            "{} {limit} is too small: each collector over TCP or TLS needs {LEAST_SPOOL} octets, and there are \
+             {streams}",
+            named(place, "--spool-limit", "spool.limit")
         )
     })
 }

@@ -2,7 +2,13 @@
 
 use std::{ffi::OsStr, fmt, ops::Range, path::PathBuf};
 
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
 use super::key::Key;
+use crate::{output, text::printable};
+
+/// Faults that are shown; a file that is no configuration at all may have one a line.
+const SHOWN: usize = 100;
 
 /// The place of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +19,16 @@ pub enum Place {
     File(Range<usize>),
     /// Neither: a value that is missing, or a default.
     Nowhere,
+}
+
+impl Place {
+    /// The first octet in the file; behind the file for all other places.
+    pub const fn start(&self) -> usize {
+        match self {
+            Self::File(span) => span.start,
+            Self::Flag(_) | Self::Nowhere => usize::MAX,
+        }
+    }
 }
 
 /// A fault: its place, and a sentence with the remedy.
@@ -43,6 +59,40 @@ impl Fault {
         };
         Self { place, text }
     }
+
+    /// One line; and for a place in the file its path, line and column, and the line with a caret.
+    fn shown(&self, file: Option<&(PathBuf, String)>) -> String {
+        let text = output::one_line(&self.text);
+        let (Place::File(span), Some((path, source))) = (&self.place, file) else {
+            return format!("flowxdp: {text}");
+        };
+        let line = Line::of(source, span);
+        let path = path.to_string_lossy();
+        let snippet = Snippet::source(line.text).path(printable(&path)).line_start(line.number);
+        let snippet = snippet.annotation(AnnotationKind::Primary.span(line.span));
+        let report = Level::ERROR.with_name("flowxdp").primary_title(text).element(snippet);
+        Renderer::plain().render(&[report])
+    }
+}
+
+/// The line of the file in which a place begins, and the part of the place in it.
+struct Line<'a> {
+    text: &'a str,
+    /// From 1 on.
+    number: usize,
+    span: Range<usize>,
+}
+
+impl<'a> Line<'a> {
+    fn of(source: &'a str, span: &Range<usize>) -> Self {
+        let before = source.get(..span.start).unwrap_or(source);
+        let begin = before.rfind('\n').map_or(0, |at| at + 1);
+        let rest = source.get(begin..).unwrap_or_default();
+        let text = rest.split('\n').next().unwrap_or_default();
+        let start = before.len() - begin;
+        let end = span.end.saturating_sub(begin).clamp(start, text.len().max(start));
+        Self { text, number: before.matches('\n').count() + 1, span: start..end }
+    }
 }
 
 /// All faults of a configuration, which is not used then.
@@ -55,16 +105,23 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Faults without a file.
-    pub fn of_flags(faults: Vec<Fault>) -> Self {
-        Self { file: None, faults }
+    /// Adds faults at their places.
+    pub fn add(&mut self, faults: Vec<Fault>) {
+        self.faults.extend(faults);
+        self.faults.sort_by_key(|fault| fault.place.start());
     }
-}
 
-impl Faults {
     /// A text for each fault.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.faults.iter().map(|fault| fault.text.as_str())
+    }
+
+    /// All of them for people, with a note where there are too many.
+    pub fn shown(&self) -> String {
+        let faults = self.faults.iter().take(SHOWN).map(|fault| fault.shown(self.file.as_ref()));
+        let rest = self.faults.len().saturating_sub(SHOWN);
+        let rest = (rest > 0).then(|| format!("flowxdp: and {rest} faults more"));
+        faults.chain(rest).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -1,6 +1,9 @@
 //! Flags that follow from the table of keys: clap's arguments, and the texts of a command line.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, parser::ValueSource, value_parser,
@@ -9,71 +12,113 @@ use clap::{
 use super::{
     Config,
     contradictions::{self, Places},
+    document,
     fault::{Fault, Faults, Place},
+    file,
     key::{Commands, Form, Key, Table},
     keys::KEYS,
 };
 use crate::collector_url::{CollectorUrl, split_list};
 
+/// The one flag that is no key.
+#[derive(clap::Args)]
+struct File {
+    /// File with the settings, in TOML; flags beside it win, and a list of flags replaces the file's list
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 /// The flags of one command, as typed: `COMMAND` is a bit of [`Commands`].
 #[derive(Clone, Debug)]
 pub struct Flags<const COMMAND: Commands> {
+    /// The file of the configuration.
+    file: Option<PathBuf>,
     typed: Vec<(&'static Key, Vec<OsString>)>,
 }
 
+/// A configuration as far as its texts have values, and all faults.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The values.
+    pub config: Config,
+    /// Where they come from.
+    pub places: Places,
+    /// None for a configuration that can be used.
+    pub faults: Faults,
+}
+
 impl<const COMMAND: Commands> Flags<COMMAND> {
-    /// The configuration that the flags make.
+    /// The configuration that the file and the flags make; flags win.
     ///
     /// # Errors
     ///
     /// All faults.
     pub fn config(&self) -> Result<Config, Faults> {
-        let (mut config, mut places, mut faults) = (Config::default(), Places::default(), Vec::new());
-        for (key, texts) in &self.typed {
-            let place = Place::Flag(key);
-            places.set(key.path(), place.clone());
-            if key.table == Table::Exporter {
-                collectors(&mut config, &mut places, &mut faults, key, texts);
-                continue;
-            }
-            for (index, why) in key.set(&mut config, texts) {
-                let typed = texts.get(index).map_or(OsStr::new(""), OsString::as_os_str);
-                faults.push(Fault::value(place.clone(), key, typed, &why));
-            }
+        let reading = self.read();
+        if reading.faults.faults.is_empty() { Ok(reading.config) } else { Err(reading.faults) }
+    }
+
+    /// Reads file and flags.
+    pub fn read(&self) -> Reading {
+        let mut reading = Reading::default();
+        if let Some(path) = &self.file {
+            reading.file(path);
         }
-        if faults.is_empty() {
-            faults = contradictions::faults(&config, &places, COMMAND);
-        }
-        if faults.is_empty() { Ok(config) } else { Err(Faults::of_flags(faults)) }
+        self.typed.iter().for_each(|(key, texts)| reading.flag(key, texts));
+        let more = contradictions::faults(&reading.config, &reading.places, COMMAND);
+        reading.faults.add(more);
+        reading
     }
 }
 
-/// Takes the list of `--collector`.
-fn collectors(
-    config: &mut Config,
-    places: &mut Places,
-    faults: &mut Vec<Fault>,
-    key: &'static Key,
-    texts: &[OsString],
-) {
-    config.exporter.clear();
-    places.exporters.clear();
-    for text in texts {
-        let Some(list) = text.to_str() else {
-            faults.push(Fault::value(Place::Flag(key), key, text, "it is not UTF-8"));
-            continue;
-        };
-        for url in split_list(list) {
-            match url.parse::<CollectorUrl>() {
-                Ok(url) => {
-                    config.exporter.push(url);
-                    places.exporters.push(Place::Flag(key));
-                }
-                Err(error) => {
-                    faults.push(Fault::value(Place::Flag(key), key, OsStr::new(url), &error.to_string()));
+impl Reading {
+    fn file(&mut self, path: &Path) {
+        match file::text(path) {
+            Ok(text) => {
+                self.faults.faults = document::read(&text, &mut self.config, &mut self.places);
+                self.faults.file = Some((path.to_owned(), text));
+            }
+            Err(text) => {
+                self.places.refuse_all();
+                self.faults.faults.push(Fault::new(Place::Nowhere, text));
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &'static Key, texts: &[OsString]) {
+        self.places.set(key.path(), Place::Flag(key));
+        if key.table == Table::Exporter {
+            return self.collectors(key, texts);
+        }
+        for (index, why) in key.set(&mut self.config, texts) {
+            self.refuse(key, texts.get(index).map_or(OsStr::new(""), OsString::as_os_str), &why);
+        }
+    }
+
+    /// The list of `--collector` replaces the file's.
+    fn collectors(&mut self, key: &'static Key, texts: &[OsString]) {
+        self.config.exporter.clear();
+        self.places.exporters.clear();
+        for text in texts {
+            let Some(list) = text.to_str() else {
+                self.refuse(key, text, "the URL is not UTF-8: write other octets as %XX");
+                continue;
+            };
+            for url in split_list(list) {
+                match url.parse::<CollectorUrl>() {
+                    Ok(url) => {
+                        self.config.exporter.push(url);
+                        self.places.exporters.push(Place::Flag(key));
+                    }
+                    Err(error) => self.refuse(key, OsStr::new(url), &error.to_string()),
                 }
             }
         }
+    }
+
+    fn refuse(&mut self, key: &'static Key, typed: &OsStr, why: &str) {
+        self.places.refuse(key.path());
+        self.faults.faults.push(Fault::value(Place::Flag(key), key, typed, why));
     }
 }
 
@@ -113,7 +158,8 @@ fn described(argument: Arg, key: &Key) -> Arg {
 impl<const COMMAND: Commands> Args for Flags<COMMAND> {
     fn augment_args(command: Command) -> Command {
         let keys = KEYS.iter().filter(|key| key.is_for(COMMAND));
-        command.args(keys.filter_map(|key| Some(argument(key, key.flag()?))))
+        let flags = keys.filter_map(|key| Some(argument(key, key.flag()?)));
+        File::augment_args(command).args(flags)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -131,7 +177,8 @@ impl<const COMMAND: Commands> FromArgMatches for Flags<COMMAND> {
                 typed.push((key, texts.cloned().collect()));
             }
         }
-        Ok(Self { typed })
+        let file = File::from_arg_matches(matches)?.config;
+        Ok(Self { file, typed })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

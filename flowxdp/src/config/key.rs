@@ -3,7 +3,7 @@
 use std::{ffi::OsString, fmt};
 
 use super::{
-    Config,
+    Config, choices,
     value::{self, Refused},
 };
 
@@ -51,6 +51,19 @@ impl Table {
             Self::Spool => "spool",
             Self::Tls => "tls",
         }
+    }
+
+    /// The line in front of its keys.
+    pub fn header(self) -> String {
+        match self {
+            Self::Exporter => format!("[[{}]]", self.name()),
+            table => format!("[{}]", table.name()),
+        }
+    }
+
+    /// The table of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
     }
 
     /// The contents in a sentence.
@@ -113,6 +126,8 @@ pub struct Key {
     pub form: Form,
     /// The value is a list: an array in the file, a flag that repeats and takes commas.
     pub list: bool,
+    /// A value, or a value of the list, as TOML.
+    pub example: &'static str,
     /// The text of the default; empty for none.
     pub default: &'static str,
     /// Commands on which the key has an effect.
@@ -139,6 +154,12 @@ impl Key {
     /// Whether a command takes the flag.
     pub const fn is_for(&self, command: Commands) -> bool {
         command == CHECK || self.commands & command != 0
+    }
+
+    /// The names of a choice, in a sentence.
+    pub fn names(&self) -> Option<String> {
+        let Form::Choice(all) = self.form else { return None };
+        Some(choices::names(&all().iter().map(|(name, _)| *name).collect::<Vec<_>>()))
     }
 
     /// The path in the file.

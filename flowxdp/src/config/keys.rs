@@ -14,27 +14,33 @@ use crate::{
 };
 use flowxdp_core::{protocol::Protocol, session::Preset};
 
-/// A value's name in the help, its form, and whether the key is a list.
-type Value = (&'static str, Form, bool);
+/// A value's name in the help, its form, whether the key is a list, and an example as TOML.
+type Value = (&'static str, Form, bool, &'static str);
 
-const INTERFACES: Value = ("IF", Form::Text, true);
-const MODE: Value = ("MODE", Form::Choice(choice::<Mode>), false);
-const DURATION: Value = ("DURATION", Form::Duration, false);
-const COUNT: Value = ("COUNT", Form::Count, false);
-const NUMBER: Value = ("NUMBER", Form::Number, false);
-const SIZE: Value = ("SIZE", Form::Size, false);
-const SWITCH: Value = ("BOOL", Form::Switch, false);
-const DIR: Value = ("DIR", Form::Path, false);
-const FILE: Value = ("FILE", Form::Path, false);
-const SOCKET: Value = ("PATH", Form::Path, false);
-const NAME: Value = ("NAME", Form::Text, false);
-const ADDRESS: Value = ("ADDRESS", Form::Text, false);
-const PEERS: Value = ("FINGERPRINT", Form::Text, true);
-const PROTOCOL: Value = ("PROTOCOL", Form::Choice(choice::<Protocol>), false);
-const PRESET: Value = ("PRESET", Form::Choice(choice::<Preset>), false);
-const STRATEGY: Value = ("STRATEGY", Form::Choice(choice::<Strategy>), false);
+const INTERFACES: Value = ("IF", Form::Text, true, "\"eth0\"");
+const MODE: Value = ("MODE", Form::Choice(choice::<Mode>), false, "\"auto\"");
+const DURATION: Value = ("DURATION", Form::Duration, false, "\"15s\"");
+const COUNT: Value = ("COUNT", Form::Count, false, "\"1M\"");
+const NUMBER: Value = ("NUMBER", Form::Number, false, "1");
+const SIZE: Value = ("SIZE", Form::Size, false, "\"1GiB\"");
+const SWITCH: Value = ("BOOL", Form::Switch, false, "true");
+const OCTETS: Value = ("OCTETS", Form::Number, false, "1400");
+const DIR: Value = ("DIR", Form::Path, false, "\"/var/lib/flowxdp/directory\"");
+const FILE: Value = ("FILE", Form::Path, false, "\"/etc/flowxdp/file.pem\"");
+const SOCKET: Value = ("PATH", Form::Path, false, "\"/run/flowxdp/flowxdp.sock\"");
+const NAME: Value = ("NAME", Form::Text, false, "\"collector.example\"");
+const ADDRESS: Value = ("ADDRESS", Form::Text, false, "\"192.0.2.1\"");
+const PEERS: Value = (
+    "FINGERPRINT",
+    Form::Text,
+    true,
+    "\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+);
+const PROTOCOL: Value = ("PROTOCOL", Form::Choice(choice::<Protocol>), false, "\"ipfix\"");
+const PRESET: Value = ("PRESET", Form::Choice(choice::<Preset>), false, "\"nfdump\"");
+const STRATEGY: Value = ("STRATEGY", Form::Choice(choice::<Strategy>), false, "\"replicate\"");
 /// A list as a flag, and one in each table of the file.
-const URL: Value = ("URL", Form::Text, false);
+const URL: Value = ("URL", Form::Text, false, "\"udp://192.0.2.10:4739\"");
 
 /// The rows: table, name, commands, how many values, value and default; the field and its parser; the sentence.
 macro_rules! keys {
@@ -47,6 +53,7 @@ macro_rules! keys {
             value: $value.0,
             form: $value.1,
             list: $value.2,
+            example: $value.3,
             default: $default,
             commands: $commands as Commands,
             sentence: $sentence,
@@ -153,7 +160,7 @@ keys! {
         "Protocol of this collector instead of the common one";
     Exporter "preset" BOTH parameter PRESET "",
         "Kind of collector, whose peculiarities are respected";
-    Exporter "mtu" BOTH parameter NUMBER "",
+    Exporter "mtu" BOTH parameter OCTETS "",
         "Largest message, octets of UDP payload or of one message in a stream";
     Exporter "source" BOTH parameter ADDRESS "",
         "Local address to send from";

@@ -10,7 +10,7 @@ use super::{
     key::{CHECK, REPLAY},
     *,
 };
-use crate::{exporter::Settings, transport::readiness::Readiness};
+use crate::{committed, exporter::Settings, transport::readiness::Readiness};
 
 #[derive(Parser)]
 struct Arguments {
@@ -67,9 +67,10 @@ fn every_key_has_a_name_of_its_own_and_a_sentence() {
 
 #[test]
 fn all_faults_of_flags_are_found() {
-    let flags = All::try_parse_from(["flowxdp", "--mode=x", "--flows=0", "--interface=a,", "--tls-peer=1,2"]);
+    let flags = All::try_parse_from(["flowxdp", "--mode=x", "--flows=0", "--interface=,", "--tls-peer=1,2"]);
     let faults = flags.unwrap().flags.config().unwrap_err();
-    let named = ["--interface <IF>", "--mode <MODE>", "--flows <COUNT>", "--tls-peer", "--tls-peer"];
+    let named =
+        ["--interface", "--interface", "--mode", "--flows", "--tls-peer", "--tls-peer", "no collector"];
     assert_eq!(faults.texts().count(), named.len(), "{faults}");
     faults.texts().zip(named).for_each(|(text, flag)| assert!(text.contains(flag), "{text}"));
 }
@@ -285,4 +286,125 @@ fn numbers_that_cannot_be_are_refused_by_their_flag() {
     }
     let window = |text| parsed(&["--collector", "tcp://h", "--resend-window", text]).exporting.resend_window;
     assert_eq!((window("0"), window("1GiB")), (0, 1 << 30));
+}
+
+/// Reads a file beside flags, as `check` does.
+fn of_file(text: &str, arguments: &[&str]) -> flags::Reading {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().display().to_string();
+    All::try_parse_from([&["flowxdp", "--config", &path], arguments].concat()).unwrap().flags.read()
+}
+
+#[test]
+fn pages_follow_from_the_table() {
+    committed::compare("package/flowxdp.toml", &pages::example());
+    committed::compare("manual/configuration.md", &pages::manual());
+    let readme = std::fs::read_to_string("../README.md").unwrap();
+    let (begin, end) = ("<!-- flags -->\n", "<!-- end of flags -->\n");
+    let (before, rest) = readme.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    committed::compare("../README.md", &format!("{before}{begin}\n{}\n{end}{after}", pages::flags()));
+}
+
+#[test]
+fn the_example_has_the_defaults() {
+    let example = pages::example();
+    let reading = of_file(&example, &[]);
+    assert_eq!(reading.faults.texts().collect::<Vec<_>>(), [""; 0]);
+    let defaults =
+        keys::KEYS.iter().filter(|key| !key.default.is_empty()).map(|key| format!("#{} =", key.name));
+    let defaults: Vec<String> = defaults.collect();
+    // The keys of an exporter have no defaults.
+    let is_default = |line: &str, exporter: bool| {
+        !exporter && defaults.iter().any(|default| line.starts_with(default.as_str()))
+    };
+    let mut exporter = false;
+    let set: Vec<&str> = example
+        .lines()
+        .map(|line| {
+            exporter = if line.starts_with('[') { line == "[[exporter]]" } else { exporter };
+            if is_default(line, exporter) { line.trim_start_matches('#') } else { line }
+        })
+        .collect();
+    assert_ne!(set.join("\n"), example.trim_end());
+    assert_eq!(of_file(&set.join("\n"), &[]).config, reading.config);
+    assert_eq!(reading.config.monitor.interface, ["eth0"]);
+    let Config { monitor, spool, .. } = reading.config;
+    let defaults = Config::default();
+    let unit = Monitor { interface: Vec::new(), pin: None, keep: false, ..monitor };
+    assert_eq!((unit, Spool { directory: None, ..spool }), (defaults.monitor, defaults.spool));
+}
+
+#[test]
+fn flags_win_and_their_lists_replace_the_files() {
+    let file = "monitor.interface = ['a', 'b']\nmonitor.idle-timeout = '5s'\nexporting.flow-keys = true\n\
+                [[exporter]]\ncollector = 'udp://a'\n[[exporter]]\ncollector = 'udp://b'\n";
+    let config = of_file(file, &[]).config;
+    assert_eq!((config.monitor.interface.len(), config.exporter.len()), (2, 2));
+    let flags = ["--interface", "c", "--collector", "udp://c", "--idle-timeout", "9s", "--flow-keys=false"];
+    let config = of_file(file, &flags).config;
+    assert_eq!(
+        (config.monitor.interface, config.exporter),
+        (vec!["c".to_owned()], vec!["udp://c".parse().unwrap()])
+    );
+    assert_eq!((config.monitor.idle_timeout, config.exporting.flow_keys), (Duration::from_secs(9), false));
+}
+
+#[test]
+fn both_forms_of_a_collector_give_one_value() {
+    let peer = "ab".repeat(32);
+    let url = format!(
+        "tls://h:1?source=192.0.2.1&mtu=1400&ca=/a%20b,c%26+.pem&peer=sha256:{peer}&peer={peer}&resend-after-end=true"
+    );
+    let file = format!(
+        "[[exporter]]\ncollector = 'tls://h:1'\nsource = '192.0.2.1'\nmtu = 1400\nca = '/a b,c&+.pem'\n\
+         peer = ['sha256:{peer}', '{peer}']\nresend-after-end = true\n"
+    );
+    let reading = of_file(&file, &["--interface", "a"]);
+    assert_eq!(reading.faults.texts().collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(reading.config, of_file("", &["--interface", "a", "--collector", &url]).config);
+    assert_eq!(reading.config.exporter[0].to_string(), url);
+}
+
+#[test]
+fn a_printed_configuration_is_the_same_again() {
+    let long = format!("--tls-peer=sha256:{}", "0f".repeat(32));
+    for arguments in [
+        &[][..],
+        &[
+            "--flows",
+            "65536",
+            "--flows6=99999999K",
+            "--pace=1M",
+            "--retry-limit=250ms",
+            "--keep",
+            "--pin=/a\"b\n",
+        ],
+        &[
+            "--spool=/s",
+            "--spool-limit",
+            "18446744073709551615",
+            "--spool-age",
+            "90m",
+            &long,
+            "--tls-name",
+            "n.example",
+        ],
+        &["--collector", "tls://a?peers=x&name=b.example&cert=%E4&key=k,udp://b?protocol=V9&preset=nfdump"],
+        &[
+            "--collector",
+            "tcp://[fe80::1%25eth0]:1?resend-after-end",
+            "--collector",
+            "tls://c?name=%63.example",
+        ],
+        &["--mode", "generic", "--strategy", "failover", "--failover-hold", "0", "--protocol", "v9"],
+    ] {
+        let arguments = [&["--interface", "a,b*", "--collector", "udp://h"], arguments].concat();
+        let reading = of_file("", &arguments);
+        assert_eq!(reading.faults.texts().collect::<Vec<_>>(), [""; 0]);
+        let again = of_file(&print::toml(&reading.config), &[]);
+        assert_eq!(again.config, reading.config, "{}", print::toml(&reading.config));
+        assert_eq!(print::toml(&again.config), print::toml(&reading.config));
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use flowxdp_core::clock::Now;
+use flowxdp_core::{clock::Now, session::SessionConfig};
 
 use super::{Exporter, Settings, SpoolPlace};
 use crate::{
+    collector_url::{CollectorUrl, Scheme},
     config::{Config, nanoseconds},
     dispatch::Dispatch,
     keeper::Keeping,
@@ -45,6 +46,30 @@ impl Settings {
             readiness: Arc::clone(readiness),
             keeper,
         }
+    }
+}
+
+impl Settings {
+    /// The session of a collector, with the size of messages that its URL asks for, or the transport's.
+    pub fn session(&self, url: &CollectorUrl) -> SessionConfig {
+        let mut config = if url.scheme() == Scheme::Udp {
+            let config = SessionConfig::new(url.protocol(self.protocol), self.system_start_ms);
+            SessionConfig {
+                flow_keys: self.flow_keys,
+                template_interval: self.template_interval,
+                template_messages: self.template_messages,
+                ..config
+            }
+        } else {
+            SessionConfig::reliable(self.system_start_ms)
+        };
+        config.observation_domain = self.observation_domain;
+        config.options_interval = self.options_interval;
+        config.preset = url.preset();
+        if let Some(mtu) = url.mtu() {
+            config.max_message = usize::from(mtu);
+        }
+        config
     }
 }
 

@@ -1,0 +1,167 @@
+//! `flowxdp check` as its user sees it: every fault at its place, and the report on a configuration without one.
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
+#[path = "check/cases.rs"]
+mod cases;
+#[expect(unreachable_pub, reason = "tests of several packages take this file in")]
+#[path = "../../tests/src/committed.rs"]
+mod committed;
+
+use std::{
+    fmt::Write,
+    path::Path,
+    process::{Command, Output},
+};
+
+use cases::CASES;
+
+/// A file without a fault, with a collector of each kind.
+const GOOD: &str = r#"
+[monitor]
+interface = ["eth0", "wg*"]
+flows = 2_000_000
+
+[spool]
+directory = "/var/lib/flowxdp/spool"
+
+[[exporter]]
+collector = "tcp://[2001:db8::1]"
+[[exporter]]
+collector = "udp://[2001:db8::1]"
+[[exporter]]
+collector = "udp://192.0.2.1"
+protocol = "v9"
+mtu = 1400
+[[exporter]]
+collector = "udp://collector.example"
+protocol = "v5"
+"#;
+
+/// Runs a command of the program in a folder of its own, where `flowxdp.toml` has this text.
+fn run(command: &str, folder: &Path, text: &str, flags: &str) -> Output {
+    std::fs::write(folder.join("flowxdp.toml"), text).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_flowxdp"));
+    let flags = flags.split(' ').filter(|flag| !flag.is_empty());
+    program.arg(command).args(flags).current_dir(folder).env("NO_COLOR", "1").output().unwrap()
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+#[test]
+fn every_fault_is_found_at_its_place() {
+    assert!(CASES.len() >= 60, "{}", CASES.len());
+    let mut all = String::new();
+    for (name, flags, file) in CASES {
+        let folder = tempfile::tempdir().unwrap();
+        let flags =
+            if file.is_empty() { flags.to_string() } else { format!("--config flowxdp.toml {flags}") };
+        let ended = run("check", folder.path(), file, &flags);
+        let status = ended.status.code();
+        assert_eq!((status, text(&ended.stdout)), (Some(2), ""), "{name}: {}", text(&ended.stderr));
+        // `run` refuses the same, in the same words.
+        let refused = run("run", folder.path(), file, &flags);
+        if !flags.contains("--interface-index") {
+            assert_eq!(
+                (refused.status.code(), text(&refused.stderr)),
+                (Some(2), text(&ended.stderr)),
+                "{name}"
+            );
+        }
+        writeln!(all, "== {name}: flowxdp check {flags}\n{}", text(&ended.stderr)).unwrap();
+    }
+    committed::compare("tests/check/faults.txt", &all);
+}
+
+#[test]
+fn a_report_is_a_file_that_makes_the_same_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = run("check", folder.path(), GOOD, "--config flowxdp.toml --idle-timeout 5s");
+    assert_eq!(report.status.code(), Some(0), "{}", text(&report.stderr));
+    let report = text(&report.stdout).to_owned();
+    assert!(report.contains("idle-timeout = \"5s\"") && report.contains("flows = \"2M\""), "{report}");
+    let again = run("check", folder.path(), &report, "--config flowxdp.toml");
+    assert_eq!(text(&again.stdout), report);
+    let print = run("check", folder.path(), &report, "--config flowxdp.toml --print");
+    assert!(report.starts_with(text(&print.stdout)) && !text(&print.stdout).contains('#'), "{report}");
+    for unverified in ["pattern was not matched", "collector.example was not resolved", "path MTU", "kernel"]
+    {
+        assert!(report.contains(unverified), "{unverified}: {report}");
+    }
+}
+
+#[test]
+fn a_report_has_the_sizes_of_every_template() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = run("check", folder.path(), GOOD, "--config flowxdp.toml");
+    let (mut most, mut header, mut templates) = (0, 0, 0);
+    let mut lines = text(&report.stdout).lines();
+    while let Some(line) = lines.next() {
+        let numbers: Vec<usize> = line
+            .split(|character: char| !character.is_ascii_digit())
+            .filter_map(|digits| digits.parse().ok())
+            .collect();
+        if line.starts_with("# Exporter ") {
+            most = *numbers.last().unwrap();
+            header = if line.contains("IPFIX") { 16 } else { 20 };
+        } else if line.starts_with("# - template ") {
+            let fields = lines.next().unwrap().trim_start_matches("#   ");
+            let octets = |field: &str| field.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+            let record: usize = fields.split(", ").map(octets).sum();
+            assert!(numbers[0] >= 256 && fields.contains("packetDeltaCount"), "{line}\n{fields}");
+            assert_eq!(
+                numbers[numbers.len() - 2..],
+                [record, (most - header - 4) / record],
+                "{line}\n{fields}"
+            );
+            templates += 1;
+        }
+    }
+    // Flows and aggregates, wide and usual, of four kinds each, over IPFIX twice and v9.
+    assert_eq!(templates, 3 * 16);
+    assert!(text(&report.stdout).contains("24 octets, 48 octets a record, 30 records a message"));
+    for size in ["at most 8192 octets", "at most 1452 octets", "at most 1400 octets"] {
+        assert!(text(&report.stdout).contains(size), "{size}");
+    }
+}
+
+#[test]
+fn flags_become_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags =
+        "--interface eth0,eth1 --collector udp://192.0.2.10?protocol=v9&mtu=1400 --pin /p --keep --print";
+    let printed = run("check", folder.path(), "", flags);
+    let printed = text(&printed.stdout);
+    assert!(
+        printed.contains("interface = [\"eth0\", \"eth1\"]") && printed.contains("mtu = 1400"),
+        "{printed}"
+    );
+    let again = run("check", folder.path(), printed, "--config flowxdp.toml --print");
+    assert_eq!(text(&again.stdout), printed);
+}
+
+#[test]
+fn a_file_that_is_none_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("folder")).unwrap();
+    std::fs::write(path("latin.toml"), b"# fine\n# caf\xe9\n").unwrap();
+    std::fs::File::create(path("large.toml")).unwrap().set_len(100 << 20).unwrap();
+    let fifo = Command::new("mkfifo").arg(path("fifo")).status().unwrap();
+    assert!(fifo.success());
+    for (name, words) in [
+        ("absent.toml", "No such file"),
+        ("folder", "folder"),
+        ("latin.toml", "latin.toml:2: the file is not UTF-8"),
+        ("large.toml", "1048576 octets"),
+        ("fifo", "pipe"),
+    ] {
+        for command in ["check", "run"] {
+            let ended = run(command, folder.path(), "", &format!("--config {name}"));
+            let error = text(&ended.stderr);
+            assert_eq!((ended.status.code(), error.lines().count()), (Some(2), 1), "{name}: {error}");
+            assert!(error.contains(name) && error.contains(words), "{name}: {error}");
+        }
+    }
+}
