@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use flowxdp_core::clock::{MILLISECOND, Now, WallClock};
+use flowxdp_core::clock::{MILLISECOND, Now, Reading, WallClock};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 fn nanoseconds(time: Timespec) -> u64 {
@@ -89,8 +89,14 @@ pub fn wall_clock() -> WallClock {
 
 /// Both clocks.
 pub fn now() -> Now {
-    let (monotonic, wall) = both();
-    Now { monotonic, wall_ms: wall / MILLISECOND }
+    reading().now
+}
+
+/// Both clocks, where metering goes by this machine's.
+pub fn reading() -> Reading {
+    let (real, wall) = both();
+    let now = Now { monotonic: real, wall_ms: wall / MILLISECOND };
+    Reading { real, now, wall: WallClock::new(real, wall) }
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use flowxdp_core::{
     record::{FlowKey, FlowRecord, Ticket},
 };
 
-use crate::{exporter::Exporter, keeper::Keeping};
+use crate::{
+    exporter::{Exporter, QUEUE},
+    keeper::Keeping,
+};
 
 /// Whom a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Dispatch {
     /// What each collector was worth at the last look: whose records move is seen by a change.
     usable: Vec<bool>,
     keeper: Option<Keeping>,
+    /// When each collector wants to be polled again, as its last poll said.
+    wakes: Vec<Option<u64>>,
 }
 
 impl Dispatch {
@@ -46,7 +51,8 @@ impl Dispatch {
     pub fn new(exporters: Vec<Exporter>, strategy: Strategy, hold: u64, keeper: Option<Keeping>) -> Self {
         let usable = vec![true; exporters.len()];
         let names = exporters.iter().map(|exporter| hash(&exporter.url().to_string())).collect();
-        Self { exporters, names, strategy, hold, real: 0, usable, keeper }
+        let wakes = vec![None; exporters.len()];
+        Self { exporters, names, strategy, hold, real: 0, usable, keeper, wakes }
     }
 
     /// No collector: what a replay has before its first packet.
@@ -114,14 +120,31 @@ impl Dispatch {
         self.exporters.iter().map(Exporter::room).max().unwrap_or(0)
     }
 
-    /// Lets every collector send; gives the time at which one wants to go on.
-    pub fn poll(&mut self, real: u64, now: Now, flush: bool) -> Option<u64> {
+    /// Records that every collector has room for that has not been given up.
+    pub fn least_room(&self) -> usize {
+        let there = self.exporters.iter().filter(|exporter| !exporter.is_given_up());
+        there.map(Exporter::room).min().unwrap_or(QUEUE)
+    }
+
+    /// When the first message is ready, nanoseconds of the metering clock; `u64::MAX` for never.
+    pub fn deadline(&self) -> u64 {
+        self.exporters.iter().filter_map(Exporter::deadline).fold(u64::MAX, u64::min)
+    }
+
+    /// Lets every collector send; [`Dispatch::wakes`] says when to do so again.
+    pub fn poll(&mut self, real: u64, now: Now, flush: bool) {
         self.real = real;
-        let wakes = self.exporters.iter_mut().filter_map(|exporter| exporter.poll(real, now, flush)).min();
+        for (exporter, wake) in self.exporters.iter_mut().zip(&mut self.wakes) {
+            *wake = exporter.poll(real, now, flush);
+        }
         if self.strategy != Strategy::Replicate {
             self.look(now);
         }
-        wakes
+    }
+
+    /// When each collector wants to be polled again at the latest, nanoseconds of the machine's monotonic clock.
+    pub fn wakes(&self) -> &[Option<u64>] {
+        &self.wakes
     }
 
     /// Moves what no message has yet from collectors that are lost to those that are there.
@@ -154,8 +177,8 @@ impl Dispatch {
         })
     }
 
-    /// Gives every collector what options data tell.
-    pub fn tell(&mut self, snapshot: &Snapshot, force: bool) {
+    /// Gives every collector the exporter's own state, for options data; `force` sends it at the next poll.
+    pub fn announce(&mut self, snapshot: &Snapshot, force: bool) {
         for exporter in &mut self.exporters {
             exporter.tell(snapshot, force);
         }

@@ -9,16 +9,17 @@
 //!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
 //! - [`capture`]: packets of a file, for the same way.
-//! - [`teller`]: what the exporter tells about itself.
-//! - [`confine`]: what the agent gives up once everything is open; [`service`]: what a service manager is told.
+//! - [`agent`]: the engine that drives metering and exporting, the control socket, options data.
+//! - [`confine`]: what the agent gives up once everything is open.
 //! - [`config`]: all settings as one value, from flags. [`command`]: one file a command;
 //!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.
 //! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
 //! - [`limits`], [`guard`], [`output`]: a limit, a panic or a full stderr ends in one line and the books.
 //!
-//! Architecture invariant: the event loops in [`command`] decide nothing; they move bytes, time and
-//! actions between the edges and the core.
+//! Architecture invariant: the event loops in [`command`] decide nothing: they feed clock, sockets and signals
+//! to [`agent::engine`].
 
+pub mod agent;
 pub mod capture;
 pub mod clock;
 pub mod collector_url;
@@ -40,9 +41,7 @@ pub mod meter;
 pub mod output;
 pub mod pressure;
 pub mod report;
-pub mod service;
 pub mod spool;
-pub mod teller;
 pub mod text;
 pub mod transport;
 pub mod units;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, error::ErrorKind};
 use flowxdp::{
-    command::{check, collect, detach, explain, replay, run, status},
+    command::{check, collect, detach, explain, flush, replay, run, status},
     config::{fault::Faults, flags::Flags, key::RUN},
     guard, limits, output, text,
 };
@@ -38,6 +38,8 @@ enum Command {
     Collect(collect::Options),
     /// Show the books of a running agent
     Status(status::Options),
+    /// Have a running agent retire and export every flow now
+    Flush(flush::Options),
     /// Take away what a killed agent left on interfaces
     Detach(detach::Options),
     /// Say of each packet which headers were read, and where and why it is ignored
@@ -109,6 +111,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Check(options) => check::run(&options),
         Command::Collect(options) => runtime()?.block_on(collect::run(options)),
         Command::Status(options) => status::run(&options),
+        Command::Flush(options) => flush::run(&options),
         Command::Detach(options) => detach::run(&options),
         Command::Explain(options) => explain::run(&options),
     }

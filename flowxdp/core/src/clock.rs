@@ -37,3 +37,14 @@ impl WallClock {
         monotonic.saturating_add_signed(self.offset) / MILLISECOND
     }
 }
+
+/// One reading of every clock, by which a turn of the agent acts.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// The machine's monotonic clock, nanoseconds: sockets and patience follow it.
+    pub real: u64,
+    /// The metering clock and the time of day: the machine's, or the capture's.
+    pub now: Now,
+    /// From the metering clock to the time of day, for the times in records.
+    pub wall: WallClock,
+}

@@ -4,6 +4,7 @@ pub mod check;
 pub mod collect;
 pub mod detach;
 pub mod explain;
+pub mod flush;
 pub mod replay;
 pub mod run;
 pub mod status;

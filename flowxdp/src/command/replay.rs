@@ -3,7 +3,7 @@
 //! Each frame is a test run of the XDP program, with its time and lengths in the metadata in front of it.
 //! Timeouts, export time and system uptime follow the largest time so far, as if the agent had been there.
 
-mod clock;
+mod captured;
 mod files;
 mod progress;
 
@@ -16,23 +16,28 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     books::Books,
-    clock::{MILLISECOND, Now, SECOND, WallClock},
-    options::Interface,
-    record::EndReason,
+    clock::{MILLISECOND, Now, Reading, WallClock},
 };
 
 use self::{
-    clock::{CaptureClock, instant},
+    captured::Packets,
     files::Files,
     progress::{Done, Progress},
 };
 use super::run::RING;
 use crate::{
+    agent::{
+        engine::{
+            Engine, Rules, Wake,
+            capture::{CaptureClock, instant},
+        },
+        reporter::Reporter,
+    },
     capture::{CaptureError, Frame, Reader, to_ethernet},
     clock::monotonic,
     config::{Config, flags::Flags, key::REPLAY},
     dispatch::Dispatch,
-    exporter::{Exporter, QUEUE, settings},
+    exporter::{Exporter, settings},
     guard,
     kernel::{
         load::{Shape, load},
@@ -41,18 +46,9 @@ use crate::{
     },
     limits,
     meter::Meter,
-    output, report,
-    teller::Teller,
-    text,
+    output, report, text,
     transport::readiness::Readiness,
 };
-
-/// A collector that is waited for so long without progress, all waits since its last progress together, is
-/// given up: nanoseconds of the real clock, whatever the capture's is.
-const PATIENCE: u64 = 10 * SECOND;
-
-/// How long a refusal of the last datagram may take to come back, nanoseconds.
-const LAST_WORD: u64 = 50 * MILLISECOND;
 
 /// LINKTYPE_ETHERNET.
 const ETHERNET: u32 = 1;
@@ -60,7 +56,7 @@ const ETHERNET: u32 = 1;
 /// Link types that are said to be unsupported; packets of further ones are in the books only.
 const LINKS: usize = 16;
 
-/// Frames between two looks into the ring buffer, which holds many times as many.
+/// Frames between two drains of the ring buffer, which holds many times as many.
 const FRAMES: u64 = 4096;
 
 /// Files that a replay opens.
@@ -84,24 +80,17 @@ pub struct Options {
 struct Replay<'a> {
     config: &'a Config,
     json: bool,
-    meter: Meter,
+    engine: Engine<Packets>,
     runner: Runner,
     readiness: Arc<Readiness>,
-    dispatch: Dispatch,
-    teller: Option<Teller>,
+    /// `None` before the first packet.
     clock: Option<CaptureClock>,
-    /// The last look at the tables, nanoseconds of the capture.
-    checked: u64,
-    /// The shorter timeout, nanoseconds.
-    rest: u64,
     frames: u64,
     /// Octets of the files that are read to their end.
     octets: u64,
     progress: Progress,
-    /// The interface's name in the books.
-    interface: String,
-    /// Reasons for ignoring that were said, with the link type.
-    said: BTreeSet<(&'static str, u32)>,
+    /// Reasons for ignoring that were logged, with the link type.
+    logged: BTreeSet<(&'static str, u32)>,
 }
 
 /// Runs the command.
@@ -112,7 +101,6 @@ struct Replay<'a> {
 /// be delivered; whatever is in the way of loading the program.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let config = &options.flags.config()?;
-    let monitor = &config.monitor;
     let mut files = Files::open(&options.file);
     if files.is_empty() {
         return files.result();
@@ -123,53 +111,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         return files.result();
     }
     let most = files.most_flows().unwrap_or(u64::MAX);
-    let flows = monitor.flows.min(most);
-    let shape = Shape {
-        flows_v4: flows,
-        flows_v6: monitor.flows6.map_or(flows, |flows| flows.min(most)),
-        partitions: 1,
-        ring: RING,
-        replay: true,
-        chained: false,
-    };
-    preflight::memory(&shape)?;
-    config.warn();
-    let cpu = stay_on_this_cpu()?;
-    let timeouts = monitor.timeouts();
-    let mut meter = Meter::new(load(&shape)?, timeouts)?;
-    if let Some(protocols) = config.narrow().filter(|_| monitor.interface_index > u32::from(u16::MAX)) {
-        log::warn!(
-            "{protocols} cannot hold --interface-index {}, which is above 65535: records have interface 0 there",
-            monitor.interface_index
-        );
-    }
-    let interface = monitor.interface_index.to_string();
-    meter.name_interface(monitor.interface_index, &interface, 0)?;
-    meter.loaded.program(names::PROGRAM_FRAGS)?;
-    meter.follow(cpu);
-    let mut replay = Replay {
-        config,
-        json: options.json,
-        meter,
-        runner: Runner::default(),
-        readiness: Arc::new(Readiness::new().context("cannot wait for sockets")?),
-        dispatch: Dispatch::none(),
-        teller: None,
-        clock: None,
-        checked: 0,
-        rest: timeouts.idle.min(timeouts.active),
-        frames: 0,
-        octets: 0,
-        progress: Progress::new(files.octets()),
-        interface,
-        said: BTreeSet::new(),
-    };
-    let ended = guard::caught(|| replay.files(&mut files));
+    let mut replay = Replay::new(config, options.json, most, Progress::new(files.octets()))?;
+    let metered = guard::caught(|| replay.files(&mut files));
     replay.progress.erase();
-    let finished = guard::caught(|| replay.finish());
-    guard::first(ended, finished)?;
+    let ended = guard::caught(|| replay.finish());
+    guard::first(metered, ended)?;
     files.result()?;
-    let undelivered: u64 = replay.dispatch.all().iter().map(undelivered).sum();
+    let undelivered: u64 = replay.engine.dispatch().all().iter().map(undelivered).sum();
     anyhow::ensure!(
         undelivered == 0,
         "{undelivered} records could not be delivered: see lost and queued in the books"
@@ -193,7 +141,54 @@ fn stay_on_this_cpu() -> anyhow::Result<usize> {
     Ok(cpu)
 }
 
-impl Replay<'_> {
+/// Loads the program and its tables, for at most so many flows.
+fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
+    let monitor = &config.monitor;
+    let flows = monitor.flows.min(most);
+    let shape = Shape {
+        flows_v4: flows,
+        flows_v6: monitor.flows6.map_or(flows, |flows| flows.min(most)),
+        partitions: 1,
+        ring: RING,
+        replay: true,
+        chained: false,
+    };
+    preflight::memory(&shape)?;
+    config.warn();
+    let cpu = stay_on_this_cpu()?;
+    let timeouts = monitor.timeouts();
+    let mut meter = Meter::new(load(&shape)?, timeouts)?;
+    let index = monitor.interface_index;
+    if let Some(protocols) = config.narrow().filter(|_| index > u32::from(u16::MAX)) {
+        log::warn!(
+            "{protocols} cannot hold --interface-index {index}, which is above 65535: records have interface 0 \
+                 there"
+        );
+    }
+    meter.name_interface(index, &index.to_string(), 0)?;
+    meter.loaded.program(names::PROGRAM_FRAGS)?;
+    meter.follow(cpu);
+    Ok(Packets::new(meter, index, timeouts.idle.min(timeouts.active)))
+}
+
+impl<'a> Replay<'a> {
+    fn new(config: &'a Config, json: bool, most: u64, progress: Progress) -> anyhow::Result<Self> {
+        let packets = packets(config, most)?;
+        let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
+        Ok(Self {
+            config,
+            json,
+            engine: Engine::new(packets, Dispatch::none(), Reporter::default(), Rules::capture()),
+            runner: Runner::default(),
+            readiness,
+            clock: None,
+            frames: 0,
+            octets: 0,
+            progress,
+            logged: BTreeSet::new(),
+        })
+    }
+
     /// Reads every file; one that has a fault is read up to it.
     fn files(&mut self, files: &mut Files) -> anyhow::Result<()> {
         while let Some(mut reader) = files.next() {
@@ -217,7 +212,7 @@ impl Replay<'_> {
             }
             self.frames += 1;
             if self.frames.is_multiple_of(FRAMES) {
-                self.meter.drain_ring();
+                self.engine.metering_mut().meter.drain_ring();
             }
             let time = self.clock.map_or(0, |clock| clock.latest);
             let octets = self.octets + reader.position();
@@ -244,21 +239,22 @@ impl Replay<'_> {
                 }
             }
         };
-        let program = self.meter.loaded.program(names::PROGRAM_FRAGS)?;
+        let meter = &mut self.engine.metering_mut().meter;
+        let program = meter.loaded.program(names::PROGRAM_FRAGS)?;
         self.runner.run(program, octets, wire, time, self.config.monitor.interface_index)?;
-        self.meter.note(time);
+        meter.note(time);
         Ok(())
     }
 
-    /// Counts a packet that is not metered, and says so at the first one of its kind.
+    /// Counts a packet that is not metered, and logs the first one of its kind.
     fn ignore(&mut self, reason: NotReplayed, file: &str, frame: &Frame<'_>, text: &str) {
-        self.meter.ignore(reason, &self.interface, frame.wire);
+        self.engine.metering_mut().ignore(reason, frame.wire);
         let name = reason.row().name;
         let (kind, room) = match reason {
-            NotReplayed::UnsupportedLink => (frame.link, self.said.len() < LINKS),
+            NotReplayed::UnsupportedLink => (frame.link, self.logged.len() < LINKS),
             NotReplayed::TimeOutOfRange => (0, true),
         };
-        if room && self.said.insert((name, kind)) {
+        if room && self.logged.insert((name, kind)) {
             self.progress.erase();
             log::warn!(
                 "{file}: the packet at octet {} is ignored, as all of its kind ({name}): {text}",
@@ -267,88 +263,35 @@ impl Replay<'_> {
         }
     }
 
-    /// Options data, at the capture's time.
-    fn tell(&mut self, now: Now, force: bool) {
-        if let Some(teller) = &mut self.teller {
-            teller.tell(&self.meter, &mut self.dispatch, now, force);
-        }
-    }
-
-    /// Everything that is due before a packet of this time, each at its own second.
+    /// Advances the clock to a packet's time: everything that is due before leaves, each at its own second.
     fn reach(&mut self, time: u64) -> anyhow::Result<()> {
-        let Some(mut clock) = self.clock else {
-            self.start(time)?;
-            return Ok(());
-        };
-        if time >= clock.second(0) {
-            // So that the flows of packets without a slot are known, and when they are due.
-            self.meter.drain_ring();
+        let Some(mut clock) = self.clock else { return self.begin(time) };
+        while let Some(second) = self.engine.advance(&mut clock, time) {
+            self.work_off(second)?;
         }
-        loop {
-            let deadline = self.dispatch.all().iter().filter_map(Exporter::deadline).fold(u64::MAX, u64::min);
-            let second = clock.second(self.meter.next_due().min(deadline));
-            if second > time {
-                break;
-            }
-            // Options data leave at a look: there is one in each timeout while a flow lives.
-            let soon = second < self.checked.saturating_add(self.rest);
-            if soon && clock.second(deadline) > second && !self.meter.finds(second) {
-                continue;
-            }
-            clock.latest = second;
-            self.check(second, None)?;
-        }
-        clock.latest = clock.latest.max(time);
         self.clock = Some(clock);
         Ok(())
     }
 
     /// The system started an hour before the first packet.
-    fn start(&mut self, time: u64) -> anyhow::Result<()> {
+    fn begin(&mut self, time: u64) -> anyhow::Result<()> {
         self.clock = Some(CaptureClock { first: time, latest: time });
         let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
         let now = Now { monotonic: monotonic(), wall_ms: time / MILLISECOND };
-        self.dispatch = settings::dispatch(self.config, system_start_ms, &self.readiness, now, None)?;
-        let index = self.config.monitor.interface_index;
-        let interface =
-            Interface { index, name: self.interface.clone(), description: self.interface.clone() };
-        self.teller =
-            Some(Teller::new(self.config.exporting.observation_domain, system_start_ms, vec![interface]));
+        let dispatch = settings::dispatch(self.config, system_start_ms, &self.readiness, now, None)?;
+        self.engine.begin(dispatch, Reporter::new(self.config.exporting.observation_domain, system_start_ms));
         Ok(())
     }
 
-    /// A look at the flow table at `time`; what is due leaves before the clock goes on.
-    fn check(&mut self, time: u64, forced: Option<EndReason>) -> anyhow::Result<()> {
-        let now = instant(time);
-        self.checked = time;
-        self.meter.drain_ring();
+    /// Steps at an instant of the capture until the clock may advance, or the ending is done.
+    fn work_off(&mut self, time: u64) -> anyhow::Result<()> {
         loop {
-            let mut records = Vec::new();
-            self.meter.check(time, WallClock::default(), forced, QUEUE, |record| {
-                records.push(record);
-            })?;
-            // By their ends: a header of v5 places what is within 49.7 days before it, and never goes back.
-            records.sort_by_key(|record| record.end_ms);
-            records.iter().for_each(|record| self.dispatch.push(record, now));
-            self.tell(now, false);
-            self.settle(now, forced.is_some());
-            if self.meter.is_done() {
-                return Ok(());
+            let at = Reading { real: monotonic(), now: instant(time), wall: WallClock::default() };
+            match self.engine.step(&at)? {
+                Wake::Idle | Wake::Done => return Ok(()),
+                Wake::Again => {}
+                Wake::At(instant) => self.wait(instant),
             }
-        }
-    }
-
-    /// Waits until every collector was sent what is ready, or is given up.
-    fn settle(&mut self, now: Now, flush: bool) {
-        let begun = monotonic();
-        loop {
-            let real = monotonic();
-            let wake = self.dispatch.poll(real, now, flush).unwrap_or(u64::MAX);
-            if self.dispatch.is_settled(now, flush) {
-                return;
-            }
-            self.dispatch.lose_patience(real, now, flush, begun, PATIENCE);
-            self.wait(wake.min(real + 100 * MILLISECOND));
         }
     }
 
@@ -361,45 +304,18 @@ impl Replay<'_> {
         }
     }
 
-    /// Flushes at the time of the last packet, ends connections, waits for a refusal of the last datagram,
-    /// prints the books.
+    /// Ends at the time of the last packet, and prints the books.
     fn finish(&mut self) -> anyhow::Result<()> {
         match self.clock {
             Some(clock) => {
-                let now = instant(clock.latest);
-                self.check(clock.latest, Some(EndReason::Forced))?;
-                self.tell(now, true);
-                self.settle(now, true);
-                self.close(now);
+                self.engine.end();
+                self.work_off(clock.latest)?;
             }
-            None => self.start(0)?,
+            None => self.begin(0)?,
         }
-        let (mut books, bracket) = self.meter.books()?;
-        self.dispatch.enter(&mut books);
-        books.options = self.teller.as_ref().map(|teller| teller.told().clone());
-        books.close(bracket);
-        log::debug!("{} grace periods were waited for", self.meter.waits());
+        let books = self.engine.books()?;
+        log::debug!("{} grace periods were waited for", self.engine.metering().meter.waits());
         self.print(&books)
-    }
-
-    /// Ends every connection in order, and goes on where one broke or the last datagram was refused.
-    fn close(&mut self, now: Now) {
-        let mut begun = monotonic();
-        loop {
-            let real = monotonic();
-            let closed = self.dispatch.close(real);
-            if closed && real >= begun + LAST_WORD {
-                self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(real));
-                if self.dispatch.is_settled(now, true) {
-                    return;
-                }
-                self.settle(now, true);
-                begun = monotonic();
-            } else if !closed && real > begun + PATIENCE {
-                self.dispatch.give_up_open(real, now);
-            }
-            self.wait(real + 10 * MILLISECOND);
-        }
     }
 
     fn print(&self, books: &Books) -> anyhow::Result<()> {

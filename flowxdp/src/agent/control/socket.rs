@@ -1,4 +1,4 @@
-//! The status socket: the agent's end of it, and how `status` reaches it.
+//! The file of the control socket: how the agent makes it, and how a client connects to it.
 
 use std::{
     ffi::{OsStr, OsString},

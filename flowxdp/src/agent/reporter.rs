@@ -1,47 +1,55 @@
-//! What the exporter tells about itself: gathered here for the options data of every collector.
+//! The options reporter: gathers the exporter's own state for the options data of every collector.
 
 use flowxdp_core::{
     clock::{MILLISECOND, Now},
     options::{Interface, Reliability, Snapshot},
-    record::RecordTotal,
+    record::{RecordTotal, Total},
 };
 
-use crate::{dispatch::Dispatch, meter::Meter};
+use crate::dispatch::Dispatch;
 
-/// The time of day and the clock of timers go alike; a larger difference is a step, milliseconds.
+/// The time of day and the clock of timers advance alike; a larger difference is a step, milliseconds.
 const STEP: u64 = 1_000;
 
-/// What options data are made of.
-#[derive(Debug)]
-pub struct Teller {
+/// The last announced state, and the packets that metering ignored.
+#[derive(Debug, Default)]
+pub struct Reporter {
     snapshot: Snapshot,
     ignored: Reliability,
 }
 
-impl Teller {
-    /// The observation domain names the process.
-    pub fn new(observation_domain: u32, system_start_ms: u64, interfaces: Vec<Interface>) -> Self {
+impl Reporter {
+    /// `observation_domain` names the process; `system_start_ms` is in milliseconds since 1970.
+    pub fn new(observation_domain: u32, system_start_ms: u64) -> Self {
         let snapshot = Snapshot {
             process: observation_domain,
             name: host_name(),
             system_start_ms,
-            interfaces,
             ..Snapshot::default()
         };
         Self { snapshot, ignored: Reliability::default() }
     }
 
-    /// Gives every collector what is true now. `force` sends it whatever the time.
-    pub fn tell(&mut self, meter: &Meter, dispatch: &mut Dispatch, now: Now, force: bool) {
-        let ignored = meter.ignored();
+    /// Gives every collector the state of this instant; `force` sends it at the next poll, due or not.
+    ///
+    /// `interfaces` are those of which flow records may come, `ignored` all packets that were not metered.
+    pub fn announce(
+        &mut self,
+        interfaces: Vec<Interface>,
+        ignored: Total,
+        dispatch: &mut Dispatch,
+        now: Now,
+        force: bool,
+    ) {
         let total = RecordTotal { records: 0, packets: ignored.packets, octets: ignored.octets };
         self.ignored.update(total, now.wall_ms);
+        self.snapshot.interfaces = interfaces;
         self.snapshot.ignored = self.ignored;
-        dispatch.tell(&self.snapshot, force);
+        dispatch.announce(&self.snapshot, force);
     }
 
-    /// Notices that the time of day was set, and tells every session when the system started by it. Before
-    /// records with the new times are pushed.
+    /// Moves the system's start in every session when the time of day was set. To be called before records with
+    /// the new times are pushed.
     pub fn follow_clock(&mut self, dispatch: &mut Dispatch, now: Now) {
         let before = self.snapshot.system_start_ms;
         let start = now.wall_ms.saturating_sub(now.monotonic / MILLISECOND);
@@ -54,14 +62,9 @@ impl Teller {
         dispatch.all_mut().iter_mut().for_each(|exporter| exporter.system_started(start));
     }
 
-    /// What was told last.
-    pub const fn told(&self) -> &Snapshot {
+    /// The state that was announced last.
+    pub const fn announced(&self) -> &Snapshot {
         &self.snapshot
-    }
-
-    /// Interfaces of which records may come, from now on.
-    pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
-        self.snapshot.interfaces = interfaces;
     }
 }
 

@@ -1,0 +1,121 @@
+//! The one table of deadlines: its earliest row is the wake-up.
+
+use std::{collections::BTreeMap, fmt};
+
+use flowxdp_core::clock::MILLISECOND;
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The next sweep over the flow tables.
+    Sweep,
+    /// The next listing of the interfaces.
+    Interfaces,
+    /// The end of a flush whose records do not leave.
+    Flush,
+    /// The next look at the progress of collectors that a capture's clock waits for.
+    Patience,
+    /// The next step of the ending.
+    Ending,
+    /// The next poll of the collector with this number.
+    Collector(usize),
+}
+
+/// When, and what set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// Nanoseconds of the engine's clock.
+    pub at: u64,
+    /// The rule that set it.
+    pub by: &'static str,
+}
+
+/// All deadlines of an engine.
+#[derive(Clone, Debug, Default)]
+pub struct Deadlines(BTreeMap<Timer, Deadline>);
+
+impl Deadlines {
+    /// Sets a row; `u64::MAX` takes it out.
+    pub fn set(&mut self, timer: Timer, at: u64, by: &'static str) {
+        if at == u64::MAX {
+            self.0.remove(&timer);
+        } else {
+            self.0.insert(timer, Deadline { at, by });
+        }
+    }
+
+    /// Sets a row to an earlier instant than it has, if this is one.
+    pub fn lower(&mut self, timer: Timer, at: u64, by: &'static str) {
+        if self.0.get(&timer).is_none_or(|deadline| at < deadline.at) {
+            self.set(timer, at, by);
+        }
+    }
+
+    /// Takes a row out.
+    pub fn clear(&mut self, timer: Timer) {
+        self.0.remove(&timer);
+    }
+
+    /// Whether a row's instant has come.
+    pub fn is_due(&self, timer: Timer, now: u64) -> bool {
+        self.0.get(&timer).is_some_and(|deadline| deadline.at <= now)
+    }
+
+    /// The earliest row.
+    pub fn earliest(&self) -> Option<(Timer, Deadline)> {
+        self.0.iter().map(|(timer, deadline)| (*timer, *deadline)).min_by_key(|(_, deadline)| deadline.at)
+    }
+
+    /// The table as text, each instant as the time from `now` on; `name` gives a collector's name.
+    pub fn shown(&self, now: u64, name: impl Fn(usize) -> String) -> String {
+        let row = |(timer, deadline): (&Timer, &Deadline)| {
+            let what = match timer {
+                Timer::Collector(number) => format!("collector {}", name(*number)),
+                other => other.to_string(),
+            };
+            format!("{what} in {} ms ({})", deadline.at.saturating_sub(now) / MILLISECOND, deadline.by)
+        };
+        self.0.iter().map(row).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sweep => text.write_str("sweep"),
+            Self::Interfaces => text.write_str("interfaces"),
+            Self::Flush => text.write_str("flush"),
+            Self::Patience => text.write_str("patience"),
+            Self::Ending => text.write_str("ending"),
+            Self::Collector(number) => write!(text, "collector {number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_row_is_the_wake_up_and_rows_come_and_go() {
+        let mut deadlines = Deadlines::default();
+        assert_eq!(deadlines.earliest(), None);
+        deadlines.set(Timer::Sweep, 900, "each second");
+        deadlines.set(Timer::Collector(1), 300, "exporter");
+        deadlines.set(Timer::Interfaces, u64::MAX, "never");
+        assert_eq!(deadlines.earliest(), Some((Timer::Collector(1), Deadline { at: 300, by: "exporter" })));
+        assert!(deadlines.is_due(Timer::Collector(1), 300) && !deadlines.is_due(Timer::Sweep, 300));
+        deadlines.set(Timer::Collector(1), u64::MAX, "exporter");
+        assert_eq!(deadlines.earliest().map(|(timer, _)| timer), Some(Timer::Sweep));
+        assert!(!deadlines.is_due(Timer::Interfaces, u64::MAX));
+    }
+
+    #[test]
+    fn the_table_says_which_rule_set_each_row() {
+        let mut deadlines = Deadlines::default();
+        deadlines.set(Timer::Collector(0), 2 * MILLISECOND, "pace");
+        deadlines.set(Timer::Sweep, 7 * MILLISECOND, "each second");
+        let text = deadlines.shown(2 * MILLISECOND, |number| format!("udp://192.0.2.{number}"));
+        assert_eq!(text, "sweep in 5 ms (each second), collector udp://192.0.2.0 in 0 ms (pace)");
+    }
+}

@@ -1,0 +1,94 @@
+//! The metering process as the engine drives it: live interfaces, a capture's packets, or a test's flows.
+
+use flowxdp_core::{
+    books::{Books, Bracket},
+    clock::{Reading, WallClock},
+    options::Interface,
+    record::{EndReason, FlowRecord, Total},
+};
+
+/// One sweep over the flow tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// The time that flows are due by, nanoseconds of the metering clock.
+    pub now: u64,
+    /// For the times in records.
+    pub wall: WallClock,
+    /// Every flow is due, for this reason.
+    pub forced: Option<EndReason>,
+    /// Flows that may retire, about.
+    pub room: usize,
+}
+
+/// Flow tables and the packets that fill them. All instants are of the metering clock, in nanoseconds.
+pub trait Metering {
+    /// Takes a turn's share of the packets that found no slot; true where more of them wait.
+    ///
+    /// # Errors
+    ///
+    /// A partition cannot change its CPU.
+    fn drain(&mut self, now: u64) -> anyhow::Result<bool>;
+
+    /// Takes all packets that found no slot until now.
+    fn drain_all(&mut self);
+
+    /// Exports what an earlier agent had retired and not delivered. `known` are the bits of the collectors.
+    ///
+    /// # Errors
+    ///
+    /// The kernel offers no grace period.
+    fn recover(&mut self, at: &Reading, known: u32, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()>;
+
+    /// Retires the flows that are due, and hands their records to `sink`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel offers no grace period: no slot was read.
+    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()>;
+
+    /// Upkeep that follows a sweep.
+    ///
+    /// # Errors
+    ///
+    /// A pin cannot be removed.
+    fn after_sweep(&mut self) -> anyhow::Result<()>;
+
+    /// Whether the last sweep retired every flow that was due.
+    fn is_swept(&self) -> bool;
+
+    /// When the next sweep is due, if the last one was at `last`.
+    fn next_sweep(&self, last: u64) -> u64;
+
+    /// When the interfaces are to be listed again; `u64::MAX` for never.
+    fn look_at(&self) -> u64;
+
+    /// Lists the interfaces: meters new ones, follows changed ones, releases gone ones.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn look(&mut self, now: u64) -> anyhow::Result<()>;
+
+    /// Interfaces of which flow records may come.
+    fn interfaces(&mut self, now: u64) -> Vec<Interface>;
+
+    /// Packets that were not metered so far.
+    fn ignored(&self) -> Total;
+
+    /// Ends the metering of packets; the tables stay for a last sweep.
+    ///
+    /// # Errors
+    ///
+    /// A program stays attached, or the kernel offers no grace period.
+    fn stop(&mut self) -> anyhow::Result<()>;
+
+    /// Leaves tables and attached programs to the next agent.
+    fn leave(&mut self);
+
+    /// The metering part of the books, between two readings of the kernel's counters.
+    ///
+    /// # Errors
+    ///
+    /// The kernel offers no grace period.
+    fn books(&mut self) -> anyhow::Result<(Books, Bracket)>;
+}

@@ -1,0 +1,110 @@
+//! A capture's packets as the engine drives their metering.
+
+use flowxdp_common::reason::NotReplayed;
+use flowxdp_core::{
+    books::{Books, Bracket},
+    clock::Reading,
+    options::Interface,
+    record::{FlowRecord, Total},
+};
+
+use crate::{
+    agent::engine::{
+        capture::Captured,
+        metering::{Metering, Sweep},
+    },
+    meter::Meter,
+};
+
+/// The metered side of a replay.
+pub(super) struct Packets {
+    pub(super) meter: Meter,
+    interface: Interface,
+    /// The shorter timeout, nanoseconds.
+    rest: u64,
+}
+
+impl Packets {
+    /// The packets' interface has its ifIndex for a name.
+    pub(super) fn new(meter: Meter, index: u32, rest: u64) -> Self {
+        let interface = Interface { index, name: index.to_string(), description: index.to_string() };
+        Self { meter, interface, rest }
+    }
+
+    /// Counts a packet that the program is not given, `octets` long on the wire.
+    pub(super) fn ignore(&mut self, reason: NotReplayed, octets: u32) {
+        self.meter.ignore(reason, &self.interface.name, octets);
+    }
+}
+
+impl Metering for Packets {
+    fn drain(&mut self, _: u64) -> anyhow::Result<bool> {
+        self.meter.drain_ring();
+        Ok(false)
+    }
+
+    fn drain_all(&mut self) {
+        self.meter.drain_ring();
+    }
+
+    fn recover(&mut self, _: &Reading, _: u32, _: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+        self.meter.check(sweep.now, sweep.wall, sweep.forced, sweep.room, sink)?;
+        Ok(())
+    }
+
+    fn after_sweep(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn is_swept(&self) -> bool {
+        self.meter.is_done()
+    }
+
+    fn next_sweep(&self, _: u64) -> u64 {
+        u64::MAX
+    }
+
+    fn look_at(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn look(&mut self, _: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn interfaces(&mut self, _: u64) -> Vec<Interface> {
+        vec![self.interface.clone()]
+    }
+
+    fn ignored(&self) -> Total {
+        self.meter.ignored()
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn leave(&mut self) {}
+
+    fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {
+        self.meter.books()
+    }
+}
+
+impl Captured for Packets {
+    fn next_due(&self) -> u64 {
+        self.meter.next_due()
+    }
+
+    fn finds(&mut self, now: u64) -> bool {
+        self.meter.finds(now)
+    }
+
+    fn rest(&self) -> u64 {
+        self.rest
+    }
+}

@@ -1,0 +1,103 @@
+//! Live metering as the engine drives it: flow tables, interfaces that come and go, pins of tables that drain.
+
+use std::rc::Rc;
+
+use flowxdp_core::{
+    books::{Books, Bracket},
+    clock::Reading,
+    options::Interface,
+    record::{FlowRecord, Total},
+};
+
+use super::interfaces::Interfaces;
+use crate::{
+    agent::engine::metering::{Metering, Sweep},
+    kernel::{chain::Chain, pin::Pins},
+    meter::Meter,
+};
+
+/// The metered side of an agent.
+pub(super) struct Live {
+    pub(super) meter: Meter,
+    pub(super) interfaces: Interfaces,
+    pins: Option<Rc<Pins>>,
+}
+
+impl Live {
+    pub(super) const fn new(meter: Meter, interfaces: Interfaces, pins: Option<Rc<Pins>>) -> Self {
+        Self { meter, interfaces, pins }
+    }
+}
+
+impl Metering for Live {
+    fn drain(&mut self, now: u64) -> anyhow::Result<bool> {
+        let more = self.meter.drain_some();
+        self.meter.hand_over(now)?;
+        Ok(more)
+    }
+
+    fn drain_all(&mut self) {
+        self.meter.drain_ring();
+    }
+
+    fn recover(&mut self, at: &Reading, known: u32, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+        self.meter.adopt(at.now.monotonic, at.wall, known, sink)
+    }
+
+    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+        self.meter.check(sweep.now, sweep.wall, sweep.forced, sweep.room, sink)?;
+        Ok(())
+    }
+
+    fn after_sweep(&mut self) -> anyhow::Result<()> {
+        self.meter.say_partitions();
+        if self.meter.loaded.chain.as_ref().is_some_and(Chain::has_changed) {
+            self.interfaces.hurry();
+        }
+        // A table of another size is removed once it is empty.
+        let Some(pins) = &self.pins else { return Ok(()) };
+        for generation in self.meter.emptied() {
+            pins.remove(&generation)?;
+            log::info!("the table of another size is empty, and removed");
+        }
+        Ok(())
+    }
+
+    fn is_swept(&self) -> bool {
+        self.meter.is_done()
+    }
+
+    fn next_sweep(&self, last: u64) -> u64 {
+        self.meter.next_look(last)
+    }
+
+    fn look_at(&self) -> u64 {
+        self.interfaces.look_at()
+    }
+
+    fn look(&mut self, now: u64) -> anyhow::Result<()> {
+        self.interfaces.look(&mut self.meter, now)
+    }
+
+    fn interfaces(&mut self, now: u64) -> Vec<Interface> {
+        self.interfaces.told(now, self.meter.rest())
+    }
+
+    fn ignored(&self) -> Total {
+        self.meter.ignored()
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        self.meter.stop()
+    }
+
+    fn leave(&mut self) {
+        if let Some(chain) = &mut self.meter.loaded.chain {
+            chain.leave();
+        }
+    }
+
+    fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {
+        self.meter.books()
+    }
+}
