@@ -526,4 +526,4 @@ fn store(place: &SpoolPlace, url: &CollectorUrl, real: u64, wall_ms: u64) -> any
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -141,3 +141,6 @@ async fn accept(
     let (stream, _) = socket.listener.accept().await?;
     Ok((stream, place))
 }
+
+#[cfg(test)]
+mod tests;

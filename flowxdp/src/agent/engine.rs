@@ -375,3 +375,6 @@ impl<M: Metering> Engine<M> {
         Ok(books)
     }
 }
+
+#[cfg(test)]
+mod tests;

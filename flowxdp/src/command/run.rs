@@ -20,7 +20,6 @@ use flowxdp_common::names;
 use flowxdp_core::clock::MILLISECOND;
 
 use self::{interfaces::Interfaces, live::Live, sources::Sources, table::Table};
-pub use crate::agent::engine::BETWEEN;
 use crate::{
     agent::{
         engine::{Engine, Rules, Wake},

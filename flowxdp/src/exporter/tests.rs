@@ -3,7 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test may panic where the system has no thread")]
 
-mod collector;
+pub(crate) mod collector;
 mod ends;
 mod killed;
 mod patience;
@@ -25,11 +25,11 @@ use self::collector::{accept, all, listen, not_sent, ports, reset, self_signed, 
 use super::*;
 
 /// No test waits longer than this for anything.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// 2026-11-03 10:00:00 UTC.
-const T0: u64 = 1_793_700_000_000;
+pub(crate) const T0: u64 = 1_793_700_000_000;
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         protocol: Protocol::Ipfix,
         observation_domain: 1,
@@ -51,7 +51,7 @@ fn settings() -> Settings {
     }
 }
 
-fn record(port: u16) -> FlowRecord {
+pub(crate) fn record(port: u16) -> FlowRecord {
     FlowRecord {
         key: FlowKey {
             addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },

@@ -93,7 +93,7 @@ fn text(mut line: Vec<u8>) -> Result<String, String> {
 }
 
 /// The verb, if there is one and this client may use it.
-fn allowed(line: &str, stream: &UnixStream, owner: u32) -> Result<&'static Verb, String> {
+pub(super) fn allowed(line: &str, stream: &UnixStream, owner: u32) -> Result<&'static Verb, String> {
     let Some(verb) = find(line) else {
         let names: Vec<_> = VERBS.iter().map(|verb| verb.name).collect();
         return Err(format!("unknown request \"{line}\": send one of {}", names.join(", ")));

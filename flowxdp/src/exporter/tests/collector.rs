@@ -15,21 +15,21 @@ use socket2::SockRef;
 use super::LIMIT;
 
 /// A listener on the loopback, and the rest of a URL for it.
-pub(super) fn listen() -> (TcpListener, String) {
+pub(crate) fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (listener, address)
 }
 
 /// The next connection: whoever waits for octets on it waits no longer than a test may.
-pub(super) fn accept(listener: &TcpListener) -> TcpStream {
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     let stream = listener.accept().unwrap().0;
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream
 }
 
 /// Reads until `enough`.
-pub(super) fn some(stream: &mut impl Read, enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
+pub(crate) fn some(stream: &mut impl Read, enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
     let (mut octets, mut some) = (Vec::new(), [0; 4_096]);
     while !enough(&messages(&octets)) {
         let count = stream.read(&mut some).unwrap();
@@ -40,14 +40,14 @@ pub(super) fn some(stream: &mut impl Read, enough: impl Fn(&[Message]) -> bool) 
 }
 
 /// Reads until `enough`, and breaks the connection off with a reset.
-pub(super) fn reset(mut stream: TcpStream, enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
+pub(crate) fn reset(mut stream: TcpStream, enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
     let read = some(&mut stream, enough);
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     read
 }
 
 /// Reads to the end.
-pub(super) fn all(mut stream: TcpStream) -> Vec<Message> {
+pub(crate) fn all(mut stream: TcpStream) -> Vec<Message> {
     let mut octets = Vec::new();
     stream.read_to_end(&mut octets).unwrap();
     messages(&octets)
@@ -55,10 +55,10 @@ pub(super) fn all(mut stream: TcpStream) -> Vec<Message> {
 
 /// An IPFIX message: its sequence, its domain, and ids and bodies of its sets.
 #[derive(Debug)]
-pub(super) struct Message {
-    pub(super) sequence: u32,
-    pub(super) domain: u32,
-    pub(super) sets: Vec<(u16, Vec<u8>)>,
+pub(crate) struct Message {
+    pub(crate) sequence: u32,
+    pub(crate) domain: u32,
+    pub(crate) sets: Vec<(u16, Vec<u8>)>,
 }
 
 fn number(octets: &[u8]) -> u64 {
@@ -96,12 +96,12 @@ fn messages(mut octets: &[u8]) -> Vec<Message> {
 }
 
 /// The sets with this id, in order.
-pub(super) fn sets(messages: &[Message], id: u16) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn sets(messages: &[Message], id: u16) -> impl Iterator<Item = &[u8]> {
     messages.iter().flat_map(|message| &message.sets).filter(move |set| set.0 == id).map(|set| &*set.1)
 }
 
 /// Source ports of the flow records, in order, read by the templates that came before them.
-pub(super) fn ports(messages: &[Message]) -> Vec<u16> {
+pub(crate) fn ports(messages: &[Message]) -> Vec<u16> {
     let mut templates = BTreeMap::new();
     let mut ports = Vec::new();
     for (id, body) in messages.iter().flat_map(|message| &message.sets) {
@@ -124,14 +124,14 @@ pub(super) fn ports(messages: &[Message]) -> Vec<u16> {
 }
 
 /// The last record of options data 282: records, packets and octets that were not sent.
-pub(super) fn not_sent(messages: &[Message]) -> Option<[u64; 3]> {
+pub(crate) fn not_sent(messages: &[Message]) -> Option<[u64; 3]> {
     // Behind exportingProcessId, which has four octets.
     let body = sets(messages, 282).last()?;
     Some([4, 12, 20].map(|place| number(&body[place..place + 8])))
 }
 
 /// A certificate of its own authority for the loopback, as a server and as a file has it.
-pub(super) fn self_signed() -> (Arc<ServerConfig>, String) {
+pub(crate) fn self_signed() -> (Arc<ServerConfig>, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use flowxdp::command::run::{BETWEEN, RING};
+use flowxdp::agent::engine::BETWEEN;
+use flowxdp::command::run::RING;
 use flowxdp::kernel::load::{self, Shape};
 use flowxdp::kernel::test_run::Runner;
 use flowxdp::meter::Meter;
@@ -90,7 +91,7 @@ impl Full {
         let (wall, start, mut waited) = (Instant::now(), cpu_time(), Duration::ZERO);
         loop {
             let (looked, busy) = (Instant::now(), cpu_time());
-            let (room, mut records) = (driver.exporter.room(), 0_usize);
+            let (room, mut records) = (driver.exporter.room(), 0_u64);
             self.meter.check(NOW.monotonic, clock, forced, room, |record| {
                 driver.exporter.push(&record, NOW, true);
                 records += 1;
