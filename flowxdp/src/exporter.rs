@@ -470,8 +470,7 @@ impl Exporter {
             match tls.reload() {
                 Ok(()) => true,
                 Err(error) => {
-                    let url = &self.out.url;
-                    log::error!("collector {url}: {error:#}; what was read before stays in force");
+                    log::error!("collector {}: {error:#}; what was read before stays in force", self.out.url);
                     false
                 }
             }

@@ -1,9 +1,11 @@
 //! The control socket: one request line, one answer.
 //!
 //! - [`verbs`]: the table of requests. A connection without a request gets the books, as before there were verbs.
-//! - [`socket`]: the agent's end of the socket, and how a client reaches it. [`client`]: `status` and `flush`.
+//! - [`socket`]: the agent's end of the socket, and how a client reaches it. [`client`]: `status` and `flush`;
+//!   [`answer`]: the books as they show them.
 //! - [`connection`]: one client, who may be slow, silent or hostile.
 
+pub mod answer;
 pub mod client;
 mod connection;
 pub mod socket;

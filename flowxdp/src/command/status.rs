@@ -1,13 +1,11 @@
 //! `flowxdp status`: the books of a running agent, over its control socket.
 
-pub mod answer;
-
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 
 use crate::{
-    agent::control::{SOCKET, client},
+    agent::control::{SOCKET, answer, client},
     output,
 };
 

@@ -1,6 +1,6 @@
 //! The target `status`: any octets as the answer of an agent.
 
-use flowxdp::command::status::answer::{read, shown};
+use flowxdp::agent::control::answer::{read, shown};
 
 /// One input of the fuzzer.
 ///

@@ -10,6 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::{Live, program, status};
 use flowxdp_tests::books::Count;
+use flowxdp_tests::compare::{Columns, equal};
+use flowxdp_tests::flows::Flows;
+use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::process::Program;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
@@ -187,5 +190,51 @@ fn clients_that_send_garbage_never_read_or_come_by_the_thousand_stop_nothing() -
     meters(&netns, &mut live, seen.packets)?;
     drop(held);
     live.stop()?.success()?;
+    netns.expect_clean(METERED)
+}
+
+/// Sends octets, and reads the answer to its end.
+fn answered(socket: &Path, request: &[u8]) -> Result<String> {
+    let mut stream = ask(socket)?;
+    stream.write_all(request)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn a_flush_exports_the_table_and_metering_continues() -> Result<()> {
+    let netns = Netns::new("status")?;
+    netns.veth(SENDER, METERED)?;
+    let nfcapd = Nfcapd::start(Some(&netns))?;
+    let url = nfcapd.url();
+    // No flow is due before the test ends.
+    let timeouts = ["--idle-timeout", "1h", "--active-timeout", "2h"];
+    let arguments = [&["--interface", METERED, "--collector", &url][..], &timeouts].concat();
+    let mut live = Live::start(&netns, &arguments)?;
+    let socket = live.socket().to_owned();
+    let flush = || program()?.args(["flush", "--socket"]).arg(&socket).run(LIMIT);
+    let mut seen = 0;
+    for _ in 0..2 {
+        seen = meters(&netns, &mut live, seen)?.packets;
+        ensure!(live.status()?.in_table.packets == 1_000, "not in the table");
+        let ended = flush()?.success()?;
+        ensure!(ended.stdout.starts_with("flushed: 10 records (1,000 packets, "), "{ended:?}");
+        let books = live.status()?;
+        books.balance()?;
+        ensure!(books.in_table.packets == 0 && books.exported.packets == seen, "{books:?}");
+    }
+    let unknown = answered(&socket, b"nonsense\n")?;
+    ensure!(unknown.contains("unknown request") && unknown.lines().count() == 1, "{unknown}");
+    let books = [answered(&socket, b"")?, answered(&socket, b"books\n")?];
+    ensure!(books.iter().all(|text| text.starts_with("{\"seen\":") && text.ends_with("}\n")), "{books:?}");
+    live.stop()?.success()?;
+    refused(program()?.args(["flush", "--socket"]).arg(&socket), "no agent answers")?;
+    let records = nfcapd.stop()?.clean()?;
+    let traffic = Traffic { flows: 10, packets: 1_000, ipv6: false, protocol: UDP, length: 100 };
+    let mut sent = traffic.truth();
+    sent.merge(&traffic.truth());
+    equal(&sent, &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
+    ensure!(records.len() == 20, "{} records of two flushes", records.len());
     netns.expect_clean(METERED)
 }

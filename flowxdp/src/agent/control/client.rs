@@ -10,8 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::socket::reach;
-use crate::command::status::answer;
+use super::{answer, socket::reach};
 
 /// How long an agent may take to accept a connection, where its queue of them is full.
 const ACCEPTING: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What answers at the status socket: octets that may come from anybody, as text for a terminal.
+//! Books that come over the control socket, as text for a terminal: octets of any origin.
 
 use std::io::Read;
 
