@@ -76,9 +76,21 @@ pub struct CpuState {
     pub scratch: u64,
     /// In a replay, the slot of the last packet that has one: the IP version's number, and its index.
     pub slot: [u32; 2],
-    /// Zero.
-    pub pad: u64,
+    /// Cold facts that the program owes once the packet is placed: [`PENDING_NONE`] or what to do, and the
+    /// slot's index. The program writes and clears it while it handles one packet.
+    pub pending: [u32; 2],
 }
+
+/// No cold facts are owed.
+pub const PENDING_NONE: u32 = 0;
+/// The packet opened an IPv4 slot.
+pub const PENDING_OPEN_V4: u32 = 1;
+/// The packet opened an IPv6 slot.
+pub const PENDING_OPEN_V6: u32 = 2;
+/// The packet has IPv6 extension headers and hit a slot.
+pub const PENDING_JOIN_V6: u32 = 3;
+/// The packet found no slot: its event waits for the cold facts.
+pub const PENDING_EVENT: u32 = 4;
 
 /// [`CpuState::partition`] of a CPU that found none left, or whose partition the agent withdrew.
 pub const NO_PARTITION: u32 = u32::MAX;

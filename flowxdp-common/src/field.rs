@@ -119,6 +119,17 @@ impl Groups {
         Self(bits & ((1 << Group::ALL.len()) - 1) & !Group::Base.bit())
     }
 
+    /// The groups of the set that have cold fields.
+    #[must_use]
+    pub const fn with_cold_fields(self) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < COLD.len() {
+            bits |= COLD[index].group.bit();
+            index += 1;
+        }
+        Self(self.0 & bits)
+    }
+
     /// The groups of the set, in the order of the table, without [`Group::Base`].
     pub fn iter(self) -> impl Iterator<Item = Group> {
         Group::ALL.into_iter().filter(move |group| *group != Group::Base && self.has(*group))
@@ -171,12 +182,13 @@ macro_rules! cold {
     };
 }
 
-// The order keeps each field at a multiple of its alignment, whichever groups are on.
+// A field's index stands in the descriptor of a pinned table: new rows are added at the end. The order keeps
+// each field at a multiple of its alignment, whichever groups are on; the MAC addresses stand as in the frame.
 cold! {
-    /// Source address of the Ethernet header.
-    Mac SourceMac = "sourceMacAddress", 6, First;
     /// Destination address of the Ethernet header.
     Mac DestinationMac = "destinationMacAddress", 6, First;
+    /// Source address of the Ethernet header.
+    Mac SourceMac = "sourceMacAddress", 6, First;
     /// Flow label of the IPv6 header, 20 bits (RFC 8200 section 3).
     Ipv6 FlowLabel = "flowLabelIPv6", 4, First;
     /// Extension headers by the bits of IANA's registry (RFC 9740), reduced to four octets.
@@ -240,6 +252,42 @@ pub const fn width(groups: Groups) -> usize {
 
 /// The largest cold slot, octets.
 pub const WIDEST: usize = width(Groups::from_bits(u32::MAX));
+
+/// A cold slot's octets with room for the widest.
+pub type ColdRow = [u8; WIDEST];
+
+/// Joins the cold fields of two parts of a flow, both laid out for `groups`, into `row`. `is_earlier`: the
+/// other part's first packet came before this one's.
+pub fn join(groups: Groups, row: &mut [u8], other: &[u8], is_earlier: bool) {
+    for cold in Cold::ALL {
+        let (field, Some(at)) = (cold.field(), offset(groups, cold)) else { continue };
+        let range = usize::from(at)..usize::from(at + field.octets);
+        let (Some(mine), Some(theirs)) = (row.get_mut(range.clone()), other.get(range)) else { continue };
+        match field.join {
+            Join::Or => mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine |= theirs),
+            // No cold field sums up or compares; the one that does needs its arm here.
+            Join::Sum | Join::Min | Join::Max | Join::Last => {}
+            Join::First if is_earlier => mine.copy_from_slice(theirs),
+            Join::First => {}
+        }
+    }
+}
+
+/// The cold fields of a slot with another layout, in the layout of `groups`; zeros for those that are not
+/// there. `places` says where each of [`COLD`] lies in `octets`.
+pub fn convert(places: &[u16], octets: &[u8], groups: Groups) -> ColdRow {
+    let mut row = [0; WIDEST];
+    for (cold, from) in Cold::ALL.into_iter().zip(places) {
+        let (from, octets_of) = (usize::from(*from), usize::from(cold.field().octets));
+        let Some(to) = offset(groups, cold).map(usize::from) else { continue };
+        if let (Some(place), Some(value)) =
+            (row.get_mut(to..to + octets_of), octets.get(from..from + octets_of))
+        {
+            place.copy_from_slice(value);
+        }
+    }
+    row
+}
 
 const _: () = assert!(WIDEST.is_multiple_of(8));
 

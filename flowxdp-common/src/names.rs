@@ -8,6 +8,21 @@ pub const PROGRAM_FRAGS: &str = "flowxdp_frags";
 pub const FLOWS_V4: &str = "FLOWS_V4";
 /// IPv6 flow table: ARRAY of [`crate::slot::SlotV6`], mapped by the agent.
 pub const FLOWS_V6: &str = "FLOWS_V6";
+/// Cold slots of the IPv4 table: ARRAY of u64, [`crate::field::width`] / 8 for each slot, mapped by the agent.
+pub const COLD_V4: &str = "COLD_V4";
+/// The same of the IPv6 table.
+pub const COLD_V6: &str = "COLD_V6";
+/// The same of [`OWN`], which no program refers to.
+pub const COLD_OWN: &str = "COLD_OWN";
+/// The cold slots of a flow table.
+pub fn cold_of(table: &str) -> Option<&'static str> {
+    [(FLOWS_V4, COLD_V4), (FLOWS_V6, COLD_V6), (OWN, COLD_OWN)]
+        .into_iter()
+        .find_map(|(hot, cold)| (hot == table).then_some(cold))
+}
+
+/// ARRAY of the memory in which each possible CPU collects the cold facts of one packet.
+pub const DETAIL: &str = "DETAIL";
 /// ARRAY of [`crate::counter::Counters`], mapped by the agent.
 pub const COUNTERS: &str = "COUNTERS";
 /// ARRAY of [`crate::counter::CpuState`], one for each possible CPU.
@@ -42,6 +57,13 @@ pub const PARTITIONS: &str = "PARTITIONS";
 pub const HOMES_V4: &str = "HOMES_V4";
 /// Load-time constant: home slots of one IPv6 partition, u32.
 pub const HOMES_V6: &str = "HOMES_V6";
+/// Load-time constant: octets before each [`crate::field::Group`]'s first field in the cold slot, u32 each;
+/// `u32::MAX` where the group is off or has no cold field.
+pub const COLD_OFFSETS: &str = "COLD_OFFSETS";
+/// Load-time constant: words of a cold slot, u32; 0: there is none.
+pub const COLD_WORDS: &str = "COLD_WORDS";
+/// Load-time constant: [`crate::field::Groups`] with cold fields, u32.
+pub const GROUPS: &str = "GROUPS";
 /// Load-time constant: 1 when frames carry [`crate::meta::Meta`] in front of them, u32.
 pub const REPLAY: &str = "REPLAY";
 /// Load-time constant: 1 when other programs run after this one, u32.

@@ -23,8 +23,8 @@ pub struct Event {
     pub ttl: u8,
     /// 4 or 6.
     pub version: u8,
-    /// Zero.
-    pub pad: u32,
+    /// [`crate::field::Groups`] whose cold slot follows the event; 0: none does.
+    pub groups: u32,
 }
 
 const _: () = assert!(size_of::<Event>() == 64);

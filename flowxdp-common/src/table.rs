@@ -6,6 +6,7 @@ use core::mem::offset_of;
 
 use crate::{
     counter::Counters,
+    field::{Cold, Groups, offset},
     key::{KeyOwn, KeyV4, KeyV6, Rest},
     overflow::Event,
     slot::{SlotOwn, SlotV4, SlotV6},
@@ -145,6 +146,26 @@ pub struct Shape {
     pub taken_packets: u64,
     /// Their octets.
     pub taken_octets: u64,
+    /// [`crate::field::Groups`] that have cold fields; 0: there are no cold slots.
+    pub groups: u64,
+    /// Where each field of [`crate::field::COLD`] lies in a cold slot, octets; [`NONE`] for none.
+    pub cold: [u16; COLD_ROOM],
+}
+
+/// Cold fields that a descriptor has room for.
+pub const COLD_ROOM: usize = 32;
+
+/// The cold layout of `groups`, as [`Shape::cold`] says it.
+pub const fn cold(groups: Groups) -> [u16; COLD_ROOM] {
+    let mut places = [NONE; COLD_ROOM];
+    let mut index = 0;
+    while index < Cold::ALL.len() {
+        if let Some(at) = offset(groups, Cold::ALL[index]) {
+            places[index] = at;
+        }
+        index += 1;
+    }
+    places
 }
 
 /// Who has a row of the counters.
@@ -189,4 +210,5 @@ impl Name {
     }
 }
 
+const _: () = assert!(size_of::<Shape>().is_multiple_of(8) && Cold::ALL.len() <= COLD_ROOM);
 const _: () = assert!(size_of::<Name>().is_multiple_of(8));

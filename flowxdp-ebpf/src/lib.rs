@@ -2,7 +2,8 @@
 //!
 //! A packet's way: [`frame`] reads its octets, [`walk`] goes from header to header with one file of
 //! [`parse`] for each, and ends in a [`verdict::Verdict`]: a flow key with the packet's facts, or the
-//! reason why it is not metered. [`hash`] then gives the key its place in the flow table. What follows
+//! reason why it is not metered. [`detail`] collects what a group of fields asks for beyond the key.
+//! [`hash`] then gives the key its place in the flow table. What follows
 //! (table, time, counters) exists in the kernel only and is in `main.rs`.
 //!
 //! Architecture invariant: packet octets are read in [`frame`] only, behind a bounds check; nothing in
@@ -11,6 +12,7 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod constant;
+pub mod detail;
 pub mod frame;
 pub mod hash;
 #[cfg(all(target_arch = "bpf", feature = "lab"))]

@@ -3,7 +3,7 @@
 //!
 //! [`flowxdp_ebpf::walk`] says what the packet is; then [`partition`] finds the CPU's part of the flow
 //! table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets that
-//! find no slot. [`count`] keeps the CPU's counters. On the host this file is an empty program.
+//! find no slot. [`cold`] stores the facts that groups of fields ask for. [`count`] keeps the CPU's counters. On the host this file is an empty program.
 #![cfg_attr(
     target_arch = "bpf",
     no_std,
@@ -14,6 +14,8 @@
 
 #[cfg(target_arch = "bpf")]
 mod atomic;
+#[cfg(target_arch = "bpf")]
+mod cold;
 #[cfg(target_arch = "bpf")]
 mod count;
 #[cfg(target_arch = "bpf")]

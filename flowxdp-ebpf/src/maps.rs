@@ -7,6 +7,7 @@ use aya_ebpf::{
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS as MOST_ROWS},
+    field::Group,
     journal::{COLLECTORS, Page},
     overflow::Intent,
     slot::{SlotOwn, SlotV4, SlotV6},
@@ -15,6 +16,11 @@ use flowxdp_common::{
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
 
+use crate::cold::Memory;
+
+/// Groups of fields.
+const GROUPS_IN_ALL: usize = Group::ALL.len();
+
 /// The IPv4 flow table; the loader sets its size.
 #[map]
 pub static FLOWS_V4: Array<SlotV4> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -22,6 +28,22 @@ pub static FLOWS_V4: Array<SlotV4> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// The IPv6 flow table; the loader sets its size.
 #[map]
 pub static FLOWS_V6: Array<SlotV6> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Cold slots of the IPv4 table, some words each; the loader sets their number.
+#[map]
+pub static COLD_V4: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Cold slots of the IPv6 table.
+#[map]
+pub static COLD_V6: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Cold slots of the agent's own flow table: no program refers to it.
+#[map]
+pub static COLD_OWN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Where each CPU collects the cold facts of one packet; the loader sets its size.
+#[map]
+pub static DETAIL: Array<Memory> = Array::with_max_entries(1, 0);
 
 /// Counters of each CPU and interface; the loader sets its size.
 #[map]
@@ -86,6 +108,12 @@ static HOMES_V4: Constant = Constant::new(1);
 #[unsafe(no_mangle)]
 static HOMES_V6: Constant = Constant::new(1);
 #[unsafe(no_mangle)]
+static COLD_OFFSETS: [u32; GROUPS_IN_ALL] = [u32::MAX; GROUPS_IN_ALL];
+#[unsafe(no_mangle)]
+static COLD_WORDS: Constant = Constant::new(0);
+#[unsafe(no_mangle)]
+static GROUPS: Constant = Constant::new(0);
+#[unsafe(no_mangle)]
 static REPLAY: Constant = Constant::new(0);
 #[unsafe(no_mangle)]
 static CHAINED: Constant = Constant::new(0);
@@ -118,6 +146,26 @@ pub fn homes_v4() -> u32 {
 #[inline(always)]
 pub fn homes_v6() -> u32 {
     HOMES_V6.get()
+}
+
+/// Octets before a group's first field in the cold slot; `None` where the group is off.
+#[inline(always)]
+pub fn cold_offset(group: Group) -> Option<u32> {
+    // SAFETY: groups number the array's elements.
+    let at = unsafe { (&raw const COLD_OFFSETS).cast::<u32>().add(group as usize).read_volatile() };
+    if at == u32::MAX { None } else { Some(at) }
+}
+
+/// Words of a cold slot; 0: no group has cold fields.
+#[inline(always)]
+pub fn cold_words() -> u32 {
+    COLD_WORDS.get()
+}
+
+/// The groups that have cold fields, as [`flowxdp_common::field::Groups::bits`].
+#[inline(always)]
+pub fn groups() -> u32 {
+    GROUPS.get()
 }
 
 /// Whether frames carry metadata in front of them.

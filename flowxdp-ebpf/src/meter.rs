@@ -2,16 +2,18 @@
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use flowxdp_common::{
-    counter::{Counters, CpuState},
+    counter::{Counters, CpuState, PENDING_EVENT},
+    field::Group,
     reason::{Ignored, Lost},
 };
 use flowxdp_ebpf::{
+    frame::Header,
     hash,
     verdict::{Facts, Sink, WordsV4, WordsV6},
 };
 
 use crate::{
-    count, maps,
+    cold, count, maps,
     overflow::{self, Addresses},
     partition,
     table::{self, Placed},
@@ -34,7 +36,8 @@ pub struct Packet {
 /// The CPU that runs the program.
 #[derive(Clone, Copy)]
 pub struct Cpu {
-    number: u32,
+    /// Its number.
+    pub number: u32,
     /// What it remembers.
     pub state: *mut CpuState,
 }
@@ -55,6 +58,16 @@ pub struct Meter<'a> {
     pub cpu: Cpu,
     /// What is known beside the headers.
     pub packet: &'a Packet,
+    /// The packet has IPv6 extension headers, and their group is on.
+    pub extended: bool,
+}
+
+impl<'a> Meter<'a> {
+    /// For one packet on this CPU.
+    #[inline(always)]
+    pub const fn new(cpu: Cpu, packet: &'a Packet) -> Self {
+        Self { cpu, packet, extended: false }
+    }
 }
 
 impl Meter<'_> {
@@ -79,13 +92,15 @@ macro_rules! metered {
             let home = $home(&words, ingress, &maps::LoadedSeed, homes);
             let mut clock = Clock::new(state, self.packet.time);
             if let Some(base) = partition::base(clock.state(), table::size(homes))
-                && table::$name(base + home, &words, ingress, &facts, &mut clock) == Placed::Slot
+                && table::$name(base + home, &words, ingress, &facts, &mut clock, self.extended)
+                    == Placed::Slot
             {
                 clock.closing(facts.tcp_flags);
                 return;
             }
             let addresses = $addresses(words.addresses);
-            overflow(counters, self.packet, &addresses, words.rest, &facts, &mut clock);
+            let event = overflow::event(&addresses, words.rest, self.packet.ingress, &facts, clock.exact());
+            overflow(counters, self.cpu, event, facts.octets, &mut clock);
         }
     };
 }
@@ -93,6 +108,14 @@ macro_rules! metered {
 impl Sink for Meter<'_> {
     metered!(v4, WordsV4, maps::homes_v4, hash::home_v4, Addresses::V4);
     metered!(v6, WordsV6, maps::homes_v6, hash::home_v6, Addresses::V6);
+
+    /// Other packets of the flow need not have had the same ones.
+    #[inline(always)]
+    fn extension(&mut self, _kind: u8, _header: &impl Header) {
+        if maps::cold_offset(Group::Ipv6).is_some() {
+            self.extended = true;
+        }
+    }
 
     #[inline(always)]
     fn ignored(&mut self, reason: Ignored) {
@@ -104,18 +127,13 @@ impl Sink for Meter<'_> {
 
 /// The way of a packet that found no slot.
 #[inline(always)]
-fn overflow(
-    counters: *mut Counters,
-    packet: &Packet,
-    addresses: &Addresses,
-    rest: u64,
-    facts: &Facts,
-    clock: &mut Clock<'_>,
-) {
-    let time = clock.exact();
-    if overflow::send(addresses, rest, packet.ingress, facts, time) {
-        count::overflow(counters, facts.octets);
+fn overflow(counters: *mut Counters, cpu: Cpu, event: overflow::Words, octets: u32, clock: &mut Clock<'_>) {
+    if maps::cold_words() != 0 {
+        cold::keep_event(cpu, event);
+        clock.owes(PENDING_EVENT, 0);
+    } else if overflow::send(event) {
+        count::overflow(counters, octets);
     } else {
-        count::lost(counters, Lost::RingBufferFull, facts.octets);
+        count::lost(counters, Lost::RingBufferFull, octets);
     }
 }

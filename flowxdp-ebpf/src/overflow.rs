@@ -13,18 +13,30 @@ pub enum Addresses {
     V6([u64; 4]),
 }
 
-/// Sends one packet's facts; `false` when the ring buffer is full.
+/// The words of an [`Event`].
+pub type Words = [u64; size_of::<Event>() / 8];
+
+/// One packet's facts as an event.
 #[inline(always)]
-pub fn send(addresses: &Addresses, rest: u64, ingress: u32, facts: &Facts, time: u64) -> bool {
-    let Some(mut entry) = maps::OVERFLOW.reserve::<[u64; size_of::<Event>() / 8]>(0) else { return false };
+pub fn event(addresses: &Addresses, rest: u64, ingress: u32, facts: &Facts, time: u64) -> Words {
     let ([a, b, c, d], version) = match *addresses {
         Addresses::V4(word) => ([word, 0, 0, 0], 4),
         Addresses::V6(words) => (words, 6),
     };
     let lengths = u64::from(ingress) | u64::from(facts.octets) << 32;
-    let rest_of_facts = u64::from(facts.tcp_flags) | u64::from(facts.ttl) << 16 | (version as u64) << 24;
+    let rest_of_facts = u64::from(facts.tcp_flags)
+        | u64::from(facts.ttl) << 16
+        | (version as u64) << 24
+        | u64::from(maps::groups()) << 32;
+    [a, b, c, d, rest, lengths, time, rest_of_facts]
+}
+
+/// Sends an event without cold facts; `false` when the ring buffer is full.
+#[inline(always)]
+pub fn send(words: Words) -> bool {
+    let Some(mut entry) = maps::OVERFLOW.reserve::<Words>(0) else { return false };
     let place = entry.as_mut_ptr().cast::<u64>();
-    for (index, word) in [a, b, c, d, rest, lengths, time, rest_of_facts].into_iter().enumerate() {
+    for (index, word) in words.into_iter().enumerate() {
         // SAFETY: eight words were reserved. Volatile, or the zeros become a call of `memset`.
         unsafe { place.add(index).write_volatile(word) };
     }
@@ -43,4 +55,5 @@ const _: () = {
     assert!(offset_of!(Event, tcp_flags) == 56);
     assert!(offset_of!(Event, ttl) == 58);
     assert!(offset_of!(Event, version) == 59);
+    assert!(offset_of!(Event, groups) == 60);
 };

@@ -6,13 +6,13 @@ use aya_ebpf::{
 };
 use flowxdp_common::{meta::Meta, reason::Ignored};
 use flowxdp_ebpf::{
-    frame::{Cut, Linear, Whole},
+    frame::{Cut, Header, Linear, Whole},
     verdict::{Facts, Sink, WordsV4, WordsV6},
     walk::walk,
 };
 
 use crate::{
-    maps,
+    cold, maps,
     meter::{Cpu, Meter, Packet},
 };
 
@@ -22,7 +22,10 @@ use crate::{
 pub fn flowxdp(ctx: XdpContext) -> u32 {
     if let Some(cpu) = Cpu::current() {
         let packet = Packet::of(&ctx, linear_length(&ctx));
-        walk_linear(&ctx, cpu, &packet, &mut Meter { cpu, packet: &packet });
+        walk_linear(&ctx, cpu, &packet, &mut Meter::new(cpu, &packet));
+        if cold::is_owed(cpu) {
+            linear_facts(&ctx, cpu, &packet);
+        }
     }
     hand_on(&ctx, &maps::CHAIN);
     XDP_PASS
@@ -38,6 +41,11 @@ pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
         let packet = Packet::of(&ctx, length);
         if first_buffer(&ctx, cpu, &packet, length > linear_length(&ctx)) {
             all_buffers(&ctx, cpu, &packet);
+            if cold::is_owed(cpu) {
+                all_facts(&ctx, cpu, &packet);
+            }
+        } else if cold::is_owed(cpu) {
+            linear_facts(&ctx, cpu, &packet);
         }
     }
     hand_on(&ctx, &maps::CHAIN_FRAGS);
@@ -78,14 +86,31 @@ fn walk_linear(ctx: &XdpContext, cpu: Cpu, packet: &Packet, sink: &mut impl Sink
 /// This and [`all_buffers`] are functions of their own, so that each has the stack for itself.
 #[inline(never)]
 fn first_buffer(ctx: &XdpContext, cpu: Cpu, packet: &Packet, more: bool) -> bool {
-    let mut sink = FirstBuffer { meter: Meter { cpu, packet }, more, undecided: false };
+    let mut sink = FirstBuffer { meter: Meter::new(cpu, packet), more, undecided: false };
     walk_linear(ctx, cpu, packet, &mut sink);
     sink.undecided
 }
 
 #[inline(never)]
 fn all_buffers(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
-    walk(&Whole::new(ctx, packet.captured, packet.wire, cpu.state), &mut Meter { cpu, packet });
+    walk(&Whole::new(ctx, packet.captured, packet.wire, cpu.state), &mut Meter::new(cpu, packet));
+}
+
+/// Cold facts of a packet whose headers can be read directly.
+#[inline(never)]
+fn linear_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
+    let frame = Linear::new(ctx, packet.wire, cpu.state);
+    if maps::is_replay() {
+        cold::collect(&Cut::new(frame, packet.captured), cpu, packet);
+    } else {
+        cold::collect(&frame, cpu, packet);
+    }
+}
+
+/// Cold facts of a packet whose headers lie in several buffers.
+#[inline(never)]
+fn all_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
+    cold::collect(&Whole::new(ctx, packet.captured, packet.wire, cpu.state), cpu, packet);
 }
 
 /// Takes the answer, unless other buffers could change it: a header or TCP flags that are not in the first.
@@ -111,6 +136,11 @@ impl Sink for FirstBuffer<'_> {
         if !self.undecided {
             self.meter.v6(words, facts);
         }
+    }
+
+    #[inline(always)]
+    fn extension(&mut self, kind: u8, header: &impl Header) {
+        self.meter.extension(kind, header);
     }
 
     #[inline(always)]

@@ -6,7 +6,10 @@
 
 use core::ptr::addr_of_mut;
 
-use flowxdp_common::slot::{FREE, LIVE, SlotV4, SlotV6, WINDOW};
+use flowxdp_common::{
+    counter::{PENDING_JOIN_V6, PENDING_OPEN_V4, PENDING_OPEN_V6},
+    slot::{FREE, LIVE, SlotV4, SlotV6, WINDOW},
+};
 use flowxdp_ebpf::verdict::{Facts, WordsV4, WordsV6};
 
 use crate::{atomic, maps, tick::Clock};
@@ -44,7 +47,7 @@ const fn same_v6(one: &[u64; 4], other: &[u64; 4]) -> bool {
 
 /// Look-up, hit and insertion for one IP version: the slots differ in their key words alone.
 macro_rules! table {
-    ($find:ident, $hit:ident, $open:ident, $slot:ty, $map:ident, $words:ty, $addresses:ty, $same:ident, $version:literal) => {
+    ($find:ident, $hit:ident, $open:ident, $slot:ty, $map:ident, $words:ty, $addresses:ty, $same:ident, $version:literal, $opened:ident) => {
         /// Adds the packet to its flow, which has its window at `first`.
         #[inline(always)]
         pub fn $find(
@@ -53,6 +56,7 @@ macro_rules! table {
             ingress: u32,
             facts: &Facts,
             clock: &mut Clock<'_>,
+            extended: bool,
         ) -> Placed {
             let mut free = u32::MAX;
             for step in 0..WINDOW {
@@ -71,6 +75,9 @@ macro_rules! table {
                         wait();
                         $hit(slot, facts, clock);
                         clock.placed($version, first + step);
+                        if extended {
+                            clock.owes(PENDING_JOIN_V6, first + step);
+                        }
                         return Placed::Slot;
                     }
                 } else if state == FREE && free == u32::MAX {
@@ -82,6 +89,7 @@ macro_rules! table {
             }
             let Some(slot) = maps::$map.get_ptr_mut(free) else { return Placed::Nowhere };
             $open(slot, words, ingress, facts, clock);
+            clock.owes($opened, free);
             clock.placed($version, free);
             Placed::Slot
         }
@@ -151,8 +159,8 @@ macro_rules! table {
     };
 }
 
-table!(v4, hit_v4, open_v4, SlotV4, FLOWS_V4, WordsV4, u64, same_v4, 4);
-table!(v6, hit_v6, open_v6, SlotV6, FLOWS_V6, WordsV6, [u64; 4], same_v6, 6);
+table!(v4, hit_v4, open_v4, SlotV4, FLOWS_V4, WordsV4, u64, same_v4, 4, PENDING_OPEN_V4);
+table!(v6, hit_v6, open_v6, SlotV6, FLOWS_V6, WordsV6, [u64; 4], same_v6, 6, PENDING_OPEN_V6);
 
 /// Some microseconds in which an agent may retire the slot, and read it too early.
 #[cfg(feature = "slow")]

@@ -59,6 +59,14 @@ impl<'a> Clock<'a> {
         }
     }
 
+    /// Notes the cold facts that the packet needs: one of [`flowxdp_common::counter`]'s, and the slot.
+    #[inline(always)]
+    pub fn owes(&mut self, what: u32, index: u32) {
+        if maps::cold_words() != 0 {
+            self.state.pending = [what, index];
+        }
+    }
+
     /// Time of a packet that belongs to a flow in the table.
     #[inline(always)]
     pub fn cheap(&mut self) -> u64 {

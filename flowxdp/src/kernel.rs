@@ -1,10 +1,11 @@
 //! The kernel's edge: loading, attaching, the mapped flow table, counters, grace periods and test runs.
 //!
-//! Architecture invariant: only this room knows aya, and only [`scan`], [`own`] and [`map`] touch shared memory.
+//! Architecture invariant: only this room knows aya, and only [`scan`], [`own`], [`cold`] and [`map`] touch shared memory.
 
 pub mod attach;
 pub mod chain;
 pub mod claims;
+pub mod cold;
 pub mod counters;
 pub mod cpus;
 mod features;

@@ -18,7 +18,7 @@ use flowxdp_core::{
     overflow::Overflow,
     record::{EndReason, FlowRecord, Total},
     retire::{self, Retirement, Table, Timeouts},
-    slots::{Part, Slot},
+    slots::{Slot, SlotFlow},
 };
 use tokio::io::unix::AsyncFd;
 
@@ -85,6 +85,7 @@ impl Meter {
         }
         let watch = Watch::new(&loaded.shape, overflow.flows().1, timeouts);
         let owners = Owners::new(loaded.shape.partitions);
+        let groups = loaded.shape.groups.with_cold_fields();
         let grace = if loaded.shape.replay { Grace::in_test_runs() } else { Grace::new()? };
         Ok(Self {
             loaded,
@@ -93,9 +94,9 @@ impl Meter {
             retired_v4: Retirement::default(),
             retired_v6: Retirement::default(),
             overflow,
-            merge: Merge::default(),
-            straight: Merge::default(),
-            near: Merge::default(),
+            merge: Merge::new(groups),
+            straight: Merge::new(groups),
+            near: Merge::new(groups),
             watch,
             turn: 0,
             done: true,
@@ -128,14 +129,14 @@ impl Meter {
         now: u64,
         clock: WallClock,
         known: u32,
-        mut sink: impl FnMut(FlowRecord),
+        mut sink: impl FnMut(FlowRecord, &[u8]),
     ) -> anyhow::Result<()> {
         let Some(keeper) = self.keeper.clone() else { return Ok(()) };
         self.grace.wait()?;
         self.take_over();
-        let mut keep = |place: Place, index: usize, has: u32, part: Part, reason: EndReason| {
+        let mut keep = |place: Place, index: usize, has: u32, flow: SlotFlow<'_>, reason: EndReason| {
             let ticket = keeper.borrow_mut().keep(&[SlotRef::new(place, index)], has);
-            sink(merge::record(&part, reason, clock, ticket));
+            sink(merge::record(&flow, reason, clock, ticket), flow.cold);
         };
         let (timeouts, number) = (self.timeouts, self.generation);
         for old in &mut self.old {
@@ -143,8 +144,8 @@ impl Meter {
         }
         let Loaded { flows_v4, flows_v6, own, .. } = &mut self.loaded;
         let (v4, v6) = (Place::v4(number), Place::v6(number));
-        retire::adopt(flows_v4, known, now, timeouts, |index, has, part, end| {
-            keep(v4, index, has, part, end)
+        retire::adopt(flows_v4, known, now, timeouts, |index, has, flow, end| {
+            keep(v4, index, has, flow, end)
         });
         retire::adopt(flows_v6, known, now, timeouts, |index, has, part, end| {
             keep(v6, index, has, part, end)
@@ -166,7 +167,7 @@ impl Meter {
             let (mut taken, mut lost) = (old.take_over(), 0_u64);
             old.drain_ring(|packet| {
                 // No position of our ring: there is nothing to be undone.
-                if overflow.push(&mut loaded.own, packet, u64::MAX, *timeouts) {
+                if overflow.push(&mut loaded.own, packet, &[], u64::MAX, *timeouts) {
                     taken += Total { packets: packet.packets, octets: packet.octets };
                 } else {
                     lost += 1;
@@ -225,12 +226,13 @@ impl Meter {
         let (overflow, watch, timeouts) = (&mut self.overflow, &mut self.watch, self.timeouts);
         let own = &mut self.loaded.own;
         let (straight, replay) = (&mut self.straight, self.loaded.shape.replay);
-        let taken = self.loaded.overflow.drain(most, |packet, position| {
+        let taken = self.loaded.overflow.drain(most, |packet, cold, position| {
             watch.spill(packet.key.version);
-            let placed = overflow.push(own, packet, position, timeouts);
+            let placed = overflow.push(own, packet, cold, position, timeouts);
             if !placed && replay {
                 // What a replay says is exact, whatever its table holds; and its memory is bounded by the file.
-                straight.push(&packet.part(), EndReason::LackOfResources, None);
+                let flow = SlotFlow { counters: packet.part(), cold };
+                straight.push(flow, EndReason::LackOfResources, None);
             }
             placed || replay
         });
@@ -261,7 +263,7 @@ impl Meter {
         clock: WallClock,
         forced: Option<EndReason>,
         room: usize,
-        mut sink: impl FnMut(FlowRecord),
+        mut sink: impl FnMut(FlowRecord, &[u8]),
     ) -> anyhow::Result<usize> {
         let closings = counters::closings(&self.loaded.cpus);
         let closing = std::mem::replace(&mut self.closings, closings) != closings;
@@ -272,7 +274,7 @@ impl Meter {
             self.grace.wait()?;
             self.collect(now, &mut out);
         }
-        self.straight.drain(|part, reason, slots| out.record(part, reason, slots));
+        self.straight.drain(|flow, reason, slots| out.record(flow, reason, slots));
         self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
         self.done = marked < room;
         Ok(out.records())

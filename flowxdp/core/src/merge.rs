@@ -5,9 +5,12 @@
 
 mod sketch;
 
-use std::{collections::HashMap, hash::BuildHasher};
+use std::{collections::HashMap, hash::BuildHasher, ops::Range};
 
-use flowxdp_common::slot::WINDOW;
+use flowxdp_common::{
+    field::{self, Groups},
+    slot::WINDOW,
+};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
@@ -17,7 +20,7 @@ use crate::{
     hold::SlotRef,
     record::{EndReason, FlowKey, FlowRecord, Ticket, Total},
     retire::Turn,
-    slots::Part,
+    slots::{Part, SlotFlow},
 };
 
 /// What there is of one flow.
@@ -43,59 +46,89 @@ pub struct Merge {
     passed: usize,
     /// Further slots of an entry, by its place.
     more: HashMap<usize, Vec<SlotRef>, RandomState>,
+    groups: Groups,
+    /// Cold octets of each entry, a cold slot of `groups` each.
+    cold: Vec<u8>,
 }
 
 impl Merge {
-    /// Takes a part, and the slot that it is in.
-    pub fn push(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
-        self.keys.insert(&part.key);
-        self.enter(0, part, reason, slot);
+    /// For flows whose cold slots are laid out for `groups`.
+    pub fn new(groups: Groups) -> Self {
+        Self { groups, ..Self::default() }
     }
 
-    /// Takes a part of which no other is looked for.
-    pub fn push_alone(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
-        self.entries.push(Entry { part: *part, reason, slot, offset: 0 });
+    /// Takes a flow, and the slot that it is in.
+    pub fn push<'a>(&mut self, flow: impl Into<SlotFlow<'a>>, reason: EndReason, slot: Option<SlotRef>) {
+        let flow = flow.into();
+        self.keys.insert(&flow.key);
+        self.enter(0, &flow, reason, slot);
+    }
+
+    /// Takes a flow of which no other part is looked for.
+    pub fn push_alone<'a>(
+        &mut self,
+        flow: impl Into<SlotFlow<'a>>,
+        reason: EndReason,
+        slot: Option<SlotRef>,
+    ) {
+        self.add(0, &flow.into(), reason, slot);
     }
 
     /// Takes a part from [`crate::retire::Retirement::collect_in_turns`], and hands flows to `sink` of which no
     /// slot can come any more; the last ones stay until [`Merge::drain`].
-    pub fn push_near(
+    pub fn push_near<'a>(
         &mut self,
         turn: Turn,
-        part: &Part,
+        flow: impl Into<SlotFlow<'a>>,
         reason: EndReason,
         slot: Option<SlotRef>,
-        sink: impl FnMut(&Part, EndReason, &[SlotRef]),
+        sink: impl FnMut(SlotFlow<'_>, EndReason, &[SlotRef]),
     ) {
         if turn.start > self.passed {
             self.passed = turn.start;
             self.drain_before(turn.start, sink);
         }
-        self.enter(turn.offset, part, reason, slot);
+        self.enter(turn.offset, &flow.into(), reason, slot);
     }
 
-    fn enter(&mut self, offset: usize, part: &Part, reason: EndReason, slot: Option<SlotRef>) {
-        let hash = self.hasher.hash_one(part.key);
-        if self.absorb(hash, part, reason, slot) {
+    /// Takes an entry of its own.
+    fn add(&mut self, offset: usize, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) {
+        self.entries.push(Entry { part: flow.counters, reason, slot, offset });
+        self.cold.extend_from_slice(flow.cold);
+        self.cold.resize(self.entries.len() * field::width(self.groups), 0);
+    }
+
+    fn enter(&mut self, offset: usize, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) {
+        let hash = self.hasher.hash_one(flow.key);
+        if self.absorb(hash, flow, reason, slot) {
             return;
         }
         let place = self.entries.len();
-        self.entries.push(Entry { part: *part, reason, slot, offset });
+        self.add(offset, flow, reason, slot);
         let Self { entries, places, hasher, .. } = self;
         places.insert_unique(hash, place, |&place| rehash(entries, hasher, place));
     }
 
     /// Adds a part to what [`Merge::push`] took of its flow; `false` if it took nothing.
-    pub fn join(&mut self, part: &Part, reason: EndReason, slot: Option<SlotRef>) -> bool {
-        self.keys.may_have(&part.key) && self.absorb(self.hasher.hash_one(part.key), part, reason, slot)
+    pub fn join<'a>(
+        &mut self,
+        flow: impl Into<SlotFlow<'a>>,
+        reason: EndReason,
+        slot: Option<SlotRef>,
+    ) -> bool {
+        let flow = flow.into();
+        self.keys.may_have(&flow.key) && self.absorb(self.hasher.hash_one(flow.key), &flow, reason, slot)
     }
 
-    fn absorb(&mut self, hash: u64, part: &Part, reason: EndReason, slot: Option<SlotRef>) -> bool {
-        let Self { entries, places, more, .. } = self;
-        let is_it = |&place: &usize| key(entries, place) == Some(&part.key);
+    fn absorb(&mut self, hash: u64, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) -> bool {
+        let Self { entries, places, more, groups, cold, .. } = self;
+        let is_it = |&place: &usize| key(entries, place) == Some(&flow.key);
         let Some(&place) = places.find(hash, is_it) else { return false };
         let Some(known) = entries.get_mut(place) else { return false };
-        known.part.absorb(part);
+        if let Some(row) = cold.get_mut(row(*groups, place)).filter(|row| !row.is_empty()) {
+            field::join(*groups, row, flow.cold, flow.first < known.part.first);
+        }
+        known.part.absorb(flow);
         known.reason = known.reason.max(reason);
         if let Some(slot) = slot {
             more.entry(place).or_default().push(slot);
@@ -118,32 +151,35 @@ impl Merge {
     }
 
     /// Hands each flow to `sink`, with its slots.
-    pub fn drain(&mut self, sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
+    pub fn drain(&mut self, sink: impl FnMut(SlotFlow<'_>, EndReason, &[SlotRef])) {
         self.drain_before(usize::MAX, sink);
         self.passed = 0;
     }
 
     /// The same of those flows alone that have no slot at `offset` or behind it in any partition: a flow has
     /// the same window of slots in each.
-    fn drain_before(&mut self, offset: usize, mut sink: impl FnMut(&Part, EndReason, &[SlotRef])) {
+    fn drain_before(&mut self, offset: usize, mut sink: impl FnMut(SlotFlow<'_>, EndReason, &[SlotRef])) {
         self.places.clear();
         self.keys.clear();
         let mut kept = 0;
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get(place) else { break };
             let further = if self.more.is_empty() { None } else { self.more.remove(&place) };
+            let cold = row(self.groups, place);
             if entry.offset.saturating_add(WINDOW as usize) <= offset {
+                let flow = SlotFlow { counters: entry.part, cold: self.cold.get(cold).unwrap_or_default() };
                 match (entry.slot, further) {
-                    (slot, None) => sink(&entry.part, entry.reason, slot.as_slice()),
+                    (slot, None) => sink(flow, entry.reason, slot.as_slice()),
                     (slot, Some(further)) => {
                         let all: Vec<SlotRef> = slot.into_iter().chain(further).collect();
-                        sink(&entry.part, entry.reason, &all);
+                        sink(flow, entry.reason, &all);
                     }
                 }
                 continue;
             }
             let hash = self.hasher.hash_one(entry.part.key);
             self.entries.swap(kept, place);
+            self.cold.copy_within(cold, kept * field::width(self.groups));
             if let Some(further) = further {
                 self.more.insert(kept, further);
             }
@@ -152,7 +188,13 @@ impl Merge {
             kept += 1;
         }
         self.entries.truncate(kept);
+        self.cold.truncate(kept * field::width(self.groups));
     }
+}
+
+/// Where the cold octets of an entry are.
+const fn row(groups: Groups, place: usize) -> Range<usize> {
+    place * field::width(groups)..(place + 1) * field::width(groups)
 }
 
 fn key(entries: &[Entry], place: usize) -> Option<&FlowKey> {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use flowxdp_common::{
+    field::{self, Groups, WIDEST},
     key::{BY_VERSION, FLOW, KeyOwn},
     overflow::Intent,
     slot::{FREE, LIVE, SlotOwn},
@@ -26,7 +27,7 @@ use crate::{
     aggregate::{self, LEVELS, VERSIONS, level},
     record::{EndReason, FlowKey},
     retire::{Retirement, Table, Then, Timeouts},
-    slots::{self, FIN_OR_RST, Part},
+    slots::{self, FIN_OR_RST, SlotFlow},
 };
 
 /// The last level, which takes what no other has room for.
@@ -40,6 +41,12 @@ pub trait Own: Table<Slot = SlotOwn> {
     fn key(&self, index: usize) -> KeyOwn;
     /// Writes a slot, word by word.
     fn write(&mut self, index: usize, slot: &SlotOwn);
+    /// The groups whose fields its cold slots have.
+    fn groups(&self) -> Groups {
+        Groups::BASE
+    }
+    /// Writes a cold slot; nothing where the table has none.
+    fn write_cold(&mut self, _index: usize, _row: &[u8]) {}
     /// The note.
     fn intent(&self) -> Intent;
     /// Writes the note, but for [`Intent::armed`].
@@ -157,6 +164,7 @@ impl Overflow {
         &mut self,
         table: &mut T,
         packet: &SlotOwn,
+        cold: &[u8],
         position: u64,
         timeouts: Timeouts,
     ) -> bool {
@@ -165,7 +173,9 @@ impl Overflow {
             let known = self.find(table, &key);
             let kept = if key.level == FLOW { self.reserve } else { 0 };
             if let Some(index) = known.or_else(|| self.vacant(level(&key), kept)) {
-                self.add(table, index, known.is_some(), &packet, position);
+                // An aggregate has no facts of one packet.
+                let cold = if key.level == FLOW { cold } else { &[] };
+                self.add(table, index, known.is_some(), &packet, cold, position);
                 self.retirement.expect(timeouts.due(packet.first, packet.last).0);
                 self.closing |= packet.tcp_flags & FIN_OR_RST != 0 && key.level == FLOW;
                 return true;
@@ -188,26 +198,37 @@ impl Overflow {
         // As one that goes on it may be idle for longer than others.
         let times = SlotOwn { first: now.saturating_sub(1), last: now, ..SlotOwn::default() };
         let extremes = SlotOwn { length_min: u16::MAX, ttl_min: u8::MAX, ..times };
-        self.open(table, index, &SlotOwn { key, ..extremes });
+        self.open(table, index, &SlotOwn { key, ..extremes }, &[]);
     }
 
-    fn add<T: Own>(&mut self, table: &mut T, index: u32, known: bool, packet: &SlotOwn, position: u64) {
+    fn add<T: Own>(
+        &mut self,
+        table: &mut T,
+        index: u32,
+        known: bool,
+        packet: &SlotOwn,
+        cold: &[u8],
+        position: u64,
+    ) {
         let place = index as usize;
         let before = if known { table.copy(place) } else { SlotOwn::default() };
         arm(table, place, position, &before);
         if known && before.packets > 0 {
+            join_cold(table, place, &before, packet, cold);
             table.write(place, &sum(&before, packet));
         } else if known {
             // Kept for it: its record begins with this packet.
+            write_cold(table, place, cold);
             table.write(place, packet);
         } else {
-            self.open(table, index, packet);
+            self.open(table, index, packet, cold);
         }
         // The event is consumed behind this, and the next one is noted behind that.
         compiler_fence(Ordering::SeqCst);
     }
 
-    fn open<T: Own>(&mut self, table: &mut T, index: u32, slot: &SlotOwn) {
+    fn open<T: Own>(&mut self, table: &mut T, index: u32, slot: &SlotOwn, cold: &[u8]) {
+        write_cold(table, index as usize, cold);
         table.write(index as usize, &SlotOwn { state: FREE, ..*slot });
         table.set_state(index as usize, LIVE);
         self.free.pop();
@@ -248,7 +269,7 @@ impl Overflow {
     }
 
     /// Hands each flow that was marked to `sink`, with its slot, which stays retired until [`Overflow::free`].
-    pub fn collect<T: Own>(&mut self, table: &mut T, sink: impl FnMut(usize, Part, EndReason)) {
+    pub fn collect<T: Own>(&mut self, table: &mut T, sink: impl FnMut(usize, SlotFlow<'_>, EndReason)) {
         self.retirement.collect(table, Then::Keep, sink);
     }
 
@@ -309,6 +330,26 @@ fn undo<T: Own>(table: &mut T, intent: &Intent) {
         let slot = table.copy(index);
         table.write(index, &SlotOwn { packets: intent.packets, octets: intent.octets, ..slot });
     }
+}
+
+/// Writes the cold facts of a record's first packet; zeros for what is missing.
+fn write_cold<T: Own>(table: &mut T, index: usize, cold: &[u8]) {
+    let mut row = [0; WIDEST];
+    row.iter_mut().zip(cold).for_each(|(place, octet)| *place = *octet);
+    let width = field::width(table.groups());
+    table.write_cold(index, row.get(..width).unwrap_or_default());
+}
+
+/// Adds the cold facts of one packet more.
+fn join_cold<T: Own>(table: &mut T, index: usize, slot: &SlotOwn, packet: &SlotOwn, cold: &[u8]) {
+    if cold.is_empty() {
+        return;
+    }
+    let (mut row, groups) = ([0; WIDEST], table.groups());
+    table.cold(index, &mut row);
+    let Some(row) = row.get_mut(..field::width(groups)) else { return };
+    field::join(groups, row, cold, packet.first < slot.first);
+    table.write_cold(index, row);
 }
 
 /// A slot with one packet more.

@@ -8,12 +8,15 @@
 
 mod calendar;
 
-use flowxdp_common::slot::{FREE, LIVE, RETIRED, WINDOW, has, is_retired, retired};
+use flowxdp_common::{
+    field::{ColdRow, WIDEST},
+    slot::{FREE, LIVE, RETIRED, WINDOW, has, is_retired, retired},
+};
 
 use crate::{
     pressure::LASTING,
     record::EndReason,
-    slots::{FIN_OR_RST, Part, Slot},
+    slots::{FIN_OR_RST, Slot, SlotFlow},
 };
 
 /// The idle and the active timeout, nanoseconds.
@@ -61,6 +64,11 @@ pub trait Table {
     fn glance(&self, index: usize) -> Glance;
     /// The whole slot; torn while it is live.
     fn copy(&self, index: usize) -> Self::Slot;
+    /// The cold octets of a slot, read into `row`; none where the table has no cold slots.
+    #[inline(always)]
+    fn cold<'row>(&self, _index: usize, _row: &'row mut ColdRow) -> &'row [u8] {
+        &[]
+    }
     /// Sets the state; the agent's transitions only.
     fn set_state(&mut self, index: usize, state: u32);
     /// Whether a FIN or RST ends what is in a slot.
@@ -70,6 +78,9 @@ pub trait Table {
     /// A slot, there or not, will be read soon: memory may fetch it.
     #[inline(always)]
     fn prefetch(&self, _index: usize) {}
+    /// The same of a cold slot.
+    #[inline(always)]
+    fn prefetch_cold(&self, _index: usize) {}
 }
 
 /// Slots that are looked at together, a bit each.
@@ -315,7 +326,7 @@ impl Retirement {
         &mut self,
         table: &mut T,
         then: Then,
-        mut sink: impl FnMut(usize, Part, EndReason),
+        mut sink: impl FnMut(usize, SlotFlow<'_>, EndReason),
     ) {
         let mut retired = std::mem::take(&mut self.retired);
         self.take(table, &retired, then, &mut sink);
@@ -331,7 +342,7 @@ impl Retirement {
         table: &mut T,
         partition: usize,
         then: Then,
-        mut sink: impl FnMut(Turn, usize, Part, EndReason),
+        mut sink: impl FnMut(Turn, usize, SlotFlow<'_>, EndReason),
     ) {
         let mut retired = std::mem::take(&mut self.retired);
         // Each look marks in the order of the slots; several before this may have begun anew.
@@ -359,16 +370,19 @@ impl Retirement {
         table: &mut T,
         retired: &[Due],
         then: Then,
-        sink: &mut impl FnMut(usize, Part, EndReason),
+        sink: &mut impl FnMut(usize, SlotFlow<'_>, EndReason),
     ) {
+        let mut row = [0; WIDEST];
         for (place, due) in retired.iter().enumerate() {
             if let Some(ahead) = retired.get(place + AHEAD) {
                 table.prefetch(ahead.index());
+                table.prefetch_cold(ahead.index());
             }
             let index = due.index();
             self.clear_closing(index);
             let slot = table.copy(index);
-            sink(index, slot.part(), slot.reason(due.reason));
+            let flow = SlotFlow { counters: slot.part(), cold: table.cold(index, &mut row) };
+            sink(index, flow, slot.reason(due.reason));
             if then == Then::Free {
                 free(table, index);
             }
@@ -467,8 +481,9 @@ pub fn adopt<T: Table>(
     known: u32,
     now: u64,
     timeouts: Timeouts,
-    mut sink: impl FnMut(usize, u32, Part, EndReason),
+    mut sink: impl FnMut(usize, u32, SlotFlow<'_>, EndReason),
 ) {
+    let mut row = [0; WIDEST];
     for index in 0..table.len() {
         let state = table.state(index);
         if !is_retired(state) {
@@ -484,7 +499,8 @@ pub fn adopt<T: Table>(
             0 => reason,
             _ => EndReason::EndOfFlow,
         };
-        sink(index, has, part, slot.reason(end));
+        let flow = SlotFlow { counters: part, cold: table.cold(index, &mut row) };
+        sink(index, has, flow, slot.reason(end));
     }
 }
 

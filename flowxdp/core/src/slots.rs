@@ -2,9 +2,11 @@
 
 use bytemuck::Pod;
 use flowxdp_common::{
+    field::{self, ColdRow, Groups},
     key::{FLOW, KeyOwn, KeyV4, KeyV6, Rest},
     overflow::Event,
     slot::{LIVE, SlotOwn, SlotV4, SlotV6},
+    table,
 };
 
 use crate::{
@@ -52,6 +54,30 @@ impl Part {
         self.ttl_max = self.ttl_max.max(other.ttl_max);
         self.length_min = self.length_min.min(other.length_min);
         self.length_max = self.length_max.max(other.length_max);
+    }
+}
+
+/// A flow as one slot has it: its counters, and the octets of its cold slot in network byte order.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotFlow<'a> {
+    /// The counters.
+    pub counters: Part,
+    /// The cold fields as [`flowxdp_common::field`] lays them out; empty where no group has any.
+    pub cold: &'a [u8],
+}
+
+impl std::ops::Deref for SlotFlow<'_> {
+    type Target = Part;
+
+    fn deref(&self) -> &Part {
+        &self.counters
+    }
+}
+
+/// Counters without cold fields.
+impl From<&Part> for SlotFlow<'_> {
+    fn from(counters: &Part) -> Self {
+        Self { counters: *counters, cold: &[] }
     }
 }
 
@@ -168,6 +194,16 @@ slot!(SlotV4, key_v4, |_, reason| reason);
 slot!(SlotV6, key_v6, |_, reason| reason);
 slot!(SlotOwn, key_own, aggregate::reason);
 
+/// The packet of an event's octets, with its cold facts in the layout of `groups`; `None` for octets that are
+/// no event of this layout.
+pub fn event_octets(octets: &[u8], groups: Groups) -> Option<(SlotOwn, ColdRow)> {
+    let (hot, cold) = octets.split_at_checked(size_of::<Event>())?;
+    let hot: Event = bytemuck::try_pod_read_unaligned(hot).ok()?;
+    let there = Groups::from_bits(hot.groups);
+    let packet = (cold.len() == field::width(there)).then(|| event(&hot)).flatten()?;
+    Some((packet, field::convert(&table::cold(there), cold, groups)))
+}
+
 /// The packet that an overflow event tells of, as a slot of its own; `None` for an event of no IP version.
 pub fn event(event: &Event) -> Option<SlotOwn> {
     let length = u16::try_from(event.octets).unwrap_or(u16::MAX);
@@ -184,7 +220,6 @@ pub fn event(event: &Event) -> Option<SlotOwn> {
         tcp_flags: event.tcp_flags,
         ttl_min: event.ttl,
         ttl_max: event.ttl,
-        pad: 0,
-        spare: [0; 4],
+        ..SlotOwn::default()
     })
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytemuck::Zeroable;
-use flowxdp_common::slot::{FREE, LIVE, RETIRED, SlotV4, WINDOW};
+use flowxdp_common::{
+    field::{self, Cold, Group, Groups},
+    slot::{FREE, LIVE, RETIRED, SlotV4, WINDOW},
+};
 use flowxdp_core::{
     books::{Books, Bracket, Collector},
     clock::{SECOND, WallClock},
@@ -11,7 +14,7 @@ use flowxdp_core::{
     merge::{Merge, record},
     record::{EndReason, FlowRecord, RecordTotal, Ticket, Total},
     retire::{Glance, Retirement, Table, Then, Timeouts, free, in_table},
-    slots::{Part, Slot},
+    slots::{Part, Slot, SlotFlow},
 };
 use proptest::prelude::*;
 
@@ -94,7 +97,7 @@ fn look(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(Part, 
 /// Step 3 with its end.
 fn collect(table: &mut Slots, retirement: &mut Retirement) -> Vec<(Part, EndReason)> {
     let mut out = Vec::new();
-    retirement.collect(table, Then::Free, |_, part, reason| out.push((part, reason)));
+    retirement.collect(table, Then::Free, |_, flow, reason| out.push((flow.counters, reason)));
     out
 }
 
@@ -257,11 +260,41 @@ fn parts_of_one_flow_that_retire_together_are_one_record() {
     assert_eq!(merge.total(), Total { packets: 10, octets: 1000 });
     let mut records: Vec<FlowRecord> = Vec::new();
     merge.drain(|part, reason, _| {
-        records.push(record(part, reason, WallClock::default(), Ticket::NONE));
+        records.push(record(&part, reason, WallClock::default(), Ticket::NONE));
     });
     assert_eq!(records.iter().map(|record| record.packets).collect::<Vec<_>>(), [5, 5]);
     assert_eq!((records[0].ttl_min, records[0].ttl_max), (3, 9));
     assert!(merge.is_empty());
+}
+
+/// A MAC address for `mac`, extension headers for `ipv6`.
+fn cold(groups: Groups, mac: u8, extensions: u8) -> Vec<u8> {
+    let mut row = vec![0; field::width(groups)];
+    row[usize::from(field::offset(groups, Cold::SourceMac).unwrap())] = mac;
+    row[usize::from(field::offset(groups, Cold::ExtensionHeaders).unwrap()) + 3] = extensions;
+    row
+}
+
+#[test]
+fn cold_fields_are_of_the_part_that_began_first_and_extension_headers_of_all() {
+    let groups = [Group::Mac, Group::Ipv6].into_iter().collect();
+    let rows = [cold(groups, 1, 0x02), cold(groups, 2, 0x20), cold(groups, 3, 0x01)];
+    let mut merge = Merge::new(groups);
+    let flow = |port, first, row: usize| SlotFlow { counters: part(port, 1, first, 20), cold: &rows[row] };
+    // Two flows of three parts each; the one whose parts came in the other order, and one that stays alone.
+    for (port, firsts) in [(1, [10, 5, 15]), (2, [5, 10, 15])] {
+        for (row, first) in firsts.into_iter().enumerate() {
+            merge.push(flow(port, first, row), EndReason::IdleTimeout, None);
+        }
+    }
+    merge.push(flow(3, 1, 2), EndReason::IdleTimeout, None);
+    let mut found = Vec::new();
+    merge.drain(|flow, _, _| found.push((flow.key.destination_port, flow.cold.to_vec())));
+    let expected = [(1, cold(groups, 2, 0x23)), (2, cold(groups, 1, 0x23)), (3, rows[2].clone())];
+    assert_eq!(found, expected);
+    // Nothing of it is left for the next look.
+    merge.push(flow(4, 1, 0), EndReason::IdleTimeout, None);
+    merge.drain(|flow, _, _| assert_eq!(flow.cold, rows[0]));
 }
 
 #[test]
@@ -343,14 +376,14 @@ proptest! {
         let mut early = retirement.mark(&mut table, 0, TIMEOUTS, Some(EndReason::Forced), early);
         let mut records = 0;
         for _ in 0..2 {
-            let mut take = |part: &Part, _: EndReason, slots: &[SlotRef]| {
+            let mut take = |part: SlotFlow<'_>, _: EndReason, slots: &[SlotRef]| {
                 records += 1;
                 assert_eq!(part.packets, slots.len() as u64);
                 *found.entry(usize::from(part.key.destination_port)).or_insert(0) += part.packets;
             };
             let place = Place::v4(1);
             retirement.collect_in_turns(&mut table, PARTITION, Then::Free, |turn, index, part, reason| {
-                merge.push_near(turn, &part, reason, Some(SlotRef::new(place, index)), &mut take);
+                merge.push_near(turn, part, reason, Some(SlotRef::new(place, index)), &mut take);
             });
             merge.drain(&mut take);
             if early > 0 {

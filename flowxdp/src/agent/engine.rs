@@ -186,7 +186,7 @@ impl<M: Metering> Engine<M> {
     pub fn recover(&mut self, at: &Reading) -> anyhow::Result<()> {
         let known = self.dispatch.all().iter().fold(0, |known, exporter| known | exporter.bit());
         let (dispatch, mut records) = (&mut self.dispatch, 0_u64);
-        self.metering.recover(at, known, |record| {
+        self.metering.recover(at, known, |record, _more| {
             records += 1;
             dispatch.push(&record, at.now);
         })?;
@@ -302,7 +302,7 @@ impl<M: Metering> Engine<M> {
             Order::Live => {
                 self.reporter.follow_clock(&mut self.dispatch, now);
                 let dispatch = &mut self.dispatch;
-                self.metering.sweep(&sweep, |record| {
+                self.metering.sweep(&sweep, |record, _more| {
                     total.count(&record);
                     dispatch.push(&record, now);
                     if total.records.is_multiple_of(BETWEEN) {
@@ -312,7 +312,7 @@ impl<M: Metering> Engine<M> {
             }
             Order::Capture => {
                 let mut records = Vec::new();
-                self.metering.sweep(&sweep, |record| records.push(record))?;
+                self.metering.sweep(&sweep, |record, _more| records.push(record))?;
                 // A header of v5 places times within 49.7 days before it, and never goes back.
                 records.sort_by_key(|record| record.end_ms);
                 for record in &records {

@@ -11,6 +11,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use flowxdp_common::{
+    field::Groups,
     names,
     reason::{NotReplayed, Undelivered},
 };
@@ -152,6 +153,7 @@ fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
         ring: RING,
         replay: true,
         chained: false,
+        groups: Groups::BASE,
     };
     preflight::memory(&shape)?;
     config.warn();

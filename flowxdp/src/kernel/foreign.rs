@@ -6,15 +6,17 @@ use anyhow::{Context, ensure};
 use aya::maps::MapData;
 use bytemuck::Zeroable;
 use flowxdp_common::{
+    field::{self, ColdRow, Groups, WIDEST},
+    names,
     slot::SlotOwn,
-    table::{Fields, NONE},
+    table::{COLD_ROOM, Fields, NONE},
 };
 use flowxdp_core::{
     foreign,
     retire::{Glance, Table},
 };
 
-use super::{map::Mapped, pin::Generation};
+use super::{cold::ColdSlots, map::Mapped, pin::Generation};
 
 /// Octets of a slot at most.
 const MOST: usize = 256;
@@ -25,6 +27,16 @@ pub struct Foreign {
     words: Mapped<u64>,
     fields: Fields,
     slots: usize,
+    cold: Option<Cold>,
+}
+
+/// Cold slots of any layout.
+#[derive(Debug)]
+struct Cold {
+    slots: ColdSlots,
+    places: [u16; COLD_ROOM],
+    /// The groups whose layout is asked for.
+    to: Groups,
 }
 
 impl Foreign {
@@ -47,7 +59,24 @@ impl Foreign {
         );
         let words = Mapped::new(map.fd(), slots * whole / 8)
             .with_context(|| format!("cannot map {}", path.display()))?;
-        Ok(Self { words, fields: *fields, slots })
+        Ok(Self { words, fields: *fields, slots, cold: None })
+    }
+
+    /// Maps the cold slots too, where there are any, to be read in the layout of `groups`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Foreign::open`].
+    pub fn with_cold(mut self, generation: &Generation, name: &str, groups: Groups) -> anyhow::Result<Self> {
+        self.cold = match names::cold_of(name) {
+            Some(name) if generation.shape.groups != 0 && field::width(groups) > 0 => Some(Cold {
+                slots: cold_slots(generation, name, self.slots)?,
+                places: generation.shape.cold,
+                to: groups,
+            }),
+            _ => None,
+        };
+        Ok(self)
     }
 
     fn state_word(&self, index: usize) -> *mut u32 {
@@ -57,6 +86,27 @@ impl Foreign {
         // SAFETY: the half of the word that `open` found inside the slot.
         unsafe { word.add(state % 8 / 4) }
     }
+}
+
+/// Maps the cold slots of a generation's table with so many slots.
+///
+/// # Errors
+///
+/// Their pin is gone, or they are wider than any that can be read.
+pub(super) fn cold_slots(generation: &Generation, name: &str, slots: usize) -> anyhow::Result<ColdSlots> {
+    let path = generation.directory.join(name);
+    let map = MapData::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let words = map.info()?.max_entries() as usize;
+    let each = words / slots.max(1);
+    ensure!(
+        map.info()?.value_size() == 8 && each * 8 <= WIDEST,
+        "{} has cold slots of {} octets, which cannot be read: let the version that made it empty it, or remove \
+         it with `flowxdp detach --pin`",
+        path.display(),
+        each * 8
+    );
+    let words = Mapped::new(map.fd(), words).with_context(|| format!("cannot map {}", path.display()))?;
+    Ok(ColdSlots::with_words(words, each))
 }
 
 impl Table for Foreign {
@@ -84,6 +134,13 @@ impl Table for Foreign {
         }
         let octets: &[u8] = bytemuck::cast_slice(&octets);
         foreign::slot(&self.fields, octets.get(..words * 8).unwrap_or_default())
+    }
+
+    fn cold<'row>(&self, index: usize, row: &'row mut ColdRow) -> &'row [u8] {
+        let Some(cold) = &self.cold else { return &[] };
+        let mut there = [0; WIDEST];
+        *row = field::convert(&cold.places, cold.slots.read(index, &mut there), cold.to);
+        row.get(..field::width(cold.to)).unwrap_or_default()
     }
 
     fn set_state(&mut self, index: usize, state: u32) {

@@ -20,6 +20,7 @@ use aya::{
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS},
+    field::{self, Group, Groups},
     journal::Page,
     names,
     overflow::Intent,
@@ -30,12 +31,14 @@ use flowxdp_common::{
 
 use super::{
     chain::Chain,
+    cold::ColdSlots,
     cpus,
     map::Mapped,
     own::OwnTable,
-    pin::{self, Pins},
+    pin::{self, Generation, Pins},
     preflight,
     ring::Ring,
+    scan::Flows,
 };
 use crate::guard;
 
@@ -57,6 +60,8 @@ pub struct Shape {
     pub replay: bool,
     /// Other programs may run after this one.
     pub chained: bool,
+    /// Groups of fields beyond the base record.
+    pub groups: Groups,
 }
 
 impl Shape {
@@ -95,6 +100,26 @@ impl Shape {
         self.slots(self.flows_v6)
     }
 
+    /// Words of a cold slot; 0 where no group has cold fields.
+    fn cold_words(&self) -> u32 {
+        u32::try_from(field::width(self.groups) / 8).unwrap_or(0)
+    }
+
+    /// Elements of a table's map of cold words: a stub has one.
+    fn cold_entries(&self, slots: u64) -> anyhow::Result<u32> {
+        let words = u32::try_from(slots * u64::from(self.cold_words()));
+        words.map(|words| words.max(1)).with_context(|| {
+            format!(
+                "cold slots for {slots} flows are more than the kernel can index: lower --flows or --flows6"
+            )
+        })
+    }
+
+    /// Octets of all cold slots of a table.
+    pub(super) fn cold_octets(&self, slots: u64) -> u64 {
+        slots.saturating_mul(u64::from(self.cold_words()) * 8)
+    }
+
     /// Slots of the agent's own table, for what finds no slot in the others: a sixteenth of them, at least
     /// some. In a replay as many as they have, so that it is exact whatever its seed.
     pub fn slots_own(&self) -> u32 {
@@ -112,9 +137,9 @@ pub struct Loaded {
     pub shape: Shape,
     links: Vec<(&'static str, u32, XdpLinkId)>,
     /// IPv4 flow table.
-    pub flows_v4: Mapped<SlotV4>,
+    pub flows_v4: Flows<SlotV4>,
     /// IPv6 flow table.
-    pub flows_v6: Mapped<SlotV6>,
+    pub flows_v6: Flows<SlotV6>,
     /// Counters of each CPU and interface.
     pub counters: Mapped<Counters>,
     /// What each CPU remembers.
@@ -144,6 +169,8 @@ pub struct Pinned {
     pub seed: Option<[u64; SEED_WORDS]>,
     /// What a table of another size said of itself, whose counters go on.
     pub before: table::Shape,
+    /// The generation of that table, while this one is made.
+    pub last: Option<Generation>,
 }
 
 /// [`load_at`] without pins.
@@ -178,9 +205,19 @@ fn load_from(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::R
     let (slots_v4, slots_v6) = (shape.slots_v4()?, shape.slots_v6()?);
     let (homes_v4, homes_v6) = (shape.homes(shape.flows_v4)?, shape.homes(shape.flows_v6)?);
     let seed = pinned.and_then(|pinned| pinned.seed).map_or_else(seed, Ok)?;
+    let groups_bits = shape.groups.with_cold_fields().bits();
     let (replay, chained) = (u32::from(shape.replay), u32::from(shape.chained));
+    let groups = shape.groups.with_cold_fields();
+    let (cold_words, cold_offsets) = (shape.cold_words(), cold_offsets(groups));
     let mut loader = EbpfLoader::new();
     loader
+        .map_max_entries(names::COLD_V4, shape.cold_entries(slots_v4)?)
+        .map_max_entries(names::COLD_V6, shape.cold_entries(slots_v6)?)
+        .map_max_entries(names::COLD_OWN, shape.cold_entries(shape.slots_own().into())?)
+        .map_max_entries(names::DETAIL, possible)
+        .override_global(names::COLD_OFFSETS, &cold_offsets, true)
+        .override_global(names::COLD_WORDS, &cold_words, true)
+        .override_global(names::GROUPS, &groups_bits, true)
         .map_max_entries(names::FLOWS_V4, u32::try_from(slots_v4)?)
         .map_max_entries(names::FLOWS_V6, u32::try_from(slots_v6)?)
         .map_max_entries(names::COUNTERS, possible * ROWS)
@@ -200,20 +237,31 @@ fn load_from(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::R
     }
     let mut ebpf = loader.load(object).context("cannot create the flow tables")?;
     let mut says = mapped::<table::Shape>(&ebpf, names::SHAPE)?;
+    let mut own = OwnTable::new(
+        mapped::<SlotOwn>(&ebpf, names::OWN)?,
+        mapped::<u64>(&ebpf, names::COLD_OWN)?,
+        groups,
+        mapped::<Intent>(&ebpf, names::INTENT)?,
+    );
     if says.read(0).layout == 0 {
         let (flows_v4, flows_v6) = (shape.flows_v4, shape.flows_v6);
         let partitions = u64::from(shape.partitions);
         let before = pinned.map_or_else(table::Shape::default, |pinned| pinned.before);
-        pin::finish(&mut says, table::Shape { flows_v4, flows_v6, partitions, seed, ..before });
+        if let Some(last) = pinned.and_then(|pinned| pinned.last.as_ref()) {
+            own.take_cold(last)?;
+        }
+        let (cold, groups) = (table::cold(groups), groups_bits.into());
+        let said = table::Shape { flows_v4, flows_v6, partitions, seed, groups, cold, ..before };
+        pin::finish(&mut says, said);
     }
     Ok(Loaded {
-        flows_v4: mapped(&ebpf, names::FLOWS_V4)?,
-        flows_v6: mapped(&ebpf, names::FLOWS_V6)?,
+        flows_v4: flows(&ebpf, names::FLOWS_V4, names::COLD_V4, groups)?,
+        flows_v6: flows(&ebpf, names::FLOWS_V6, names::COLD_V6, groups)?,
         counters: mapped(&ebpf, names::COUNTERS)?,
         cpus: mapped(&ebpf, names::CPUS)?,
         rows: HashMap::try_from(take(&mut ebpf, names::ROWS)?)?,
-        overflow: Ring::new(RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?)?,
-        own: OwnTable::new(mapped::<SlotOwn>(&ebpf, names::OWN)?, mapped::<Intent>(&ebpf, names::INTENT)?),
+        overflow: Ring::new(RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?, groups)?,
+        own,
         names: mapped(&ebpf, names::NAMES)?,
         says,
         pins: pinned.map(|pinned| Rc::clone(&pinned.pins)),
@@ -372,6 +420,19 @@ fn mapped<T: bytemuck::Pod>(ebpf: &Ebpf, name: &str) -> anyhow::Result<Mapped<T>
     Mapped::new(map.fd().as_fd(), info.max_entries() as usize).with_context(|| format!("cannot map {name}"))
 }
 
+/// A flow table with its cold slots.
+fn flows<S: bytemuck::Pod>(ebpf: &Ebpf, hot: &str, cold: &str, groups: Groups) -> anyhow::Result<Flows<S>> {
+    Ok(Flows::new(mapped(ebpf, hot)?, ColdSlots::new(mapped(ebpf, cold)?, groups)))
+}
+
+/// Where each group begins in a cold slot, as the program reads it.
+fn cold_offsets(groups: Groups) -> [u32; Group::ALL.len()] {
+    Group::ALL.map(|group| match group {
+        Group::Base => u32::MAX,
+        group => field::group_offset(groups, group).map_or(u32::MAX, u32::from),
+    })
+}
+
 /// Random words for the hash, from the kernel.
 fn seed() -> anyhow::Result<[u64; SEED_WORDS]> {
     let mut seed = [0_u64; SEED_WORDS];
@@ -387,7 +448,7 @@ mod tests {
     use super::{Shape, WINDOW};
 
     fn shape(flows: u64, partitions: u32) -> Shape {
-        Shape { flows_v4: flows, flows_v6: 1, partitions, ring: 1 << 24, replay: false, chained: false }
+        Shape { flows_v4: flows, flows_v6: 1, partitions, ring: 1 << 24, ..Shape::default() }
     }
 
     #[test]

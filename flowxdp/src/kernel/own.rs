@@ -1,28 +1,63 @@
 //! The agent's own flow table in shared memory: only the agent writes it, and its successor reads it.
 
 use flowxdp_common::{
+    field::{self, ColdRow, Groups, WIDEST},
     key::{FLOW, KeyOwn},
+    names,
     overflow::Intent,
-    slot::SlotOwn,
+    slot::{FREE, SlotOwn},
 };
 use flowxdp_core::{
     overflow::Own,
     retire::{Glance, Table},
 };
 
-use super::map::Mapped;
+use super::{cold::ColdSlots, foreign, map::Mapped, pin::Generation};
 
 /// The slots, and the note of what is about to happen to one of them.
 #[derive(Debug)]
 pub struct OwnTable {
     slots: Mapped<SlotOwn>,
+    cold: ColdSlots,
+    groups: Groups,
     intent: Mapped<Intent>,
 }
 
 impl OwnTable {
-    /// The two maps together; `intent` has one element.
-    pub const fn new(slots: Mapped<SlotOwn>, intent: Mapped<Intent>) -> Self {
-        Self { slots, intent }
+    /// The maps together; `cold` has words laid out for `groups`, `intent` has one element.
+    pub const fn new(
+        slots: Mapped<SlotOwn>,
+        cold: Mapped<u64>,
+        groups: Groups,
+        intent: Mapped<Intent>,
+    ) -> Self {
+        Self { slots, cold: ColdSlots::new(cold, groups), groups, intent }
+    }
+}
+
+impl OwnTable {
+    /// Takes the cold slots of another generation with the same slots but other groups of fields; what an agent
+    /// that dies meanwhile had done is done again.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be mapped.
+    pub(super) fn take_cold(&mut self, last: &Generation) -> anyhow::Result<()> {
+        let same = last.shape.groups == u64::from(self.groups.bits());
+        if same || field::width(self.groups) == 0 {
+            return Ok(());
+        }
+        let from = match last.shape.groups {
+            0 => None,
+            _ => Some(foreign::cold_slots(last, names::COLD_OWN, self.slots.len())?),
+        };
+        for index in (0..self.slots.len()).filter(|&index| self.slots.state(index) != FREE) {
+            let mut there = [0; WIDEST];
+            let octets = from.as_ref().map_or(&[][..], |from| from.read(index, &mut there));
+            let row = field::convert(&last.shape.cold, octets, self.groups);
+            self.cold.write(index, row.get(..field::width(self.groups)).unwrap_or_default());
+        }
+        Ok(())
     }
 }
 
@@ -49,6 +84,10 @@ impl Table for OwnTable {
         self.slots.read(index)
     }
 
+    fn cold<'row>(&self, index: usize, row: &'row mut ColdRow) -> &'row [u8] {
+        self.cold.read(index, row)
+    }
+
     fn set_state(&mut self, index: usize, state: u32) {
         self.slots.set_state(index, state);
     }
@@ -63,6 +102,14 @@ impl Own for OwnTable {
 
     fn write(&mut self, index: usize, slot: &SlotOwn) {
         self.slots.write(index, slot);
+    }
+
+    fn groups(&self) -> Groups {
+        self.groups
+    }
+
+    fn write_cold(&mut self, index: usize, row: &[u8]) {
+        self.cold.write(index, row);
     }
 
     fn intent(&self) -> Intent {

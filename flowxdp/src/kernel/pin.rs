@@ -8,7 +8,7 @@
 //!
 //! Other entries of the folder are not ours: they stay, and are named once.
 //!
-//! A table of another size shares everything but the table with the one before, which is emptied and then
+//! A table of another size, or with other groups of fields, shares everything but the table with the one before, which is emptied and then
 //! removed. One of another layout shares nothing.
 
 mod kind;
@@ -24,7 +24,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use aya::maps::MapData;
 use bytemuck::Zeroable;
-use flowxdp_common::{LAYOUT_VERSION, names, table};
+use flowxdp_common::{LAYOUT_VERSION, field::Groups, names, table};
 use rustix::fs::fstatfs;
 
 use self::kind::is_link;
@@ -38,7 +38,18 @@ const BPF_FS: u64 = 0xcafe_4a11;
 const LINK: &str = "link-";
 
 /// Maps that belong to one size of the table; a new one begins with none of them.
-const OF_ONE_SIZE: [&str; 5] = [names::FLOWS_V4, names::FLOWS_V6, names::CPUS, names::TAKEN, names::SHAPE];
+const OF_ONE_SIZE: [&str; 7] = [
+    names::FLOWS_V4,
+    names::FLOWS_V6,
+    names::COLD_V4,
+    names::COLD_V6,
+    names::CPUS,
+    names::TAKEN,
+    names::SHAPE,
+];
+
+/// The map that a table of another size goes on with if it has the same groups of fields.
+const OF_SAME_GROUPS: &str = names::COLD_OWN;
 
 /// Maps that a table of another size goes on with.
 const SHARED: [&str; 7] =
@@ -169,17 +180,19 @@ impl Pins {
     }
 
     /// A folder for the generation behind `last`; with `last`, everything but the table is shared with it.
+    /// `groups` are those that the new one has cold fields of.
     ///
     /// It is one once [`finish`] was called.
     ///
     /// # Errors
     ///
     /// The kernel refuses a pin.
-    pub fn begin(&self, last: Option<&Generation>, number: u64) -> anyhow::Result<PathBuf> {
+    pub fn begin(&self, last: Option<&Generation>, number: u64, groups: Groups) -> anyhow::Result<PathBuf> {
         let name = number.to_string();
         let directory = self.directory().join(&name);
         self.folder.make(&name).with_context(|| format!("cannot make {}", directory.display()))?;
-        for name in last.iter().flat_map(|_| SHARED) {
+        let same = last.filter(|last| last.shape.groups == u64::from(groups.bits())).map(|_| OF_SAME_GROUPS);
+        for name in last.iter().flat_map(|_| SHARED).chain(same) {
             let Some(last) = last else { break };
             let map =
                 MapData::from_pin(last.directory.join(name)).with_context(|| format!("pin of {name}"))?;
@@ -241,14 +254,9 @@ pub fn finish(shape: &mut Mapped<table::Shape>, mut what: table::Shape) {
     shape.write(0, &what);
 }
 
-/// Whether a map belongs to one size of the table.
-pub fn is_of_one_size(name: &str) -> bool {
-    OF_ONE_SIZE.contains(&name)
-}
-
 /// Every map of a generation.
 pub fn all() -> impl Iterator<Item = &'static str> {
-    OF_ONE_SIZE.into_iter().chain(SHARED)
+    OF_ONE_SIZE.into_iter().chain([OF_SAME_GROUPS]).chain(SHARED)
 }
 
 /// The name of an interface's attachment.

@@ -91,9 +91,11 @@ struct Needs {
 }
 
 fn needs(shape: &Shape) -> anyhow::Result<Needs> {
-    let v4 = shape.slots_v4()?.saturating_mul(size_of::<SlotV4>() as u64);
-    let v6 = shape.slots_v6()?.saturating_mul(size_of::<SlotV6>() as u64);
-    let own = u64::from(shape.slots_own()) * size_of::<SlotOwn>() as u64;
+    let octets =
+        |slots: u64, slot: usize| slots.saturating_mul(slot as u64).saturating_add(shape.cold_octets(slots));
+    let v4 = octets(shape.slots_v4()?, size_of::<SlotV4>());
+    let v6 = octets(shape.slots_v6()?, size_of::<SlotV6>());
+    let own = octets(shape.slots_own().into(), size_of::<SlotOwn>());
     let whole = v4.saturating_add(v6).saturating_add(own).saturating_add(u64::from(shape.ring));
     Ok(Needs { whole, v4, v6 })
 }

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
-use flowxdp_common::{overflow::Event, slot::SlotOwn};
+use flowxdp_common::{
+    field::{self, ColdRow, Groups},
+    slot::SlotOwn,
+};
 use flowxdp_core::slots;
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -19,6 +22,8 @@ pub struct Ring {
     buffer: RingBuf<MapData>,
     /// The first word of the ring's first page: octets consumed so far.
     consumed: Mapped<u64>,
+    /// The groups in whose layout cold facts are handed on.
+    groups: Groups,
 }
 
 impl Ring {
@@ -27,9 +32,9 @@ impl Ring {
     /// # Errors
     ///
     /// What mmap(2) says.
-    pub fn new(buffer: RingBuf<MapData>) -> anyhow::Result<Self> {
+    pub fn new(buffer: RingBuf<MapData>, groups: Groups) -> anyhow::Result<Self> {
         let consumed = Mapped::new(buffer.as_fd(), 1).context("cannot map the ring buffer's position")?;
-        Ok(Self { buffer, consumed })
+        Ok(Self { buffer, consumed, groups })
     }
 
     /// Octets consumed so far: where the next event is.
@@ -37,19 +42,24 @@ impl Ring {
         position(&self.consumed)
     }
 
-    /// Hands what lies in the ring to `sink`, at most `most` packets, with the position of each.
+    /// Hands what lies in the ring to `sink`, at most `most` packets, with cold facts and position of each.
     ///
     /// An event is consumed when `sink` has returned true. False ends it: the event is to be had again.
     /// Gives the number taken.
-    pub fn drain(&mut self, most: usize, mut sink: impl FnMut(&SlotOwn, u64) -> bool) -> usize {
+    pub fn drain(&mut self, most: usize, mut sink: impl FnMut(&SlotOwn, &[u8], u64) -> bool) -> usize {
         let mut taken = 0;
         while taken < most
             && let Some(item) = self.buffer.next()
         {
-            match bytemuck::try_pod_read_unaligned::<Event>(&item).ok().as_ref().and_then(slots::event) {
-                Some(packet) if sink(&packet, position(&self.consumed)) => {}
+            let packet = slots::event_octets(&item, self.groups);
+            let taken_by = |(packet, cold): (SlotOwn, ColdRow)| {
+                let cold = cold.get(..field::width(self.groups)).unwrap_or_default();
+                sink(&packet, cold, position(&self.consumed))
+            };
+            match packet.map(taken_by) {
+                Some(true) => {}
                 // What is dropped is consumed.
-                Some(_) => {
+                Some(false) => {
                     std::mem::forget(item);
                     break;
                 }

@@ -1,11 +1,17 @@
 //! The mapped flow table, as [`flowxdp_core::retire`] scans it: no system call for an entry.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
-use flowxdp_common::slot::{SlotOwn, SlotV4, SlotV6};
+use flowxdp_common::{
+    field::ColdRow,
+    slot::{SlotOwn, SlotV4, SlotV6},
+};
 use flowxdp_core::retire::{Glance, Table};
 
-use super::map::Mapped;
+use super::{cold::ColdSlots, map::Mapped};
 
 /// Reading fields of a slot of any kind through its address.
 macro_rules! table {
@@ -66,6 +72,81 @@ macro_rules! table {
             }
         }
     };
+}
+
+/// One of the kernel's tables: slots, and their cold slots beside them.
+#[derive(Debug)]
+pub struct Flows<S> {
+    slots: Mapped<S>,
+    cold: ColdSlots,
+}
+
+impl<S> Flows<S> {
+    /// Both maps together; the cold slots have the same index.
+    pub const fn new(slots: Mapped<S>, cold: ColdSlots) -> Self {
+        Self { slots, cold }
+    }
+}
+
+impl<S> Deref for Flows<S> {
+    type Target = Mapped<S>;
+
+    fn deref(&self) -> &Mapped<S> {
+        &self.slots
+    }
+}
+
+impl<S> DerefMut for Flows<S> {
+    fn deref_mut(&mut self) -> &mut Mapped<S> {
+        &mut self.slots
+    }
+}
+
+impl<S> Table for Flows<S>
+where
+    Mapped<S>: Table,
+{
+    type Slot = <Mapped<S> as Table>::Slot;
+
+    #[inline]
+    fn len(&self) -> usize {
+        Table::len(&self.slots)
+    }
+
+    #[inline]
+    fn state(&self, index: usize) -> u32 {
+        self.slots.state(index)
+    }
+
+    #[inline]
+    fn glance(&self, index: usize) -> Glance {
+        self.slots.glance(index)
+    }
+
+    #[inline]
+    fn copy(&self, index: usize) -> Self::Slot {
+        self.slots.copy(index)
+    }
+
+    #[inline]
+    fn cold<'row>(&self, index: usize, row: &'row mut ColdRow) -> &'row [u8] {
+        self.cold.read(index, row)
+    }
+
+    #[inline]
+    fn set_state(&mut self, index: usize, state: u32) {
+        self.slots.set_state(index, state);
+    }
+
+    #[inline]
+    fn prefetch(&self, index: usize) {
+        Table::prefetch(&self.slots, index);
+    }
+
+    #[inline]
+    fn prefetch_cold(&self, index: usize) {
+        self.cold.prefetch(index);
+    }
 }
 
 table!(SlotV4);

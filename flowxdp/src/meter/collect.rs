@@ -10,7 +10,7 @@ use flowxdp_core::{
     merge::{self, Merge},
     record::{EndReason, FlowKey, FlowRecord, Ticket},
     retire::{Retirement, Table, Then},
-    slots::Part,
+    slots::{Part, SlotFlow},
 };
 
 use super::Meter;
@@ -24,19 +24,19 @@ pub(super) struct Out<S> {
     sink: S,
 }
 
-impl<S: FnMut(FlowRecord)> Out<S> {
+impl<S: FnMut(FlowRecord, &[u8])> Out<S> {
     pub(super) const fn new(keeper: Option<Keeping>, clock: WallClock, sink: S) -> Self {
         Self { keeper, clock, records: 0, sink }
     }
 
     /// Makes a record of a flow and its slots.
-    pub(super) fn record(&mut self, part: &Part, reason: EndReason, slots: &[SlotRef]) {
+    pub(super) fn record(&mut self, flow: SlotFlow<'_>, reason: EndReason, slots: &[SlotRef]) {
         let ticket = match &self.keeper {
             Some(keeper) if !slots.is_empty() => keeper.borrow_mut().keep(slots, 0),
             _ => Ticket::NONE,
         };
         self.records += 1;
-        (self.sink)(merge::record(part, reason, self.clock, ticket));
+        (self.sink)(merge::record(&flow, reason, self.clock, ticket), flow.cold);
     }
 
     /// Records so far.
@@ -72,21 +72,21 @@ struct Shared<'a, T> {
 
 impl Meter {
     /// Step 3 in every table.
-    pub(super) fn collect(&mut self, now: u64, out: &mut Out<impl FnMut(FlowRecord)>) {
+    pub(super) fn collect(&mut self, now: u64, out: &mut Out<impl FnMut(FlowRecord, &[u8])>) {
         let kept = self.keeper.is_some();
         let (loaded, merge, near) = (&mut self.loaded, &mut self.merge, &mut self.near);
         for old in &mut self.old {
-            old.collect(|slot, part, end| merge.push(&part, end, Some(slot)));
+            old.collect(|slot, flow, end| merge.push(flow, end, Some(slot)));
         }
         let mut lasting = Lasting { pressed: self.watch.is_pressed(), flows: Vec::new() };
         let mut done = Vec::new();
-        self.overflow.collect(&mut loaded.own, |index, part, reason| {
-            lasting.note(&part, reason);
+        self.overflow.collect(&mut loaded.own, |index, flow, reason| {
+            lasting.note(&flow, reason);
             let slot = kept.then(|| SlotRef::new(Place::OWN, index));
             // An aggregate has the key of a flow from nowhere, and is none.
             match reason {
-                EndReason::Aggregated => merge.push_alone(&part, reason, slot),
-                _ => merge.push(&part, reason, slot),
+                EndReason::Aggregated => merge.push_alone(flow, reason, slot),
+                _ => merge.push(flow, reason, slot),
             }
             done.push(index);
         });
@@ -108,7 +108,7 @@ impl Meter {
             kept: kept.then(|| Place::v6(self.generation)),
         };
         v6.collect(merge, near, &mut lasting, out);
-        merge.drain(|part, reason, slots| out.record(part, reason, slots));
+        merge.drain(|flow, reason, slots| out.record(flow, reason, slots));
         lasting.flows.iter().for_each(|(flow, ended)| self.overflow.keep(&mut loaded.own, flow, now, *ended));
     }
 }
@@ -119,27 +119,27 @@ impl<T: Table> Shared<'_, T> {
         merge: &mut Merge,
         near: &mut Merge,
         lasting: &mut Lasting,
-        out: &mut Out<impl FnMut(FlowRecord)>,
+        out: &mut Out<impl FnMut(FlowRecord, &[u8])>,
     ) {
         let Self { table, retirement, partition, kept } = self;
         let then = if kept.is_some() { Then::Keep } else { Then::Free };
         let slot = |index| kept.map(|place| SlotRef::new(place, index));
         let Some(partition) = partition else {
-            return retirement.collect(table, then, |index, part, reason| {
-                lasting.note(&part, reason);
+            return retirement.collect(table, then, |index, flow, reason| {
+                lasting.note(&flow, reason);
                 let slot = slot(index);
-                if !merge.join(&part, reason, slot) {
-                    out.record(&part, reason, slot.as_slice());
+                if !merge.join(flow, reason, slot) {
+                    out.record(flow, reason, slot.as_slice());
                 }
             });
         };
-        retirement.collect_in_turns(table, partition, then, |turn, index, part, reason| {
-            lasting.note(&part, reason);
+        retirement.collect_in_turns(table, partition, then, |turn, index, flow, reason| {
+            lasting.note(&flow, reason);
             let slot = slot(index);
-            if !merge.join(&part, reason, slot) {
-                near.push_near(turn, &part, reason, slot, |part, end, slots| out.record(part, end, slots));
+            if !merge.join(flow, reason, slot) {
+                near.push_near(turn, flow, reason, slot, |flow, end, slots| out.record(flow, end, slots));
             }
         });
-        near.drain(|part, reason, slots| out.record(part, reason, slots));
+        near.drain(|flow, reason, slots| out.record(flow, reason, slots));
     }
 }

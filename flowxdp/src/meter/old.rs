@@ -2,6 +2,7 @@
 
 use aya::maps::{Map, MapData, RingBuf};
 use flowxdp_common::{
+    field::Groups,
     names,
     slot::{self, FREE, LIVE, SlotOwn},
 };
@@ -10,7 +11,7 @@ use flowxdp_core::{
     hold::{Place, SlotRef},
     record::{EndReason, Total},
     retire::{self, Retirement, Table, Then, Timeouts},
-    slots::Part,
+    slots::SlotFlow,
 };
 
 use crate::kernel::{foreign::Foreign, pin};
@@ -34,7 +35,9 @@ impl Old {
     /// # Errors
     ///
     /// A pin is gone, or is not what the generation says.
-    pub fn open(generation: &pin::Generation) -> anyhow::Result<Self> {
+    ///
+    /// Cold fields are read in the layout of `groups`.
+    pub fn open(generation: &pin::Generation, groups: Groups) -> anyhow::Result<Self> {
         let number = generation.number;
         let all = [
             (Place::v4(number), names::FLOWS_V4, true),
@@ -45,7 +48,7 @@ impl Old {
         let mut tables = Vec::new();
         for ((place, name, here), fields) in all.into_iter().zip(&generation.shape.fields) {
             if here {
-                let table = Foreign::open(generation, name, fields)?;
+                let table = Foreign::open(generation, name, fields)?.with_cold(generation, name, groups)?;
                 tables.push(OldTable { place, table, retirement: Retirement::default() });
             }
         }
@@ -92,11 +95,11 @@ impl Old {
         known: u32,
         now: u64,
         timeouts: Timeouts,
-        mut sink: impl FnMut(Place, usize, u32, Part, EndReason),
+        mut sink: impl FnMut(Place, usize, u32, SlotFlow<'_>, EndReason),
     ) {
         for OldTable { place, table, .. } in &mut self.tables {
-            retire::adopt(table, known, now, timeouts, |index, has, part, end| {
-                sink(*place, index, has, part, end);
+            retire::adopt(table, known, now, timeouts, |index, has, flow, end| {
+                sink(*place, index, has, flow, end);
             });
         }
     }
@@ -114,10 +117,10 @@ impl Old {
     }
 
     /// Hands on what was marked.
-    pub(super) fn collect(&mut self, mut sink: impl FnMut(SlotRef, Part, EndReason)) {
+    pub(super) fn collect(&mut self, mut sink: impl FnMut(SlotRef, SlotFlow<'_>, EndReason)) {
         for OldTable { place, table, retirement } in &mut self.tables {
-            retirement.collect(table, Then::Keep, |index, part, end| {
-                sink(SlotRef::new(*place, index), part, end);
+            retirement.collect(table, Then::Keep, |index, flow, end| {
+                sink(SlotRef::new(*place, index), flow, end);
             });
         }
     }

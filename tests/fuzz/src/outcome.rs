@@ -1,6 +1,7 @@
 //! The parser's answer as names and numbers instead of words of a slot.
 
 use flowxdp_common::{
+    field::{ColdRow, Groups},
     key::{KeyV4, KeyV6, Rest},
     reason::Ignored,
 };
@@ -9,6 +10,7 @@ use flowxdp_core::{
     slots::{key_v4, key_v6},
 };
 use flowxdp_ebpf::{
+    detail,
     frame::Slice,
     verdict::{Facts, Verdict},
     walk,
@@ -25,14 +27,20 @@ pub struct Metered {
     pub tcp_flags: u16,
     /// TTL or hop limit.
     pub ttl: u8,
+    /// The cold fields of [`GROUPS`].
+    pub cold: ColdRow,
 }
+
+/// Every group that has cold fields.
+pub const GROUPS: Groups = Groups::from_bits(u32::MAX).with_cold_fields();
 
 /// What is said of a frame.
 pub type Outcome = Result<Metered, Ignored>;
 
 /// What the parser says of a frame of which `octets` were captured, `wire` octets long on the wire.
 pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
-    let (key, facts) = match walk::verdict(&Slice::new(octets, wire)) {
+    let frame = Slice::new(octets, wire);
+    let (key, facts) = match walk::verdict(&frame) {
         Verdict::V4(words, facts) => {
             let addresses = words.addresses.to_ne_bytes();
             (key_v4(&KeyV4 { addresses, rest: rest(words.rest, ingress) }), facts)
@@ -44,7 +52,7 @@ pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
         Verdict::Ignored(why) => return Err(why),
     };
     let Facts { octets, tcp_flags, ttl } = facts;
-    Ok(Metered { key, octets, tcp_flags, ttl })
+    Ok(Metered { key, octets, tcp_flags, ttl, cold: detail::facts(&frame, GROUPS) })
 }
 
 /// The words of a slot behind its addresses.

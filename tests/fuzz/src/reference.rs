@@ -30,6 +30,27 @@ struct Ip {
     protocol: u8,
     tos: u8,
     ttl: u8,
+    label: u32,
+    extensions: u32,
+}
+
+/// The bits of IANA's registry for extension headers that are not fragment headers.
+const EXTENSIONS: [(u8, u32); 11] = [
+    (60, 0),
+    (0, 1),
+    (59, 2),
+    (43, 5),
+    (135, 12),
+    (50, 13),
+    (51, 14),
+    (139, 16),
+    (140, 17),
+    (253, 18),
+    (254, 19),
+];
+
+fn extension(protocol: u8) -> u32 {
+    EXTENSIONS.iter().filter(|(number, _)| *number == protocol).map(|(_, bit)| 1 << bit).sum()
 }
 
 fn be16(octets: &[u8]) -> u16 {
@@ -43,19 +64,21 @@ fn part<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
 /// What must be said of a frame of which `octets` were captured, `wire` octets long on the wire.
 pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
     let mut left = Left { captured: octets, wire: octets.len().max(wire as usize) };
-    let mut kind = be16(&left.header::<14>()?[12..]);
-    let mut vlans = Vec::new();
+    let ethernet = left.header::<14>()?;
+    let mut kind = be16(&ethernet[12..]);
+    let (mut vlans, mut priorities, mut stack) = (Vec::new(), Vec::new(), Vec::new());
     while let 0x8100 | 0x88a8 = kind {
         if vlans.len() == 2 {
             return Err(NotIp);
         }
         let tag = left.header::<4>()?;
         vlans.push(be16(tag) & 0xfff);
+        priorities.push(tag[0] >> 5);
         kind = be16(&tag[2..]);
     }
     kind = match kind {
         0x8864 => pppoe(left.header()?)?,
-        0x8847 | 0x8848 => labels(&mut left)?,
+        0x8847 | 0x8848 => labels(&mut left, &mut stack)?,
         other => other,
     };
     let (ip, upper) = match kind {
@@ -76,7 +99,22 @@ pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
         vlan: vlans.first().copied().unwrap_or(0),
         ingress,
     };
-    Ok(Metered { key, octets: u32::try_from(ip.octets).map_err(|_| Malformed)?, tcp_flags, ttl: ip.ttl })
+    let octets = u32::try_from(ip.octets).map_err(|_| Malformed)?;
+    vlans.resize(2, 0);
+    priorities.resize(2, 0);
+    stack.resize(3, [0; 3]);
+    // The layout that the table of fields promises where all groups are on.
+    let row = [
+        &ethernet[..12],
+        &ip.label.to_be_bytes(),
+        &ip.extensions.to_be_bytes(),
+        &vlans.iter().flat_map(|vlan| vlan.to_be_bytes()).collect::<Vec<_>>(),
+        &priorities,
+        stack.as_flattened(),
+        &[0; 5],
+    ]
+    .concat();
+    Ok(Metered { key, octets, tcp_flags, ttl: ip.ttl, cold: part(&row, 0) })
 }
 
 fn pppoe(header: &[u8; 8]) -> Result<u16, Ignored> {
@@ -88,9 +126,11 @@ fn pppoe(header: &[u8; 8]) -> Result<u16, Ignored> {
     }
 }
 
-fn labels(left: &mut Left<'_>) -> Result<u16, Ignored> {
+fn labels(left: &mut Left<'_>, stack: &mut Vec<[u8; 3]>) -> Result<u16, Ignored> {
     for _ in 0..8 {
-        if left.header::<4>()?[2] & 1 == 1 {
+        let entry: [u8; 3] = part(left.header::<4>()?, 0);
+        stack.push(entry);
+        if entry[2] & 1 == 1 {
             return match left.captured.first().ok_or(Truncated)? >> 4 {
                 4 => Ok(0x0800),
                 6 => Ok(0x86dd),
@@ -115,7 +155,8 @@ fn ipv4(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
     let packet = left.captured.get(..octets).unwrap_or(left.captured);
     let payload = packet.get(length..).ok_or(Truncated)?;
     let addresses = Addresses::V4 { source: part(&header, 12), destination: part(&header, 16) };
-    let ip = Ip { addresses, octets, protocol: header[9], tos: header[1], ttl: header[8] };
+    let (tos, ttl) = (header[1], header[8]);
+    let ip = Ip { addresses, octets, protocol: header[9], tos, ttl, label: 0, extensions: 0 };
     let first = be16(&header[6..]) << 3 == 0;
     Ok((ip, first.then_some(payload)))
 }
@@ -133,7 +174,8 @@ fn ipv6(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
     }
     let addresses = Addresses::V6 { source: part(&header, 8), destination: part(&header, 24) };
     let tos = header[0] << 4 | header[1] >> 4;
-    let mut ip = Ip { addresses, octets, protocol: header[6], tos, ttl: header[7] };
+    let label = u32::from_be_bytes(part(&header, 0)) & 0xf_ffff;
+    let mut ip = Ip { addresses, octets, protocol: header[6], tos, ttl: header[7], label, extensions: 0 };
     let packet = left.captured.get(..octets).unwrap_or(left.captured);
     let mut payload = packet.get(40..).ok_or(Truncated)?;
     let mut walked = 0;
@@ -154,10 +196,17 @@ fn ipv6(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
             )
             .ok_or(Truncated)?;
         ip.protocol = start[0];
-        if kind == 44 && be16(&start[2..]) >> 3 != 0 {
+        let later = kind == 44 && be16(&start[2..]) >> 3 != 0;
+        ip.extensions |= match kind {
+            44 if later => 1 << 6,
+            44 => 1 << 4,
+            _ => extension(kind),
+        };
+        if later {
             return Ok((ip, None));
         }
     }
+    ip.extensions |= extension(ip.protocol);
     Ok((ip, Some(payload)))
 }
 

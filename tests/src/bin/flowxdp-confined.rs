@@ -16,6 +16,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use flowxdp::confine::{Needs, confine};
 use flowxdp::kernel::load::{Shape, load};
+use flowxdp_common::field::Groups;
 use rustix::io::ioctl_fioclex;
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, Resource, chroot, getppid, getrlimit, setrlimit, test_kill_process};
@@ -134,8 +135,15 @@ fn unwanted(forbidden: &Path, namespace: &File) {
     told("a signal", getppid().ok_or(io::ErrorKind::NotFound.into()).and_then(signal));
     told("a packet socket", socket(AddressFamily::PACKET, SocketType::RAW, None));
     told("a server", TcpListener::bind("127.0.0.1:0"));
-    let shape =
-        Shape { flows_v4: 16, flows_v6: 16, partitions: 1, ring: 1 << 16, replay: false, chained: false };
+    let shape = Shape {
+        flows_v4: 16,
+        flows_v6: 16,
+        partitions: 1,
+        ring: 1 << 16,
+        replay: false,
+        chained: false,
+        groups: Groups::BASE,
+    };
     told("an XDP program", load(&shape).map_err(|error| io::Error::other(format!("{error:#}"))));
 }
 

@@ -37,7 +37,7 @@ fn told(outcome: Outcome) -> Result<craft::Verdict> {
         Err(Ignored::Truncated) => return Ok(craft::Verdict::Ignored(craft::Ignored::Truncated)),
         Err(Ignored::Malformed) => return Ok(craft::Verdict::Ignored(craft::Ignored::Malformed)),
     };
-    let Metered { key, octets, tcp_flags, ttl } = metered;
+    let Metered { key, octets, tcp_flags, ttl, .. } = metered;
     let FlowKey { source_port, destination_port, protocol, tos, vlan, ingress, .. } = key;
     ensure!(ingress == INGRESS, "ingress {ingress}");
     let (source, destination) = addresses(&key.addresses);
@@ -117,7 +117,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, outcome: Outcome, time_ns: u64) -> Result<()> {
         self.frames += 1;
-        let Metered { key, octets, tcp_flags, ttl } = match outcome {
+        let Metered { key, octets, tcp_flags, ttl, .. } = match outcome {
             Ok(metered) => metered,
             Err(why) => {
                 let name = IGNORED[why as usize].name.to_owned();

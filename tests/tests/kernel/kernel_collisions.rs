@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, ensure};
 use flowxdp::kernel::load::{Loaded, Shape, load};
 use flowxdp::kernel::{counters, test_run::Runner};
+use flowxdp_common::field::Groups;
 use flowxdp_common::names::PROGRAM;
 use flowxdp_common::slot::{FREE, WINDOW};
 use flowxdp_core::record::Addresses;
@@ -39,6 +40,7 @@ impl Kernel {
             ring: 1 << 16,
             replay: true,
             chained: false,
+            groups: Groups::BASE,
         };
         let traffic = Traffic { flows: 1, packets: 1, ipv6, protocol: TCP, length: 64 };
         Ok(Self { loaded: load(&shape)?, runner: Runner::default(), ipv6, frame: traffic.frame(0) })

@@ -10,6 +10,7 @@ use flowxdp::capture::to_ethernet;
 use flowxdp::kernel::counters::{self, Row};
 use flowxdp::kernel::load::{Loaded, Shape, load};
 use flowxdp::kernel::{cpus, test_run};
+use flowxdp_common::field::{Groups, WIDEST};
 use flowxdp_common::names::{PROGRAM, PROGRAM_FRAGS};
 use flowxdp_common::reason::Ignored;
 use flowxdp_common::slot::{FREE, LIVE};
@@ -18,13 +19,20 @@ use flowxdp_core::slots::{Part, Slot};
 use flowxdp_fuzz::corpus;
 use flowxdp_fuzz::input::Input;
 use flowxdp_fuzz::mutate::{Case, Random};
-use flowxdp_fuzz::outcome::{Metered, Outcome, outcome};
+use flowxdp_fuzz::outcome::{GROUPS, Metered, Outcome, outcome};
 use flowxdp_tests::craft::catalogue;
 use flowxdp_tests::failures::{Failures, tell};
 
-/// Every program in every way to load it: for replays and for interfaces.
-const PROGRAMS: [(&str, bool); 4] =
-    [(PROGRAM, true), (PROGRAM_FRAGS, true), (PROGRAM, false), (PROGRAM_FRAGS, false)];
+/// Every program in every way to load it: for replays and for interfaces, with the groups of fields that it
+/// collects.
+const PROGRAMS: [(&str, bool, Groups); 6] = [
+    (PROGRAM, true, GROUPS),
+    (PROGRAM_FRAGS, true, GROUPS),
+    (PROGRAM, false, GROUPS),
+    (PROGRAM_FRAGS, false, GROUPS),
+    (PROGRAM, true, Groups::BASE),
+    (PROGRAM_FRAGS, false, Groups::BASE),
+];
 /// Instructions that the verifier may look at.
 const VERIFIED: u32 = 200_000;
 /// Random frames for each program.
@@ -52,7 +60,7 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn new(name: &'static str, replay: bool) -> Result<Self> {
+    fn new((name, replay, groups): (&'static str, bool, Groups)) -> Result<Self> {
         // One flow at a time: a window for each CPU is enough, and it is looked through after each frame.
         let partitions = cpus::possible()?;
         let flows = u64::from(partitions);
@@ -63,6 +71,7 @@ impl Kernel {
             ring: 1 << 16,
             replay,
             chained: false,
+            groups,
         })?;
         loaded.rows.insert(if replay { REPLAYED } else { LOOPBACK }, 1, 0)?;
         loaded.program(name)?;
@@ -91,7 +100,7 @@ impl Kernel {
         self.runner.run(program, octets, case.wire, TIME, REPLAYED)?;
         let now = counters::row(&self.loaded.counters, 1);
         let before = std::mem::replace(&mut self.before, now);
-        let (parts4, parts6) = (drain(&mut self.loaded.flows_v4), drain(&mut self.loaded.flows_v6));
+        let (flows4, flows6) = (drain(&mut self.loaded.flows_v4), drain(&mut self.loaded.flows_v6));
         ensure!(now.lost[0].packets == 0 && now.overflow.packets == 0, "it found no slot: {now:?}");
         let seen = (now.seen.packets - before.seen.packets, now.seen.octets - before.seen.octets);
         let ignored = [Ignored::NotIp, Ignored::Truncated, Ignored::Malformed].into_iter().find_map(|why| {
@@ -99,33 +108,40 @@ impl Kernel {
             (now != before).then(|| (why, now.packets - before.packets, now.octets - before.octets))
         });
         let wire = if self.replay { case.wire.into() } else { octets.len() as u64 };
-        let (got, counted) = match (&[parts4, parts6].concat()[..], ignored) {
-            ([part], None) => (Ok(self.metered(part)?), part.octets),
+        let (got, counted) = match (&[flows4, flows6].concat()[..], ignored) {
+            ([(part, cold)], None) => (Ok(self.metered(part, cold, expected)?), part.octets),
             ([], Some((why, 1, octets))) if octets == wire => (Err(why), octets),
-            (parts, ignored) => bail!("flows {parts:?}, ignored {ignored:?}"),
+            (flows, ignored) => bail!("flows {flows:?}, ignored {ignored:?}"),
         };
         ensure!(seen == (1, counted), "seen {seen:?}, in the flow or ignored {counted} octets");
         ensure!(got == expected, "the kernel says {got:?}, the host {expected:?}");
         Ok(())
     }
 
-    /// A flow of one packet.
-    fn metered(&self, part: &Part) -> Result<Metered> {
+    /// A flow of one packet; without groups its cold fields are none, and taken from `expected`.
+    fn metered(&self, part: &Part, cold: &[u8], expected: Outcome) -> Result<Metered> {
         let octets = u32::try_from(part.octets)?;
         let length = u16::try_from(octets).unwrap_or(u16::MAX);
         ensure!(part.packets == 1 && part.first == part.last && part.ttl_min == part.ttl_max, "{part:?}");
         ensure!(part.length_min == length && part.length_max == length, "{part:?}");
         ensure!(!self.replay || part.first == TIME, "{part:?}");
-        Ok(Metered { key: part.key, octets, tcp_flags: part.tcp_flags, ttl: part.ttl_min })
+        let cold = match expected {
+            Ok(expected) if self.loaded.shape.groups == Groups::BASE => {
+                ensure!(cold.is_empty(), "cold fields that no group asked for");
+                expected.cold
+            }
+            _ => cold.try_into().context("not all cold fields")?,
+        };
+        Ok(Metered { key: part.key, octets, tcp_flags: part.tcp_flags, ttl: part.ttl_min, cold })
     }
 }
 
 /// Takes all flows out. No packet is on its way while a test run is not.
-fn drain<T: Table>(table: &mut T) -> Vec<Part> {
-    let mut parts = Vec::new();
+fn drain<T: Table>(table: &mut T) -> Vec<(Part, Vec<u8>)> {
+    let (mut parts, mut row) = (Vec::new(), [0; WIDEST]);
     for index in 0..table.len() {
         if table.state(index) == LIVE {
-            parts.push(table.copy(index).part());
+            parts.push((table.copy(index).part(), table.cold(index, &mut row).to_vec()));
             table.set_state(index, FREE);
         }
     }
@@ -135,8 +151,9 @@ fn drain<T: Table>(table: &mut T) -> Vec<Part> {
 /// All programs on all of these frames.
 fn all(cases: &[(String, Case)]) -> Result<()> {
     let mut failures = Failures::default();
-    for (name, replay) in PROGRAMS {
-        let mut kernel = Kernel::new(name, replay)?;
+    for load in PROGRAMS {
+        let (name, replay, groups) = load;
+        let mut kernel = Kernel::new(load)?;
         let mut differences = 0;
         for (story, case) in cases {
             if let Err(error) = kernel.check(case) {
@@ -144,13 +161,14 @@ fn all(cases: &[(String, Case)]) -> Result<()> {
                 if differences <= SHOWN {
                     let hex: String = case.octets.iter().map(|octet| format!("{octet:02x}")).collect();
                     let told = format!("{error:#}; {} octets on the wire: {hex}", case.wire);
-                    failures.check(&format!("{name}, replay {replay}, {story}"), || -> Result<()> {
-                        bail!(told)
-                    });
+                    failures
+                        .check(&format!("{name}, replay {replay}, {groups:?}, {story}"), || -> Result<()> {
+                            bail!(told)
+                        });
                 }
             }
         }
-        failures.check(&format!("{name}, replay {replay}"), || {
+        failures.check(&format!("{name}, replay {replay}, {groups:?}"), || {
             ensure!(differences == 0, "{differences} of {} frames get another answer", cases.len());
             Ok(())
         });
@@ -161,11 +179,13 @@ fn all(cases: &[(String, Case)]) -> Result<()> {
 /// The kernel's limit is a million; older ones need more for the same program.
 #[test]
 fn the_verifier_is_done_early() -> Result<()> {
-    for (name, replay) in PROGRAMS {
-        let info = Kernel::new(name, replay)?.loaded.program(name)?.info()?;
+    for load in PROGRAMS {
+        let (name, replay, groups) = load;
+        let info = Kernel::new(load)?.loaded.program(name)?.info()?;
         let count = info.verified_instruction_count().context("the kernel does not tell")?;
-        tell(&format!("{name}, replay {replay}: {count} instructions verified"));
-        ensure!(count < VERIFIED, "{name}, replay {replay}: {count} instructions verified");
+        let told = format!("{name}, replay {replay}, {groups:?}: {count} instructions verified");
+        tell(&told);
+        ensure!(count < VERIFIED, told);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use aya_obj::programs::XdpAttachType;
 use flowxdp::kernel::load::{Loaded, Shape, load, load_object};
 use flowxdp::kernel::{counters, test_run::Runner};
 use flowxdp::meter::Meter;
+use flowxdp_common::field::Groups;
 use flowxdp_common::names::PROGRAM;
 use flowxdp_common::slot::{FREE, LIVE, SlotV4, WINDOW, retired};
 use flowxdp_core::clock::WallClock;
@@ -35,7 +36,15 @@ fn allowed() -> Result<Vec<usize>> {
 }
 
 const fn shape(flows: u64, partitions: u32, replay: bool) -> Shape {
-    Shape { flows_v4: flows, flows_v6: flows, partitions, ring: 1 << 16, replay, chained: false }
+    Shape {
+        flows_v4: flows,
+        flows_v6: flows,
+        partitions,
+        ring: 1 << 16,
+        replay,
+        chained: false,
+        groups: Groups::BASE,
+    }
 }
 
 /// Test runs, and packets of each.
@@ -65,9 +74,10 @@ fn no_packet_is_missed_while_its_slot_retires() -> Result<()> {
     let (mut packets, mut records) = (0, 0);
     loop {
         let last = sending.is_finished();
-        records += meter.check(1, WallClock::default(), Some(EndReason::Forced), usize::MAX, |record| {
-            packets += record.packets;
-        })?;
+        records +=
+            meter.check(1, WallClock::default(), Some(EndReason::Forced), usize::MAX, |record, _| {
+                packets += record.packets;
+            })?;
         if last {
             break;
         }

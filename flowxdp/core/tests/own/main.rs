@@ -5,6 +5,7 @@ mod memory;
 use std::collections::BTreeMap;
 
 use flowxdp_common::{
+    field::{self, Group, Groups},
     key::Rest,
     overflow::Event,
     slot::{LIVE, RETIRED},
@@ -16,7 +17,7 @@ use flowxdp_core::{
     retire::{Timeouts, in_table},
     slots::{self, Part},
 };
-use memory::Memory;
+use memory::{GROUPS, Memory};
 use proptest::prelude::*;
 
 const TIMEOUTS: Timeouts = Timeouts { idle: 15 * SECOND, active: 60 * SECOND };
@@ -42,7 +43,7 @@ fn adopt(memory: &mut Memory) -> Overflow {
 fn take(memory: &mut Memory, own: &mut Overflow) -> bool {
     let packet = memory.event().expect("an event");
     let position = memory.position;
-    let added = own.push(memory, &packet, position, TIMEOUTS);
+    let added = own.push(memory, &packet, &[], position, TIMEOUTS);
     if added {
         memory.consume();
     }
@@ -67,7 +68,7 @@ fn look(
     let (mut out, mut done) = (Vec::new(), Vec::new());
     own.mark(memory, now, TIMEOUTS, forced, room);
     own.collect(memory, |index, part, reason| {
-        out.push((part, reason));
+        out.push((part.counters, reason));
         done.push(index);
     });
     done.into_iter().for_each(|index| own.free(memory, index));
@@ -140,6 +141,51 @@ fn to(host: u8, port: u16, protocol: u8) -> Event {
     (event.rest.protocol, event.rest.tos, event.rest.vlan, event.rest.ingress) = (protocol, 8, 7, 3);
     event.rest.ports[..2].copy_from_slice(&[0x12, 0x34]);
     event
+}
+
+/// A row with one octet of the destination MAC address and one of the extension headers.
+fn cold(mac: u8, extensions: u8) -> Vec<u8> {
+    let mut row = vec![0; field::width(GROUPS)];
+    (row[0], row[19]) = (mac, extensions);
+    row
+}
+
+#[test]
+fn cold_fields_are_those_of_the_first_packet_and_an_aggregate_has_none() {
+    let mut memory = Memory::new(SLOTS);
+    let mut own = adopt(&mut memory);
+    let mut push = |event: &Event, row: &[u8]| {
+        let packet = slots::event(event).expect("an event");
+        assert!(own.push(&mut memory, &packet, row, 0, TIMEOUTS));
+    };
+    push(&event(1, 2 * SECOND, 100, 0), &cold(1, 0x02));
+    push(&event(1, 3 * SECOND, 100, 0), &cold(2, 0x20));
+    // A replay's times may go back.
+    push(&event(1, SECOND, 100, 0), &cold(3, 0x01));
+    for port in 2..100 {
+        push(&to(1, port, 6), &cold(9, 0x04));
+    }
+    let mut found = Vec::new();
+    own.mark(&mut memory, 9 * SECOND, TIMEOUTS, Some(EndReason::Forced), 99);
+    own.collect(&mut memory, |_, flow, reason| found.push((flow.packets, reason, flow.cold.to_vec())));
+    assert!(found.contains(&(3, EndReason::Forced, cold(3, 0x23))));
+    let of = |reason| found.iter().filter(move |(_, end, _)| *end == reason);
+    assert!(of(EndReason::Forced).skip(1).all(|(_, _, row)| *row == cold(9, 0x04)));
+    assert!(of(EndReason::Aggregated).count() > 0);
+    assert!(of(EndReason::Aggregated).all(|(_, _, row)| *row == cold(0, 0)));
+}
+
+#[test]
+fn events_say_the_groups_of_their_cold_fields() {
+    let hot = Event { groups: GROUPS.bits(), ..event(1, SECOND, 100, 0) };
+    let octets = [bytemuck::bytes_of(&hot), &cold(5, 0x40)].concat();
+    let (packet, row) = slots::event_octets(&octets, GROUPS).expect("an event");
+    assert_eq!((packet.packets, &row[..24]), (1, &cold(5, 0x40)[..]));
+    // Another configuration's: fields that both have.
+    let (_, row) = slots::event_octets(&octets, Groups::BASE.with(Group::Ipv6)).expect("an event");
+    assert_eq!((row[7], row[8..] == [0; 32]), (0x40, true));
+    assert!(slots::event_octets(&octets[..80], GROUPS).is_none());
+    assert!(slots::event_octets(&octets[..64], GROUPS).is_none());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytemuck::{Zeroable, cast, cast_mut};
 use flowxdp_common::{
+    field::{self, ColdRow, Group, Groups, WIDEST},
     key::{FLOW, KeyOwn},
     overflow::{Event, Intent},
     slot::{FREE, LIVE, RETIRED, SlotOwn},
@@ -14,12 +15,16 @@ use flowxdp_core::{
     slots,
 };
 
+/// The groups that have cold fields here.
+pub(crate) const GROUPS: Groups = Groups::BASE.with(Group::Mac).with(Group::Ipv6);
+
 /// Octets that an event takes in the ring.
 const STEP: u64 = 72;
 
 /// What outlives an agent, and how many words it may still write.
 pub(crate) struct Memory {
     pub(crate) slots: Vec<SlotOwn>,
+    cold: Vec<ColdRow>,
     intent: Intent,
     /// Events that were not consumed, and where the first of them is.
     pub(crate) ring: VecDeque<Event>,
@@ -30,8 +35,8 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(slots: usize) -> Self {
-        let slots = vec![SlotOwn::zeroed(); slots];
-        Self { slots, intent: Intent::zeroed(), ring: VecDeque::new(), position: 0, life: usize::MAX }
+        let (slots, cold) = (vec![SlotOwn::zeroed(); slots], vec![[0; WIDEST]; slots]);
+        Self { slots, cold, intent: Intent::zeroed(), ring: VecDeque::new(), position: 0, life: usize::MAX }
     }
 
     /// Whether the agent lives to write a word more.
@@ -79,6 +84,11 @@ impl Table for Memory {
         self.slots[index]
     }
 
+    fn cold<'row>(&self, index: usize, row: &'row mut ColdRow) -> &'row [u8] {
+        *row = self.cold[index];
+        &row[..field::width(GROUPS)]
+    }
+
     fn set_state(&mut self, index: usize, state: u32) {
         if self.lives() {
             let before = std::mem::replace(&mut self.slots[index].state, state);
@@ -102,6 +112,18 @@ impl Own for Memory {
         for (place, word) in new.into_iter().enumerate().rev() {
             if self.lives() {
                 cast_mut::<SlotOwn, [u64; 16]>(&mut self.slots[index])[place] = word;
+            }
+        }
+    }
+
+    fn groups(&self) -> Groups {
+        GROUPS
+    }
+
+    fn write_cold(&mut self, index: usize, row: &[u8]) {
+        for (place, octets) in self.cold[index].chunks_exact_mut(8).zip(row.chunks_exact(8)) {
+            if self.life > 0 {
+                place.copy_from_slice(octets);
             }
         }
     }

@@ -27,7 +27,7 @@ pub(crate) fn drain(scenario: &Scenario, access: &mut Access<'_>) -> Go<()> {
         let (flow, octets) = (event & 0xff, event >> 8);
         let packet =
             SlotOwn { key: key(flow), packets: 1, octets, first: NOW, last: NOW, ..SlotOwn::default() };
-        overflow.push(&mut own, &packet, position, TIMEOUTS);
+        overflow.push(&mut own, &packet, &[], position, TIMEOUTS);
         own.settle();
         own.step(consume);
         position += 1;

@@ -37,14 +37,19 @@ pub trait Metering {
     /// # Errors
     ///
     /// The kernel offers no grace period.
-    fn recover(&mut self, at: &Reading, known: u32, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()>;
+    fn recover(
+        &mut self,
+        at: &Reading,
+        known: u32,
+        sink: impl FnMut(FlowRecord, &[u8]),
+    ) -> anyhow::Result<()>;
 
     /// Retires the flows that are due, and hands their records to `sink`.
     ///
     /// # Errors
     ///
     /// The kernel offers no grace period: no slot was read.
-    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()>;
+    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()>;
 
     /// Upkeep that follows a sweep.
     ///

@@ -47,11 +47,11 @@ impl Metering for Packets {
         self.meter.drain_ring();
     }
 
-    fn recover(&mut self, _: &Reading, _: u32, _: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+    fn recover(&mut self, _: &Reading, _: u32, _: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
         Ok(())
     }
 
-    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
         self.meter.check(sweep.now, sweep.wall, sweep.forced, sweep.room, sink)?;
         Ok(())
     }

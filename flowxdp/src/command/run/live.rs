@@ -40,11 +40,16 @@ impl Metering for Live {
         self.meter.drain_ring();
     }
 
-    fn recover(&mut self, at: &Reading, known: u32, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+    fn recover(
+        &mut self,
+        at: &Reading,
+        known: u32,
+        sink: impl FnMut(FlowRecord, &[u8]),
+    ) -> anyhow::Result<()> {
         self.meter.adopt(at.now.monotonic, at.wall, known, sink)
     }
 
-    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
         self.meter.check(sweep.now, sweep.wall, sweep.forced, sweep.room, sink)?;
         Ok(())
     }

@@ -48,15 +48,17 @@ impl Table {
                 directory: last.directory,
                 seed: Some(last.shape.seed),
                 before: last.shape,
+                last: None,
             };
             let loaded = load_at(shape, Some(&pinned))?;
             return Ok(Self { loaded, generation: last.number, old, adopted: true });
         }
         let generation = pins.free(old.last().map_or(1, |last| last.number + 1))?;
         let last = old.last().filter(|last| last.is_known());
-        let directory = pins.begin(last, generation)?;
+        let directory = pins.begin(last, generation, shape.groups.with_cold_fields())?;
         let before = last.map(|last| last.shape).unwrap_or_default();
-        let loaded = load_at(shape, Some(&Pinned { pins: Rc::clone(pins), directory, seed: None, before }))?;
+        let pinned = Pinned { pins: Rc::clone(pins), directory, seed: None, before, last: last.cloned() };
+        let loaded = load_at(shape, Some(&pinned))?;
         Ok(Self { loaded, generation, old, adopted: false })
     }
 
@@ -90,7 +92,7 @@ impl Table {
     ///
     /// A table cannot be mapped.
     pub(super) fn old(&self) -> anyhow::Result<Vec<Old>> {
-        self.old.iter().map(Old::open).collect()
+        self.old.iter().map(|old| Old::open(old, self.loaded.shape.groups)).collect()
     }
 }
 
@@ -98,6 +100,7 @@ impl Table {
 fn does(last: &Generation, shape: &Shape) -> bool {
     let pinned = &last.shape;
     last.is_known()
+        && pinned.groups == u64::from(shape.groups.with_cold_fields().bits())
         && pinned.flows_v4 == shape.flows_v4
         && pinned.flows_v6 == shape.flows_v6
         && pinned.partitions >= u64::from(shape.partitions)

@@ -190,7 +190,7 @@ fn records(loaded: Loaded, sent: Total) -> Result<Turn> {
     let mut meter = Meter::new(loaded, NEVER)?;
     let start = cpu_time();
     let forced = Some(EndReason::Forced);
-    let flows = meter.check(0, WallClock::default(), forced, usize::MAX, |record| {
+    let flows = meter.check(0, WallClock::default(), forced, usize::MAX, |record, _| {
         total += Total { packets: record.packets, octets: record.octets };
     })?;
     let cpu = cpu_time().saturating_sub(start);

@@ -7,6 +7,7 @@ use aya::maps::{HashMap, Map, MapData, PerCpuHashMap, ProgramArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use flowxdp::kernel::{counters, cpus, load};
+use flowxdp_common::field::Groups;
 use flowxdp_common::names;
 use flowxdp_core::{record::Total, retire};
 
@@ -101,6 +102,7 @@ pub(crate) fn shape(load: Load) -> load::Shape {
         ring: 1 << 24,
         replay: false,
         chained: false,
+        groups: Groups::BASE,
     }
 }
 
@@ -153,7 +155,7 @@ impl Subject {
     /// Takes what came through the ring buffer out of it, so that there is room for the next turn.
     pub(crate) fn settle(&mut self) {
         if let Ok(loaded) = self.loaded() {
-            loaded.overflow.drain(usize::MAX, |_, _| true);
+            loaded.overflow.drain(usize::MAX, |_, _, _| true);
         }
     }
 

@@ -47,11 +47,11 @@ impl Metering for Flows {
 
     fn drain_all(&mut self) {}
 
-    fn recover(&mut self, _: &Reading, _: u32, _: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+    fn recover(&mut self, _: &Reading, _: u32, _: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
         Ok(())
     }
 
-    fn sweep(&mut self, sweep: &Sweep, mut sink: impl FnMut(FlowRecord)) -> anyhow::Result<()> {
+    fn sweep(&mut self, sweep: &Sweep, mut sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
         self.sweeps.push(sweep.now);
         if sweep.room == 0 {
             self.is_swept = false;
@@ -66,7 +66,7 @@ impl Metering for Flows {
         for (at, (due, mut record)) in due.into_iter().enumerate() {
             if at < retiring {
                 record.end_reason = sweep.forced.unwrap_or(EndReason::IdleTimeout);
-                sink(record);
+                sink(record, &[]);
             } else {
                 self.table.push((due, record));
             }

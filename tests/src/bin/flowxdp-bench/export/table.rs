@@ -14,6 +14,7 @@ use flowxdp::command::run::RING;
 use flowxdp::kernel::load::{self, Shape};
 use flowxdp::kernel::test_run::Runner;
 use flowxdp::meter::Meter;
+use flowxdp_common::field::Groups;
 use flowxdp_common::names;
 use flowxdp_core::clock::WallClock;
 use flowxdp_core::protocol::Protocol;
@@ -53,6 +54,7 @@ impl Full {
             ring: RING,
             replay: true,
             chained: false,
+            groups: Groups::BASE,
         };
         let loaded = load::load(&shape).context("a table to export from")?;
         let mut cpu = CpuSet::new();
@@ -85,14 +87,14 @@ impl Full {
         let (forced, clock) = (Some(EndReason::Forced), WallClock::new(0, SYSTEM_START * 1_000_000));
         // With the first flow go the templates, and the time in which they could be refused.
         self.meter
-            .check(NOW.monotonic, clock, forced, 1, |record| driver.exporter.push(&record, NOW, true))?;
+            .check(NOW.monotonic, clock, forced, 1, |record, _| driver.exporter.push(&record, NOW, true))?;
         driver.settle(true)?;
         let already = driver.exporter.exported_records();
         let (wall, start, mut waited) = (Instant::now(), cpu_time(), Duration::ZERO);
         loop {
             let (looked, busy) = (Instant::now(), cpu_time());
             let (room, mut records) = (driver.exporter.room(), 0_u64);
-            self.meter.check(NOW.monotonic, clock, forced, room, |record| {
+            self.meter.check(NOW.monotonic, clock, forced, room, |record, _| {
                 driver.exporter.push(&record, NOW, true);
                 records += 1;
                 if records.is_multiple_of(BETWEEN) {

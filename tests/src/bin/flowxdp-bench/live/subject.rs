@@ -87,7 +87,7 @@ impl Subject {
                 let time = send()?;
                 loaded.detach()?;
                 // Room for the next turn.
-                loaded.overflow.drain(usize::MAX, |_, _| true);
+                loaded.overflow.drain(usize::MAX, |_, _, _| true);
                 balanced(loaded, self.given)?;
                 Ok(time)
             }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use flowxdp::command::run::RING;
 use flowxdp::kernel::load::Shape;
+use flowxdp_common::field::Groups;
 use flowxdp_common::slot::{SlotOwn, SlotV4, SlotV6};
 use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire::Protocol;
@@ -161,6 +162,7 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
             ring: RING,
             replay: false,
             chained: false,
+            groups: Groups::BASE,
         };
         let mib = |slots: u64, octets: usize| slots as f64 * octets as f64 / MIB;
         let parts = [
