@@ -6,7 +6,7 @@
 use aya_ebpf::{helpers::generated::bpf_ringbuf_output, maps::Array};
 use flowxdp_common::{
     counter::{CpuState, PENDING_EVENT, PENDING_JOIN_V6, PENDING_NONE, PENDING_OPEN_V4, PENDING_OPEN_V6},
-    field::{Group, WIDEST},
+    field::Group,
     overflow::Event,
     reason::Lost,
 };
@@ -17,23 +17,10 @@ use flowxdp_ebpf::{
 };
 
 use crate::{
-    count, maps,
-    meter::{Cpu, Packet},
+    count,
+    maps::{self, EVENT, Memory, ROW},
+    packet::{Cpu, Packet},
 };
-
-/// Words of the widest cold slot.
-const WORDS: usize = WIDEST / 8;
-
-/// Words of an event.
-const EVENT: usize = size_of::<Event>() / 8;
-
-/// The memory in which a CPU collects the cold facts of one packet; the event stands in front of them, as
-/// the ring buffer takes both.
-#[repr(C)]
-pub struct Memory {
-    event: [u64; EVENT],
-    row: [u64; WORDS],
-}
 
 /// Whether the packet that was just placed needs its cold facts.
 #[inline(always)]
@@ -48,7 +35,7 @@ pub fn collect(frame: &impl Frame, cpu: Cpu, packet: &Packet) {
     let Some(memory) = maps::DETAIL.get_ptr_mut(cpu.number) else { return };
     // SAFETY: this CPU's own element.
     let row = unsafe { (&raw mut (*memory).row).cast::<u64>() };
-    for word in 0..WORDS {
+    for word in 0..ROW {
         // SAFETY: in bounds. Volatile, or the loop becomes a call of `memset`.
         unsafe { row.add(word).write_volatile(0) };
     }
@@ -82,7 +69,7 @@ pub fn keep_event(cpu: Cpu, words: [u64; EVENT]) {
 #[inline(always)]
 fn store(slots: &Array<u64>, index: u32, row: *const u64) {
     let words = maps::cold_words();
-    for word in 0..WORDS as u32 {
+    for word in 0..ROW as u32 {
         if word < words
             && let Some(place) = slots.get_ptr_mut(index * words + word)
         {

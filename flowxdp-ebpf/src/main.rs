@@ -25,6 +25,8 @@ mod meter;
 #[cfg(target_arch = "bpf")]
 mod overflow;
 #[cfg(target_arch = "bpf")]
+mod packet;
+#[cfg(target_arch = "bpf")]
 mod partition;
 #[cfg(target_arch = "bpf")]
 mod program;

@@ -7,19 +7,33 @@ use aya_ebpf::{
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS as MOST_ROWS},
-    field::Group,
+    field::{Group, WIDEST},
     journal::{COLLECTORS, Page},
-    overflow::Intent,
+    overflow::{Event, Intent},
     slot::{SlotOwn, SlotV4, SlotV6},
     switch::SEED_WORDS,
     table::{Name, Shape},
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
 
-use crate::cold::Memory;
-
 /// Groups of fields.
 const GROUPS_IN_ALL: usize = Group::ALL.len();
+
+/// Words of the widest cold slot.
+pub const ROW: usize = WIDEST / 8;
+
+/// Words of an event.
+pub const EVENT: usize = size_of::<Event>() / 8;
+
+/// The memory in which a CPU collects the cold facts of one packet; the event stands in front of them, as
+/// the ring buffer takes both.
+#[repr(C)]
+pub struct Memory {
+    /// The words of an event.
+    pub event: [u64; EVENT],
+    /// The words of a cold slot.
+    pub row: [u64; ROW],
+}
 
 /// The IPv4 flow table; the loader sets its size.
 #[map]

@@ -1,6 +1,5 @@
 //! From the parser's verdict to the flow's slot and the interface's counters.
 
-use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use flowxdp_common::{
     counter::{Counters, CpuState, PENDING_EVENT},
     field::Group,
@@ -15,42 +14,11 @@ use flowxdp_ebpf::{
 use crate::{
     cold, count, maps,
     overflow::{self, Addresses},
+    packet::{Cpu, Packet},
     partition,
     table::{self, Placed},
     tick::Clock,
 };
-
-/// What is known of the packet apart from its headers.
-#[derive(Clone, Copy)]
-pub struct Packet {
-    /// Octets on the wire.
-    pub wire: u32,
-    /// Octets in the buffers.
-    pub captured: u32,
-    /// ifIndex of the ingress interface.
-    pub ingress: u32,
-    /// Time of a replayed packet, nanoseconds; else 0.
-    pub time: u64,
-}
-
-/// The CPU that runs the program.
-#[derive(Clone, Copy)]
-pub struct Cpu {
-    /// Its number.
-    pub number: u32,
-    /// What it remembers.
-    pub state: *mut CpuState,
-}
-
-impl Cpu {
-    /// This CPU.
-    #[inline(always)]
-    pub fn current() -> Option<Self> {
-        // SAFETY: the helper has no preconditions.
-        let number = unsafe { bpf_get_smp_processor_id() };
-        Some(Self { number, state: maps::CPUS.get_ptr_mut(number)? })
-    }
-}
 
 /// Counts the packet, as metered, ignored or lost.
 pub struct Meter<'a> {

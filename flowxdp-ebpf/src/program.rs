@@ -13,7 +13,8 @@ use flowxdp_ebpf::{
 
 use crate::{
     cold, maps,
-    meter::{Cpu, Meter, Packet},
+    meter::Meter,
+    packet::{Cpu, Packet},
 };
 
 /// Kernels and drivers that give XDP packets in one buffer.

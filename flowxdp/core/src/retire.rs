@@ -7,6 +7,7 @@
 //! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
 
 mod calendar;
+mod turns;
 
 use flowxdp_common::{
     field::{ColdRow, WIDEST},
@@ -18,6 +19,9 @@ use crate::{
     record::EndReason,
     slots::{FIN_OR_RST, Slot, SlotFlow},
 };
+
+pub use self::turns::Turn;
+use self::turns::{Run, runs};
 
 /// The idle and the active timeout, nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -409,49 +413,6 @@ impl Retirement {
             self.closing_count -= 1;
         }
     }
-}
-
-/// Where [`Retirement::collect_in_turns`] is.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// What lies before this in any partition has been handed out.
-    pub start: usize,
-    /// Slots between the start of the partition and this one.
-    pub offset: usize,
-}
-
-/// What retires in one partition.
-#[derive(Debug)]
-struct Run<'a> {
-    /// The partition's first slot.
-    base: usize,
-    due: &'a [Due],
-}
-
-impl<'a> Run<'a> {
-    /// The first offset.
-    fn next(&self) -> Option<usize> {
-        Some(self.due.first()?.index() - self.base)
-    }
-
-    /// Those before an offset, and the others.
-    fn before(&self, offset: usize) -> (&'a [Due], &'a [Due]) {
-        let count = self.due.iter().take_while(|due| due.index() - self.base < offset).count();
-        self.due.split_at_checked(count).unwrap_or_default()
-    }
-}
-
-/// Cuts what is in the order of the slots into partitions, without those in which nothing retires.
-fn runs(mut due: &[Due], partition: usize) -> Vec<Run<'_>> {
-    let mut runs = Vec::new();
-    while let Some(first) = due.first() {
-        let base = first.index() - first.index() % partition.max(1);
-        let run = Run { base, due };
-        let (now, later) = run.before(partition.max(1));
-        runs.push(Run { base, due: now });
-        due = later;
-    }
-    runs
 }
 
 /// Cuts slots from `start` on into runs of [`BLOCK`] at most: the first slot, and how many.
