@@ -270,8 +270,9 @@ fn parts_of_one_flow_that_retire_together_are_one_record() {
 /// A MAC address for `mac`, extension headers for `ipv6`.
 fn cold(groups: Groups, mac: u8, extensions: u8) -> Vec<u8> {
     let mut row = vec![0; field::width(groups)];
-    row[usize::from(field::offset(groups, Cold::SourceMac).unwrap())] = mac;
-    row[usize::from(field::offset(groups, Cold::ExtensionHeaders).unwrap()) + 3] = extensions;
+    let at = |field| usize::from(field::offset(groups, field).expect("its group is on"));
+    row[at(Cold::SourceMac)] = mac;
+    row[at(Cold::ExtensionHeaders) + 3] = extensions;
     row
 }
 
