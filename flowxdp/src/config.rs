@@ -7,7 +7,8 @@
 //! - [`flags`]: clap's arguments follow from the table, and the texts of a command line.
 //! - `file`, `document`, `form`, `exporter`: the same texts from TOML; `nearest`: the hint for a slip.
 //! - [`print`]: the file that makes a configuration again.
-//! - [`pages`]: the example file and the tables of the manual and the README.
+//! - [`diff`](mod@diff): the changes from one configuration to another, for an agent that runs.
+//! - [`pages`]: the example file and the manual's page.
 //! - [`fault`]: a fault and its place; [`contradictions`]: values that do not agree with each other.
 //!
 //! Architecture invariant: no other module of the agent reads clap's matches, and this one opens nothing
@@ -15,6 +16,7 @@
 
 pub mod choices;
 pub mod contradictions;
+pub mod diff;
 mod document;
 mod exporter;
 pub mod fault;

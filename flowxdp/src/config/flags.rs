@@ -2,6 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    ops::Deref,
     path::{Path, PathBuf},
 };
 
@@ -30,8 +31,12 @@ struct File {
 
 /// The flags of one command, as typed: `COMMAND` is a bit of [`Commands`].
 #[derive(Clone, Debug)]
-pub struct Flags<const COMMAND: Commands> {
-    /// The file of the configuration.
+pub struct Flags<const COMMAND: Commands>(Source);
+
+/// Where a configuration comes from: flags as typed, and the file. A reload reads it again.
+#[derive(Clone, Debug)]
+pub struct Source {
+    command: Commands,
     file: Option<PathBuf>,
     typed: Vec<(&'static Key, Vec<OsString>)>,
 }
@@ -47,7 +52,20 @@ pub struct Reading {
     pub faults: Faults,
 }
 
-impl<const COMMAND: Commands> Flags<COMMAND> {
+impl<const COMMAND: Commands> Deref for Flags<COMMAND> {
+    type Target = Source;
+
+    fn deref(&self) -> &Source {
+        &self.0
+    }
+}
+
+impl Source {
+    /// The file, if one is named.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// The configuration that the file and the flags make; flags win.
     ///
     /// # Errors
@@ -65,7 +83,7 @@ impl<const COMMAND: Commands> Flags<COMMAND> {
             reading.file(path);
         }
         self.typed.iter().for_each(|(key, texts)| reading.flag(key, texts));
-        let more = contradictions::faults(&reading.config, &reading.places, COMMAND);
+        let more = contradictions::faults(&reading.config, &reading.places, self.command);
         reading.faults.add(more);
         reading
     }
@@ -178,7 +196,7 @@ impl<const COMMAND: Commands> FromArgMatches for Flags<COMMAND> {
             }
         }
         let file = File::from_arg_matches(matches)?.config;
-        Ok(Self { file, typed })
+        Ok(Self(Source { command: COMMAND, file, typed }))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! Pages that follow from the table of keys: the example file, the manual's page, the README's table.
+//! Pages that follow from the table of keys: the example file and the manual's page.
 
 use super::{
     key::{CHECK, Key, REPLAY, RUN, Table},
@@ -90,15 +90,6 @@ pub fn manual() -> String {
         }
     }
     page.push_str(CHECKING);
-    page
-}
-
-/// The README's table of flags.
-pub fn flags() -> String {
-    let mut page = String::from("| flag | default | |\n|---|---|---|\n");
-    for (key, flag) in KEYS.iter().filter_map(|key| Some((key, key.flag()?))) {
-        line(&mut page, &format!("| `--{flag}` | {} | {} |", key.default, described(key)));
-    }
     page
 }
 
