@@ -1,8 +1,10 @@
-//! Compiles the XDP program with the same compiler and leaves the object where `kernel::load` embeds it.
+//! Compiles the metering program and the programs of `explain` with the same compiler, and leaves the objects where
+//! `kernel` embeds them.
 
 #[path = "../flowxdp-ebpf/object.rs"]
 mod object;
 
 fn main() -> anyhow::Result<()> {
-    object::build(&[], &["flowxdp"])
+    object::build(&[], &["flowxdp"])?;
+    object::build(&["explain"], &["explain"])
 }

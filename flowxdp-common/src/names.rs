@@ -4,6 +4,16 @@
 pub const PROGRAM: &str = "flowxdp";
 /// The same program for packets in more than one buffer (`xdp.frags`, Linux 5.18).
 pub const PROGRAM_FRAGS: &str = "flowxdp_frags";
+/// The XDP program of `explain`.
+pub const EXPLAIN: &str = "explain_xdp";
+/// The same for packets in more than one buffer.
+pub const EXPLAIN_FRAGS: &str = "explain_frags";
+/// The classifier of `explain`; a filter has the same name.
+pub const EXPLAIN_CLASSIFIER: &str = "flowxdp_explain";
+/// Load-time constant of `explain`: [`crate::observation::FILTER_WORDS`] u32.
+pub const FILTER: &str = "FILTER";
+/// PERCPU_ARRAY of `explain`, one element: packets by verdict, and then those that passed the filter, u64 each.
+pub const TALLY: &str = "TALLY";
 /// IPv4 flow table: ARRAY of [`crate::slot::SlotV4`], mapped by the agent.
 pub const FLOWS_V4: &str = "FLOWS_V4";
 /// IPv6 flow table: ARRAY of [`crate::slot::SlotV6`], mapped by the agent.

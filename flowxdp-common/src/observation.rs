@@ -85,6 +85,13 @@ impl Observation {
     }
 }
 
+/// Lines a second that the programs of `explain` log at most, over all CPUs: about, since CPUs that begin a new
+/// second at once may each log one more.
+pub const LINES: u64 = 100;
+
+/// Counters of the programs: packets by verdict, and those that passed the filter.
+pub const TALLIES: usize = VERDICTS + 1;
+
 /// Words of a filter, which the loader sets as one constant: see [`passes`].
 pub const FILTER_WORDS: usize = 9;
 

@@ -93,7 +93,13 @@ impl Header for Octets<'_> {
 
 #[cfg(target_arch = "bpf")]
 pub use bpf::{Cut, Linear, Whole};
+#[cfg(target_arch = "bpf")]
+pub use skb::Skb;
 
 /// Frames as an XDP program meets them.
 #[cfg(target_arch = "bpf")]
 mod bpf;
+
+/// Frames as a classifier meets them.
+#[cfg(target_arch = "bpf")]
+mod skb;

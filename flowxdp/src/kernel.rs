@@ -8,6 +8,7 @@ pub mod claims;
 pub mod cold;
 pub mod counters;
 pub mod cpus;
+pub mod explain;
 mod features;
 pub mod follow;
 pub mod foreign;

@@ -113,7 +113,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Status(options) => status::run(&options),
         Command::Flush(options) => flush::run(&options),
         Command::Detach(options) => detach::run(&options),
-        Command::Explain(options) => explain::run(&options),
+        Command::Explain(options) => runtime()?.block_on(explain::run(&options)),
     }
 }
 

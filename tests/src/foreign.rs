@@ -2,9 +2,12 @@
 //!
 //! Written as the smallest object file that `ip link set … xdp obj` takes, so that no compiler is needed.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::netns::Netns;
+use crate::process::Program;
 
 /// `r0 = XDP_PASS; exit`.
 const PROGRAM: [u8; 16] = [0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
@@ -19,6 +22,19 @@ pub fn attach(netns: &Netns, interface: &str) -> Result<()> {
     let file = directory.path().join("foreign.o");
     std::fs::write(&file, object("xdp", &PROGRAM)?)?;
     netns.ip(&format!("link set dev {interface} xdp obj {} sec xdp", file.display()))?;
+    Ok(())
+}
+
+/// Puts a netlink filter of its kind into the clsact qdisc of an interface, which must be there; the verdict is that
+/// of the qdisc.
+pub fn filter(netns: &Netns, interface: &str, direction: &str) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("foreign.o");
+    std::fs::write(&file, object("classifier", &PROGRAM)?)?;
+    let words =
+        format!("filter add dev {interface} {direction} prio 7 bpf obj {} sec classifier", file.display());
+    let tc = Program::find("tc")?.args(words.split_whitespace()).netns(netns);
+    tc.run(Duration::from_secs(10))?.success().with_context(|| words)?;
     Ok(())
 }
 

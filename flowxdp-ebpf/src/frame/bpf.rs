@@ -14,11 +14,11 @@ const FARTHEST: u32 = 0x7fff;
 ///
 /// Its element of a map array is this CPU's alone.
 #[derive(Clone, Copy)]
-struct Scratch(*mut CpuState);
+pub(super) struct Scratch(pub(super) *mut CpuState);
 
 impl Scratch {
     #[inline(always)]
-    fn forget(self, number: u32) -> u32 {
+    pub(super) fn forget(self, number: u32) -> u32 {
         // SAFETY: a map element that only this CPU uses.
         let word = unsafe { &raw mut (*self.0).scratch };
         // SAFETY: as above.
@@ -186,21 +186,41 @@ impl Frame for Whole<'_> {
 
     #[inline(always)]
     fn header<const N: usize>(&self, at: u32) -> Option<impl Header> {
-        // Not cleared first: that would be a loop for the verifier, and only what is written is read.
-        let mut copied = Copied(MaybeUninit::uninit());
+        let mut copied = Copied::new();
         if at + N as u32 > self.captured {
             return None;
         }
         // SAFETY: `copied` has 40 octets, the largest header that is read; the helper checks the packet.
-        let refused = unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at, copied.0.as_mut_ptr().cast(), N as u32) };
+        let refused = unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at, copied.target().cast(), N as u32) };
         if refused == 0 { Some(copied) } else { None }
     }
 }
 
 /// Octets that were copied to the stack: an IPv6 header is the longest.
-struct Copied(MaybeUninit<[u64; 5]>);
+pub(super) struct Copied(MaybeUninit<[u64; 5]>);
 
 impl Copied {
+    /// Not cleared first: that would be a loop for the verifier, and only what is written is read.
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// Where octets are copied to, 40 of them.
+    #[inline(always)]
+    pub(super) fn target(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// Writes two octets in network byte order at an even offset below 40.
+    #[inline(always)]
+    pub(super) fn set_be16(&mut self, at: usize, value: u16) {
+        // SAFETY: within the 40 octets, as the caller promises, and aligned to two.
+        let place = unsafe { self.target().add(at) };
+        // SAFETY: as above.
+        unsafe { place.cast::<u16>().write(value.to_be()) };
+    }
+
     #[inline(always)]
     fn start(&self) -> *const u8 {
         self.0.as_ptr().cast()

@@ -34,7 +34,12 @@ impl WallClock {
 
     /// Milliseconds since 1970, rounded down, for a time of the monotonic clock.
     pub fn wall_ms(self, monotonic: u64) -> u64 {
-        monotonic.saturating_add_signed(self.offset) / MILLISECOND
+        self.wall(monotonic) / MILLISECOND
+    }
+
+    /// Nanoseconds since 1970 for a time of the monotonic clock.
+    pub fn wall(self, monotonic: u64) -> u64 {
+        monotonic.saturating_add_signed(self.offset)
     }
 }
 

@@ -37,6 +37,11 @@ pub enum Attached {
 /// Above this MTU a packet may need several buffers, octets: a page, less what the kernel keeps of it.
 const ONE_BUFFER: u32 = 3000;
 
+/// Whether a packet of an interface may need several buffers in the driver.
+pub(super) const fn may_need_buffers(link: &Link) -> bool {
+    link.mtu > ONE_BUFFER
+}
+
 /// Which of the programs is tried first, and which where the kernel or the driver refuses that one.
 const ONE_BUFFER_FIRST: [&str; 2] = [names::PROGRAM, names::PROGRAM_FRAGS];
 const SEVERAL_BUFFERS_FIRST: [&str; 2] = [names::PROGRAM_FRAGS, names::PROGRAM];
@@ -82,7 +87,7 @@ pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<At
         bail!("{}", occupied(link, id));
     }
     if mode != Mode::Generic {
-        let order = if link.mtu > ONE_BUFFER { SEVERAL_BUFFERS_FIRST } else { ONE_BUFFER_FIRST };
+        let order = if may_need_buffers(link) { SEVERAL_BUFFERS_FIRST } else { ONE_BUFFER_FIRST };
         let mut refusal = None;
         for program in order {
             match loaded.attach(program, link.index, XdpMode::Driver)? {
@@ -132,7 +137,7 @@ fn attach_generic(loaded: &mut Loaded, link: &Link) -> anyhow::Result<()> {
 /// the MTU was smaller.
 pub fn is_outgrown(loaded: &Loaded, link: &Link) -> bool {
     let is_beside = loaded.chain.as_ref().is_some_and(|chain| chain.program(link.index).is_some());
-    link.mtu > ONE_BUFFER && !is_beside && loaded.attached(link.index) == Some(names::PROGRAM)
+    may_need_buffers(link) && !is_beside && loaded.attached(link.index) == Some(names::PROGRAM)
 }
 
 /// Replaces the program on an interface by the one for packets in several buffers.

@@ -28,6 +28,7 @@ use self::{
 };
 use super::{grace::Grace, link::Link};
 
+pub(super) use self::others::title_of;
 pub use self::{
     beside::attach,
     found::{Released, is_ours, may_be_ours, release},

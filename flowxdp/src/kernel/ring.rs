@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{Ordering, compiler_fence},
 };
 
@@ -81,11 +81,20 @@ impl Ring {
     ///
     /// The process has too many descriptors open.
     pub fn readiness(&self) -> io::Result<AsyncFd<OwnedFd>> {
-        let descriptor = self.buffer.as_fd().try_clone_to_owned()?;
-        // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
-        let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
-        registered.map_err(io::Error::other)
+        readiness(self.buffer.as_fd())
     }
+}
+
+/// A descriptor of its own for a ring buffer's, that becomes readable when something lies in the ring.
+///
+/// # Errors
+///
+/// The process has too many descriptors open.
+pub(super) fn readiness(buffer: BorrowedFd<'_>) -> io::Result<AsyncFd<OwnedFd>> {
+    let descriptor = buffer.try_clone_to_owned()?;
+    // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    registered.map_err(io::Error::other)
 }
 
 fn position(consumed: &Mapped<u64>) -> u64 {

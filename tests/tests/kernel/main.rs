@@ -14,6 +14,7 @@ mod kernel_cpus;
 mod kernel_delivery;
 mod kernel_encoder;
 mod kernel_errors;
+mod kernel_explain;
 mod kernel_export;
 mod kernel_flood;
 mod kernel_harness;

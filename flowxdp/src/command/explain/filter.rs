@@ -63,6 +63,11 @@ impl Filtering {
         self.host.is_some() || self.port.is_some() || self.protocol.is_some() || self.vlan.is_some()
     }
 
+    /// Whether a reason is asked for that only packets of captures have.
+    pub(super) fn has_reason_of_captures(&self) -> bool {
+        self.reason.iter().any(|verdict| usize::from(*verdict) >= VERDICTS)
+    }
+
     /// The verdicts that pass, a bit each.
     fn verdicts(&self) -> u32 {
         if !self.reason.is_empty() {

@@ -137,6 +137,7 @@ fn fields(observation: &Observation) -> Vec<(String, Value)> {
     let mut field = |name: &str, value: Value| fields.push((name.to_owned(), value));
     if observation.tags > 0 {
         field("vlan", json!(observation.vlan));
+        field("vlan_beside", json!(observation.tag_beside != 0));
     }
     if let Some((source, destination)) = addresses(observation) {
         field("source", json!(source));

@@ -108,7 +108,9 @@ pub(super) fn read(observation: &Observation, step: &Step, link: Link) -> Option
         Layer::Ethernet => ethernet(step, link),
         Layer::Tag => {
             let (priority, identifier, _) = tag(step);
-            format!("VLAN {identifier} priority {priority}")
+            let is_beside = observation.tag_beside != 0 && step.at == ETHERNET;
+            let beside = if is_beside { " (beside the packet)" } else { "" };
+            format!("VLAN {identifier} priority {priority}{beside}")
         }
         Layer::Pppoe => format!("PPPoE session 0x{:04x}", be16(step, 2)),
         Layer::Label => format!("MPLS label {}", label(step)),

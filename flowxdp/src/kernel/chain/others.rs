@@ -33,7 +33,7 @@ pub(super) fn title(program: &ProgramInfo) -> String {
 }
 
 /// The same by its id.
-pub(super) fn title_of(id: u32) -> String {
+pub(in crate::kernel) fn title_of(id: u32) -> String {
     program(id).map_or_else(|| format!("unnamed (id {id})"), |program| title(&program))
 }
 
