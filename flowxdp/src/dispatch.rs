@@ -1,7 +1,7 @@
-//! Which collector a record goes to: all of them, the one of its flow, or the first that is there.
+//! The choice of collectors for a record: all, the one of its flow, or the first that is there.
 //!
 //! One collector that stalls never slows another: as long as any has room, those without lose records,
-//! which their books name. Only when none has room, what is due stays in the flow table.
+//! which their books name. Only when none has room, flows that are due stay in the flow table.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -18,7 +18,7 @@ use crate::{
     keeper::Keeping,
 };
 
-/// Whom a record is for.
+/// The collectors that get a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     /// Every collector gets every record.
@@ -32,14 +32,14 @@ pub enum Strategy {
 /// All collectors of an agent.
 pub struct Dispatch {
     exporters: Vec<Exporter>,
-    /// What stands for each collector in its weights.
+    /// The hash of each collector's URL, for its weights.
     names: Vec<u64>,
     strategy: Strategy,
     /// How long a collector must be back before failover returns to it, nanoseconds.
     hold: u64,
     /// The last instant of the real clock.
     real: u64,
-    /// What each collector was worth at the last look: whose records move is seen by a change.
+    /// Whether each collector took records at the last poll: a change moves its share.
     usable: Vec<bool>,
     keeper: Option<Keeping>,
     /// When each collector wants to be polled again, as its last poll said.
@@ -55,7 +55,7 @@ impl Dispatch {
         Self { exporters, names, strategy, hold, real: 0, usable, keeper, wakes }
     }
 
-    /// No collector: what a replay has before its first packet.
+    /// No collector, as before the first packet of a replay.
     pub fn none() -> Self {
         Self::new(Vec::new(), Strategy::Replicate, 0, None)
     }
@@ -70,7 +70,7 @@ impl Dispatch {
         &mut self.exporters
     }
 
-    /// Queues a record for whom it is for.
+    /// Queues a record for its collectors.
     pub fn push(&mut self, record: &FlowRecord, now: Now) {
         let patient = self.exporters.len() == 1;
         let chosen = if self.strategy == Strategy::Replicate { None } else { self.choose(&record.key) };
@@ -82,8 +82,8 @@ impl Dispatch {
         }
     }
 
-    /// Whoever gets a record is waited for until its slots are free. Gives those that need not get it: an
-    /// earlier agent handed it to them, or, where each record goes to one, to any.
+    /// Its slots stay until each collector of a record has delivered it. Gives the bits of the collectors that
+    /// need no copy: an earlier agent delivered it to them, or, where each record goes to one, to any.
     fn expect(&mut self, ticket: Ticket, chosen: Option<usize>) -> u32 {
         let Some(keeper) = self.keeper.as_ref().filter(|_| ticket != Ticket::NONE) else { return 0 };
         let mut keeper = keeper.borrow_mut();
@@ -138,7 +138,7 @@ impl Dispatch {
             *wake = exporter.poll(real, now, flush);
         }
         if self.strategy != Strategy::Replicate {
-            self.look(now);
+            self.move_shares(now);
         }
     }
 
@@ -147,8 +147,8 @@ impl Dispatch {
         &self.wakes
     }
 
-    /// Moves what no message has yet from collectors that are lost to those that are there.
-    fn look(&mut self, now: Now) {
+    /// Moves records that are in no message yet from collectors that are lost to those that are there.
+    fn move_shares(&mut self, now: Now) {
         let usable: Vec<bool> = self.exporters.iter().map(|exporter| self.is_usable(exporter)).collect();
         let moving = (0..usable.len()).filter(|&at| !usable[at]);
         let orphans: Vec<FlowRecord> = if usable.contains(&true) {
@@ -159,8 +159,8 @@ impl Dispatch {
         if usable != self.usable {
             for (exporter, (now, before)) in self.exporters.iter().zip(usable.iter().zip(&self.usable)) {
                 if now != before {
-                    let what = if *now { "takes its share again" } else { "is lost: others take its share" };
-                    log::warn!("collector {}: {what}", exporter.url());
+                    let news = if *now { "takes its share again" } else { "is lost: others take its share" };
+                    log::warn!("collector {}: {news}", exporter.url());
                 }
             }
             self.usable = usable;
@@ -172,7 +172,7 @@ impl Dispatch {
 
     fn is_usable(&self, exporter: &Exporter) -> bool {
         exporter.availability().is_some_and(|since| {
-            // One that was away proves itself first, unless it is the only one.
+            // A collector that was away proves itself first.
             since == 0 || self.real.saturating_sub(since) >= self.hold
         })
     }
@@ -219,7 +219,7 @@ impl Dispatch {
         }
     }
 
-    /// Whether nothing is ready anywhere; with `flush`, whether nothing is left at all.
+    /// Whether no collector has a message ready; with `flush`, whether none has a record left.
     pub fn is_settled(&self, now: Now, flush: bool) -> bool {
         self.exporters.iter().all(|exporter| exporter.is_settled(now, flush))
     }

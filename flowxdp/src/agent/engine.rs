@@ -16,7 +16,7 @@ mod ending;
 pub mod metering;
 mod questions;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use flowxdp_core::{
     books::Books,
@@ -126,6 +126,8 @@ pub struct Engine<M> {
     waiting: Option<u64>,
     questions: VecDeque<Question>,
     flush: Option<Flush>,
+    /// The effective configuration, as a file.
+    config: Arc<[u8]>,
 }
 
 impl<M: Metering> Engine<M> {
@@ -149,7 +151,13 @@ impl<M: Metering> Engine<M> {
             waiting: None,
             questions: VecDeque::new(),
             flush: None,
+            config: Arc::default(),
         }
+    }
+
+    /// Keeps the effective configuration, as a file, for those who ask for it.
+    pub fn configured(&mut self, file: String) {
+        self.config = file.into_bytes().into();
     }
 
     /// The metered side.

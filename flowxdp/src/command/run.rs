@@ -27,7 +27,7 @@ use crate::{
         service::Manager,
     },
     clock,
-    config::Config,
+    config::{Config, print},
     confine::{Needs, confine},
     dispatch::Dispatch,
     exporter::settings,
@@ -86,6 +86,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let reporter = Reporter::new(config.exporting.observation_domain, system_start_ms);
     let live = Live::new(meter, interfaces, pins.clone());
     let mut engine = Engine::new(live, dispatch, reporter, Rules::live(monitor.keep));
+    engine.configured(print::toml(&config));
     let manager = Manager::connect();
     let metered = guard::caught_async(metering(&mut engine, &mut sources, &config, &manager)).await;
     if let Err(error) = &metered {

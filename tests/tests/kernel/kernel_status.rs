@@ -226,6 +226,8 @@ fn a_flush_exports_the_table_and_metering_continues() -> Result<()> {
     }
     let unknown = answered(&socket, b"nonsense\n")?;
     ensure!(unknown.contains("unknown request") && unknown.lines().count() == 1, "{unknown}");
+    let config = answered(&socket, b"config\n")?;
+    ensure!(config.contains("interface = [\"met0\"]") && config.contains("1h"), "{config}");
     let books = [answered(&socket, b"")?, answered(&socket, b"books\n")?];
     ensure!(books.iter().all(|text| text.starts_with("{\"seen\":") && text.ends_with("}\n")), "{books:?}");
     live.stop()?.success()?;

@@ -13,6 +13,9 @@ pub trait Answering {
     /// The kernel offers no grace period.
     fn books(&mut self, replies: Vec<Reply>) -> anyhow::Result<()>;
 
+    /// The effective configuration, as the file that makes it again.
+    fn config(&mut self, replies: Vec<Reply>);
+
     /// Retires and exports every flow now; answers when that is done.
     ///
     /// # Errors
@@ -53,6 +56,15 @@ pub static VERBS: &[Verb] = &[
         sentence: "The books as one JSON object.",
         who: Who::Anyone,
         handler: |agent, _, replies| agent.books(replies),
+    },
+    Verb {
+        name: "config",
+        sentence: "The effective configuration, flags and defaults included, as the file that makes it again.",
+        who: Who::Anyone,
+        handler: |agent, _, replies| {
+            agent.config(replies);
+            Ok(())
+        },
     },
     Verb {
         name: "flush",

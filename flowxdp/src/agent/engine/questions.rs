@@ -1,6 +1,6 @@
 //! Questions at the control socket: answered in a turn, or when a flush is through.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use flowxdp_core::{
     clock::{Reading, SECOND},
@@ -109,9 +109,13 @@ impl<M: Metering> Answering for Engine<M> {
         let books = Engine::books(self)?;
         let mut text = serde_json::to_vec(&books)?;
         text.push(b'\n');
-        let text: std::sync::Arc<[u8]> = text.into();
-        replies.into_iter().for_each(|reply| reply.text(std::sync::Arc::clone(&text)));
+        let text: Arc<[u8]> = text.into();
+        replies.into_iter().for_each(|reply| reply.text(Arc::clone(&text)));
         Ok(())
+    }
+
+    fn config(&mut self, replies: Vec<Reply>) {
+        replies.into_iter().for_each(|reply| reply.text(Arc::clone(&self.config)));
     }
 
     fn flush(&mut self, at: &Reading, replies: Vec<Reply>) -> anyhow::Result<()> {

@@ -7,10 +7,7 @@ mod endings;
 mod flows;
 mod turns;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use flowxdp_core::{
     books::Books,

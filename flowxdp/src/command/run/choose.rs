@@ -1,23 +1,23 @@
-//! Which of the links that there are shall be metered: no packet twice, and only where frames are Ethernet's.
+//! The choice among the machine's links: no packet is metered twice, and every frame has an Ethernet header.
 
 use super::wanted::Wanted;
 use crate::kernel::link::Link;
 
-/// What becomes of the links that are asked for.
+/// The links to meter, and those to leave out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Choice<'a> {
-    /// To be metered from now on.
+    /// Links to be metered from now on.
     pub(super) taken: Vec<&'a Link>,
-    /// Not to be metered; one that is metered as yet is to be let go.
+    /// Links not to be metered; a metered one is to be released.
     pub(super) left_out: Vec<LeftOut<'a>>,
 }
 
-/// A link that is asked for and not to be metered.
+/// A link that `--interface` asks for and that is left out.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LeftOut<'a> {
     /// The link.
     pub(super) link: &'a Link,
-    /// Asked for by its name, not by a pattern alone.
+    /// A name asks for the link, not a pattern alone.
     pub(super) is_named: bool,
     reason: Reason<'a>,
 }
@@ -26,7 +26,7 @@ pub(super) struct LeftOut<'a> {
 enum Reason<'a> {
     /// The device's frames have no Ethernet header.
     NoEthernet,
-    /// The first of the two stands on the second and repeats its packets; the other one is metered.
+    /// The first of the two is above the second and repeats its packets; the other one is metered.
     Twice(&'a Link, &'a Link),
 }
 
@@ -65,7 +65,7 @@ pub(super) fn is_named(wanted: &[Wanted], link: &Link) -> bool {
     wanted.iter().any(|wanted| !wanted.is_pattern() && wanted.stands_for(link))
 }
 
-/// Chooses among `all`; `is_metered` knows by ifIndex those that are metered now.
+/// Chooses among `all`; `is_metered` says of an ifIndex whether the link is metered now.
 ///
 /// Of links that carry the same packets one is metered: a named one rather than one of a pattern, one that is
 /// metered rather than one that is not, and the lowest of the rest. A pattern never takes the loopback.

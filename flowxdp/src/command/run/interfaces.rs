@@ -1,4 +1,4 @@
-//! The interfaces that are metered: as they are at the start, and as they come, go and change later.
+//! The metered interfaces: those of the start, and those that come, change and go later.
 
 mod changes;
 
@@ -23,51 +23,51 @@ use crate::{
     meter::Meter,
 };
 
-/// Interfaces that could not be metered are tried again after so long, nanoseconds, if not before.
+/// Interfaces that could not be metered are tried again after this time at the latest, nanoseconds.
 const AGAIN: u64 = 10 * SECOND;
 
-/// Of the time, at most one part in so many goes into listing the links.
+/// Listing the links takes at most one part in this many of the time.
 const SHARE: u64 = 10;
 
-/// An interface that is or was metered, as options data tell of it.
-struct Told {
+/// An interface that is or was metered, as options data announce it.
+struct Announced {
     interface: options::Interface,
-    /// When it went, nanoseconds.
+    /// When the interface went, nanoseconds.
     gone_at: Option<u64>,
 }
 
-/// All of them.
+/// All metered interfaces, and the rules by which others join them.
 pub(super) struct Interfaces {
     wanted: Vec<Wanted>,
     mode: Mode,
     narrow: Option<String>,
-    /// ifIndexes of which was said that those protocols do not hold them.
+    /// ifIndexes that the log has named as too large for those protocols.
     too_wide: BTreeSet<u32>,
     follow: Follow,
-    /// By ifIndex, as the kernel described them last, and how they are metered.
+    /// By ifIndex: the link as the kernel described it last, and its kind of attachment.
     metered: BTreeMap<u32, (Link, Attached)>,
-    /// Could not be metered, as they were then, and what was said; when all are tried again.
+    /// Links that could not be metered, and the logged reason; when all are tried again.
     refused: BTreeMap<u32, (Link, String)>,
     again_at: u64,
-    /// Asked for and not to be metered, for a reason that was said.
+    /// Links that are asked for and left out; the log has the reason.
     left_out: BTreeSet<u32>,
-    told: BTreeMap<u32, Told>,
-    /// The next look at the links is due then; and none before, nanoseconds.
+    announced: BTreeMap<u32, Announced>,
+    /// When the links are listed next, and the earliest instant for that, nanoseconds.
     look_at: u64,
     not_before: u64,
-    /// The links could not be listed, which was said.
+    /// The links could not be listed; the log has the reason.
     unlisted: bool,
 }
 
 impl Interfaces {
-    /// What `--interface` asks for, with the links that there are. `narrow` are the protocols among the
-    /// collectors' that hold no ifIndex above 65,535.
+    /// The interfaces that `--interface` names, among the links of this machine. `narrow` names the protocols of
+    /// collectors that hold no ifIndex above 65,535.
     ///
     /// # Errors
     ///
-    /// A name twice; a name that there is none of, or whose interface is not to be metered.
+    /// A name stands twice, is no interface's, or is that of an interface that cannot be metered.
     pub(super) fn new(names: &[String], mode: Mode, narrow: Option<String>) -> anyhow::Result<Self> {
-        // Before the first look, so that nothing is missed.
+        // Before the first list, so that no change is missed.
         let follow = Follow::new()?;
         let mut wanted = Vec::new();
         for name in names.iter().map(|name| Wanted::new(name)) {
@@ -88,14 +88,14 @@ impl Interfaces {
             refused: BTreeMap::new(),
             again_at: u64::MAX,
             left_out: BTreeSet::new(),
-            told: BTreeMap::new(),
+            announced: BTreeMap::new(),
             look_at: 0,
             not_before: 0,
             unlisted: false,
         })
     }
 
-    /// Partitions for their packets. Interfaces that come later may bring some on every CPU.
+    /// Partitions for their packets. Interfaces that come later may receive on every CPU.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl Interfaces {
         attach::partitions(&links, self.mode)
     }
 
-    /// Meters those that are there; gives them, and how it is done.
+    /// Meters the interfaces of the start; gives them with their kinds of attachment.
     ///
     /// # Errors
     ///
@@ -138,9 +138,9 @@ impl Interfaces {
         Ok(started)
     }
 
-    /// Says what is metered from the start, and what is waited for.
+    /// Logs which interfaces are metered from the start, and which are waited for.
     pub(super) fn announce(&mut self, started: &[(Link, Attached)]) {
-        // Without a list nothing is said of the other ends of pairs.
+        // Without a list the log names no other ends of pairs.
         let all = link::all().unwrap_or_default();
         started.iter().for_each(|(link, attached)| self.announce_one(link, *attached, &all));
         for pattern in self.wanted.iter().filter(|wanted| wanted.is_pattern()) {
@@ -150,7 +150,7 @@ impl Interfaces {
         }
     }
 
-    /// Waits for news from the kernel, and has them looked at soon.
+    /// Waits for news of links from the kernel, and lets them be listed soon.
     pub(super) async fn changed(&mut self) {
         if let Err(error) = self.follow.changed().await {
             log::debug!("netlink: {error}");
@@ -158,21 +158,21 @@ impl Interfaces {
         self.look_at = self.look_at.min(self.not_before);
     }
 
-    /// Has the links looked at soon.
+    /// Lets the links be listed soon.
     pub(super) fn hurry(&mut self) {
         self.look_at = self.look_at.min(self.not_before);
     }
 
-    /// When to look at the links, on the monotonic clock.
+    /// When the links are to be listed, nanoseconds of the monotonic clock.
     pub(super) const fn look_at(&self) -> u64 {
         self.look_at
     }
 
-    /// Looks at the links: lets go of those that went, follows those that changed, meters those that came.
+    /// Lists the links: releases those that went, follows those that changed, meters those that came.
     ///
     /// # Errors
     ///
-    /// The kernel fails underneath; a link that cannot be metered is none.
+    /// The kernel fails underneath; a link that cannot be metered is no error.
     pub(super) fn look(&mut self, meter: &mut Meter, now: u64) -> anyhow::Result<()> {
         let begun = clock::monotonic();
         let all = link::all();
@@ -195,7 +195,7 @@ impl Interfaces {
         Ok(())
     }
 
-    /// Without news the next look is for those that could not be metered.
+    /// Without news the next list is for links that could not be metered.
     fn next_look(&mut self, now: u64) {
         if self.refused.is_empty() {
             self.again_at = u64::MAX;
@@ -207,13 +207,13 @@ impl Interfaces {
 
     /// Interfaces of which flow records may come: those that are metered, and those that went less than
     /// `rest` nanoseconds ago.
-    pub(super) fn told(&mut self, now: u64, rest: u64) -> Vec<options::Interface> {
-        self.told.retain(|_, told| told.gone_at.is_none_or(|at| now.saturating_sub(at) < rest));
-        self.told.values().map(|told| told.interface.clone()).collect()
+    pub(super) fn announced(&mut self, now: u64, rest: u64) -> Vec<options::Interface> {
+        self.announced.retain(|_, it| it.gone_at.is_none_or(|at| now.saturating_sub(at) < rest));
+        self.announced.values().map(|it| it.interface.clone()).collect()
     }
 }
 
-/// A name is that of one interface, and no two of them are of the same.
+/// Each name is one interface's, and no two names are of the same.
 fn each_is_there_once(wanted: &[Wanted], all: &[Link]) -> anyhow::Result<()> {
     for name in wanted.iter().filter(|name| !name.is_pattern()) {
         let there = || all.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");

@@ -85,7 +85,7 @@ impl Metering for Live {
     }
 
     fn interfaces(&mut self, now: u64) -> Vec<Interface> {
-        self.interfaces.told(now, self.meter.rest())
+        self.interfaces.announced(now, self.meter.rest())
     }
 
     fn ignored(&self) -> Total {

@@ -15,22 +15,22 @@ use crate::{
 use flowxdp_common::names;
 use flowxdp_core::hold::Place;
 
-/// A loaded table, and who goes on with it.
+/// A loaded table, and the tables before it.
 pub(super) struct Table {
-    /// The program and what it shares.
+    /// The program and the maps that it shares.
     pub(super) loaded: Loaded,
     /// The number of its generation.
     pub(super) generation: u64,
-    /// Generations before it, which are to be emptied.
+    /// Generations before it, which drain.
     pub(super) old: Vec<Generation>,
     /// An earlier agent made it.
     pub(super) adopted: bool,
 }
 
 impl Table {
-    /// Goes on with the pinned table if it is of this size and layout; else makes a new one, behind it.
+    /// Recovers the pinned table if it is of this size and layout; else makes a new one, behind it.
     ///
-    /// `shape` tells the partitions afterwards: a table with more of them will do.
+    /// `shape` has the table's partitions afterwards: a table with more of them is kept.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Table {
         Ok(Self { loaded, generation, old, adopted: false })
     }
 
-    /// Who keeps its slots, and those of the tables before it.
+    /// The ledger of its slots, and of those of the tables before it.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Table {
         Ok(Rc::new(keeper.into()))
     }
 
-    /// The tables before it, to be emptied.
+    /// The tables before it, which drain.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Table {
     }
 }
 
-/// Whether a pinned table is what is asked for.
+/// Whether a pinned table has the size and layout that are asked for.
 fn does(last: &Generation, shape: &Shape) -> bool {
     let pinned = &last.shape;
     last.is_known()

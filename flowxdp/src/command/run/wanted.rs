@@ -1,8 +1,8 @@
-//! What `--interface` asks for: a name, or a pattern of names.
+//! A value of `--interface`: a name, or a pattern of names.
 
 use crate::kernel::link::Link;
 
-/// One of the interfaces that are asked for. `*` stands for any characters, `?` for one.
+/// A name or a pattern; in a pattern `*` stands for any characters, `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted(String);
 
@@ -11,7 +11,7 @@ impl Wanted {
         Self(text.to_owned())
     }
 
-    /// The text as it was given.
+    /// The text of the command line or the file.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -29,7 +29,7 @@ impl Wanted {
     fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (self.0.chars().collect::<Vec<_>>(), name.chars().collect::<Vec<_>>());
         let (mut at, mut read) = (0, 0);
-        // Behind the last star, and what it stood for so far: where to go on when the rest does not fit.
+        // Behind the last star, and the characters it stands for so far: the match resumes there.
         let mut star = None;
         while read < name.len() {
             match pattern.get(at) {

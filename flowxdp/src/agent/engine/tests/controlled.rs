@@ -138,3 +138,12 @@ fn the_books_are_given_while_the_agent_ends_and_a_flush_is_refused() {
         assert!(object["error"].as_str().unwrap().contains("ending"), "{object}");
     }
 }
+
+#[test]
+fn the_configuration_is_given_as_the_file_that_makes_it() {
+    let mut world = World::new(&["tcp://127.0.0.1:9".to_owned()], Rules::live(false));
+    world.engine.configured("[monitor]\n".to_owned());
+    let mut answer = world.ask("config");
+    world.step();
+    assert_eq!(answer.try_recv().unwrap()[..], *b"[monitor]\n");
+}

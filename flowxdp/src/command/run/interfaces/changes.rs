@@ -1,10 +1,10 @@
-//! What is done about a link that came, went or changed.
+//! Links that come, change or go.
 
 use flowxdp_core::options;
 
 use super::{
     super::choose::{Choice, choose},
-    Interfaces, Told,
+    Announced, Interfaces,
 };
 use crate::{
     kernel::{
@@ -24,7 +24,7 @@ pub(super) fn name(meter: &mut Meter, link: &Link, now: u64) -> anyhow::Result<(
 }
 
 impl Interfaces {
-    /// Says that a link, one of `all`, is metered, and how, and what of it will not be in the records.
+    /// Logs that a link of `all` is metered, its mode, and which of its packets or fields the records will lack.
     pub(super) fn announce_one(&mut self, link: &Link, attached: Attached, all: &[Link]) {
         offload::warn(link, attached, all);
         let (name, index) = (&link.name, link.index);
@@ -41,7 +41,7 @@ impl Interfaces {
         log::info!("{name}: metering in {mode} mode");
     }
 
-    /// Brings what is metered into line with the links that there are.
+    /// Brings the metered interfaces into line with the links of this machine.
     pub(super) fn apply(&mut self, meter: &mut Meter, all: &[Link], now: u64) -> anyhow::Result<()> {
         let there = |index: u32| all.iter().find(|link| link.index == index);
         for index in self.metered.keys().copied().collect::<Vec<_>>() {
@@ -80,7 +80,7 @@ impl Interfaces {
         for link in links {
             name(meter, link, now)?;
         }
-        // Only then a first packet can be counted: it has its name.
+        // A first packet needs the name: it is counted by it.
         meter.names_are_set()?;
         for link in links {
             match self.attach(meter, link) {
@@ -95,12 +95,12 @@ impl Interfaces {
     pub(super) fn attach(&mut self, meter: &mut Meter, link: &Link) -> anyhow::Result<Attached> {
         let attached = attach(&mut meter.loaded, link, self.mode)?;
         self.refused.remove(&link.index);
-        self.tell(link);
+        self.announce_link(link);
         self.metered.insert(link.index, (link.clone(), attached));
         Ok(attached)
     }
 
-    /// Says once why a link is not metered.
+    /// Logs once why a link is not metered.
     pub(super) fn refuse(
         &mut self,
         meter: &mut Meter,
@@ -109,7 +109,7 @@ impl Interfaces {
         now: u64,
     ) -> anyhow::Result<()> {
         meter.interface_is_gone(link.index, now)?;
-        // It went while it was being attached to.
+        // The link went while the program was being attached.
         if !link::is_there(link.index).unwrap_or(true) {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Interfaces {
         Ok(())
     }
 
-    /// A link that is metered, as the kernel describes it now.
+    /// Follows a metered link to its description of now.
     fn keep(&mut self, meter: &mut Meter, link: &Link, now: u64) -> anyhow::Result<()> {
         let Some((before, attached)) = self.metered.get(&link.index) else { return Ok(()) };
         let (has_grown, attached) = (before.mtu < link.mtu, *attached);
@@ -129,7 +129,7 @@ impl Interfaces {
             return self.let_go(meter, link.index, now);
         }
         if link.xdp.is_none() {
-            // Taken off by somebody, or another link with the same ifIndex: it is looked at as a new one.
+            // Detached by another program, or a new link with the same ifIndex.
             log::warn!("{}: the XDP program was taken off", link.name);
             return self.let_go(meter, link.index, now);
         }
@@ -148,7 +148,7 @@ impl Interfaces {
                 return self.let_go(meter, link.index, now);
             }
         }
-        self.tell(link);
+        self.announce_link(link);
         self.metered.insert(link.index, (link.clone(), attached));
         Ok(())
     }
@@ -163,22 +163,22 @@ impl Interfaces {
 
     fn let_go(&mut self, meter: &mut Meter, index: u32, now: u64) -> anyhow::Result<()> {
         self.metered.remove(&index);
-        if let Some(told) = self.told.get_mut(&index) {
-            told.gone_at = Some(now);
+        if let Some(announced) = self.announced.get_mut(&index) {
+            announced.gone_at = Some(now);
         }
         meter.interface_is_gone(index, now)
     }
 
-    /// What options data say of it.
-    fn tell(&mut self, link: &Link) {
+    /// Has options data announce the link.
+    fn announce_link(&mut self, link: &Link) {
         let Link { index, name, alias, .. } = link;
         let description = if alias.is_empty() { name } else { alias };
         let interface =
             options::Interface { index: *index, name: name.clone(), description: description.clone() };
-        self.told.insert(*index, Told { interface, gone_at: None });
+        self.announced.insert(*index, Announced { interface, gone_at: None });
     }
 
-    /// Says once what is asked for and not metered, and why.
+    /// Logs once which links are asked for and not metered, and why.
     pub(super) fn say(&mut self, choice: &Choice<'_>) {
         self.left_out.retain(|&index| choice.left_out.iter().any(|left| left.link.index == index));
         for left in &choice.left_out {
