@@ -40,6 +40,7 @@ use std::{
     time::Duration,
 };
 
+use flowxdp_common::field::{Group, Groups};
 use flowxdp_core::{protocol::Protocol, retire::Timeouts};
 
 use crate::{
@@ -54,6 +55,8 @@ use crate::{
 pub struct Config {
     /// `[monitor]`: the packets that are metered.
     pub monitor: Monitor,
+    /// `[record]`: the fields of flow records.
+    pub record: Record,
     /// `[exporting]`: common to all exporters.
     pub exporting: Exporting,
     /// `[[exporter]]`: one for each collector.
@@ -91,6 +94,13 @@ pub struct Monitor {
     pub no_confine: bool,
     /// ifIndex of the packets of a capture.
     pub interface_index: u32,
+}
+
+/// The fields that flow records have beyond the base ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Names of groups.
+    pub collect: Vec<String>,
 }
 
 /// How flow records leave, for all collectors.
@@ -173,6 +183,7 @@ impl Config {
         };
         Self {
             monitor: Monitor::default(),
+            record: Record::default(),
             exporting,
             exporter: Vec::new(),
             spool: Spool::default(),
@@ -230,6 +241,13 @@ impl Monitor {
     /// Slots of the table for IPv6.
     pub fn flows_v6(&self) -> u64 {
         self.flows6.unwrap_or(self.flows)
+    }
+}
+
+impl Record {
+    /// The groups that the meter collects.
+    pub fn groups(&self) -> Groups {
+        self.collect.iter().filter_map(|name| Group::from_name(name)).collect()
     }
 }
 

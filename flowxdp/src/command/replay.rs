@@ -11,7 +11,6 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use flowxdp_common::{
-    field::Groups,
     names,
     reason::{NotReplayed, Undelivered},
 };
@@ -153,7 +152,7 @@ fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
         ring: RING,
         replay: true,
         chained: false,
-        groups: Groups::BASE,
+        groups: config.record.groups(),
     };
     preflight::memory(&shape)?;
     config.warn();

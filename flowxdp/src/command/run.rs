@@ -16,7 +16,7 @@ mod wanted;
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use flowxdp_common::{field::Groups, names};
+use flowxdp_common::names;
 use flowxdp_core::clock::MILLISECOND;
 
 use self::{interfaces::Interfaces, live::Live, sources::Sources, table::Table};
@@ -200,7 +200,7 @@ fn meter(
         ring: RING,
         replay: false,
         chained: monitor.chain,
-        groups: Groups::BASE,
+        groups: config.record.groups(),
     };
     preflight::memory(&shape)?;
     loop {

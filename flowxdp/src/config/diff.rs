@@ -1,5 +1,6 @@
 //! The changes from one configuration to another, for an agent that runs.
 
+use flowxdp_common::field::Groups;
 use flowxdp_core::retire::Timeouts;
 
 use super::{
@@ -30,6 +31,8 @@ pub enum Change {
         /// Slots for IPv6.
         v6: u64,
     },
+    /// Records with other fields, in a new table: the old one drains.
+    Groups(Groups),
     /// Whether table and attachments outlive a stop.
     Keep(bool),
     /// Which collector a record goes to.
@@ -94,6 +97,9 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
     let refused = KEYS.iter().filter(differs).filter_map(|key| refusal(key, old, new)).collect();
     let mut changes = exporters(old, new);
     changes.extend(monitor(old, new));
+    if old.record.groups() != new.record.groups() {
+        changes.push(Change::Groups(new.record.groups()));
+    }
     let (was, is) = (&old.exporting, &new.exporting);
     if (was.strategy, was.failover_hold) != (is.strategy, is.failover_hold) {
         changes.push(Change::Dispatch { strategy: is.strategy, hold: super::nanoseconds(is.failover_hold) });

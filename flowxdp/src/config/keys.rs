@@ -12,6 +12,7 @@ use crate::{
     kernel::attach::Mode,
     units,
 };
+use flowxdp_common::field::Group;
 use flowxdp_core::{protocol::Protocol, session::Preset};
 
 /// A value's name in the help, its form, whether the key is a list, and an example as TOML.
@@ -39,6 +40,7 @@ const PEERS: Value = (
 const PROTOCOL: Value = ("PROTOCOL", Form::Choice(choice::<Protocol>), false, "\"ipfix\"");
 const PRESET: Value = ("PRESET", Form::Choice(choice::<Preset>), false, "\"nfdump\"");
 const STRATEGY: Value = ("STRATEGY", Form::Choice(choice::<Strategy>), false, "\"replicate\"");
+const GROUPS: Value = ("GROUP", Form::Choice(groups), true, "\"mac\"");
 /// A list as a flag, and one in each table of the file.
 const URL: Value = ("URL", Form::Text, false, "\"udp://192.0.2.10:4739\"");
 
@@ -92,6 +94,11 @@ fn choice<T: Choice>() -> Vec<(&'static str, &'static str)> {
     T::all().into_iter().map(|(_, name, sentence)| (name, sentence)).collect()
 }
 
+/// The groups of fields.
+fn groups() -> Vec<(&'static str, &'static str)> {
+    Group::ALL.into_iter().filter(|group| *group != Group::Base).map(|group| (group.name(), "")).collect()
+}
+
 keys! {
     Monitor "interface" RUN list INTERFACES "" in monitor.interface by parsers::interface,
         "Interface to meter, or a pattern with `*` and `?` for all that are there or come later; repeat for several, \
@@ -120,6 +127,9 @@ keys! {
          the way of something";
     Monitor "interface-index" REPLAY one NUMBER "1" in monitor.interface_index by parsers::interface_index,
         "ifIndex to meter the packets of a capture with";
+
+    Record "collect" BOTH list GROUPS "" in record.collect by parsers::collected,
+        "Group of fields that records have beyond the base ones; repeat for several, or separate them by commas";
 
     Exporting "protocol" BOTH one PROTOCOL "ipfix" in exporting.protocol by choices::named,
         "Protocol for collectors whose URL has none; NetFlow is sent over UDP alone";

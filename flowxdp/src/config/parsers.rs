@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use flowxdp_common::field::Group;
 use flowxdp_core::backoff;
 
+use super::choices::names;
 use crate::units;
 
 /// The shortest interval of options data, templates, and names that are resolved.
@@ -21,6 +23,15 @@ pub(crate) fn interface(text: &str) -> Result<String, String> {
         Err("an interface has a name: write it like eth0, or 'eth*'".to_owned())
     } else {
         Ok(text.to_owned())
+    }
+}
+
+/// The name of a group of fields.
+pub(super) fn collected(text: &str) -> Result<String, String> {
+    let known = || Group::ALL.into_iter().filter(|group| *group != Group::Base).map(Group::name);
+    match Group::from_name(text) {
+        Some(group) => Ok(group.name().to_owned()),
+        None => Err(format!("\"{text}\" is no group of fields: use {}", names(&known().collect::<Vec<_>>()))),
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) const CASES: &[(&str, &str, &str)] = &[
     ),
     ("a size of no known unit", "", with!("[spool]\nlimit = '1 furlong'\n")),
     ("a window that is too large", "", with!("[exporting]\nresend-window = '100GiB'\n")),
+    ("a group that is none", "", with!("[record]\ncollect = ['mac', 'base', 'colour']\n")),
     ("a number in quotes", "", with!("[exporting]\nobservation-domain = '7'\n")),
     ("a domain of zero", "", with!("[exporting]\nobservation-domain = 0x0\n")),
     ("too many segments", "", with!("[exporting]\nudp-segments = 17\n")),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use flowxdp_common::field::Group;
+
 use super::*;
 
 fn config(change: impl FnOnce(&mut Config)) -> Config {
@@ -43,6 +45,8 @@ fn changes_have_the_new_values() {
     assert_eq!(changes(|config| config.monitor.flows = 7), [Change::Flows { v4: 7, v6: 7 }]);
     assert_eq!(changes(|config| config.monitor.flows6 = Some(7)), [Change::Flows { v4: 1_000_000, v6: 7 }]);
     assert_eq!(changes(|config| config.monitor.mode = Mode::Generic), [Change::Mode(Mode::Generic)]);
+    let mac = Groups::BASE.with(Group::Mac);
+    assert_eq!(changes(|config| config.record.collect = vec!["mac".to_owned(); 2]), [Change::Groups(mac)]);
     assert_eq!(changes(|config| config.monitor.keep = true), [Change::Keep(true)]);
     assert_eq!(
         changes(|config| config.exporting.strategy = Strategy::Balance),
@@ -100,7 +104,7 @@ fn a_key_that_cannot_change_is_one_line() {
 #[test]
 fn every_key_of_run_is_a_change_or_a_refusal() {
     let other = |key: &Key, config: &Config| -> Option<&'static str> {
-        let texts = ["7", "7s", "true", "v9", "generic", "balance", "/other", "name.example", "eth7"];
+        let texts = ["7", "7s", "true", "v9", "generic", "balance", "/other", "name.example", "mac", "eth7"];
         let peer = "0909090909090909090909090909090909090909090909090909090909090909";
         texts.into_iter().chain([peer]).find(|text| {
             let mut new = config.clone();
