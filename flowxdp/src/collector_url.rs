@@ -29,9 +29,6 @@ pub use self::{
     tls::TlsSettings,
 };
 
-/// The port of TLS collectors whose URL has none (IANA: ipfixs).
-const TLS_PORT: u16 = 4740;
-
 /// A collector's URL.
 ///
 /// Its `Display` is the text as it was typed: the collector's name in the books.
@@ -60,12 +57,10 @@ impl CollectorUrl {
         &self.host
     }
 
-    /// The port: the one typed, or the usual one of TLS or of the protocol in effect.
+    /// The port: the one typed, or the usual one of the scheme or of the protocol in effect.
     pub fn port(&self, default_protocol: Protocol) -> u16 {
-        self.port.unwrap_or_else(|| match self.scheme {
-            Scheme::Tls => TLS_PORT,
-            Scheme::Udp | Scheme::Tcp => self.protocol(default_protocol).port(),
-        })
+        let usual = self.port.or_else(|| self.scheme.port());
+        usual.unwrap_or_else(|| self.protocol(default_protocol).port())
     }
 
     /// The protocol: the one typed here, or the given one.
@@ -100,16 +95,14 @@ impl CollectorUrl {
     /// NetFlow is to go over TCP or TLS; a certificate has no key, or a key no certificate.
     pub fn check(&self, default_protocol: Protocol, tls: &TlsSettings) -> Result<(), UrlError> {
         self.over_udp_alone(self.protocol(default_protocol))?;
-        match self.scheme {
-            Scheme::Tls => tls::pair(&self.tls(tls)),
-            Scheme::Udp | Scheme::Tcp => Ok(()),
-        }
+        if self.scheme == Scheme::Tls { tls::pair(&self.tls(tls)) } else { Ok(()) }
     }
 
     const fn over_udp_alone(&self, protocol: Protocol) -> Result<(), UrlError> {
-        match (self.scheme, protocol) {
-            (Scheme::Udp, _) | (_, Protocol::Ipfix) => Ok(()),
-            (scheme, protocol) => Err(UrlError::UdpAlone(protocol, scheme)),
+        match protocol {
+            Protocol::Ipfix => Ok(()),
+            protocol if self.scheme.is_reliable() => Err(UrlError::UdpAlone(protocol, self.scheme)),
+            _ => Ok(()),
         }
     }
 

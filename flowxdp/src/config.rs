@@ -44,7 +44,7 @@ use flowxdp_common::field::{Group, Groups};
 use flowxdp_core::{protocol::Protocol, retire::Timeouts};
 
 use crate::{
-    collector_url::{CollectorUrl, Scheme},
+    collector_url::CollectorUrl,
     dispatch::Strategy,
     kernel::{attach::Mode, chain::PINS},
     transport::tls::TlsSettings,
@@ -193,7 +193,7 @@ impl Config {
 
     /// Collectors over TCP and TLS.
     pub fn streams(&self) -> u64 {
-        self.exporter.iter().filter(|url| url.scheme() != Scheme::Udp).count() as u64
+        self.exporter.iter().filter(|url| url.scheme().is_reliable()).count() as u64
     }
 
     /// TLS towards a collector: its own settings, and the common ones for the rest.

@@ -1,7 +1,8 @@
 //! The exporting process towards one collector: session, pace and socket together.
 //!
-//! - [`datagrams`] sends over UDP, [`connection`] over TCP and TLS; [`store`] is the part of a queue that
-//!   is on disk. [`account`] keeps the collector's part of the books.
+//! - [`delivery`] is the trait of transports: [`datagrams`] sends over UDP, [`connection`] over TCP and TLS;
+//!   [`store`] is the part of a queue that is on disk. [`outgoing`] is the state that each of them works on, and
+//!   [`account`] keeps the collector's part of the books.
 //! - [`dispatch`](crate::dispatch) decides which collector a record goes to.
 //!
 //! Nothing here blocks or reads a clock: an exporter is polled with the time, and says when it wants to be
@@ -10,12 +11,12 @@
 mod account;
 mod connection;
 mod datagrams;
+mod delivery;
+mod outgoing;
 mod patience;
 mod resolver;
 pub mod settings;
 mod store;
-
-use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use flowxdp_common::reason::Undelivered;
@@ -25,28 +26,18 @@ use flowxdp_core::{
     clock::{Now, SECOND},
     options::{Reliability, Snapshot},
     pace::Pace,
-    protocol::Protocol,
     record::{FlowRecord, RecordTotal},
     session::Session,
 };
 
+pub use self::settings::{Settings, SpoolPlace};
 use self::{
     account::Account,
-    connection::{Connection, Making},
-    datagrams::Datagrams,
+    delivery::{Delivery, Opening},
+    outgoing::Outgoing,
     patience::Patience,
-    store::Store,
 };
-use crate::{
-    collector_url::{CollectorUrl, Scheme},
-    keeper::{Keeping, page::Left},
-    spool::SpoolSettings,
-    transport::{
-        readiness::Readiness,
-        stream::StreamSettings,
-        tls::{TlsClient, TlsSettings},
-    },
-};
+use crate::{collector_url::CollectorUrl, keeper::page::Left, transport::tls::TlsSettings};
 
 /// Records that may wait for a collector in memory.
 pub const QUEUE: usize = 1 << 18;
@@ -57,136 +48,10 @@ const LOOK: u64 = SECOND;
 /// Messages back to back.
 const BURST: u32 = 32;
 
-/// IANA numbers of transport protocols.
-const UDP: u8 = 17;
-const TCP: u8 = 6;
-
-/// What all collectors of one agent have in common.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Protocol of collectors that do not say.
-    pub protocol: Protocol,
-    /// Observation domain id.
-    pub observation_domain: u32,
-    /// Messages a second, 0 for no limit: over UDP all, over TCP and TLS those that come from disk.
-    pub pace: u32,
-    /// Messages of one size that the kernel takes as one, over UDP; 1 for none.
-    pub udp_segments: usize,
-    /// Milliseconds since 1970 of system start.
-    pub system_start_ms: u64,
-    /// Flow keys over UDP too.
-    pub flow_keys: bool,
-    /// Nanoseconds between two times that options data are sent.
-    pub options_interval: u64,
-    /// Over UDP, nanoseconds between two times that templates are sent.
-    pub template_interval: u64,
-    /// Over UDP, messages from one with templates to the next.
-    pub template_messages: u32,
-    /// Nanoseconds that a connection and its handshake may take.
-    pub handshake_timeout: u64,
-    /// Nanoseconds between two tries at most.
-    pub retry_limit: u64,
-    /// Over UDP, nanoseconds after which a collector's name is resolved again; 0 for never.
-    pub resolve_interval: u64,
-    /// Octets that go out again when a TCP or TLS connection breaks.
-    pub resend_window: usize,
-    /// They go out again after an end in order too, for collectors whose URL does not say.
-    pub resend_after_end: bool,
-    /// Where records wait on disk for collectors over TCP and TLS.
-    pub spool: Option<SpoolPlace>,
-    /// What wakes the agent's loop.
-    pub readiness: Arc<Readiness>,
-    /// What outlives the agent, if anything does.
-    pub keeper: Option<Keeping>,
-}
-
-/// Where records wait on disk, for each collector.
-#[derive(Clone, Debug)]
-pub struct SpoolPlace {
-    /// The folder of all.
-    pub directory: PathBuf,
-    /// Octets for one collector.
-    pub limit: u64,
-    /// How long a record may wait.
-    pub age: Duration,
-}
-
-/// What both kinds of transport work with.
-struct Outgoing {
-    url: CollectorUrl,
-    session: Session,
-    pace: Pace,
-    account: Account,
-    /// What was said of trouble, until it is over.
-    said: Option<String>,
-    /// It does not take messages now; before the first try nobody knows.
-    failing: bool,
-    /// Since when it takes messages again, on the real clock; 0 if it always did.
-    since: u64,
-    /// How long it is waited for.
-    patience: Patience,
-    /// What options data tell, and whether they must go out whatever the time.
-    snapshot: Option<Snapshot>,
-    forced: bool,
-    not_sent: Reliability,
-}
-
-impl Outgoing {
-    /// Once for each kind of trouble, not once for each try.
-    fn say(&mut self, what: &str) {
-        if self.said.as_deref() != Some(what) {
-            log::warn!("collector {}: {what}; records are kept, and it is tried again", self.url);
-            self.said = Some(what.to_owned());
-        }
-    }
-
-    fn failed(&mut self, what: &str) {
-        self.say(what);
-        self.failing = true;
-    }
-
-    fn reached(&mut self, real: u64) {
-        if self.failing {
-            self.failing = false;
-            self.since = real;
-        }
-        if self.said.take().is_some() {
-            log::info!("collector {}: reached", self.url);
-        }
-    }
-
-    /// What no message has yet is lost, and what is left of options data is of no use.
-    fn lose_queue(&mut self, reason: Undelivered) {
-        for record in self.session.drain() {
-            self.account.lost_record(reason, &record);
-        }
-        self.session.clear();
-    }
-
-    /// Lets the session make its options data, if they are due. `port` is the local one.
-    fn offer(&mut self, now: Now, port: u16) {
-        let Some(snapshot) = &mut self.snapshot else { return };
-        snapshot.port = port;
-        self.not_sent.update(self.account.all_lost(), now.wall_ms);
-        snapshot.not_sent = self.not_sent;
-        self.session.offer(snapshot, now, std::mem::take(&mut self.forced));
-    }
-
-    /// The session's own deadline, on the real clock: the two advance alike.
-    fn timeout(&self, real: u64, now: Now) -> Option<u64> {
-        self.session.poll_timeout().map(|at| real.saturating_add(at.saturating_sub(now.monotonic)))
-    }
-}
-
-enum Path {
-    Datagrams(Box<Datagrams>),
-    Connection(Box<Connection>),
-}
-
 /// One collector.
 pub struct Exporter {
     out: Outgoing,
-    path: Path,
+    delivery: Box<dyn Delivery>,
     /// When the files of TLS are looked at again.
     look_at: u64,
     /// Why nobody waits for this collector any more.
@@ -227,26 +92,19 @@ impl Exporter {
         let port = url.port(protocol);
         let (mut account, left) = account(&url, settings)?;
         let mut session = Session::new(settings.session(&url))?;
-        let path = if url.scheme() == Scheme::Udp {
-            for (domain, sequence) in account.sequences() {
-                session.go_on(domain, sequence);
-            }
-            Path::Datagrams(Box::new(Datagrams::new(port, left.port, backoff, settings)))
-        } else {
-            let tls = (url.scheme() == Scheme::Tls).then(|| TlsClient::new(tls, url.host())).transpose()?;
-            let making = Making {
-                port,
-                settings: StreamSettings { source: url.source(), handshake: settings.handshake_timeout },
-                tls,
-                readiness: Arc::clone(&settings.readiness),
-                window: settings.resend_window,
-                resend_after_end: url.resend_after_end().unwrap_or(settings.resend_after_end),
-            };
-            let store = settings.spool.as_ref().map(|place| store(place, &url, real, wall_ms)).transpose()?;
-            let mut store = store.unwrap_or_default();
-            store.adopt(&mut account, &left);
-            Path::Connection(Box::new(Connection::new(making, store, backoff)))
+        let opening = Opening {
+            url: &url,
+            tls,
+            settings,
+            port,
+            backoff,
+            left: &left,
+            account: &mut account,
+            session: &mut session,
+            real,
+            wall_ms,
         };
+        let delivery = delivery::open(opening)?;
         account.commit();
         let out = Outgoing {
             session,
@@ -261,7 +119,7 @@ impl Exporter {
             forced: false,
             not_sent: Reliability::default(),
         };
-        Ok(Self { out, path, look_at: real, given_up: None, room: None })
+        Ok(Self { out, delivery, look_at: real, given_up: None, room: None })
     }
 
     /// What stands for this collector in the slots of its records; 0 if nobody keeps them.
@@ -283,7 +141,7 @@ impl Exporter {
     /// Queues a record, or counts it as lost here. `patient` says that nobody else waits for room.
     pub fn push(&mut self, record: &FlowRecord, now: Now, patient: bool) {
         if let Some(reason) = self.given_up
-            && !self.has_store()
+            && !self.delivery.has_store()
         {
             return self.out.account.lost_record(reason, record);
         }
@@ -302,21 +160,15 @@ impl Exporter {
 
     /// Records that memory has room for.
     pub fn room(&self) -> usize {
-        let in_memory = match &self.path {
-            // What is on disk takes no memory, and what may go out again no more than its window.
-            Path::Connection(_) => self.out.session.queued(),
-            Path::Datagrams(_) => self.queued(),
-        };
+        let mut in_memory = self.out.session.queued();
+        in_memory += self.delivery.in_memory();
         QUEUE.saturating_sub(usize::try_from(in_memory.records).unwrap_or(QUEUE))
     }
 
     /// Retired records that are not handed to the kernel.
     pub fn queued(&self) -> RecordTotal {
         let mut queued = self.out.session.queued();
-        queued += match &self.path {
-            Path::Datagrams(datagrams) => datagrams.queued(),
-            Path::Connection(connection) => connection.queued(),
-        };
+        queued += self.delivery.queued();
         queued
     }
 
@@ -352,7 +204,7 @@ impl Exporter {
 
     /// Takes what options data tell of the agent; `force` sends them at the next poll.
     pub fn tell(&mut self, snapshot: &Snapshot, force: bool) {
-        let transport = if self.out.url.scheme() == Scheme::Udp { UDP } else { TCP };
+        let transport = self.out.url.scheme().protocol_number();
         self.out.snapshot = Some(Snapshot { transport, ..snapshot.clone() });
         self.out.forced |= force;
     }
@@ -361,19 +213,12 @@ impl Exporter {
     pub fn is_settled(&self, now: Now, flush: bool) -> bool {
         let ready = self.out.session.poll_timeout().is_some_and(|at| flush || at <= now.monotonic);
         let unsent = self.out.forced && self.is_up();
-        let path = match &self.path {
-            Path::Datagrams(datagrams) => datagrams.is_settled(),
-            Path::Connection(connection) => connection.is_settled(!flush),
-        };
-        self.given_up.is_some() || (path && !ready && !unsent)
+        self.given_up.is_some() || (!ready && !unsent && self.delivery.is_settled(flush))
     }
 
     /// Whether data goes out.
-    pub const fn is_up(&self) -> bool {
-        match &self.path {
-            Path::Datagrams(datagrams) => datagrams.is_up(),
-            Path::Connection(connection) => connection.is_up(),
-        }
+    pub fn is_up(&self) -> bool {
+        self.delivery.is_up()
     }
 
     /// When a message is ready, on the session's clock.
@@ -387,16 +232,10 @@ impl Exporter {
         self.out.patience.waited(begun, real)
     }
 
-    /// Whether there is a disk that takes what the collector does not.
-    fn has_store(&self) -> bool {
-        matches!(&self.path, Path::Connection(connection) if connection.has_store())
-    }
-
-    /// Nobody waits for this collector any more: what still comes goes to disk, or is lost.
+    /// The collector is given up: a record that still comes goes to disk, or is lost.
     fn keep_on(&mut self, reason: Undelivered, real: u64, now: Now, flush: bool) {
-        let Path::Connection(connection) = &mut self.path else { return };
-        connection.keep_on(&mut self.out, reason, real, now, flush);
-        if flush || !connection.has_store() {
+        self.delivery.keep_on(&mut self.out, reason, real, now, flush);
+        if flush || !self.delivery.has_store() {
             self.out.lose_queue(reason);
         }
     }
@@ -408,10 +247,7 @@ impl Exporter {
             return;
         }
         let before = self.out.account.all_lost();
-        match &mut self.path {
-            Path::Datagrams(datagrams) => datagrams.give_up(&mut self.out, reason),
-            Path::Connection(connection) => connection.give_up(&mut self.out, reason, real, now),
-        }
+        self.delivery.give_up(&mut self.out, reason, real, now);
         self.out.lose_queue(reason);
         self.given_up = Some(reason);
         let left = self.out.account.all_lost();
@@ -423,9 +259,7 @@ impl Exporter {
                 left.packets - before.packets
             );
         }
-        if let Path::Connection(connection) = &self.path
-            && let Some((folder, stored)) = connection.stored()
-        {
+        if let Some((folder, stored)) = self.delivery.stored() {
             let url = &self.out.url;
             log::warn!("collector {url}: {} records wait in {folder} for the next start", stored.records);
         }
@@ -433,9 +267,7 @@ impl Exporter {
 
     /// Leaves what is queued to the next agent: what is in no slot goes to disk, where there is a spool.
     pub fn leave(&mut self, real: u64, now: Now) {
-        if let Path::Connection(connection) = &mut self.path {
-            connection.secure(&mut self.out, real, now);
-        }
+        self.delivery.secure(&mut self.out, real, now);
     }
 
     /// Whether [`Exporter::give_up`] was called.
@@ -456,53 +288,27 @@ impl Exporter {
             self.look_at = real + LOOK;
             self.look(real, false);
         }
-        match &mut self.path {
-            Path::Datagrams(datagrams) => datagrams.poll(&mut self.out, real, now, flush),
-            Path::Connection(connection) => connection.poll(&mut self.out, real, now, flush),
-        }
+        self.delivery.poll(&mut self.out, real, now, flush)
     }
 
     /// Reads the files of TLS again: all of them (SIGHUP), or those that changed.
     pub fn look(&mut self, real: u64, all: bool) {
-        let Path::Connection(connection) = &mut self.path else { return };
-        let Some(tls) = connection.tls() else { return };
-        let changed = if all {
-            match tls.reload() {
-                Ok(()) => true,
-                Err(error) => {
-                    log::error!("collector {}: {error:#}; what was read before stays in force", self.out.url);
-                    false
-                }
-            }
-        } else {
-            tls.refresh_if_changed()
-        };
-        if changed {
-            connection.judge_again(&mut self.out, real);
-        }
+        self.delivery.read_files(&mut self.out, real, all);
     }
 
     /// Looks, at the end over UDP, whether the last message was refused.
     pub fn judge_last(&mut self, real: u64) {
-        if let Path::Datagrams(datagrams) = &mut self.path {
-            datagrams.judge_last(&mut self.out, real);
-        }
+        self.delivery.judge_last(&mut self.out, real);
     }
 
     /// Whether no connection is left to be ended.
     pub fn is_closed(&self) -> bool {
-        match &self.path {
-            Path::Connection(connection) => self.given_up.is_some() || connection.is_closed(),
-            Path::Datagrams(_) => true,
-        }
+        self.given_up.is_some() || self.delivery.is_closed()
     }
 
     /// Ends a connection in order; true when it has ended, or is not there.
     pub fn close(&mut self, real: u64) -> bool {
-        match &mut self.path {
-            Path::Connection(connection) if self.given_up.is_none() => connection.close(&mut self.out, real),
-            _ => true,
-        }
+        self.given_up.is_some() || self.delivery.close(&mut self.out, real)
     }
 }
 
@@ -512,16 +318,11 @@ fn account(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(Account, 
     let at = keeping.borrow_mut().page(&url.to_string())?;
     let left = keeping.borrow_mut().adopt(at);
     let mut account = Account::adopt(keeping, at, &left);
-    if url.scheme() != Scheme::Udp {
+    if url.scheme().is_reliable() {
         // Lost, as it cannot be sent again; the connection that broke may have carried it all the same.
         account.perhaps_twice(account::total(left.account.held));
     }
     Ok((account, left))
-}
-
-fn store(place: &SpoolPlace, url: &CollectorUrl, real: u64, wall_ms: u64) -> anyhow::Result<Store> {
-    let SpoolPlace { directory, limit, age } = place.clone();
-    Store::open(SpoolSettings { directory, limit, age }, &url.to_string(), real, wall_ms)
 }
 
 #[cfg(test)]

@@ -16,34 +16,89 @@ pub enum Scheme {
     Tls,
 }
 
-impl Scheme {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+/// A scheme's row.
+struct Row {
+    scheme: Scheme,
+    /// The part in front of the `://`.
+    name: &'static str,
+    /// The usual port; `None` for that of the export protocol.
+    port: Option<u16>,
+    /// Octets of the largest message.
+    largest_message: u16,
+    /// Messages arrive in order, or the connection breaks.
+    is_reliable: bool,
+    /// IANA's number of the transport protocol.
+    protocol_number: u8,
+}
 
-    /// What stands before the `://`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        }
+/// The table of schemes, in the order of the type.
+const ROWS: [Row; 3] = [
+    Row {
+        scheme: Scheme::Udp,
+        name: "udp",
+        port: None,
+        // The most that a datagram over IPv4 carries.
+        largest_message: 65_507,
+        is_reliable: false,
+        protocol_number: 17,
+    },
+    Row {
+        scheme: Scheme::Tcp,
+        name: "tcp",
+        port: None,
+        largest_message: u16::MAX,
+        is_reliable: true,
+        protocol_number: 6,
+    },
+    Row {
+        scheme: Scheme::Tls,
+        name: "tls",
+        // IANA: ipfixs.
+        port: Some(4740),
+        largest_message: u16::MAX,
+        is_reliable: true,
+        protocol_number: 6,
+    },
+];
+
+impl Scheme {
+    const fn row(self) -> &'static Row {
+        &ROWS[self as usize]
     }
 
-    /// Largest message, octets: what one UDP datagram over IPv4 can carry, or IPFIX's field of 16 bits say.
+    /// The part in front of the `://`.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The port of a collector whose URL has none; `None` for that of the export protocol.
+    pub const fn port(self) -> Option<u16> {
+        self.row().port
+    }
+
+    /// Largest message, octets.
     pub const fn largest_message(self) -> u16 {
-        match self {
-            Self::Udp => 65_507,
-            Self::Tcp | Self::Tls => u16::MAX,
-        }
+        self.row().largest_message
+    }
+
+    /// Whether messages arrive in order or the connection breaks: templates are sent once, a spool takes records
+    /// while the collector is away, and NetFlow has no such transport.
+    pub const fn is_reliable(self) -> bool {
+        self.row().is_reliable
+    }
+
+    /// IANA's number of the transport protocol.
+    pub const fn protocol_number(self) -> u8 {
+        self.row().protocol_number
     }
 
     fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name))
+        ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(name)).map(|row| row.scheme)
     }
 
     /// All of them, for people.
     pub(super) fn known() -> String {
-        Self::ALL.map(|scheme| format!("{scheme}://")).join(", ")
+        ROWS.map(|row| format!("{}://", row.name)).join(", ")
     }
 }
 
@@ -189,4 +244,18 @@ fn name_or_v4(name: &str) -> Result<Host, UrlError> {
         return Err(UrlError::Host(name.to_owned()));
     }
     Ok(Host::Name(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_has_the_row_of_its_name() {
+        for (number, row) in ROWS.iter().enumerate() {
+            assert_eq!((row.scheme as usize, row.scheme.name()), (number, row.name));
+            assert_eq!(Scheme::named(&row.name.to_uppercase()), Some(row.scheme));
+        }
+        assert_eq!(Scheme::known(), "udp://, tcp://, tls://");
+    }
 }

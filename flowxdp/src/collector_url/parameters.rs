@@ -37,7 +37,7 @@ impl<'a> Value<'a> {
         if TLS.contains(&name) && scheme != Scheme::Tls {
             return Err(UrlError::NoTls(name.to_owned(), scheme));
         }
-        if name == CONNECTION && scheme == Scheme::Udp {
+        if name == CONNECTION && !scheme.is_reliable() {
             return Err(UrlError::NoConnection(name.to_owned()));
         }
         let octets = octets(typed).ok_or_else(|| UrlError::Percent(typed.to_owned()))?;

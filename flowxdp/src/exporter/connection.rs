@@ -14,6 +14,7 @@ mod sending;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     backoff::Backoff,
     clock::{MILLISECOND, Now, SECOND},
@@ -21,11 +22,20 @@ use flowxdp_core::{
 };
 
 use self::sending::Outbound;
-use super::{Outgoing, resolver::Resolving, store::Store};
-use crate::transport::{
-    readiness::Readiness,
-    stream::{Stream, StreamSettings},
-    tls::TlsClient,
+use super::{
+    Outgoing, SpoolPlace,
+    delivery::{Delivery, Opening},
+    resolver::Resolving,
+    store::Store,
+};
+use crate::{
+    collector_url::{CollectorUrl, Scheme},
+    spool::SpoolSettings,
+    transport::{
+        readiness::Readiness,
+        stream::{Stream, StreamSettings},
+        tls::TlsClient,
+    },
 };
 
 /// A socket that takes nothing is looked at again after so long, should no event tell: nanoseconds.
@@ -104,7 +114,30 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) const fn new(making: Making, store: Store, backoff: Backoff) -> Self {
+    /// Reads the files of TLS and of the spool.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be used.
+    pub(super) fn prepare(opening: Opening<'_>) -> anyhow::Result<Self> {
+        let Opening { url, settings, real, wall_ms, .. } = opening;
+        let encrypted = url.scheme() == Scheme::Tls;
+        let tls = encrypted.then(|| TlsClient::new(opening.tls, url.host())).transpose()?;
+        let making = Making {
+            port: opening.port,
+            settings: StreamSettings { source: url.source(), handshake: settings.handshake_timeout },
+            tls,
+            readiness: Arc::clone(&settings.readiness),
+            window: settings.resend_window,
+            resend_after_end: url.resend_after_end().unwrap_or(settings.resend_after_end),
+        };
+        let store = settings.spool.as_ref().map(|place| store(place, url, real, wall_ms)).transpose()?;
+        let mut store = store.unwrap_or_default();
+        store.adopt(opening.account, opening.left);
+        Ok(Self::new(making, store, opening.backoff))
+    }
+
+    const fn new(making: Making, store: Store, backoff: Backoff) -> Self {
         Self {
             making,
             backoff,
@@ -126,66 +159,28 @@ impl Connection {
         }
     }
 
-    /// In memory and on disk, without what an earlier run left.
-    pub(super) fn queued(&self) -> RecordTotal {
-        let mut queued = self.store.waiting();
-        let unsent = self.backlog.iter().chain(&self.writing).chain(&self.flushing);
-        for outbound in unsent.filter(|outbound| !outbound.inherited) {
-            queued += outbound.message.total;
-        }
-        queued
-    }
-
-    pub(super) const fn is_up(&self) -> bool {
-        matches!(self.state, State::Up(_))
-    }
-
-    /// Whether it has a place on disk for whatever memory does not hold.
-    pub(super) fn has_store(&self) -> bool {
-        self.store.is_usable()
-    }
-
-    /// Whether nothing is on the way: everything is written or, with `stored`, waits on disk for a
-    /// collector that is away.
-    pub(super) fn is_settled(&self, stored: bool) -> bool {
-        stored && self.away && self.store.is_usable()
-            || (stored || !matches!(self.state, State::Ended(_)))
-                && self.backlog.is_empty()
-                && self.writing.is_empty()
-                && self.flushing.is_empty()
-                && self.store.is_empty()
-    }
-
-    /// Whether there is no connection to be ended.
-    pub(super) const fn is_closed(&self) -> bool {
-        !matches!(self.state, State::Up(_) | State::Ended(_) | State::Closing(_))
-    }
-
     /// The local port, once there is one.
-    pub(super) fn local_port(&self) -> u16 {
+    fn local_port(&self) -> u16 {
         match &self.state {
             State::Up(stream) => stream.local_port(),
             _ => 0,
         }
     }
 
-    /// The TLS side, to read its files again.
-    pub(super) const fn tls(&mut self) -> Option<&mut TlsClient> {
-        self.making.tls.as_mut()
-    }
-
     /// Ends the session if its collector is no longer one that we trust.
-    pub(super) fn judge_again(&mut self, out: &mut Outgoing, real: u64) {
+    fn judge_again(&mut self, out: &mut Outgoing, real: u64) {
         let (Some(tls), State::Up(stream)) = (&self.making.tls, &self.state) else { return };
         if let Err(broken) = stream.judge_again(tls) {
             self.broken(out, real, &broken);
         }
     }
+}
 
-    pub(super) fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+impl Delivery for Connection {
+    fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
         self.store.account(out, real, now);
         let wait = self.advance(out, real, now, flush);
-        self.secure(out, real, now);
+        self.write_down(out, real, now);
         self.away = match self.state {
             State::Waiting(_) | State::Resolving(_) | State::Opening(..) | State::Ended(_) => {
                 let since = *self.sought.get_or_insert(real);
@@ -202,8 +197,84 @@ impl Connection {
         wait
     }
 
-    /// Where records wait for another run, and how many.
-    pub(super) fn stored(&self) -> Option<(String, RecordTotal)> {
+    /// In memory and on disk, without records of an earlier run.
+    fn queued(&self) -> RecordTotal {
+        let mut queued = self.store.waiting();
+        let unsent = self.backlog.iter().chain(&self.writing).chain(&self.flushing);
+        for outbound in unsent.filter(|outbound| !outbound.inherited) {
+            queued += outbound.message.total;
+        }
+        queued
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(_))
+    }
+
+    fn has_store(&self) -> bool {
+        self.store.is_usable()
+    }
+
+    fn is_settled(&self, flush: bool) -> bool {
+        let stored = !flush;
+        stored && self.away && self.store.is_usable()
+            || (stored || !matches!(self.state, State::Ended(_)))
+                && self.backlog.is_empty()
+                && self.writing.is_empty()
+                && self.flushing.is_empty()
+                && self.store.is_empty()
+    }
+
+    fn is_closed(&self) -> bool {
+        !matches!(self.state, State::Up(_) | State::Ended(_) | State::Closing(_))
+    }
+
+    /// Records on disk take no memory, and those that may go out again no more than the window.
+    fn in_memory(&self) -> RecordTotal {
+        RecordTotal::default()
+    }
+
+    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now) {
+        self.abandon(out, reason, real, now);
+    }
+
+    fn keep_on(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now, flush: bool) {
+        self.shelve(out, reason, real, now, flush);
+    }
+
+    fn secure(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+        self.write_down(out, real, now);
+    }
+
+    fn close(&mut self, out: &mut Outgoing, real: u64) -> bool {
+        self.end(out, real)
+    }
+
+    fn read_files(&mut self, out: &mut Outgoing, real: u64, all: bool) {
+        let Some(tls) = &mut self.making.tls else { return };
+        let changed = if all {
+            match tls.reload() {
+                Ok(()) => true,
+                Err(error) => {
+                    let url = &out.url;
+                    log::error!("collector {url}: {error:#}; what was read before stays in force");
+                    false
+                }
+            }
+        } else {
+            tls.refresh_if_changed()
+        };
+        if changed {
+            self.judge_again(out, real);
+        }
+    }
+
+    fn stored(&self) -> Option<(String, RecordTotal)> {
         self.store.describe()
     }
+}
+
+fn store(place: &SpoolPlace, url: &CollectorUrl, real: u64, wall_ms: u64) -> anyhow::Result<Store> {
+    let SpoolPlace { directory, limit, age } = place.clone();
+    Store::open(SpoolSettings { directory, limit, age }, &url.to_string(), real, wall_ms)
 }

@@ -31,7 +31,11 @@ use flowxdp_core::{
 };
 
 use self::{lately::Lately, path::PathMtu, refusals::Refusals};
-use super::{Outgoing, Settings, resolver::Resolving};
+use super::{
+    Outgoing, Settings,
+    delivery::{Delivery, Opening},
+    resolver::Resolving,
+};
 use crate::transport::udp::Udp;
 
 /// How long the first message after a start is given to be refused, nanoseconds.
@@ -95,8 +99,16 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
+    /// The session continues the sequences of an earlier agent.
+    pub(super) fn prepare(opening: Opening<'_>) -> Self {
+        for (domain, sequence) in opening.account.sequences() {
+            opening.session.go_on(domain, sequence);
+        }
+        Self::new(opening.port, opening.left.port, opening.backoff, opening.settings)
+    }
+
     /// `local_port` is the one to send from, if it can be had; 0 for any.
-    pub(super) fn new(port: u16, local_port: u16, backoff: Backoff, settings: &Settings) -> Self {
+    fn new(port: u16, local_port: u16, backoff: Backoff, settings: &Settings) -> Self {
         Self {
             port,
             from: local_port,
@@ -120,71 +132,9 @@ impl Datagrams {
         }
     }
 
-    pub(super) fn queued(&self) -> RecordTotal {
-        let mut queued = RecordTotal::default();
-        for message in &self.pending {
-            queued += message.total;
-        }
-        queued
-    }
-
-    pub(super) const fn is_up(&self) -> bool {
-        matches!(self.state, State::Up)
-    }
-
-    /// Whether nothing is on the way.
-    pub(super) fn is_settled(&self) -> bool {
-        self.pending.is_empty() && !matches!(self.state, State::Probing(_))
-    }
-
-    /// What is not handed over is lost.
-    pub(super) fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered) {
-        for message in self.pending.drain(..) {
-            out.account.lost_message(reason, message);
-        }
-    }
-
     /// The local port, once there is one.
-    pub(super) fn local_port(&self) -> u16 {
+    fn local_port(&self) -> u16 {
         self.socket.as_ref().map_or(0, Udp::local_port)
-    }
-
-    pub(super) fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
-        self.read_reports(out, real);
-        self.let_go(out, real, false);
-        loop {
-            let wait = match &mut self.state {
-                // Refusals go on to be judged while messages wait.
-                State::Waiting(until) if real < *until && self.refused_since.is_some() => {
-                    Some((*until).min(real + WATCH))
-                }
-                State::Waiting(until) if real < *until => Some(*until),
-                State::Waiting(_) => {
-                    self.state = State::Resolving(Resolving::start(out.url.host().clone(), self.port));
-                    None
-                }
-                State::Resolving(resolving) => match resolving.answer() {
-                    None => Some(real + SOON),
-                    Some(addresses) => {
-                        self.resolved(out, addresses, real, now);
-                        None
-                    }
-                },
-                State::Probing(until) if real < *until => Some(*until),
-                State::Probing(_) => {
-                    self.not_refused(out, real);
-                    None
-                }
-                State::Up => {
-                    let look = self.look_up(out, real, now);
-                    let send = self.send_ready(out, real, now, flush).or_else(|| out.timeout(real, now));
-                    return look.into_iter().chain(send).chain(self.lately.wake(real)).min();
-                }
-            };
-            if wait.is_some() {
-                return wait;
-            }
-        }
     }
 
     /// Begins (again): templates before data, in messages that fit the path.
@@ -243,17 +193,78 @@ impl Datagrams {
         out.reached(real);
     }
 
-    /// Looks, at the end, whether the last messages were refused; if not, they arrived as far as UDP can tell,
-    /// and their slots are let go of.
-    pub(super) fn judge_last(&mut self, out: &mut Outgoing, real: u64) {
-        self.read_reports(out, real);
-        self.let_go(out, real, true);
-    }
-
     /// Waits for the next try, `least` nanoseconds or more.
     fn wait(&mut self, out: &mut Outgoing, real: u64, what: &str, least: u64) {
         out.failed(what);
         self.state = State::Waiting(real + self.backoff.next().max(least));
+    }
+}
+
+impl Delivery for Datagrams {
+    fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+        self.read_reports(out, real);
+        self.let_go(out, real, false);
+        loop {
+            let wait = match &mut self.state {
+                // Refusals go on to be judged while messages wait.
+                State::Waiting(until) if real < *until && self.refused_since.is_some() => {
+                    Some((*until).min(real + WATCH))
+                }
+                State::Waiting(until) if real < *until => Some(*until),
+                State::Waiting(_) => {
+                    self.state = State::Resolving(Resolving::start(out.url.host().clone(), self.port));
+                    None
+                }
+                State::Resolving(resolving) => match resolving.answer() {
+                    None => Some(real + SOON),
+                    Some(addresses) => {
+                        self.resolved(out, addresses, real, now);
+                        None
+                    }
+                },
+                State::Probing(until) if real < *until => Some(*until),
+                State::Probing(_) => {
+                    self.not_refused(out, real);
+                    None
+                }
+                State::Up => {
+                    let look = self.look_up(out, real, now);
+                    let send = self.send_ready(out, real, now, flush).or_else(|| out.timeout(real, now));
+                    return look.into_iter().chain(send).chain(self.lately.wake(real)).min();
+                }
+            };
+            if wait.is_some() {
+                return wait;
+            }
+        }
+    }
+
+    fn queued(&self) -> RecordTotal {
+        let mut queued = RecordTotal::default();
+        for message in &self.pending {
+            queued += message.total;
+        }
+        queued
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(self.state, State::Up)
+    }
+
+    fn is_settled(&self, _flush: bool) -> bool {
+        self.pending.is_empty() && !matches!(self.state, State::Probing(_))
+    }
+
+    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, _real: u64, _now: Now) {
+        for message in self.pending.drain(..) {
+            out.account.lost_message(reason, message);
+        }
+    }
+
+    /// Messages that were not refused arrived as far as UDP can tell: their slots are released.
+    fn judge_last(&mut self, out: &mut Outgoing, real: u64) {
+        self.read_reports(out, real);
+        self.let_go(out, real, true);
     }
 }
 

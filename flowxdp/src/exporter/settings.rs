@@ -1,17 +1,67 @@
 //! The settings of exporters, from the configuration.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use flowxdp_core::{clock::Now, session::SessionConfig};
+use flowxdp_core::{clock::Now, protocol::Protocol, session::SessionConfig};
 
-use super::{Exporter, Settings, SpoolPlace};
+use super::Exporter;
 use crate::{
-    collector_url::{CollectorUrl, Scheme},
+    collector_url::CollectorUrl,
     config::{Config, nanoseconds},
     dispatch::Dispatch,
     keeper::Keeping,
     transport::readiness::Readiness,
 };
+
+/// What all collectors of one agent have in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Protocol of collectors that do not say.
+    pub protocol: Protocol,
+    /// Observation domain id.
+    pub observation_domain: u32,
+    /// Messages a second, 0 for no limit: over UDP all, over TCP and TLS those that come from disk.
+    pub pace: u32,
+    /// Messages of one size that the kernel takes as one, over UDP; 1 for none.
+    pub udp_segments: usize,
+    /// Milliseconds since 1970 of system start.
+    pub system_start_ms: u64,
+    /// Flow keys over UDP too.
+    pub flow_keys: bool,
+    /// Nanoseconds between two times that options data are sent.
+    pub options_interval: u64,
+    /// Over UDP, nanoseconds between two times that templates are sent.
+    pub template_interval: u64,
+    /// Over UDP, messages from one with templates to the next.
+    pub template_messages: u32,
+    /// Nanoseconds that a connection and its handshake may take.
+    pub handshake_timeout: u64,
+    /// Nanoseconds between two tries at most.
+    pub retry_limit: u64,
+    /// Over UDP, nanoseconds after which a collector's name is resolved again; 0 for never.
+    pub resolve_interval: u64,
+    /// Octets that go out again when a TCP or TLS connection breaks.
+    pub resend_window: usize,
+    /// They go out again after an end in order too, for collectors whose URL does not say.
+    pub resend_after_end: bool,
+    /// Where records wait on disk for collectors over TCP and TLS.
+    pub spool: Option<SpoolPlace>,
+    /// What wakes the agent's loop.
+    pub readiness: Arc<Readiness>,
+    /// What outlives the agent, if anything does.
+    pub keeper: Option<Keeping>,
+}
+
+/// Where records wait on disk, for each collector.
+#[derive(Clone, Debug)]
+pub struct SpoolPlace {
+    /// The folder of all.
+    pub directory: PathBuf,
+    /// Octets for one collector.
+    pub limit: u64,
+    /// How long a record may wait.
+    pub age: Duration,
+}
 
 impl Settings {
     /// What all exporters of a configuration have in common. `system_start_ms` is in milliseconds since 1970.
@@ -52,16 +102,15 @@ impl Settings {
 impl Settings {
     /// The session of a collector, with the size of messages that its URL asks for, or the transport's.
     pub fn session(&self, url: &CollectorUrl) -> SessionConfig {
-        let mut config = if url.scheme() == Scheme::Udp {
-            let config = SessionConfig::new(url.protocol(self.protocol), self.system_start_ms);
+        let mut config = if url.scheme().is_reliable() {
+            SessionConfig::reliable(self.system_start_ms)
+        } else {
             SessionConfig {
                 flow_keys: self.flow_keys,
                 template_interval: self.template_interval,
                 template_messages: self.template_messages,
-                ..config
+                ..SessionConfig::new(url.protocol(self.protocol), self.system_start_ms)
             }
-        } else {
-            SessionConfig::reliable(self.system_start_ms)
         };
         config.observation_domain = self.observation_domain;
         config.options_interval = self.options_interval;

@@ -11,18 +11,21 @@ mod said;
 
 use std::{
     ops::Range,
+    sync::Arc,
     thread::spawn,
     time::{Duration, Instant},
 };
 
 use flowxdp_core::{
     clock::MILLISECOND,
+    protocol::Protocol,
     record::{Addresses, EndReason, FlowKey},
 };
 use rustls::{ServerConnection, StreamOwned};
 
 use self::collector::{accept, all, listen, not_sent, ports, reset, self_signed, sets};
 use super::*;
+use crate::{keeper::Keeping, transport::readiness::Readiness};
 
 /// No test waits longer than this for anything.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);

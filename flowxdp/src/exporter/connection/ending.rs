@@ -4,13 +4,13 @@ use flowxdp_common::reason::Undelivered;
 use flowxdp_core::clock::Now;
 
 use super::{
-    Connection, Outgoing, State,
+    Connection, Delivery, Outgoing, State,
     sending::{Outbound, delivered},
 };
 
 impl Connection {
     /// Ends the connection in order; true when it has ended, or has broken and left nothing uncertain.
-    pub(in crate::exporter) fn close(&mut self, out: &mut Outgoing, real: u64) -> bool {
+    pub(super) fn end(&mut self, out: &mut Outgoing, real: u64) -> bool {
         // An end of the collector's that came first is judged first.
         if let State::Up(stream) = &mut self.state
             && let Err(broken) = stream.poll(real)
@@ -50,13 +50,7 @@ impl Connection {
     }
 
     /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
-    pub(in crate::exporter) fn give_up(
-        &mut self,
-        out: &mut Outgoing,
-        reason: Undelivered,
-        real: u64,
-        now: Now,
-    ) {
+    pub(super) fn abandon(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now) {
         if !self.is_closed() {
             self.take_back(out, 0, false);
             log::debug!("collector {}: the connection is left at {real} ns", out.url);
@@ -92,7 +86,7 @@ impl Connection {
     }
 
     /// Nobody waits any longer, but the disk takes what still comes; what it does not take is lost.
-    pub(in crate::exporter) fn keep_on(
+    pub(super) fn shelve(
         &mut self,
         out: &mut Outgoing,
         reason: Undelivered,

@@ -213,7 +213,7 @@ impl Connection {
     }
 
     /// What is neither in a slot nor on disk goes to disk, if there is one: it would be lost with the agent.
-    pub(in crate::exporter) fn secure(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    pub(super) fn write_down(&mut self, out: &mut Outgoing, real: u64, now: Now) {
         if !self.store.is_usable() || !self.backlog.iter().any(|outbound| is_in_danger(out, outbound)) {
             return;
         }

@@ -1,0 +1,101 @@
+//! Transports behind one trait: a further one implements it, has a row of schemes and an arm in [`open`].
+
+use flowxdp_common::reason::Undelivered;
+use flowxdp_core::{backoff::Backoff, clock::Now, record::RecordTotal, session::Session};
+
+use super::{Outgoing, Settings, account::Account, connection::Connection, datagrams::Datagrams};
+use crate::{
+    collector_url::{CollectorUrl, Scheme},
+    keeper::page::Left,
+    transport::tls::TlsSettings,
+};
+
+/// Everything that a transport is opened with. No name is resolved and nothing is sent before the first poll.
+pub(super) struct Opening<'a> {
+    pub(super) url: &'a CollectorUrl,
+    /// For collectors whose URL has no setting of its own.
+    pub(super) tls: TlsSettings,
+    pub(super) settings: &'a Settings,
+    /// The collector's port.
+    pub(super) port: u16,
+    pub(super) backoff: Backoff,
+    /// An earlier agent's part of the books.
+    pub(super) left: &'a Left,
+    pub(super) account: &'a mut Account,
+    pub(super) session: &'a mut Session,
+    /// CLOCK_MONOTONIC, nanoseconds.
+    pub(super) real: u64,
+    /// Milliseconds since 1970.
+    pub(super) wall_ms: u64,
+}
+
+/// The transport of a URL's scheme.
+///
+/// # Errors
+///
+/// A file for TLS or a folder for the spool cannot be used.
+pub(super) fn open(opening: Opening<'_>) -> anyhow::Result<Box<dyn Delivery>> {
+    match opening.url.scheme() {
+        Scheme::Udp => Ok(Box::new(Datagrams::prepare(opening))),
+        Scheme::Tcp | Scheme::Tls => Ok(Box::new(Connection::prepare(opening)?)),
+    }
+}
+
+/// Takes messages from the session to the collector: sockets, retries, and messages on the way. No method blocks;
+/// `real` is CLOCK_MONOTONIC in nanoseconds, `now` the session's time. Called once a message at most, never once a
+/// record.
+///
+/// The defaults are those of a transport without connection and without a disk.
+pub(super) trait Delivery {
+    /// Sends messages that are ready, with `flush` all. Gives the instant (of `real`) of the next call at the latest.
+    fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64>;
+
+    /// Records beyond the session's queue that are not handed to the kernel.
+    fn queued(&self) -> RecordTotal;
+
+    /// Those of them that take memory without a bound of their own.
+    fn in_memory(&self) -> RecordTotal {
+        self.queued()
+    }
+
+    /// Whether data goes out.
+    fn is_up(&self) -> bool;
+
+    /// Whether no message is on the way; without `flush` a message on disk for a collector that is away is not.
+    fn is_settled(&self, flush: bool) -> bool;
+
+    /// The collector is given up: messages on the way go to disk, or are lost for `reason`.
+    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now);
+
+    /// Whether a disk takes records that memory does not hold.
+    fn has_store(&self) -> bool {
+        false
+    }
+
+    /// After [`Delivery::give_up`]: the disk takes records that still come.
+    fn keep_on(&mut self, _out: &mut Outgoing, _reason: Undelivered, _real: u64, _now: Now, _flush: bool) {}
+
+    /// The folder in which records wait for the next agent, and their number.
+    fn stored(&self) -> Option<(String, RecordTotal)> {
+        None
+    }
+
+    /// Writes records to disk that no slot holds any more, where there is one.
+    fn secure(&mut self, _out: &mut Outgoing, _real: u64, _now: Now) {}
+
+    /// Reads certificates and lists of peers again: those that changed, or `all`.
+    fn read_files(&mut self, _out: &mut Outgoing, _real: u64, _all: bool) {}
+
+    /// Reads, at the end, whether the last messages were refused.
+    fn judge_last(&mut self, _out: &mut Outgoing, _real: u64) {}
+
+    /// Whether no connection is left to be ended.
+    fn is_closed(&self) -> bool {
+        true
+    }
+
+    /// Ends the connection in order; true when it has ended, or there is none.
+    fn close(&mut self, _out: &mut Outgoing, _real: u64) -> bool {
+        true
+    }
+}
