@@ -275,7 +275,7 @@ pub fn find(name: &str) -> Result<PathBuf> {
     let package = match name {
         "nfcapd" | "nfdump" | "nfpcapd" => "nfdump",
         "nfacctd" | "pmacctd" => "pmacct",
-        "ip" => "iproute2",
+        "ip" | "tc" => "iproute2",
         "setpriv" | "taskset" | "unshare" => "util-linux",
         other => other,
     };

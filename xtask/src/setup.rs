@@ -29,6 +29,7 @@ pub(crate) const JUDGES: &[Package] = &[
     ("softflowd", "softflowd"),
     ("systemd-analyze", "systemd"),
     ("taskset", "util-linux"),
+    ("tc", "iproute2"),
     ("tcpdump", "tcpdump"),
     ("tcpreplay", "tcpreplay"),
     ("tshark", "tshark"),
