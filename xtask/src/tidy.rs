@@ -34,7 +34,7 @@ struct Findings {
 /// A rule: its name, and its judgement.
 type Rule = (&'static str, fn(&Tree, &Known) -> Findings);
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     ("files open with a line that says their job", opening::check),
     ("files and functions are short", budgets::check),
     ("unsafe code is in listed files", walls::unsafe_code),
@@ -46,6 +46,7 @@ const RULES: [Rule; 11] = [
     ("no test measures time", timed::check),
     ("no machine's paths", texts::machine_paths),
     ("the manual's index has every page", texts::index),
+    ("recipes name files that are there", texts::recipes),
 ];
 
 /// Prints faults and figures.

@@ -50,7 +50,7 @@ pub(super) fn check(tree: &Tree, known: &Known) -> Findings {
 }
 
 fn is_for_people(path: &str) -> bool {
-    path == "README.md" || path.starts_with("flowxdp/") && path.ends_with(".md")
+    path.ends_with(".md") && (path.starts_with("flowxdp/") || !path.contains('/'))
 }
 
 /// The flags that a line names.
