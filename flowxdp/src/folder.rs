@@ -33,7 +33,7 @@ const MODE: Mode = Mode::RWXU;
 /// Symbolic links that lead to one another, at most.
 const LINKS: u32 = 8;
 
-/// Whose an existing folder may be.
+/// The permitted owners of an existing folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The agent's user's, or root's.
@@ -141,7 +141,7 @@ impl Folder {
         self.made
     }
 
-    /// Whether nothing is in it.
+    /// Whether the folder is empty.
     ///
     /// # Errors
     ///
@@ -241,7 +241,7 @@ impl Folder {
         Ok(unlinkat(&place, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Lets only the agent's user enter it.
+    /// Lets only the agent's user enter the folder.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl Folder {
         if mode == MODE { Ok(()) } else { Ok(fchmod(&self.folder, MODE)?) }
     }
 
-    /// Locks it as long as it is open; false where another process has the lock.
+    /// Locks the folder as long as this value lives; false where another process has the lock.
     ///
     /// # Errors
     ///
@@ -297,8 +297,8 @@ fn is_absent(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Opens a folder that is there. The link is opened before its owner is asked for, so that it cannot be
-/// swapped in between.
+/// Opens an existing folder. The link is opened before its owner is checked, so that no other process can swap it
+/// in between.
 fn find(path: &Path, links: u32) -> anyhow::Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

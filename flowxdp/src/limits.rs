@@ -10,13 +10,13 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 
-/// Octets of stack that every command gets along with: twice what a debug build was measured to need.
+/// Octets of stack that suffice for every command: twice the measured use of a debug build.
 const STACK: u64 = 1 << 20;
 
-/// Octets of stack that are asked for, where the hard limit allows them: the usual limit.
+/// Octets of stack to ask for, where the hard limit allows them: the usual limit.
 const USUAL_STACK: u64 = 8 << 20;
 
-/// Makes limits into errors, raises soft ones, and sets the umask. Called before anything else is done.
+/// Makes limits into errors, raises soft ones, and sets the umask. `main` calls this first.
 ///
 /// # Errors
 ///
@@ -48,7 +48,7 @@ fn stack() -> anyhow::Result<()> {
         .with_context(|| format!("the stack is limited to {kib} KiB: raise `ulimit -s`"))
 }
 
-/// Checks that `needed` more file descriptors can be had: some libraries panic without, or name another cause.
+/// Checks that `needed` more file descriptors are free: some libraries panic without, or name another cause.
 ///
 /// # Errors
 ///
@@ -69,11 +69,11 @@ pub fn descriptors(needed: usize) -> anyhow::Result<()> {
 
 /// A write beyond RLIMIT_FSIZE fails with EFBIG then, as one to a full disk does with ENOSPC.
 fn ignore_file_size_signal() {
-    // SAFETY: no handler is installed, and the disposition of this signal is nobody else's.
+    // SAFETY: no handler is installed, and no other code sets the disposition of this signal.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// The remedy for an error that comes of a limit of the process, to be written behind it.
+/// The remedy for an error that a limit of the process caused, to be written behind the error.
 pub fn remedy(error: &anyhow::Error) -> Option<&'static str> {
     let number = error.chain().find_map(|cause| {
         let number = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);

@@ -20,7 +20,7 @@ pub fn product(text: impl fmt::Display) -> anyhow::Result<()> {
     written(write_line(&mut io::stdout().lock(), &text))
 }
 
-/// What a write to standard output comes to.
+/// The result of a write to standard output.
 ///
 /// # Errors
 ///

@@ -1,19 +1,19 @@
-//! The spool of one collector: what TCP or TLS could not carry goes to disk and comes back in order.
+//! The spool of one collector: messages that TCP or TLS could not carry go to disk and come back in order.
 //!
-//! Files are sequences of IPFIX messages, templates first (RFC 5655), which other tools can read too. They
-//! outlive the process, whatever ends it: nothing is held back in memory once [`Spool::append`] returned.
-//! They do not outlive a loss of power: no file is synced, as that would cost a disk's write for a message.
+//! Files are sequences of IPFIX messages, templates first (RFC 5655), which other tools can read too. Files outlive
+//! the process, also a killed one: no octet stays in memory once [`Spool::append`] returned. A loss of power may take
+//! the last seconds: no file is synced, since a sync would cost a write of the disk for each message.
 //!
 //! ```text
 //! append ──► 0000000000000001.ipfix, 0000000000000002.ipfix, … ──► take ──► sent ──► delivered
-//!            at most `limit` octets: the oldest file gives way     what was not taken is `waiting`
+//!            at most `limit` octets: the oldest file gives way     messages not taken are `waiting`
 //! ```
 //!
-//! - `folder`: names, modes and the lock; `position`: how far sending went, for the next run.
-//! - `age`: how old a message is, whatever becomes of the time of day.
+//! - `folder`: names, modes and the lock; `position`: the last places sent and delivered, for the next run.
+//! - `age`: the age of a message, whatever becomes of the time of day.
 //! - `writer`: appends to the newest file; `reader`: takes whole messages out of one.
-//! - `stock`: which files there are and what waits in them; `losses`: what will not come back.
-//! - `open`, `append`, `take`: the three things that need most of these.
+//! - `stock`: the files and the messages that wait in them; `losses`: records that will not come back.
+//! - `open`, `append`, `take`: the three operations, which use most of the files above.
 
 mod age;
 mod append;
@@ -42,7 +42,7 @@ use self::{
     writer::Writer,
 };
 
-/// Where spools are, and how much they hold.
+/// Folder, size and age of spools.
 #[derive(Clone, Debug)]
 pub struct SpoolSettings {
     /// The folder in which each collector has a folder of its own.
@@ -67,13 +67,13 @@ pub struct Place {
 pub struct Spooled {
     /// The message, with the sequence and export time that it has in its file.
     pub message: Message,
-    /// Where it is.
+    /// Its place in the spool.
     pub place: Place,
-    /// It was there when the spool was opened: an earlier run wrote it.
+    /// An earlier run wrote the message, before this one opened the spool.
     pub inherited: bool,
-    /// An earlier run had handed it to a socket already, or it is not known that none had.
+    /// An earlier run handed the message to a socket already, or may have done so.
     pub perhaps_twice: bool,
-    /// The templates of its domain that it was written with, by ascending id.
+    /// The templates of its domain in front of the message, by ascending id.
     pub templates: Arc<[Definition]>,
 }
 
@@ -82,26 +82,26 @@ pub struct Spooled {
 pub struct Lost {
     /// [`Undelivered::SpoolFull`], [`Undelivered::SpoolExpired`] or [`Undelivered::SpoolUnreadable`].
     pub reason: Undelivered,
-    /// They were there when the spool was opened.
+    /// An earlier run wrote the records.
     pub inherited: bool,
     /// The records, as far as they can be counted.
     pub total: RecordTotal,
-    /// The messages that they were in.
+    /// The messages that held the records.
     pub messages: u64,
 }
 
 /// The spool of one collector.
 ///
-/// Of what was there when it was opened, `inherited` is always what was taken, what waits and what was
-/// lost; of what was appended, the same. Sums stop at the largest number, as files may say anything.
+/// Of records of earlier runs, `inherited` is always the sum of taken, waiting and lost ones; the same holds for
+/// records of this run. Sums saturate, since a damaged file may claim any number.
 #[derive(Debug)]
 pub struct Spool {
     settings: SpoolSettings,
     folder: Folder,
     position: Position,
-    /// An earlier run had sent everything up to here.
+    /// An earlier run sent all messages up to here.
     sent_before: Place,
-    /// Everything up to here is not to be read: an earlier run saw it delivered.
+    /// Messages up to here are not read: an earlier run saw them delivered.
     delivered_before: Place,
     stock: Stock,
     losses: Losses,
@@ -116,40 +116,40 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Everything up to `place` was handed to a socket. This is kept on disk, so that a later run can
-    /// name what may go out twice.
+    /// All messages up to `place` were handed to a socket. The place is kept on disk, so that a later run can
+    /// name the records that may go out twice.
     pub fn sent(&mut self, place: Place) {
         self.position.sent(place);
     }
 
-    /// Everything up to `place` left the window of what may have to be sent again: a later run does not
-    /// read it. Files of which nothing else is needed are removed.
+    /// All messages up to `place` left the resend window: a later run does not read them. Files with no other
+    /// message are removed.
     pub fn delivered(&mut self, place: Place) {
         self.position.delivered(place);
         self.remove_finished();
     }
 
-    /// What was not taken yet.
+    /// Records that were not taken yet.
     pub const fn waiting(&self) -> RecordTotal {
         self.stock.waiting()
     }
 
-    /// Of [`Spool::waiting`], what was there when the spool was opened.
+    /// Of [`Spool::waiting`], the records of earlier runs.
     pub const fn waiting_inherited(&self) -> RecordTotal {
         self.stock.waiting_inherited()
     }
 
-    /// What was there, and not delivered, when the spool was opened.
+    /// Records of earlier runs that were not delivered when the spool was opened.
     pub const fn inherited(&self) -> RecordTotal {
         self.inherited
     }
 
-    /// Whether the file of a message that was taken is still there: it may have had to make room.
+    /// Whether the file of a taken message still exists: the limit may have removed it.
     pub fn holds(&self, place: Place) -> bool {
         self.stock.holds(place.segment)
     }
 
-    /// The folder that it is in.
+    /// The spool's folder.
     pub fn directory(&self) -> &Path {
         self.folder.path()
     }
@@ -159,18 +159,18 @@ impl Spool {
         self.stock.octets() + position::SIZE
     }
 
-    /// What was lost since the last call, a row for each reason and origin that there is.
+    /// Records lost since the last call, a row for each reason and origin.
     pub fn take_lost(&mut self) -> Vec<Lost> {
         self.losses.take()
     }
 
-    /// Removes the oldest files as long as nothing in them is needed any more.
+    /// Removes the oldest files as long as all of their messages are delivered or lost.
     fn remove_finished(&mut self) {
         while let Some(oldest) = self.stock.oldest()
             && oldest.is_finished(self.position.places().delivered)
         {
             if let Err(error) = self.remove_oldest() {
-                // It is tried again when the next message was delivered.
+                // The next delivery tries again.
                 log::warn!("spool {}: a file that is not needed stays: {error}", self.folder);
                 break;
             }

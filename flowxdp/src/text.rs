@@ -13,7 +13,7 @@ mod printable;
 
 pub use printable::printable;
 
-/// Whether a terminal may act on `character`, or show nothing for it.
+/// Whether a terminal may act on `character`, or show no glyph for it.
 fn is_active(character: char) -> bool {
     let quotes = matches!(character, '\\' | '"' | '\'');
     // Every character that prints is one character in its debug form.

@@ -1,4 +1,4 @@
-//! Durations, counts and sizes as people type them: parsers for the command line.
+//! Durations, counts and sizes with units: parsers for the command line.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const TERA: u64 = 1_000_000_000_000;
 /// Flows that no machine has the memory for: slots and octets of more would not fit a `u64`.
 const MOST_FLOWS: u64 = TERA;
 
-/// Suffixes of counts and sizes, with what they multiply by.
+/// Suffixes of counts and sizes, with their factors.
 const SUFFIXES: [(&str, u64); 9] = [
     ("", 1),
     ("k", 1_000),
@@ -24,41 +24,41 @@ const SUFFIXES: [(&str, u64); 9] = [
     ("ti", 1 << 40),
 ];
 
-/// Why a text is not a duration, count or size.
+/// The reason why a text is no duration, count or size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// Not a duration at all.
     #[error("\"{text}\" is not a duration ({why}): write it like 500ms, 15s, 1m or 2h")]
     Duration {
-        /// What was typed.
+        /// The typed text.
         text: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// Not a count at all.
     #[error("\"{text}\" is not a count: write it like 5000, 64K (64,000), 1M (10^6), 1G or 64Ki (65,536)")]
     Count {
-        /// What was typed.
+        /// The typed text.
         text: String,
     },
     /// Not a size at all.
     #[error("\"{text}\" is not a size in octets: write it like 4096, 64KiB, 16MiB, 1GiB or 1M (10^6)")]
     Size {
-        /// What was typed.
+        /// The typed text.
         text: String,
     },
     /// More than can be counted.
     #[error("\"{text}\" is too large: at most {largest}")]
     TooLarge {
-        /// What was typed.
+        /// The typed text.
         text: String,
         /// The largest value that is taken.
         largest: String,
     },
-    /// Zero where that makes no sense.
+    /// Zero where the value must be positive.
     #[error("\"{text}\" is zero: it must be more, like {example}")]
     Zero {
-        /// What was typed.
+        /// The typed text.
         text: String,
         /// A value that would do.
         example: &'static str,
@@ -71,7 +71,7 @@ pub enum UnitError {
 /// When a unit is missing or unknown, or the duration is longer than a century.
 pub fn duration(text: &str) -> Result<Duration, UnitError> {
     let wrong = |why: String| UnitError::Duration { text: text.to_owned(), why };
-    // To humantime M is a month; who types it here means a minute.
+    // humantime takes M as a month, and an operator may mean a minute.
     if text.contains('M') {
         return Err(wrong("M could be a month, minutes are m".to_owned()));
     }
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(positive_size("1"), Ok(1));
         assert!(matches!(flows("0"), Err(UnitError::Zero { .. })));
         assert_eq!((flows("1T"), flows("1")), (Ok(TERA), Ok(1)));
-        // Wrapped around, a quarter more than this would be 4.
+        // A quarter more than this number wraps around to 4.
         for text in ["14757395258967641293", "1001G", "18446744073709551615"] {
             let error = flows(text).unwrap_err().to_string();
             assert_eq!(error, format!("\"{text}\" is too large: at most 1T"));

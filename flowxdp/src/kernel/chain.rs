@@ -1,8 +1,8 @@
-//! Running beside another XDP program: ours counts, then the other has the last word.
+//! Runs beside another XDP program: ours counts the packet, then the verdict of the other program holds.
 //!
-//! An interface has one XDP program. So ours takes the other's [`place`] at one instant, calls it at the end
-//! of its work through an array of programs, and is exchanged for it again when the agent ends. Where the
-//! agent was killed, both go on: [`keep`] holds the array.
+//! An interface has one XDP program. So our program replaces the other one in its [`place`] in one step, tail-calls
+//! it through an array of programs, and is replaced by it when the agent ends. After a kill both programs continue:
+//! [`keep`] holds the array.
 
 mod beside;
 mod found;
@@ -35,22 +35,22 @@ pub use self::{
     keep::sweep,
 };
 
-/// Where arrays are pinned unless told otherwise.
+/// The default folder of pinned arrays.
 pub const PINS: &str = "/sys/fs/bpf/flowxdp";
 
-/// Our programs with the arrays that they call others through: an array takes only programs that are as
-/// the one that calls them.
+/// Our programs with the arrays through which they call others: an array takes only programs of the same kind as
+/// its caller.
 const KINDS: [(&str, &str); 2] = [(names::PROGRAM, names::CHAIN), (names::PROGRAM_FRAGS, names::CHAIN_FRAGS)];
 
-/// The other programs that ours runs beside.
+/// The other programs beside which our programs run.
 pub struct Chain {
-    /// Where arrays are pinned.
+    /// The folder of pinned arrays.
     pins: PathBuf,
     kinds: [Kind; 2],
     /// ifIndex → place in the arrays.
     places: HashMap<MapData, u32, u32>,
     beside: Vec<Beside>,
-    /// Interfaces whose other program ended, and ours with it.
+    /// Interfaces whose other program ended, and took ours away.
     ended: Vec<Ended>,
     grace: Grace,
 }
@@ -65,7 +65,7 @@ struct Kind {
 /// One interface with two programs.
 struct Beside {
     link: Link,
-    /// Number of the kind of ours, and its place in that one's array.
+    /// Number of our program's kind, and the other program's place in the array of that kind.
     kind: usize,
     entry: u32,
     place: Place,
@@ -75,13 +75,13 @@ struct Beside {
 
 struct Ended {
     index: u32,
-    /// When it was noticed, nanoseconds of the monotonic clock.
+    /// The time of the discovery, nanoseconds of the monotonic clock.
     since: u64,
-    /// What had been there.
+    /// The attachment that ended.
     title: String,
 }
 
-/// A program that is held, so that it can be put into a place.
+/// A program with an open descriptor, for another place.
 struct Program {
     id: u32,
     title: String,
@@ -107,7 +107,7 @@ impl Kind {
         Ok(Self { array, id, keep: None })
     }
 
-    /// Lets ours call a program; false if it cannot call one of that kind.
+    /// Lets our program call another one; false if the kernel does not allow that kind.
     fn call(&mut self, entry: u32, other: &Program) -> anyhow::Result<bool> {
         match ProgramArray::try_from(&mut self.array)?.set(entry, &other.fd, 0) {
             Ok(()) => Ok(true),
@@ -127,7 +127,7 @@ impl Kind {
 }
 
 impl Chain {
-    /// For the arrays of a loaded object, which are taken out of it.
+    /// A chain with the arrays of a loaded object, which are taken out of the object.
     ///
     /// # Errors
     ///
@@ -140,13 +140,13 @@ impl Chain {
         Ok(Self { pins, kinds, places, beside: Vec::new(), ended: Vec::new(), grace: Grace::new()? })
     }
 
-    /// Which of ours is on an interface beside another.
+    /// The program of ours on an interface beside another one.
     pub fn program(&self, index: u32) -> Option<&'static str> {
         let beside = self.beside.iter().find(|beside| beside.link.index == index)?;
         KINDS.get(beside.kind).map(|(program, _)| *program)
     }
 
-    /// Lets the other on one interface run alone again.
+    /// Lets the other program on one interface run alone again.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Chain {
     }
 
     fn forget(&mut self, index: u32, kind: usize, entry: u32) {
-        // What is not there need not be forgotten.
+        // A missing row needs no removal.
         drop(self.places.remove(&index));
         if let Some(kind) = self.kinds.get_mut(kind) {
             drop(ProgramArray::try_from(&mut kind.array).map(|mut array| array.clear_index(&entry)));
@@ -177,7 +177,7 @@ impl Chain {
         self.kinds.iter_mut().for_each(|kind| kind.keep = None);
     }
 
-    /// Exchanges ours for the others again. The caller waits for a grace period before the arrays go.
+    /// Replaces our programs by the others. The caller waits for a grace period before the arrays go.
     pub fn put_back(&mut self) {
         self.beside.drain(..).for_each(|beside| beside.put_back());
     }

@@ -1,8 +1,8 @@
-//! How old a message is, whatever becomes of the time of day.
+//! The age of a message, whatever becomes of the time of day.
 //!
-//! A message's age is counted from its export time, a time of day. When that is set while the agent runs, all
-//! that was written before would grow old, or young, at once. So each file remembers how far the time of day
-//! was from where it would be if nobody had set it since the spool was opened.
+//! A message's age is counted from its export time, a time of day. A step of the time of day would make all older
+//! messages old, or young, at once. So each file remembers the distance between the time of day and a steady
+//! time, which counts on from the opening of the spool by the monotonic clock.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use super::append::seconds;
 /// A step below this begins no file of its own, seconds.
 const STEP: u64 = 2;
 
-/// The time of day at the opening, and what came of it.
+/// The time of day at the opening of the spool.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Age {
-    /// The first instant that was told: the time of day in seconds, the monotonic clock in nanoseconds.
+    /// The first instant: the time of day in seconds, the monotonic clock in nanoseconds.
     opened: Option<(u32, u64)>,
 }
 
 impl Age {
-    /// The time of day if it had not been set since the first call, seconds since 1970.
+    /// The steady time: the time of day without its steps since the first call, seconds since 1970.
     pub(super) fn steady(&mut self, now: Now) -> i64 {
         let (secs, monotonic) = *self.opened.get_or_insert((seconds(now.wall_ms), now.monotonic));
         i64::from(secs).saturating_add_unsigned(now.monotonic.saturating_sub(monotonic) / SECOND)
     }
 
-    /// By how much it was set, seconds.
+    /// The sum of the steps of the time of day since then, seconds.
     pub(super) fn step(&mut self, now: Now) -> i64 {
         i64::from(seconds(now.wall_ms)).saturating_sub(self.steady(now))
     }

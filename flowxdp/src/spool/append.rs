@@ -1,4 +1,4 @@
-//! Into the spool: room is made, a file is begun where none takes the message, and it is written.
+//! Append a message: make room, begin a file if none takes the message, write.
 
 use std::io;
 
@@ -15,23 +15,23 @@ use super::stock::Segment;
 use super::writer::Writer;
 use super::{Spool, position};
 
-/// A file has a sixteenth of the limit, as that much goes at once, within these octets.
+/// A file has a sixteenth of the limit, within these octets: a full spool loses one file at a time.
 const PARTS: u64 = 16;
 const SMALLEST: u64 = 64 << 10;
 const LARGEST: u64 = 8 << 20;
 
 impl Spool {
-    /// Appends a message with flow records; one without is left out, as the spool keeps records. `templates`
-    /// gives the messages that a file begins with, which tell the templates of its domain
-    /// ([`begin`](flowxdp_core::spool::begin)). The message has no templates itself.
+    /// Appends a message with flow records; a message without records is left out. `templates` gives the
+    /// messages that a file begins with, which define the templates of the message's domain
+    /// ([`begin`](flowxdp_core::spool::begin)). The message itself has no templates.
     ///
     /// The time of day becomes its export time, from which its age is counted.
     ///
     /// # Errors
     ///
-    /// The disk is full, or whatever else keeps a file from being written: then nothing of the message is in
-    /// the spool, and the next call tries again. `StorageFull` also for a message that is longer than the
-    /// limit, and `InvalidInput` for one that is not IPFIX.
+    /// The file system's: then no octet of the message is in the spool, and the next call tries again.
+    /// `StorageFull` also for a message longer than the limit, and `InvalidInput` for a message that is not
+    /// IPFIX.
     pub fn append(
         &mut self,
         message: &Message,
@@ -46,7 +46,7 @@ impl Spool {
             return Ok(());
         }
         let (secs, step) = (seconds(now.wall_ms), self.age.step(now));
-        // Within a file the times of day go on.
+        // Times of day never go back within a file.
         if self.stock.newest().is_some_and(|newest| was_set(newest.step, step)) {
             self.writer = None;
         }
@@ -83,7 +83,7 @@ impl Spool {
     /// Begins a file with a message.
     fn begin(&mut self, beginning: &[u8], message: &Message, secs: u32, step: i64) -> io::Result<()> {
         let number = self.next;
-        // Whatever is left of a file that could not be made, the next one has another name.
+        // A file that could not be made may be left; the next one has another name.
         self.next = self.next.saturating_add(1);
         let writer = Writer::create(&self.folder, number, beginning, message, secs)?;
         self.stock.push(Segment {
@@ -107,11 +107,11 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes the oldest file, and gives what it was.
+    /// Removes the oldest file, and gives its segment.
     ///
     /// # Errors
     ///
-    /// That of the file system; then it is still there.
+    /// The file system's; the file is still there then.
     pub(super) fn remove_oldest(&mut self) -> io::Result<Option<Segment>> {
         let Some(number) = self.stock.oldest().map(|segment| segment.number) else { return Ok(None) };
         self.folder.remove(number)?;

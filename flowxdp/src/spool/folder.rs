@@ -16,18 +16,18 @@ use crate::folder;
 const LOCK: &str = "lock";
 /// The file of the position.
 const POSITION: &str = "position";
-/// What the names of segments end with.
+/// The end of a segment's name.
 const SUFFIX: &str = ".ipfix";
 /// Digits of a segment's number in its name.
 const DIGITS: usize = 16;
 /// The longest readable part of a folder's name: with the rest it is far below 255 octets.
 const LONGEST_NAME: usize = 100;
 
-/// A folder that is ours.
+/// A folder of the agent's own.
 #[derive(Debug)]
 pub(super) struct Folder {
     folder: folder::Folder,
-    /// Locked as long as it is open.
+    /// The file is locked as long as this descriptor is open.
     _lock: File,
 }
 
@@ -70,7 +70,7 @@ impl Folder {
         self.folder.file(&segment(number), OFlags::RDWR)?.set_len(length)
     }
 
-    /// Removes a segment; none is as good.
+    /// Removes a segment; a missing segment is no error.
     pub(super) fn remove(&self, number: u64) -> io::Result<()> {
         match self.folder.remove(segment(number).as_ref()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -78,7 +78,7 @@ impl Folder {
         }
     }
 
-    /// The numbers of the segments, in order. What else is in the folder is left alone and named.
+    /// The numbers of the segments, in order. The log names other files, which stay.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();
         for file in self.folder.names()? {
@@ -118,8 +118,8 @@ fn number(file: &str) -> Option<u64> {
 
 /// The name of a collector's folder: readable, and another one for another collector.
 ///
-/// Characters that mean something to a shell or a file system become underscores, so what makes the name
-/// unique is a hash behind them: FNV-1a of 64 bits, which stays the same from version to version.
+/// Characters with a meaning to a shell or a file system become underscores; a hash behind them makes the name
+/// unique: FNV-1a of 64 bits, the same in every version.
 fn name(collector: &str) -> String {
     let safe = |it: char| if it.is_ascii_alphanumeric() || matches!(it, '.' | '-') { it } else { '_' };
     let readable: String = collector.chars().take(LONGEST_NAME).map(safe).collect();

@@ -1,11 +1,11 @@
-//! What will not be read back, by reason and origin.
+//! Records that will not be read back, by reason and origin.
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::record::RecordTotal;
 
 use super::Lost;
 
-/// Messages and what is in them. Sums stop at the largest number.
+/// Messages and their records. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) total: RecordTotal,
@@ -27,7 +27,7 @@ impl Tally {
         self.messages = self.messages.saturating_add(other.messages);
     }
 
-    /// Takes as much of `other` away as is there, and gives it.
+    /// Subtracts `other`, at most down to zero, and gives the difference made.
     pub(super) fn take(&mut self, other: &Self) -> Self {
         let taken = Self {
             total: RecordTotal {
@@ -43,14 +43,14 @@ impl Tally {
     }
 }
 
-/// Adds to a sum that stops at the largest number.
+/// Adds to a sum that saturates.
 pub(super) const fn add(sum: &mut RecordTotal, more: &RecordTotal) {
     sum.records = sum.records.saturating_add(more.records);
     sum.packets = sum.packets.saturating_add(more.packets);
     sum.octets = sum.octets.saturating_add(more.octets);
 }
 
-/// What was lost since it was asked for.
+/// Records lost since the last question.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     rows: Vec<Lost>,

@@ -1,4 +1,4 @@
-//! Taking stock of what an earlier run left.
+//! Open a spool, and count the messages that an earlier run left.
 
 use std::io;
 
@@ -16,12 +16,12 @@ use super::stock::{Segment, Stock};
 use super::{Place, Spool, SpoolSettings};
 
 impl Spool {
-    /// Opens the spool of `collector`, whose folder is made if there is none, and takes stock of what an
-    /// earlier run left in it: whole messages stay, and the torn end of a file is cut off. What is too old
-    /// or beyond the limit is lost at once.
+    /// Opens the spool of `collector`, whose folder is made if there is none, and counts the messages that an
+    /// earlier run left: whole messages stay, and the torn end of a file is cut off. Messages that are too old
+    /// or beyond the limit are lost at once.
     ///
-    /// Everything is read once, so that what waits is known. `wall_ms` is the time in milliseconds since
-    /// 1970.
+    /// All files are read once, so that the waiting records are known. `wall_ms` is the time in milliseconds
+    /// since 1970.
     ///
     /// # Errors
     ///
@@ -62,9 +62,9 @@ impl Spool {
     }
 }
 
-/// What holds where the position is torn or gone: nothing was delivered, and everything may have been sent.
+/// The places without a readable position: no message was delivered, and each may have been sent.
 ///
-/// The window of what is sent and not delivered may be longer than the oldest file, so all of them count.
+/// The resend window may be longer than the oldest file, so all files count.
 fn unknown(folder: &Folder, last: u64) -> Places {
     if last == 0 {
         return Places::default();
@@ -73,7 +73,7 @@ fn unknown(folder: &Folder, last: u64) -> Places {
     Places { delivered: Place::default(), sent: Place { segment: last, end: u64::MAX } }
 }
 
-/// What was found.
+/// The records found in a file.
 #[derive(Debug, Default)]
 struct Found {
     delivered: Place,
@@ -119,7 +119,7 @@ impl Found {
         let whole = reader.place().end;
         match end {
             Next::Foreign if whole == 0 => return alone("it does not begin with an IPFIX message"),
-            // Of a run that was killed before the first message was whole.
+            // A run was killed before its first message was whole.
             _ if whole == 0 => return folder.remove(number),
             Next::Foreign => {
                 log::warn!("spool {folder}: file {number} ends at octet {whole} of {length}: no IPFIX there");
@@ -133,7 +133,7 @@ impl Found {
         add(&mut self.inherited, &waiting.total);
         add(&mut self.inherited, &unreadable.total);
         self.losses.add(Undelivered::SpoolUnreadable, true, &unreadable);
-        // Without anything that waits, it is as if it were read.
+        // A file without waiting messages counts as read.
         let read = if waiting.is_empty() { whole } else { 0 };
         self.stock.push(Segment {
             number,
@@ -149,7 +149,7 @@ impl Found {
     }
 }
 
-/// Whether a name in the folder is that of something which no spool makes.
+/// Whether a name in the folder is that of a file that no spool makes.
 fn is_foreign(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,7 +1,7 @@
-//! How far sending went, in a file, for the next run.
+//! The last places sent and delivered, in a file, for the next run.
 //!
-//! One write of all its octets, with a checksum: a run that was killed leaves the old ones or the new ones,
-//! and whatever else there is after a loss of power is recognised.
+//! One write has all of its octets, with a checksum: a killed run leaves the old octets or the new ones, and the
+//! checksum detects a torn file after a loss of power.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -12,15 +12,15 @@ pub(super) const SIZE: u64 = OCTETS as u64;
 const OCTETS: usize = 48;
 /// Octets in front of the checksum.
 const CHECKED: usize = OCTETS - 8;
-/// What the file begins with.
+/// The first octets of the file.
 const MAGIC: u64 = u64::from_be_bytes(*b"flowxdp\x01");
 
-/// How far sending went.
+/// The last places sent and delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
-    /// Everything up to here needs no reading any more.
+    /// Messages up to here need no reading any more.
     pub(super) delivered: Place,
-    /// Everything up to here was handed to a socket; never before `delivered`.
+    /// Messages up to here were handed to a socket; never before `delivered`.
     pub(super) sent: Place,
 }
 
@@ -65,12 +65,12 @@ fn checksum(octets: &[u8]) -> u64 {
 pub(super) struct Position {
     file: File,
     places: Places,
-    /// The last write failed, and it was said.
+    /// The last write failed, and the log says so.
     failing: bool,
 }
 
 impl Position {
-    /// Reads the file; `None` in place of what it says if it says nothing that can be trusted.
+    /// Reads the file; `None` if its checksum or its length is wrong.
     pub(super) fn read(file: &File) -> io::Result<Option<Places>> {
         let mut octets = [0; OCTETS];
         match file.read_exact_at(&mut octets, 0) {
@@ -80,7 +80,7 @@ impl Position {
         }
     }
 
-    /// Goes on from `places`, which the file says from now on.
+    /// Continues from `places`, which the file has from now on.
     pub(super) fn start(file: File, places: Places) -> io::Result<Self> {
         file.set_len(SIZE)?;
         file.write_all_at(&places.encode(), 0)?;
@@ -106,7 +106,7 @@ impl Position {
         }
     }
 
-    /// A write that fails is made good by the next one: the file has its size, so only a broken disk does.
+    /// The next write makes up for one that fails: the file has its size, so that only a broken disk fails.
     fn write(&mut self) {
         let result = self.file.write_all_at(&self.places.encode(), 0);
         if let Err(error) = &result

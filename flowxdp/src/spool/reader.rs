@@ -9,7 +9,7 @@ use super::Place;
 /// Octets that are read at once, where there are as many: any message fits.
 const CHUNK: u64 = 1 << 16;
 
-/// What is next in a file.
+/// The next message of a file, or its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Next {
     /// A message, which [`Reader::bytes`] gives.
@@ -32,7 +32,7 @@ pub(super) struct Reader {
     templates: Templates,
     /// Those of one domain.
     definitions: Option<(u32, Arc<[Definition]>)>,
-    /// What was read of the file, from `chunk_at` on.
+    /// Octets of the file from `chunk_at` on.
     chunk: Vec<u8>,
     chunk_at: u64,
 }
@@ -51,7 +51,7 @@ impl Reader {
         }
     }
 
-    /// The end of what was read.
+    /// The end of the last message that was read.
     pub(super) const fn place(&self) -> Place {
         self.place
     }
@@ -100,7 +100,7 @@ impl Reader {
 
     /// The next octets, `want` of them unless the file or its `left` octets end before.
     ///
-    /// Never looks behind those: what a failed write left there is written over one day.
+    /// No octet behind those is read: a later write replaces the octets that a failed one left there.
     fn fill(&mut self, want: usize, left: u64) -> io::Result<&[u8]> {
         let want = usize::try_from(left).map_or(want, |left| want.min(left));
         if bytes(&self.chunk, self.chunk_at, self.place.end, want).len() < want {

@@ -1,4 +1,4 @@
-//! Which segments there are, and what waits in them.
+//! The segments, and the messages that wait in them.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use super::losses::Tally;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) number: u64,
-    /// Octets of its whole messages, which is all of it but for what a failed write could not take back.
+    /// Octets of its whole messages: all octets, but for those that a failed write could not take back.
     pub(super) length: u64,
     /// An earlier run wrote it.
     pub(super) inherited: bool,
@@ -19,21 +19,21 @@ pub(super) struct Segment {
     pub(super) read: u64,
     /// Octets up to the end of the last message that was taken.
     pub(super) taken: u64,
-    /// What was not taken.
+    /// Messages that were not taken.
     pub(super) waiting: Tally,
     /// The export time of its last message, seconds since 1970.
     pub(super) newest: u32,
-    /// How far that time of day was from the steady one, seconds.
+    /// The distance of that time of day from the steady one, seconds.
     pub(super) step: i64,
 }
 
 impl Segment {
-    /// The end of what was taken.
+    /// The end of the last message that was taken.
     const fn taken(&self) -> Place {
         Place { segment: self.number, end: self.taken }
     }
 
-    /// Whether nothing in it is needed any more, if all up to `delivered` is not.
+    /// Whether none of its messages is needed any more, where messages up to `delivered` are not.
     pub(super) fn is_finished(&self, delivered: Place) -> bool {
         self.is_read() && self.waiting.is_empty() && (self.taken == 0 || self.taken() <= delivered)
     }
@@ -74,7 +74,7 @@ impl Stock {
         self.segments.back()
     }
 
-    /// How far the time of day was off in a segment, seconds.
+    /// The distance of the time of day from the steady one in a segment, seconds.
     pub(super) fn step(&self, number: u64) -> i64 {
         self.segments.iter().find(|segment| segment.number == number).map_or(0, |segment| segment.step)
     }
@@ -89,7 +89,7 @@ impl Stock {
         self.segments.push_back(segment);
     }
 
-    /// Counts what was appended to the newest one, whose number is `number`.
+    /// Counts a message that was appended to the newest segment, whose number is `number`.
     pub(super) fn grow(&mut self, number: u64, octets: u64, tally: &Tally, secs: u32) {
         let Some(segment) = self.segments.back_mut().filter(|segment| segment.number == number) else {
             return;
@@ -101,7 +101,7 @@ impl Stock {
         self.waiting.add(tally);
     }
 
-    /// Forgets the oldest one, and gives what waited there.
+    /// Forgets the oldest segment, and gives it with its waiting messages.
     pub(super) fn pop(&mut self) -> Option<Segment> {
         let segment = self.segments.pop_front()?;
         self.octets -= segment.length;
@@ -109,7 +109,7 @@ impl Stock {
         Some(segment)
     }
 
-    /// The oldest one that has something to read, or whose messages were not all where they should be.
+    /// The oldest segment with octets to read, or with counted messages that its file does not have.
     pub(super) fn unread(&mut self) -> Option<&mut Segment> {
         self.segments.iter_mut().find(|segment| !segment.is_read() || !segment.waiting.is_empty())
     }
@@ -128,7 +128,7 @@ impl Stock {
         }
     }
 
-    /// Takes what is in a message away from what waits, and gives as much of it as waited.
+    /// Subtracts a message from the waiting ones, and gives as many of its records as waited.
     pub(super) fn leave(&mut self, place: Place, tally: &Tally) -> Tally {
         let Some(segment) = self.find(place.segment) else { return Tally::default() };
         let (tally, inherited) = (segment.waiting.take(tally), segment.inherited);
@@ -136,7 +136,7 @@ impl Stock {
         tally
     }
 
-    /// Takes all that still waits in a segment away, and gives it.
+    /// Subtracts all waiting messages of a segment, and gives them.
     pub(super) fn leave_rest(&mut self, number: u64) -> Tally {
         let Some(segment) = self.find(number) else { return Tally::default() };
         let (tally, inherited) = (std::mem::take(&mut segment.waiting), segment.inherited);
@@ -149,7 +149,7 @@ impl Stock {
         self.segments.iter().any(|segment| segment.number == number)
     }
 
-    /// A segment by its number; those that are asked for are among the oldest.
+    /// A segment by its number; callers ask for segments among the oldest.
     fn find(&mut self, number: u64) -> Option<&mut Segment> {
         self.segments.iter_mut().find(|segment| segment.number == number)
     }

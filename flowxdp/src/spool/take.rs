@@ -1,4 +1,4 @@
-//! Out of the spool: message by message, in order, or given up for its age.
+//! Take messages out of the spool in order, or give them up for their age.
 
 use std::io;
 
@@ -41,8 +41,8 @@ impl Spool {
         Ok(Some(spooled))
     }
 
-    /// Gives up what was appended longer ago than the settings' age; that the time of day was set meanwhile
-    /// makes nothing older or younger.
+    /// Gives up messages that were appended longer ago than the settings' age. A step of the time of day makes
+    /// no message older or younger.
     pub fn expire(&mut self, now: Now) {
         let steady = self.age.steady(now);
         self.expire_at(steady);
@@ -53,7 +53,7 @@ impl Spool {
         let most = self.settings.age;
         let is_old = |secs: u32, step: i64| is_old(secs, step, now, most);
         loop {
-            // A file of which nothing was read need not be read for that.
+            // A file without a read message goes as a whole, unread.
             if self.stock.oldest().is_some_and(|it| it.read == 0 && is_old(it.newest, it.step)) {
                 match self.remove_oldest() {
                     Ok(Some(segment)) => {
@@ -86,7 +86,7 @@ impl Spool {
             let Some(segment) = self.stock.unread() else { break };
             let (number, length, inherited) = (segment.number, segment.length, segment.inherited);
             if segment.is_read() {
-                // What was counted and is not there any more. What else is appended goes to another file.
+                // Counted messages are missing in the file; further messages go to another file.
                 self.writer.take_if(|writer| writer.number() == number);
                 let tally = self.stock.leave_rest(number);
                 log::warn!(
@@ -103,7 +103,7 @@ impl Spool {
                     self.stock.read(place);
                     self.keep(&content, place, inherited);
                 }
-                // The rest is not there.
+                // The rest of the file is missing.
                 Ok(None) => self.stock.read(Place { segment: number, end: length }),
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) =>
@@ -128,9 +128,9 @@ impl Spool {
         })
     }
 
-    /// Keeps what was read for the one who takes it, unless it has no records or is not to be read again.
+    /// Keeps a read message for [`Spool::take`], unless it has no records or was delivered before.
     ///
-    /// A message with a fault is left out: it was lost at the opening, or counts as such at the file's end.
+    /// A message with a fault is left out: its records were lost at the opening, or are lost at the file's end.
     fn keep(&mut self, content: &Content, place: Place, inherited: bool) {
         let is_wanted = content.fault.is_none() && content.total.records > 0 && place > self.delivered_before;
         let Some(reader) = self.reader.as_mut().filter(|_| is_wanted) else { return };

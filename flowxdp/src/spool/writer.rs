@@ -13,7 +13,7 @@ pub(super) struct Writer {
     number: u64,
     /// Octets of its whole messages.
     length: u64,
-    /// There may be more octets behind them, of a write that failed.
+    /// A failed write may have left octets behind them.
     torn: bool,
     /// The observation domain whose templates it begins with.
     domain: u32,
@@ -30,7 +30,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// That of the file system; then there is no file, or an empty one.
+    /// The file system's; then there is no file, or an empty one.
     pub(super) fn create(
         folder: &Folder,
         number: u64,
@@ -81,7 +81,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// That of the file system; then the file ends where it did before.
+    /// The file system's; then the file ends where it did before.
     pub(super) fn append(&mut self, message: &Message, secs: u32) -> io::Result<()> {
         if self.torn {
             self.file.set_len(self.length)?;

@@ -1,4 +1,4 @@
-//! Names as a terminal may get them: short, and without anything that it would act on.
+//! Names for a terminal: short, and without characters that the terminal acts on.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::is_active;
 /// Characters that are shown of one name; interfaces have 15, the URL of a collector seldom a hundred.
 const LONGEST: usize = 240;
 
-/// A name with what does not print escaped (`\u{1b}`), and its end left out if it is long.
+/// A name with escapes for characters that do not print (`\u{1b}`), and without its end if the name is long.
 pub fn printable(name: &str) -> Cow<'_, str> {
     if name.len() <= LONGEST && name.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
         return Cow::Borrowed(name);

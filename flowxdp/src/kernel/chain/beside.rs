@@ -1,4 +1,4 @@
-//! Coming beside another program, and what happens to it while ours is there.
+//! Attaches beside another program, and follows the changes of that program.
 
 use anyhow::{Context, anyhow, bail, ensure};
 use flowxdp_common::counter::ROWS;
@@ -19,16 +19,16 @@ use crate::{
     },
 };
 
-/// How often the other may change while ours takes its place.
+/// Changes of the other program that are followed while ours replaces it.
 const TRIES: u32 = 5;
 
-/// How long a program that ended may take to start again before ours takes the interface for itself, which
-/// keeps it from coming back.
+/// The time for an ended program to start again. Then ours takes the interface alone, and the kernel refuses the
+/// other one.
 const COMES_BACK: u64 = 10 * SECOND;
 
-/// Why ours did not come beside the other.
+/// The reason why our program did not come beside the other one.
 enum Trouble {
-    /// It was replaced meanwhile: look again.
+    /// The other program was replaced meanwhile: look again.
     Changed,
     Other(anyhow::Error),
 }
@@ -43,11 +43,11 @@ fn chain(loaded: &mut Loaded) -> anyhow::Result<&mut Chain> {
     loaded.chain.as_mut().context("the program was loaded without --chain")
 }
 
-/// Attaches ours beside whatever runs on an interface; none if it is free.
+/// Attaches our program beside another one on an interface; none if the interface is free.
 ///
 /// # Errors
 ///
-/// One line that names the interface, what is in the way and the remedy.
+/// One line that names the interface, the obstacle and the remedy.
 pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<Option<Attached>> {
     for _ in 0..TRIES {
         match try_attach(loaded, link, mode) {
@@ -80,7 +80,7 @@ fn try_attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> Result<Option<Att
     let chain = chain(loaded)?;
     chain.places.insert(link.index, entry, 0).context("cannot note the other program")?;
     let own = chain.kinds.get_mut(kind).context("no such kind")?;
-    // The array of an earlier run may be the one that this run goes on with.
+    // This run may continue with the array of an earlier one.
     let left = match left {
         Some(left) if left.array.id() == own.id => {
             own.keep = Some(left.keep);
@@ -113,7 +113,7 @@ fn try_attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> Result<Option<Att
     Ok(Some(if running.native { Attached::Native } else { Attached::Generic }))
 }
 
-/// Takes away a program of ours that runs beside nothing.
+/// Detaches a program of ours that has no other program.
 fn take_away(link: &Link, running: Running, orphan: &Program) -> Result<(), Trouble> {
     match place::exchange(link.index, running, orphan.fd(), None) {
         Ok(_) => {
@@ -136,7 +136,7 @@ fn take_away(link: &Link, running: Running, orphan: &Program) -> Result<(), Trou
     }
 }
 
-/// Both run in the mode of the one that was there first.
+/// Both programs run in the mode of the first one.
 fn check_mode(link: &Link, running: Running, mode: Mode, other: &Program) -> anyhow::Result<()> {
     ensure!(
         running.native || mode != Mode::Native,
@@ -149,7 +149,7 @@ fn check_mode(link: &Link, running: Running, mode: Mode, other: &Program) -> any
     Ok(())
 }
 
-/// The one of ours that can call the other; from now on it does.
+/// The program of ours that can call the other one, and calls it from now on.
 fn choose(loaded: &mut Loaded, entry: u32, other: &Program) -> anyhow::Result<(usize, Program)> {
     for (at, (name, _)) in KINDS.into_iter().enumerate() {
         let program = loaded.program(name)?;
@@ -167,24 +167,24 @@ fn choose(loaded: &mut Loaded, entry: u32, other: &Program) -> anyhow::Result<(u
 }
 
 impl Chain {
-    /// The lowest place that nobody has.
+    /// The lowest free place.
     fn free_entry(&self) -> anyhow::Result<u32> {
         let taken = |entry| self.beside.iter().any(|beside| beside.entry == entry);
         (0..ROWS).find(|entry| !taken(*entry)).context("too many interfaces with another program")
     }
 
-    /// Whether something has happened on an interface that has, or had, another program.
+    /// Whether an interface that has, or had, another program has changed.
     pub fn has_changed(&self) -> bool {
         let is_ours = |beside: &Beside| match place::running(beside.link.index) {
             Ok(running) => running.is_some_and(|running| running.program == beside.ours.id),
-            // It is looked at again; that an interface is gone is noticed elsewhere.
+            // The next look repeats this; the loss of an interface is noticed elsewhere.
             Err(_) => true,
         };
         let is_back = |ended: &Ended| matches!(place::running(ended.index), Ok(Some(_)));
         !self.beside.iter().all(is_ours) || self.ended.iter().any(is_back)
     }
 
-    /// Whether ours is not on a link any more where it was beside another; says so.
+    /// Whether our program has lost its place beside another one; the log says so.
     pub fn is_displaced(&mut self, link: &Link) -> bool {
         let Some(beside) = self.beside.iter().find(|beside| beside.link.index == link.index) else {
             return false;
@@ -203,7 +203,7 @@ impl Chain {
         true
     }
 
-    /// An interface is free: whether what had been there may still come back.
+    /// Whether the ended program of a free interface may still come back.
     fn is_awaited(&mut self, link: &Link) -> anyhow::Result<()> {
         let Some(at) = self.ended.iter().position(|ended| ended.index == link.index) else { return Ok(()) };
         if let Some(ended) = self.ended.get(at).filter(|it| clock::monotonic() < it.since + COMES_BACK) {

@@ -1,4 +1,4 @@
-//! What is attached to an interface: another's program, or one of ours that a killed agent left.
+//! The program on an interface: a foreign one, or one of ours that a killed agent left.
 
 use std::path::Path;
 
@@ -19,9 +19,9 @@ use crate::kernel::{grace::Grace, link::Link};
 
 /// The program on an interface.
 pub(super) struct Found {
-    /// What is attached.
+    /// The attached program.
     pub(super) front: ProgramInfo,
-    /// Ours, whose agent is gone.
+    /// The program is ours, and its agent is gone.
     pub(super) orphan: Option<Orphan>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Found {
 pub(super) struct Orphan {
     /// The program beside which it runs.
     pub(super) other: Option<ProgramInfo>,
-    /// Where it has that from.
+    /// The array that names the other program.
     pub(super) left: Option<Left>,
 }
 
@@ -60,11 +60,11 @@ pub fn may_be_ours(program: u32) -> bool {
 }
 
 impl Found {
-    /// What runs on the interface; none if it has changed since.
+    /// The program on the interface; none if the program has changed since.
     ///
     /// # Errors
     ///
-    /// It is ours, and its agent runs, or its pins are elsewhere.
+    /// The program is ours, and its agent runs, or its pins are in another folder.
     pub(super) fn at(index: u32, running: Running, pins: &Path) -> anyhow::Result<Option<Self>> {
         let Some(front) = others::program(running.program) else { return Ok(None) };
         let Some(array) = kind(&front) else { return Ok(Some(Self { front, orphan: None })) };
@@ -94,7 +94,7 @@ impl Found {
 }
 
 impl Left {
-    /// Lets go of the program in the array, and of the array when that was the last one.
+    /// Removes the program from the array, and the array's pin when that was the last program.
     ///
     /// # Errors
     ///
@@ -113,26 +113,26 @@ impl Left {
     }
 }
 
-/// What [`release`] found, and did.
+/// The result of [`release`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Released {
-    /// There is no XDP program.
+    /// The interface has no XDP program.
     Nothing,
-    /// There is one that is not ours; its name.
+    /// The interface has a program that is not ours; its name.
     NotOurs(String),
-    /// Ours is gone, and there was no other.
+    /// Our program is detached, and there was no other one.
     Alone,
-    /// Ours is gone, and the other is back; its name.
+    /// Our program is detached, and the other one is back; its name.
     PutBack(String),
-    /// Ours is there, in a link: of a running agent, or pinned.
+    /// Our program is attached by a link: of a running agent, or pinned.
     InLink,
 }
 
-/// Takes a program of ours that a killed agent left off an interface, and puts the other one back.
+/// Detaches a program of ours that a killed agent left on an interface, and puts the other one back.
 ///
 /// # Errors
 ///
-/// One line that names what is in the way and the remedy.
+/// One line that names the obstacle and the remedy.
 pub fn release(link: &Link, pins: &Path) -> anyhow::Result<Released> {
     let name = &link.name;
     loop {
@@ -147,7 +147,7 @@ pub fn release(link: &Link, pins: &Path) -> anyhow::Result<Released> {
         let other = orphan.other.as_ref().map(Program::hold).transpose()?;
         match place::exchange(link.index, running, front.fd(), other.as_ref().map(Program::fd)) {
             Ok(_) => {}
-            // Looked at again.
+            // The program has changed: look again.
             Err(Refusal::Changed) => continue,
             Err(Refusal::Gone) => return Ok(Released::Nothing),
             Err(Refusal::InLink) => return Ok(Released::InLink),

@@ -1,8 +1,8 @@
-//! What keeps an array of programs filled when its agent is gone.
+//! The pin that keeps an array of programs filled after its agent's death.
 //!
-//! The kernel empties an array of programs when the last descriptor and the last pin of it are gone, also
-//! while a program on an interface still uses it. So each is pinned, in a folder of its own in a BPF file
-//! system. The folder is locked while its agent runs: one that is there and not locked was left by a crash.
+//! The kernel empties an array of programs when its last descriptor and its last pin are gone, also while a program
+//! on an interface still uses the array. So each array is pinned, in a folder of its own in a BPF file system. The
+//! agent locks the folder while it runs: a folder without a lock was left by a crash.
 
 use std::{
     ffi::OsStr,
@@ -24,16 +24,16 @@ const PIN: &str = "array";
 /// The pin of an array; it stays when this is dropped.
 #[derive(Debug)]
 pub(super) struct Keep {
-    /// Locked as long as it is open.
+    /// The folder is locked as long as this descriptor is open.
     folder: Folder,
 }
 
-/// What is known of an array's agent.
+/// The state of an array's agent.
 #[derive(Debug)]
 pub(super) enum Owner {
-    /// It runs.
+    /// The agent runs.
     Runs,
-    /// It is gone.
+    /// The agent is gone.
     Gone(Keep),
     /// There is no such pin.
     Unknown,
@@ -48,7 +48,7 @@ fn lock(folder: Folder) -> io::Result<Option<Keep>> {
     Ok(folder.try_lock()?.then_some(Keep { folder }))
 }
 
-/// Who has the array of this id.
+/// The agent that has the array of this id.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ impl Keep {
     ///
     /// # Errors
     ///
-    /// One line that says what is missing and the remedy.
+    /// One line that names the missing part and the remedy.
     pub(super) fn new(pins: &Path, map: &Map, id: u32) -> anyhow::Result<Self> {
         let shown = pins.display();
         if !is_bpf(pins)? {
@@ -85,7 +85,7 @@ impl Keep {
         Ok(keep)
     }
 
-    /// Lets the array go.
+    /// Removes the array's pin.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ pub fn sweep(pins: &Path) {
     }
     for id in ids {
         if let Ok(Owner::Gone(keep)) = owner(pins, id) {
-            // Another start may have been quicker.
+            // Another start may have removed the pin meanwhile.
             drop(keep.remove());
         }
     }

@@ -1,4 +1,4 @@
-//! Programs, maps and links of others, which are found by their ids.
+//! Programs, maps and links of other processes, found by their ids.
 
 use std::{
     cell::Cell,
@@ -21,12 +21,12 @@ const LINK_GET_NEXT_ID: libc::c_long = 31;
 const LINK_TYPE_XDP: u32 = 6;
 const F_REPLACE: u32 = 1 << 2;
 
-/// A loaded program, if it is still there and this process may look.
+/// A loaded program, if the kernel still has the program and shows it to this process.
 pub(super) fn program(id: u32) -> Option<ProgramInfo> {
     loaded_programs().flatten().find(|program| program.id() == id)
 }
 
-/// What people call a program.
+/// A program's name and id, for messages.
 pub(super) fn title(program: &ProgramInfo) -> String {
     let name = program.name_as_str().filter(|name| !name.is_empty()).unwrap_or("unnamed");
     format!("{name} (id {})", program.id())
@@ -42,7 +42,7 @@ pub(super) fn maps_of(program: &ProgramInfo) -> Vec<u32> {
     program.map_ids().ok().flatten().unwrap_or_default()
 }
 
-/// The map of that name which a program uses.
+/// A program's map with this name.
 pub(super) fn map_of(program: &ProgramInfo, name: &str) -> Option<MapInfo> {
     maps_of(program)
         .into_iter()
@@ -71,7 +71,7 @@ pub(super) struct XdpLink {
     fd: OwnedFd,
     /// Its id.
     pub(super) id: u32,
-    /// ifIndex of its interface, in whatever network namespace.
+    /// ifIndex of its interface, in an unknown network namespace.
     pub(super) index: u32,
     /// The program.
     pub(super) program: u32,
@@ -81,7 +81,7 @@ pub(super) struct XdpLink {
 #[derive(Default)]
 struct IdAttr {
     id: u32,
-    /// Written by the kernel.
+    /// The kernel writes this field.
     next: Cell<u32>,
     open_flags: u32,
 }
@@ -117,11 +117,11 @@ fn raw(fd: BorrowedFd<'_>) -> u32 {
 }
 
 impl XdpLink {
-    /// All that there are.
+    /// All XDP links.
     ///
     /// # Errors
     ///
-    /// This process may not look.
+    /// EPERM: this process lacks CAP_SYS_ADMIN.
     pub(super) fn all() -> io::Result<Vec<Self>> {
         let (mut all, mut id) = (Vec::new(), 0);
         loop {
@@ -133,21 +133,21 @@ impl XdpLink {
             id = attr.next.get();
             match Self::open(id) {
                 Ok(link) => all.extend(link),
-                // It went meanwhile.
+                // The link ended meanwhile.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// The link of an id; none if it is of another kind. It lives at least as long as what this gives.
+    /// The link of an id; none if the link is of another kind. The link lives at least as long as the result.
     ///
     /// # Errors
     ///
-    /// ENOENT: it is gone.
+    /// ENOENT: the link is gone.
     pub(super) fn open(id: u32) -> io::Result<Option<Self>> {
         let fd = bpf(LINK_GET_FD_BY_ID, &IdAttr { id, ..IdAttr::default() })?;
-        // SAFETY: the kernel gave us this descriptor just now, and nobody else has it.
+        // SAFETY: the kernel made this descriptor just now, and no other value owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let mut info = LinkInfo::default();
         let attr = InfoAttr {
@@ -160,11 +160,11 @@ impl XdpLink {
         Ok((info.kind == LINK_TYPE_XDP).then_some(link))
     }
 
-    /// Puts another program into it, if it has the one that is expected; the interface always has one of them.
+    /// Replaces the link's program, if that is the expected one; the interface always has one of the two.
     ///
     /// # Errors
     ///
-    /// EPERM: it has another one; ENOLINK: its interface is gone; EINVAL: it takes no such program.
+    /// EPERM: the link has another program; ENOLINK: its interface is gone; EINVAL: the link takes no such program.
     pub(super) fn replace(&self, old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> io::Result<()> {
         let link = self.fd.as_raw_fd().cast_unsigned();
         bpf(LINK_UPDATE, &UpdateAttr { link, new: raw(new), flags: F_REPLACE, old: raw(old) }).map(drop)

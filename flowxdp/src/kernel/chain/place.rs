@@ -1,4 +1,4 @@
-//! The place of a program on an interface, in which one can be put for another at one instant.
+//! The place of a program on an interface, in which the kernel replaces one program by another in one step.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use netlink_socket2::NetlinkSocket;
 
 use super::others::XdpLink;
 
-/// How the kernel says in which mode a program runs, and how it is told, from `uapi/linux/if_link.h`.
+/// The modes of a program in netlink's answers and requests, from `uapi/linux/if_link.h`.
 const ATTACHED_DRV: u8 = 1;
 const ATTACHED_SKB: u8 = 2;
 const FLAGS_SKB_MODE: u32 = 1 << 1;
@@ -19,20 +19,20 @@ const FLAGS_REPLACE: u32 = 1 << 4;
 /// No program.
 const NONE: i32 = -1;
 
-/// What runs on an interface.
+/// The program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Running {
     /// The program's id.
     pub(super) program: u32,
-    /// In the driver; else in the kernel's stack.
+    /// The program runs in the driver; else in the kernel's stack.
     pub(super) native: bool,
 }
 
-/// What runs on the interface of an ifIndex.
+/// The program on the interface of an ifIndex.
 ///
 /// # Errors
 ///
-/// ENODEV: there is no such interface; or it runs in the NIC itself, where nothing can be done beside it.
+/// ENODEV: there is no such interface. Or the NIC itself runs the program, and no other program runs beside it.
 pub(super) fn running(index: u32) -> io::Result<Option<Running>> {
     let header = rt_link::Ifinfomsg { ifi_index: index.cast_signed(), ..Default::default() };
     let mut socket = NetlinkSocket::new();
@@ -50,36 +50,36 @@ pub(super) fn running(index: u32) -> io::Result<Option<Running>> {
     Ok(program.map(|program| Running { program, native }))
 }
 
-/// Where a program is attached.
+/// The attachment of a program.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// On the interface itself, where it stays until it is taken away.
+    /// On the interface itself, where the program stays until a process detaches it.
     Interface {
         /// ifIndex.
         index: u32,
         /// Mode.
         native: bool,
     },
-    /// In the link of this id, another's, who may put another program there, and takes it away when it ends.
-    /// It is not held open, or it would outlive its owner, who could not come back.
+    /// In the link of this id. Its owner may replace the program, and the link ends with its owner. No descriptor
+    /// of it stays open here: the link would outlive its owner, and the kernel would refuse the owner's next one.
     Link(u32),
 }
 
-/// Why one program was not put for another.
+/// The reason why a program was not replaced.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// It is another program that is there now.
+    /// The interface has another program by now.
     Changed,
-    /// The interface is gone, or the link is.
+    /// The interface or the link is gone.
     Gone,
     /// The program is in a link.
     InLink,
-    /// In the kernel's words.
+    /// The kernel's error.
     Other(String),
 }
 
 impl Place {
-    /// Puts `new` for `old` at one instant; only from an interface it is taken without another.
+    /// Replaces `old` by `new` in one step. On an interface itself `new` may be none.
     pub(super) fn replace(&self, old: BorrowedFd<'_>, new: Option<BorrowedFd<'_>>) -> Result<(), Refusal> {
         match (self, new) {
             (Self::Interface { index, native }, new) => set(*index, *native, old, new),
@@ -101,7 +101,7 @@ impl Place {
     }
 }
 
-/// Puts `new` for `old`, which `running` is, wherever that is attached; gives the place.
+/// Replaces `old`, which is `running`, by `new`, and gives the place.
 pub(super) fn exchange(
     index: u32,
     running: Running,
@@ -142,7 +142,7 @@ fn set(index: u32, native: bool, old: BorrowedFd<'_>, new: Option<BorrowedFd<'_>
 ///
 /// # Errors
 ///
-/// None does, or more than one: the kernel does not say to which network namespace a link's ifIndex belongs.
+/// No link does, or more than one: the kernel does not say to which network namespace a link's ifIndex belongs.
 fn link(index: u32, program: u32) -> Result<Place, Refusal> {
     let all = XdpLink::all().map_err(|error| Refusal::Other(error.to_string()))?;
     let mut fitting = all.into_iter().filter(|link| link.index == index && link.program == program);
