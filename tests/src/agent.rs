@@ -1,4 +1,4 @@
-//! The program under test: where it is, how it is called, what it answers.
+//! The program under test: its path, its commands, its answers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Live {
         Self::answering(run.netns(netns), socket, directory)
     }
 
-    /// The same as another user, by a program that gives its arguments' privileges to what it starts.
+    /// The same as another user, by a program that gives its arguments' privileges to its child.
     pub fn start_by(wrapper: &[&str], user: u32, netns: &Netns, arguments: &[&str]) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         std::os::unix::fs::chown(directory.path(), Some(user), Some(user))?;
@@ -165,7 +165,7 @@ impl Live {
     }
 }
 
-/// What an agent that has ended says in its log of one collector: records that it handed over in all.
+/// The records that an agent that has ended handed to one collector in all, by its log.
 pub fn last_exported(ended: &Finished, url: &str) -> Result<Records> {
     let log = &ended.stderr;
     let (_, books) = log.rsplit_once("the books:").with_context(|| format!("no books in the log:\n{log}"))?;

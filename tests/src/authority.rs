@@ -1,4 +1,4 @@
-//! Certificates for tests: authorities, what they issue, good and bad, and servers that speak with them.
+//! Certificates for tests: authorities, their good and bad certificates, and servers that use them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Leaf {
 }
 
 impl Authority {
-    /// One that nobody knows yet.
+    /// An authority that no collector knows yet.
     pub fn new(name: &str) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -77,7 +77,7 @@ impl Authority {
     }
 }
 
-/// What a certificate for these names says, for a server; a test may spoil it.
+/// The parameters of a server's certificate for these names; a test may spoil them.
 pub fn server(names: &[&str]) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -86,7 +86,7 @@ pub fn server(names: &[&str]) -> Result<CertificateParams> {
     Ok(params)
 }
 
-/// What an exporter's certificate says.
+/// The parameters of an exporter's certificate.
 pub fn client() -> Result<CertificateParams> {
     let mut params = server(&["exporter.test"])?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -68,7 +68,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Everything that was meant for it.
+    /// All records that were meant for it.
     pub fn total(&self) -> Count {
         self.exported + self.queued + self.lost
     }
@@ -113,7 +113,7 @@ pub struct Books {
 }
 
 impl Books {
-    /// Reads the JSON object; what the contract names and the object lacks is an error.
+    /// Reads the JSON object; a key of the contract that the object lacks is an error.
     pub fn parse(text: &str) -> Result<Self> {
         let json: Value = serde_json::from_str(text).with_context(|| format!("books: {text}"))?;
         Self::read(&json).with_context(|| format!("books: {text}"))

@@ -61,7 +61,7 @@ impl Bpffs {
         Ok(())
     }
 
-    /// What has been left in a folder of it.
+    /// The names left in a folder of it.
     pub fn left_in(&self, folder: &str) -> Result<Vec<String>> {
         let Ok(entries) = std::fs::read_dir(self.join(folder)) else { return Ok(Vec::new()) };
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()

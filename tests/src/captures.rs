@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::truth::Truth;
 
-/// A capture file and what is true of it.
+/// A capture file and its truth.
 #[derive(Clone, Debug)]
 pub struct Capture {
     /// File name without its ending.
@@ -25,7 +25,7 @@ pub struct Capture {
 pub struct Directory {
     /// Where it is.
     pub path: PathBuf,
-    /// What is in it, by name; never empty.
+    /// The captures in it, by name; never empty.
     pub captures: Vec<Capture>,
 }
 

@@ -19,7 +19,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Everything that the truth knows.
+    /// All columns that the truth knows.
     pub const ALL: Self = Self { flags: true, times: true, ttl: true };
     /// All that nfdump prints.
     pub const WITHOUT_TTL: Self = Self { ttl: false, ..Self::ALL };

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::judge::sessions::Received;
 
-/// Records with what they add up to.
+/// Records with their sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Records {
     /// Flow records.
@@ -60,7 +60,7 @@ pub struct Rows {
     pub lost: Records,
     /// May have come twice.
     pub perhaps_twice: Records,
-    /// Found in the spool, and of that what was exported and what was lost.
+    /// Records found in the spool, and those of them that were exported and lost.
     pub inherited: [Records; 3],
     /// Given up, by reason.
     pub lost_by_reason: BTreeMap<String, Records>,
@@ -84,12 +84,12 @@ impl Rows {
         })
     }
 
-    /// What this run retired: it is in one of the three places, or the books are wrong.
+    /// Records that this run retired: each is in one of the three places, or the books are wrong.
     pub fn retired(&self) -> Records {
         self.exported + self.queued + self.lost
     }
 
-    /// What this run sent, of its own and of an earlier run's.
+    /// Records that this run sent, of its own and of an earlier run's.
     pub fn sent(&self) -> Records {
         self.exported + self.inherited[1]
     }

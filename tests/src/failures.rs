@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
-/// What went wrong so far.
+/// The failures so far.
 #[derive(Debug, Default)]
 pub struct Failures {
     checks: usize,
@@ -27,7 +27,7 @@ impl Failures {
         }
     }
 
-    /// Adds what another has kept.
+    /// Adds the failures of another.
     pub fn merge(&mut self, other: Self) {
         self.checks += other.checks;
         self.lines.extend(other.lines);
@@ -75,9 +75,9 @@ fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> 
     items.get(number).map(|item| (number, item))
 }
 
-/// Tells whoever runs the tests something, even where the output of a passing test is not shown.
+/// Prints a line for the person who runs the tests, also where libtest hides the output of a passing test.
 pub fn tell(line: &str) {
-    // Nobody to tell is no reason to fail.
+    //     A closed stdout is no reason to fail.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

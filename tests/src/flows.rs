@@ -22,7 +22,7 @@ pub struct Tuple {
     pub dport: u16,
 }
 
-/// A five-tuple with what else splits flows; none where a judge cannot know it.
+/// A five-tuple with the other values that split flows; none where a judge cannot know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The five-tuple.
@@ -47,7 +47,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// What was counted; none where a judge cannot know it.
+/// Sums of a flow; none where a judge cannot know one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Packets.
@@ -158,7 +158,7 @@ impl Flows {
         self.rows.values().fold((0, 0), |(p, o), row| (p + row.packets, o + row.octets))
     }
 
-    /// The same rows without what some judge cannot know, so that they can be compared with its rows.
+    /// The same rows without values that some judge cannot know, so that they can be compared with its rows.
     pub fn map(&self, change: impl Fn(&mut Sums)) -> Self {
         let mut flows = self.clone();
         flows.rows.values_mut().for_each(change);

@@ -38,13 +38,13 @@ pub fn filter(netns: &Netns, interface: &str, direction: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes whatever is attached off again.
+/// Detaches the program on an interface.
 pub fn detach(netns: &Netns, interface: &str) -> Result<()> {
     netns.ip(&format!("link set dev {interface} xdp off"))?;
     Ok(())
 }
 
-/// The object file of a program that is called `foreign`, in a section that says of what type it is.
+/// The object file of a program that is called `foreign`, in a section that names its type.
 pub(crate) fn object(kind: &str, program: &[u8]) -> Result<Vec<u8>> {
     let names = [NAMES, kind.as_bytes(), b"\0"].concat();
     // A symbol table of two: the obligatory empty one, and a global function in section 2.

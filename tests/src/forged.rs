@@ -18,7 +18,7 @@ use crate::netns::Netns;
 /// Octets that an ICMP message quotes at most: 576 with its headers.
 const QUOTED: usize = 548;
 
-/// What is forged, again and again.
+/// A forged message, sent again and again.
 #[derive(Clone, Copy, Debug)]
 pub struct Forgery {
     /// The address that says so.
@@ -27,7 +27,7 @@ pub struct Forgery {
     pub kind: (u8, u8),
     /// The MTU in it.
     pub mtu: u16,
-    /// It quotes the last message, not the headers alone.
+    /// The forged message quotes the last message, not the headers alone.
     pub quotes: bool,
     /// Messages a second.
     pub rate: u32,

@@ -34,7 +34,7 @@ const RUN: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 const ETHERNET: u64 = 14;
 
-/// What the interface itself says that went out.
+/// The interface's own counters of packets that left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Packets that reached the other end.
@@ -137,7 +137,7 @@ struct Counters {
     interface: String,
 }
 
-/// What an interface has sent so far. A veth counts a redirected frame when its other end takes it.
+/// Packets that an interface has sent so far. A veth counts a redirected frame when its other end takes it.
 #[derive(Clone, Copy)]
 struct Count {
     packets: u64,
@@ -168,7 +168,7 @@ impl Counters {
         };
         let line = line.with_context(|| format!("{} is gone", self.interface))?;
         let columns = line.split_whitespace();
-        // Eight columns of what was received come first.
+        //         The eight columns of received packets come first.
         let mut sent = columns.skip(8).map(str::parse);
         let mut next = || anyhow::Ok(sent.next().context("too few columns")??);
         let (octets, packets, _errors, dropped) = (next()?, next()?, next()?, next()?);

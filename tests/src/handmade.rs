@@ -1,6 +1,6 @@
-//! Export messages made by hand, right ones and wrong ones: what the judges themselves are tested with.
+//! Export messages made by hand, right ones and wrong ones, with which the judges themselves are tested.
 //!
-//! The builder writes what it is told and checks nothing. It is no encoder of FlowXDP's and knows none.
+//! The builder writes any octets and checks none. It is no encoder of FlowXDP's and knows none.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -49,7 +49,7 @@ pub struct Message {
     pub domain: u32,
     /// Records, for the count of NetFlow v9.
     pub count: u16,
-    /// What is added to the true length of IPFIX.
+    /// Octets that are added to the true length of IPFIX.
     pub length_error: u16,
     /// The sets.
     pub sets: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The judges: programs and readers that know nothing of FlowXDP, and what each of them says of an export.
+//! The judges: programs and readers that know nothing of FlowXDP, and their readings of an export.
 //!
 //! No single one suffices. nfcapd counts options records wrongly and ignores lengths, tshark ignores lengths
 //! too, nfacctd misses most gaps; the strict reader in [`wire`] knows the rules but no meaning of elements.
@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::flows::Record;
 
-/// What a judge read, and what it had to complain of.
+/// The records that a judge read, and its complaints.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     /// The flow records in the order of their arrival.

@@ -9,7 +9,7 @@
 //! - [`agent`], [`books`], [`replayed`]: calling the agent, and the equation that its books must keep.
 //! - [`delivery`], `peer`, `authority`, `stage`: at least once over TCP and TLS, a collector that stalls and dies,
 //!   and certificates, good and bad (feature `lab`).
-//! - [`forged`]: a collector over UDP beside which somebody forges ICMP messages.
+//! - [`forged`]: a collector over UDP beside which a forger sends ICMP messages.
 //! - [`nic`]: the NICs of a test VM.
 //! - [`sniff`], [`pcap`]: the export as it was on the wire.
 //! - [`stream`], [`pki`]: receivers of TCP and TLS, and their certificates.

@@ -25,14 +25,14 @@ pub enum How {
     Link,
 }
 
-/// The program, loaded; what it attached by a link ends with this.
+/// The program, loaded; its attachments by a link end with this value.
 pub struct Neighbour {
     ebpf: Ebpf,
     program: &'static str,
     links: Vec<XdpLinkId>,
 }
 
-/// What it did with packets so far.
+/// The verdicts that it gave so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts {
     /// UDP over IPv4.
@@ -96,7 +96,7 @@ impl Neighbour {
         Ok(())
     }
 
-    /// In place of whatever is there.
+    /// In place of the attached program.
     fn set(&mut self, netns: &Netns, interface: &str, native: bool, bpffs: &Bpffs) -> Result<()> {
         let pin = bpffs.join("neighbour");
         xdp(&mut self.ebpf, self.program)?.pin(&pin)?;
@@ -111,7 +111,7 @@ impl Neighbour {
         Ok(xdp(&mut self.ebpf, self.program)?.info()?.id())
     }
 
-    /// What it did so far.
+    /// The verdicts that it gave so far.
     pub fn verdicts(&self) -> Result<Verdicts> {
         let map = self.ebpf.map("VERDICTS").context("no map VERDICTS")?;
         let map = PerCpuArray::<_, u64>::try_from(map)?;

@@ -71,7 +71,7 @@ impl Netns {
         Ok(self.ip_try(words)?.success().with_context(|| format!("ip {words}"))?.stdout)
     }
 
-    /// Runs `ip` with these words in it and hands back whatever came of it.
+    /// Runs `ip` with these words in it and gives its result, also a failure.
     pub fn ip_try(&self, words: &str) -> Result<Finished> {
         Program::find("ip")?.args(["-n", &self.name]).args(words.split_whitespace()).run(LIMIT)
     }
@@ -106,7 +106,7 @@ impl Netns {
     pub fn hosts(&self, lines: &str) -> Result<()> {
         let directory = Path::new("/etc/netns").join(&self.name);
         std::fs::create_dir_all(&directory)?;
-        // Written in place: what is mounted over /etc/hosts is the file, not its name.
+        //         Written in place: the mount over /etc/hosts is of the file, not of its name.
         std::fs::write(directory.join("hosts"), lines).context("a hosts file for a namespace")
     }
 

@@ -1,6 +1,6 @@
 //! The NICs of a test VM, by the names that its first process gives them, moved into a test's namespace.
 //!
-//! `hub0` and `hub1` are on one cable. What goes out of `multi0` comes in by it again, over several queues.
+//! `hub0` and `hub1` are on one cable. Frames that leave by `multi0` come in by it again, over several queues.
 //! `fixed0` has offloads that the driver cannot switch off.
 
 use std::fs;

@@ -23,7 +23,7 @@ pub struct Datagram {
     pub payload: Vec<u8>,
 }
 
-/// What a recording holds for one port.
+/// The datagrams of a recording for one port.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     /// The datagrams in their order.
@@ -126,7 +126,7 @@ impl Writer {
         Ok(self.file.write_all(frame)?)
     }
 
-    /// Writes what is still buffered.
+    /// Writes the octets that are still buffered.
     pub fn finish(mut self) -> Result<()> {
         Ok(self.file.flush()?)
     }

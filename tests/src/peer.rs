@@ -87,7 +87,7 @@ impl Peer {
             anyhow::Ok(TcpListener::bind((address, port))?)
         });
         let listener = bound.join().map_err(|_| anyhow!("binding panicked"))?.context("a receiver's port")?;
-        // What is accepted inherits it.
+        //         Accepted sockets inherit it.
         set_socket_recv_buffer_size(&listener, BUFFER)?;
         listener.set_nonblocking(true)?;
         let shared = Shared {
@@ -117,7 +117,7 @@ impl Peer {
         self.shared.until.store(octets, Ordering::Relaxed);
     }
 
-    /// What came so far.
+    /// The octets that came so far.
     pub fn sessions(&self) -> Vec<Session> {
         self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -127,7 +127,7 @@ impl Peer {
         self.shared.kept()
     }
 
-    /// What came since the last call, by session; it is not kept any longer.
+    /// The octets that came since the last call, by session; the peer forgets them.
     pub fn take(&self) -> Vec<Vec<u8>> {
         let mut sessions = self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.iter_mut().map(|session| std::mem::take(&mut session.octets)).collect()
@@ -138,7 +138,7 @@ impl Peer {
         self.sessions().iter().all(|session| session.ended)
     }
 
-    /// Closes every socket at once, as the death of a process does, and gives what came.
+    /// Closes every socket at once, as the death of a process does, and gives the octets that came.
     pub fn kill(&mut self) -> Vec<Session> {
         self.end();
         self.sessions()
@@ -183,7 +183,7 @@ fn listen(listener: TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerCo
             theirs.change(number, |session| (session.error, session.ended) = (error, true));
         }));
     }
-    // Whoever connects from now on is refused, and not left in a queue that ends by a reset.
+    //     The kernel refuses further connections, and leaves none in a queue that ends by a reset.
     drop(listener);
     for thread in reading {
         drop(thread.join());

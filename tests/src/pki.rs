@@ -9,7 +9,7 @@ use tempfile::TempDir;
 /// The name of the collector.
 pub const NAME: &str = "collector.test";
 
-/// An authority and what it issued, as PEM files.
+/// An authority and its certificates, as PEM files.
 pub struct Pki {
     directory: TempDir,
 }

@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A limit on a machine of usual speed, as it is on this one: `FLOWXDP_PATIENCE` times as long.
 ///
-/// Only for what a test waits for at most, never for what it lets pass.
+/// Only for the limit of a wait, never for a bound that a test checks.
 pub fn patient(limit: Duration) -> Duration {
     limit * patience()
 }
@@ -39,7 +39,7 @@ fn patience() -> u32 {
     factor.unwrap_or(1).max(1)
 }
 
-/// What is to be started, and where.
+/// A command to be started, and its namespace and environment.
 pub struct Program {
     name: String,
     path: PathBuf,
@@ -155,12 +155,12 @@ impl Running {
         self.child.id()
     }
 
-    /// What it has written to its standard output so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> String {
         text(&self.out)
     }
 
-    /// What it has written to its standard error so far.
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         text(&self.err)
     }
@@ -283,6 +283,6 @@ pub fn find(name: &str) -> Result<PathBuf> {
 }
 
 fn text(path: &Path) -> String {
-    // An unreadable file reads as empty: whoever looks for a line in it then fails with what there was.
+    //     An unreadable file reads as empty: a search for a line in it then fails with the text that there was.
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -14,11 +14,11 @@ use crate::truth::Truth;
 /// Options that keep every flow of a capture in one record.
 pub const ONE_RECORD: [&str; 4] = ["--idle-timeout", "10000h", "--active-timeout", "10000h"];
 
-/// What a replay left behind.
+/// The results of a replay.
 pub struct Replayed {
-    /// What nfcapd received.
+    /// The flows that nfcapd received.
     pub nfcapd: Verdict,
-    /// What was on the wire.
+    /// The datagrams on the wire.
     pub sniffed: Sniffed,
     /// The books that were printed.
     pub books: Books,

@@ -1,4 +1,4 @@
-//! An agent whose collector is behind a router: three namespaces, traffic, and what came.
+//! An agent whose collector is behind a router: three namespaces, traffic, and the messages that came.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Three namespaces and what is between them.
+    /// Three namespaces and the links between them.
     pub fn new() -> Result<Self> {
         let (agent, router, collector) = (Netns::new("agent")?, Netns::new("router")?, Netns::new("far")?);
         agent.veth(SENDER, METERED)?;
@@ -71,7 +71,7 @@ impl Stage {
         self.directory.path().join(name)
     }
 
-    /// A program in the collector's namespace that writes down what comes by a protocol of socat's.
+    /// A program in the collector's namespace that writes down the octets that come by a protocol of socat's.
     pub fn receive(&self, protocol: &str, port: u16) -> Result<Running> {
         let socat = Program::find("socat")?.args(["-u", "-b", "65536", &format!("{protocol}:{port}")]);
         let socat = socat.arg(format!("CREATE:{}", self.file(protocol).display()));

@@ -1,4 +1,4 @@
-//! Recording what an exporter really puts on the wire, with tcpdump.
+//! Records with tcpdump the packets that an exporter really puts on the wire.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Sniffer {
         Self::filtered(port, &format!("udp dst port {port} or {fragments}"), netns)
     }
 
-    /// Starts to record what passes a filter of tcpdump's on the loopback, here or in a namespace.
+    /// Starts to record packets that pass a filter of tcpdump's on the loopback, here or in a namespace.
     pub fn start_with(filter: &str, netns: Option<&Netns>) -> Result<Self> {
         Self::filtered(0, filter, netns)
     }

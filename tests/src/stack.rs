@@ -18,7 +18,7 @@ pub const HEADERS: u64 = 28;
 const BURST: u64 = 16;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Gives an interface an address and somebody to send to, who need not be there.
+/// Gives an interface an address and a neighbour to send to, which need not exist.
 pub fn prepare(netns: &Netns, interface: &str) -> Result<()> {
     netns.ip(&format!("addr add 10.99.0.1/24 dev {interface}"))?;
     netns.ip(&format!("neigh add 10.99.0.2 lladdr 02:00:00:00:ff:02 dev {interface} nud permanent"))?;

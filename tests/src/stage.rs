@@ -1,4 +1,4 @@
-//! A live agent between a generator and collectors over TCP and TLS, and what must hold there at any time.
+//! A live agent between a generator and collectors over TCP and TLS, and the equations that hold there.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -64,7 +64,7 @@ impl Stage {
         Live::start_on(&self.netns, tmpfs, folder, &arguments(urls, more))
     }
 
-    /// The URL of a collector over TLS, with what both sides trust.
+    /// The URL of a collector over TLS, with the certificates that both sides trust.
     pub fn tls_url(&self, port: u16) -> String {
         let file = |path: &Path| path.display().to_string();
         format!(
@@ -129,7 +129,7 @@ pub fn look(live: &Live) -> Result<Books> {
 pub fn at_rest(live: &mut Live, sent: Count) -> Result<BTreeMap<String, Rows>> {
     live.until(LIMIT, "at rest", |books| {
         let waiting = books.collectors.values().map(|collector| {
-            // What an earlier run left is in no queue of this one's equation.
+            //             Records that an earlier run left are in no queue of this one's equation.
             let [found, exported, lost] = collector.rows.inherited.map(|row| row.records);
             collector.rows.queued.records + found - exported - lost
         });
@@ -145,7 +145,7 @@ pub fn of<'a>(rows: &'a BTreeMap<String, Rows>, scheme: &str) -> Result<&'a Rows
     rows.iter().find(|(url, _)| url.starts_with(scheme)).map(|(_, rows)| rows).context("no such collector")
 }
 
-/// What came must be what the books say, with nothing lost.
+/// The records that came must be those of the books, with none lost.
 pub fn all_delivered(name: &str, rows: &Rows, sessions: &[Session]) -> Result<()> {
     let received = Received::read(sessions).with_context(|| name.to_owned())?;
     rows.delivered(&received).with_context(|| name.to_owned())?;

@@ -1,4 +1,4 @@
-//! Export over TCP and TLS: receivers that are not ours, and what a session brought.
+//! Export over TCP and TLS: receivers that are not ours, and the octets of a session.
 //!
 //! socat takes plain TCP, OpenSSL's server TLS. Each takes one session and writes what its application
 //! read, octet by octet: that is an IPFIX file (RFC 5655), which [`messages`] cuts into messages.
@@ -84,7 +84,7 @@ impl Receiver {
         self.directory.path().join("keys.log")
     }
 
-    /// What has arrived so far.
+    /// The octets that have arrived so far.
     pub fn so_far(&self) -> Vec<u8> {
         std::fs::read(&self.file).unwrap_or_default()
     }
@@ -99,14 +99,14 @@ impl Receiver {
         self.running.signal(Signal::CONT)
     }
 
-    /// Ends it in the middle; gives what it had read.
+    /// Ends it in the middle; gives the octets that it had read.
     pub fn kill(mut self) -> Result<Received> {
         self.running.signal(Signal::KILL)?;
         self.running.ended(LIMIT)?;
         Ok(Received { octets: self.so_far(), receiver: self })
     }
 
-    /// Waits for the end of the session; the file of what was read goes with the result.
+    /// Waits for the end of the session; the file of the octets goes with the result.
     pub fn finish(mut self) -> Result<Received> {
         let status = self.running.ended(LIMIT)?;
         ensure!(status.success(), "the receiver ended with {status}: {}", self.running.stderr());
@@ -117,7 +117,7 @@ impl Receiver {
 
 /// A finished session.
 pub struct Received {
-    /// What the application read.
+    /// The octets that the application read.
     pub octets: Vec<u8>,
     receiver: Receiver,
 }

@@ -22,7 +22,7 @@ const FLAGS: u8 = 0x18;
 /// TTL and hop limit of every packet.
 const TTL: u8 = 64;
 
-/// What is to be sent.
+/// Flows and packets to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
     /// Different flows. Packet n belongs to flow n modulo this.
@@ -122,7 +122,7 @@ impl Traffic {
     }
 }
 
-/// Something that sends exactly what it is told, or fails.
+/// A sender that sends exactly the packets of a [`Traffic`], or fails.
 pub trait Generator {
     /// Sends out of an interface of a namespace. All packets have reached the other end when it returns.
     fn send(&self, traffic: &Traffic, netns: &Netns, interface: &str) -> Result<()>;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::flows::{Flows, Key, Sums, Tuple};
 
-/// What is true of one capture.
+/// The truth of one capture.
 #[derive(Clone, Debug)]
 pub struct Truth {
     /// Rows by five-tuple.

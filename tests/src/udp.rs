@@ -1,4 +1,4 @@
-//! UDP on this machine: free ports, what a process has bound, a plain receiver.
+//! UDP on this machine: free ports, the ports of a process, a plain receiver.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::pcap::Datagram;
 use crate::process::{Finished, Running, patient};
 
-/// A port that nobody has, over UDP or TCP, below those that the kernel gives to clients.
+/// A free port, over UDP and TCP, below those that the kernel gives to clients.
 pub fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test binaries that run at the same time begin at different places.
@@ -68,7 +68,7 @@ pub fn until_bound(collector: &mut Running, port: u16) -> Result<()> {
 /// be missing from one reading while others come and go.
 const LOOKS: u32 = 20;
 
-/// Waits until a collector has read all that was sent to it; hands back what its socket dropped.
+/// Waits until a collector has read all datagrams that were sent to it; gives the drops of its socket.
 pub fn until_read(collector: &mut Running, port: u16) -> Result<u64> {
     let (mut drops, mut missing) = (0, 0);
     collector.until(Duration::from_secs(30), "done with reading", |it| {
@@ -84,7 +84,7 @@ pub fn until_read(collector: &mut Running, port: u16) -> Result<u64> {
 }
 
 /// Sends datagrams again, to a port of the loopback; each of their senders gets a socket of its own.
-/// `every` is called after every 32 of them: what a socket buffer of default size surely holds.
+/// `every` is called after every 32 of them: a socket buffer of default size surely holds that many.
 pub fn resend(datagrams: &[Datagram], port: u16, mut every: impl FnMut() -> Result<()>) -> Result<()> {
     let mut senders: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
     for some in datagrams.chunks(32) {
@@ -125,7 +125,7 @@ impl Inbox {
         let deadline = Instant::now() + patient(limit);
         let (mut datagrams, mut buffer) = (Vec::new(), vec![0; 65_535]);
         loop {
-            // Asked before the read: what is sent before the end is then in the buffer already.
+            //             Asked before the read: datagrams sent before the end are then in the buffer already.
             let ended = !exporter.alive()? || Instant::now() > deadline;
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {

@@ -1,4 +1,4 @@
-//! Confines itself as the agent does and then tries what the agent must not be able to do.
+//! Confines itself as the agent does and then tries the calls that the agent must not be able to make.
 //!
 //! `flowxdp-confined on|off READ WRITTEN FORBIDDEN`: a file that is read again, a folder that is written, and
 //! a folder that is
@@ -106,7 +106,7 @@ fn fork() -> io::Result<()> {
     }
 }
 
-/// What the agent goes on to do.
+/// The calls that the agent still makes.
 fn wanted(read: &Path, written: &Path, machine: &Machine) {
     told("its file", fs::read(read));
     let (new, kept) = (written.join("new"), written.join("kept"));

@@ -7,7 +7,7 @@ pub struct Extension {
     pub kind: u8,
     /// Its octets; the first is the next header, filled in later.
     pub octets: Vec<u8>,
-    /// A fragment header with an offset: what follows is the middle of something.
+    /// A fragment header with an offset: the octets behind it are no header.
     pub later: bool,
     /// The length in a jumbo payload option that comes first.
     pub jumbo: Option<u32>,

@@ -1,11 +1,11 @@
-//! A frame as captured, and what must be said of it.
+//! A frame as captured, and the verdict that it must get.
 
 use super::{Ignored, Verdict, length32};
 
 /// One captured frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// What it is there for.
+    /// The purpose of the frame.
     pub story: String,
     /// Capture time in nanoseconds since 1970; given by the file where a frame does not care.
     pub time_ns: Option<u64>,
@@ -15,7 +15,7 @@ pub struct Frame {
     pub wire: u32,
     /// Captured octets.
     pub data: Vec<u8>,
-    /// What must be said of it.
+    /// The verdict that it must get.
     pub verdict: Verdict,
     pub(super) needed: usize,
     pub(super) flags_end: Option<usize>,
@@ -43,7 +43,7 @@ impl Frame {
         }
     }
 
-    /// Says what the frame is there for.
+    /// Names the purpose of the frame.
     #[must_use]
     pub fn story(mut self, story: impl Into<String>) -> Self {
         self.story = story.into();
@@ -57,7 +57,7 @@ impl Frame {
         self
     }
 
-    /// Cuts the capture behind `captured` octets, the wire length stays: what a snap length does.
+    /// Cuts the capture behind `captured` octets and leaves the wire length, as a snap length does.
     ///
     /// A metered frame becomes a truncated one where a header or the ports are gone, and loses
     /// its TCP flags where just they are.

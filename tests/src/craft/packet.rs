@@ -9,7 +9,7 @@ pub struct Packet {
     pub kind: u16,
     /// Its octets.
     pub octets: Vec<u8>,
-    /// What is metered when all of it is seen.
+    /// The key and the facts of the packet where all of it is captured.
     pub metered: Metered,
     /// Octets from the front that must be seen for it to be metered.
     pub(super) needed: usize,

@@ -36,7 +36,7 @@ impl Order {
     }
 }
 
-/// What a file's second time field counts.
+/// The unit of a file's second time field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Microseconds.

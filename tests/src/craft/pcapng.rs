@@ -23,7 +23,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Microseconds since 1970, which is what no option means.
+    /// Microseconds since 1970, the unit without an option.
     pub const MICRO: Self = Self { resolution: 6, offset: 0 };
 
     fn per_second(self) -> u128 {
@@ -125,7 +125,7 @@ impl Writer {
         self.frames.push(frame.at(0));
     }
 
-    /// Blocks that carry no packet: statistics, names, and a type that nobody has registered.
+    /// Blocks that carry no packet: statistics, names, and a type that is not registered.
     pub fn other_blocks(&mut self) {
         let statistics = self.order.words(&[0, 0x0006_0a24, 0x1815_6000]);
         self.block(5, &statistics);

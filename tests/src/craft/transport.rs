@@ -1,4 +1,4 @@
-//! What an IP packet carries: the headers with ports, ICMP, and protocols without either.
+//! The content of an IP packet: the headers with ports, ICMP, and protocols without either.
 
 /// Payload of an IP packet.
 #[derive(Clone, Debug)]
@@ -7,9 +7,9 @@ pub struct Upper {
     pub protocol: u8,
     /// Its octets.
     pub octets: Vec<u8>,
-    /// What goes into the flow key.
+    /// The values for the flow key.
     pub ports: (u16, u16),
-    /// Octets that hold what goes into the flow key.
+    /// Octets that hold the values for the flow key.
     pub needed: usize,
     /// TCP flags.
     pub flags: Option<u8>,

@@ -19,7 +19,7 @@ pub struct Seen {
     pub link: u32,
     /// Whether fewer octets were captured than were on the wire.
     pub cut: bool,
-    /// What is said of it.
+    /// Its verdict.
     pub verdict: Verdict,
 }
 

@@ -1,8 +1,8 @@
-//! What must be said of a frame.
+//! The verdict that a frame must get.
 
 use std::net::IpAddr;
 
-/// A packet that is metered: its flow key and what it adds to the flow.
+/// A packet that is metered: its flow key, and its facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metered {
     /// Source address of the outermost IP header.
@@ -50,11 +50,11 @@ impl Ignored {
     }
 }
 
-/// What must be said of a frame.
+/// The verdict that a frame must get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It counts for a flow.
+    /// The packet counts for a flow.
     Metered(Metered),
-    /// It counts for a reason.
+    /// The packet counts for a reason.
     Ignored(Ignored),
 }

@@ -15,7 +15,7 @@ use crate::udp;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the collector prints for these datagrams.
+/// The lines that the collector prints for these datagrams.
 pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
     let (lines, findings) = lines(datagrams)?;
     let records = lines.iter().map(|line| record(line).with_context(|| line.to_string()));
@@ -34,7 +34,7 @@ fn is_options(line: &Value) -> bool {
     line.get("optionsTemplate").is_some()
 }
 
-/// Everything that it prints, and what it complains of.
+/// All lines that it prints, and its complaints.
 fn lines(datagrams: &[Datagram]) -> Result<(Vec<Value>, Vec<String>)> {
     let port = udp::free_port()?;
     let mut running = agent::program()?

@@ -83,7 +83,7 @@ impl Nfcapd {
         udp::resend(datagrams, *port, || udp::until_read(running, *port).map(|_| ()))
     }
 
-    /// Ends it once it has read everything, and reads what it stored.
+    /// Ends it once it has read all datagrams, and reads the flows that it stored.
     pub fn stop(self) -> Result<Verdict> {
         let stored = self.store()?;
         let records = stored.records("any")?;
@@ -96,7 +96,7 @@ impl Nfcapd {
         Ok(Verdict { records, findings: stored.findings })
     }
 
-    /// Ends it once it has read everything; what it stored is there to be asked.
+    /// Ends it once it has read all datagrams; its stored flows are there to be read.
     pub fn store(mut self) -> Result<Stored> {
         let mut findings = Vec::new();
         match udp::until_read(&mut self.running, self.port)? {
@@ -111,12 +111,12 @@ impl Nfcapd {
     }
 }
 
-/// What an nfcapd that has ended stored.
+/// The flows that an nfcapd that has ended stored.
 pub struct Stored {
     directory: TempDir,
     /// Records.
     pub count: u64,
-    /// What it complained of.
+    /// Its complaints.
     pub findings: Vec<String>,
 }
 
@@ -157,7 +157,7 @@ fn log(running: &Running) -> String {
     format!("{}{}", running.stdout(), running.stderr())
 }
 
-/// Adds what the log complains of; hands back the number of records that it says were stored.
+/// Adds the complaints of the log; gives the number of records that were stored by its words.
 fn read_log(log: &str, findings: &mut Vec<String>) -> Result<u64> {
     let mut stored = None;
     for line in log.lines() {

@@ -1,4 +1,4 @@
-//! What tshark dissected, out of its PDML: for each export message its header and its records, field by field.
+//! tshark's dissection, out of its PDML: for each export message its header and its records, field by field.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -26,7 +26,7 @@ pub(super) struct Frame {
     pub(super) number: u64,
     /// The export messages in it.
     pub(super) messages: Vec<Message>,
-    /// What tshark complained of.
+    /// tshark's complaints.
     pub(super) findings: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ const MARKS: [&str; 4] = [
     "cflow.flowset_length.invalid",
     "cflow.flowsets.impossible",
 ];
-/// What is taken from a message's header.
+/// Values of a message's header.
 const HEADER: [&str; 7] =
     ["version", "sysuptime", "unix_secs", "unix_nsecs", "exporttime", "od_id", "source_id"];
 
@@ -89,7 +89,7 @@ impl Walk {
                 frame.number = attribute(element, "show")?.unwrap_or_default().parse()?;
             }
             ("field", "_ws.expert.message") => {
-                // Said of some port numbers of UDP, whatever is in the datagram.
+                //                 tshark says so of some port numbers of UDP, whatever the datagram holds.
                 let message = attribute(element, "show")?.unwrap_or_default();
                 frame.findings.extend(Some(message).filter(|text| !text.starts_with("Possible traceroute")));
             }

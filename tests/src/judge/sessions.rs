@@ -11,18 +11,18 @@ use super::wire::Wire;
 use crate::delivery::Records;
 use crate::flows::Tuple;
 
-/// What came in one session.
+/// The records of one session.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
     /// Application data, as far as it was read.
     pub octets: Vec<u8>,
     /// Why it ended, if that was an error.
     pub error: Option<String>,
-    /// It has ended, by the exporter's will or by an error.
+    /// The session has ended, by the exporter's will or by an error.
     pub ended: bool,
 }
 
-/// What tells one flow record from any other: whose it is, and when it began and ended.
+/// The values that tell one flow record from any other: its key, its start and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     /// Whose.
@@ -40,7 +40,7 @@ pub struct Arrived {
     pub counts: (u64, u64),
 }
 
-/// What came in one or more sessions.
+/// The records of one or more sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     /// How often each record came, and its packets and octets.
@@ -94,12 +94,12 @@ impl Received {
         Ok(())
     }
 
-    /// What came, each record as often as it did.
+    /// The records, each as often as it came.
     pub fn all(&self) -> Records {
         self.records.values().map(|(times, counts)| row(*counts, *times)).sum()
     }
 
-    /// What came, each record once.
+    /// The records, each once.
     pub fn distinct(&self) -> Records {
         self.records.values().map(|(_, counts)| row(*counts, 1)).sum()
     }
@@ -113,7 +113,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads what came in each session since the last call.
+    /// Reads the octets that came in each session since the last call.
     pub fn read(&mut self, came: Vec<Vec<u8>>) -> Result<()> {
         self.sessions.resize_with(came.len().max(self.sessions.len()), || (Wire::of_stream(), Vec::new()));
         let at = SocketAddr::from(([0; 4], 0));

@@ -36,7 +36,7 @@ fn of_ports(ports: &[u16]) -> Vec<String> {
     options
 }
 
-/// Judges an IPFIX file: what a TCP or TLS session brought.
+/// Judges an IPFIX file: the octets of a TCP or TLS session.
 pub fn judge_file(file: &Path) -> Result<Verdict> {
     verdict(&dissect::<&str>(file, &[])?)
 }
@@ -108,7 +108,7 @@ pub fn nothing_found(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What went over a TLS connection to a port, decrypted by the secrets that one of the two wrote down.
+/// The octets of a TLS connection to a port, decrypted by the secrets that one of the two wrote down.
 pub fn decrypted(recording: &Path, keys: &Path, port: u16) -> Result<Vec<u8>> {
     let tshark = Program::find("tshark")?
         .args(["-q", "-n", "-r"])
@@ -121,7 +121,7 @@ pub fn decrypted(recording: &Path, keys: &Path, port: u16) -> Result<Vec<u8>> {
     Ok(lines.collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// Every frame of a file as tshark reads it; `options` say of which kind what is where.
+/// Every frame of a file as tshark reads it; `options` name the protocol of each port.
 fn dissect<S: AsRef<OsStr>>(file: &Path, options: &[S]) -> Result<Vec<Frame>> {
     let mut tshark =
         Program::find("tshark")?.args(["-n", "-r"]).arg(file).args(options).args(["-T", "pdml"]).start()?;
@@ -157,7 +157,7 @@ fn verdict(frames: &[Frame]) -> Result<Verdict> {
     Ok(verdict)
 }
 
-/// A flow record and what is odd in it; none for options data.
+/// A flow record and its oddities; none for options data.
 fn record(fields: &Fields, message: &Message) -> Result<Option<(Record, Option<String>)>> {
     let address =
         |v4: &str, v6: &str| fields.get(v4).or_else(|| fields.get(v6)).map(|octets| ip(octets)).transpose();

@@ -37,7 +37,7 @@ pub enum Protocol {
     Ipfix,
 }
 
-/// What was counted on the way, for tests that ask whether enough was seen.
+/// Counts made on the way, for tests that ask whether enough was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Messages of each protocol: v9, IPFIX.
@@ -58,7 +58,7 @@ pub struct Seen {
     pub layouts: BTreeMap<u16, Vec<u16>>,
 }
 
-/// What is remembered of one session and observation domain.
+/// The state of one session and observation domain.
 #[derive(Default)]
 struct Domain {
     next_sequence: Option<u32>,
@@ -74,7 +74,7 @@ struct Known {
     time: u32,
 }
 
-/// The reader, with what it has found so far.
+/// The reader, with its findings so far.
 #[derive(Default)]
 pub struct Wire {
     /// The messages are those of one TCP or TLS session.
@@ -83,7 +83,7 @@ pub struct Wire {
     number: u64,
     /// One line for each rule that was broken.
     pub findings: Vec<String>,
-    /// What was read.
+    /// The counts so far.
     pub seen: Seen,
     /// The flow records of a stream.
     pub flows: Vec<Arrived>,
@@ -101,7 +101,7 @@ pub fn judge(recording: &Recording) -> Result<Seen> {
     wire.end()
 }
 
-/// Reads what one TCP or TLS session brought, which is also a file as RFC 5655 has it.
+/// Reads the octets of one TCP or TLS session, which are also a file as RFC 5655 has it.
 pub fn judge_stream(octets: &[u8]) -> Result<Seen> {
     let mut wire = Wire::of_stream();
     let nowhere = SocketAddr::from(([0; 4], 0));
@@ -111,7 +111,7 @@ pub fn judge_stream(octets: &[u8]) -> Result<Seen> {
     wire.end()
 }
 
-/// What one message adds up to.
+/// The sums of one message.
 #[derive(Default)]
 struct Counted {
     templates: u64,

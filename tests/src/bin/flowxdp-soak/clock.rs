@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 
-/// Whether the time of day may be set here: sets it to what it is.
+/// Whether the time of day may be set here: the call sets it to its present value.
 pub(crate) fn may_be_set() -> bool {
     clock_settime(ClockId::Realtime, clock_gettime(ClockId::Realtime)).is_ok()
 }

@@ -1,5 +1,5 @@
 //! The two collectors: nfcapd over UDP and a receiver over TCP, each at a port of its own, now there and
-//! now away. What came to them is summed up over all their lives.
+//! now away. Their received records are summed up over all their lives.
 
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,7 @@ impl Collectors {
         Ok(())
     }
 
-    /// Every connection is closed, with whatever was not read, and none is accepted any more.
+    /// Every connection is closed, with its unread octets, and none is accepted any more.
     pub(crate) fn tcp_away(&mut self) -> Result<()> {
         let Some(mut peer) = self.peer.take() else { return Ok(()) };
         peer.kill();
@@ -104,12 +104,12 @@ impl Collectors {
         self.peer.iter().for_each(|peer| peer.stall(stalled));
     }
 
-    /// Reads what came over TCP so far, so that it takes no memory.
+    /// Reads the octets that came over TCP so far, so that they take no memory.
     pub(crate) fn read(&mut self) -> Result<()> {
         self.peer.as_ref().map_or(Ok(()), |peer| self.reader.read(peer.take()))
     }
 
-    /// What came over UDP and over TCP in all. No agent may run, so that nothing is on the way.
+    /// The records that came over UDP and over TCP in all. No agent may run, so that none is on the way.
     pub(crate) fn sums(&mut self) -> Result<[Records; 2]> {
         self.udp_away()?;
         if let Some(peer) = &self.peer {

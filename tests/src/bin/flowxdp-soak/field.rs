@@ -29,7 +29,7 @@ const RUN: [&str; 12] = [
     "1s",
     "--active-timeout",
     "1s",
-    // What nfcapd's socket surely takes, on a machine that has other things to do.
+    //     Datagrams that nfcapd's socket surely takes, on a busy machine.
     "--pace",
     "4K",
     "--retry-limit",
@@ -79,7 +79,7 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// Notes what is about to happen.
+    /// Notes the event that comes next.
     pub(crate) fn note(&mut self, what: &str) -> Result<()> {
         writeln!(self.events, "{:9.3} {what}", self.begun.elapsed().as_secs_f64())?;
         Ok(())
@@ -142,12 +142,12 @@ impl<'a> Field<'a> {
     /// Keeps the log of the agent that runs, if one does.
     pub(crate) fn keep_log(&self) {
         if let Some(live) = &self.live {
-            // It is for whoever looks for a fault, who has one without it, too.
+            //             The log line serves the search for a fault, which the test finds without it too.
             drop(fs::write(self.logs.join(format!("agent-{:04}.log", self.agents)), live.log()));
         }
     }
 
-    /// Sends bursts while something is done; gives what was sent.
+    /// Sends bursts while `what` runs; gives the packets and octets sent.
     pub(crate) fn meanwhile(
         &mut self,
         traffic: &[Vec<Traffic>; PAIRS],
@@ -213,7 +213,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Sends bursts, each at least once, until told to end; gives what was sent.
+/// Sends bursts, each at least once, until the flag says stop; gives the packets and octets sent.
 fn send(
     netns: &Netns,
     interface: &str,

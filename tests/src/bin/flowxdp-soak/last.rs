@@ -6,14 +6,14 @@ use anyhow::{Context, Result, ensure};
 use flowxdp_tests::books::{Count, Reasons};
 use flowxdp_tests::delivery::{Records, Rows};
 
-/// What the tables in a log say.
+/// The values of the tables in a log.
 #[derive(Debug, Default)]
 pub(crate) struct Last {
     pub(crate) seen: Count,
     /// In no record, by reason.
     pub(crate) lost: Reasons,
     pub(crate) ignored: Count,
-    /// What should be nothing at the end: in the table.
+    /// The packets in the table, which should be none at the end.
     pub(crate) in_table: Count,
     /// By URL.
     pub(crate) collectors: BTreeMap<String, Rows>,

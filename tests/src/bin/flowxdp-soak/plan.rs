@@ -1,4 +1,4 @@
-//! What happens, and in which order: all of it follows from the seed.
+//! The events, and their order: all of it follows from the seed.
 
 use fastrand::Rng;
 use flowxdp_tests::traffic::{TCP, Traffic, UDP};
@@ -9,7 +9,7 @@ pub(crate) const PAIRS: usize = 2;
 /// Sizes of the table: flows of IPv4 and of IPv6.
 pub(crate) type Size = (u32, u32);
 
-/// What the agent and its collectors go through while packets come in.
+/// An event for the agent and its collectors while packets come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Nothing.
@@ -33,11 +33,11 @@ pub(crate) enum Event {
 /// How a round ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It goes on.
+    /// The agent continues.
     On,
     /// The agent flushes its table and ends, and a new one begins with nothing.
     Flush,
-    /// The same while the collector over TCP is away: what is for it waits on disk.
+    /// The same while the collector over TCP is away: its records wait on disk.
     FlushToDisk,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Round {
     pub(crate) number: u64,
     /// An interface goes down and up before: its pair, and whether it is the metered end.
     pub(crate) flap: Option<(usize, bool)>,
-    /// What comes in, over and over until the event is over: for each pair of interfaces.
+    /// The packets that come in, over and over until the event is over: for each pair of interfaces.
     pub(crate) traffic: [Vec<Traffic>; PAIRS],
     /// Milliseconds between two bursts.
     pub(crate) pause: u64,

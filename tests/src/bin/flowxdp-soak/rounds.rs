@@ -1,4 +1,4 @@
-//! The rounds of a plan, one after the other, and what must hold in each.
+//! The rounds of a plan, one after the other, and the conditions of each.
 
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,13 @@ use crate::stop;
 use crate::tally::Tally;
 use crate::watch::same_for_all;
 
-/// How long what a flood left may take to be exported.
+/// The time in which the records of a flood must be exported.
 const SETTLE: Duration = Duration::from_secs(120);
 
 /// How long an agent may take to notice that a collector is away.
 const NOTICE: Duration = Duration::from_secs(30);
 
-/// What an agent logs when a datagram was refused.
+/// The agent's log line for a refused datagram.
 const REFUSED: &str = "does not take messages";
 
 /// How often whoever waits is told.
@@ -50,7 +50,7 @@ pub(crate) fn run(
     let last = || "after the last round";
     finish(field, calm, false, tally).with_context(last)?;
     if tally.is_left() {
-        // What a flush left on disk for the collector over TCP is the next agent's.
+        //         Records that a flush left on disk for the collector over TCP are the next agent's.
         begin(field, plan)?;
         field.at_rest(SETTLE)?;
         finish(field, calm, false, tally).with_context(last)?;
@@ -122,7 +122,7 @@ fn event(field: &mut Field<'_>, event: Event, tally: &mut Tally) -> Result<()> {
             for time in 0..times {
                 kill(field, tally)?;
                 if time + 1 < times {
-                    // It may be killed before it is ready.
+                    //                     The kill may come before the agent is ready.
                     field.launch(true)?;
                     field.wait(early)?;
                 }
@@ -202,7 +202,7 @@ fn udp_away(field: &mut Field<'_>, time: u64, killed: bool, tally: &mut Tally) -
     field.live()?.until_log(NOTICE, "reached", |log| back(log) >= refusals(log))
 }
 
-/// The agent ends with what the table holds at this moment, and the next one begins with nothing.
+/// The agent ends with the flows that the table holds at this moment, and the next one begins with none.
 fn flush(field: &mut Field<'_>, plan: &mut Plan, to_disk: bool, calm: bool, tally: &mut Tally) -> Result<()> {
     finish(field, calm, to_disk, tally)?;
     tally.restarts += 1;

@@ -1,4 +1,4 @@
-//! ^C and SIGTERM are noted; whoever waits looks at the note, and guards clean up on the way out.
+//! ^C and SIGTERM are noted; waiting loops look at the note, and guards clean up on the way out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

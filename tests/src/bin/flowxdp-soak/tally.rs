@@ -1,4 +1,4 @@
-//! What was sent, and whether everybody's figures account for it.
+//! The packets sent, and whether all figures account for them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use flowxdp_tests::delivery::Records;
 
 use crate::last::{Last, in_kernel};
 
-/// What a kill may cost where there is no spool.
+/// The records that a kill may cost without a spool.
 const KILLED: &str = "agent_killed";
 
 /// One collector, over all lives of the table.
@@ -21,7 +21,7 @@ struct Sums {
     perhaps_twice: Records,
     /// Given up, by reason.
     lost: BTreeMap<String, Records>,
-    /// What waited on disk at the end of a life, and what a later one found there.
+    /// Records that waited on disk at the end of a life, and those that a later one found there.
     left: Records,
     found: Records,
     came: Records,
@@ -117,7 +117,7 @@ impl Tally {
         self.before.packets + self.sent.packets
     }
 
-    /// A line for whoever waits.
+    /// A line of progress.
     pub(crate) fn line(&self, elapsed: Duration, answers: u64) -> String {
         format!(
             "{:4} s: {} packets, {} rounds, {} restarts, {} kills; {answers} times the books balanced",

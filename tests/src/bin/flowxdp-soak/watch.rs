@@ -1,4 +1,4 @@
-//! Somebody who asks for the books all the time, whoever runs, and fails when they do not balance.
+//! A thread that asks for the books all the time, of any agent that runs, and fails when they do not balance.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Default)]
 struct Asked {
     socket: Option<PathBuf>,
-    /// Grows whenever somebody else is asked, or nobody.
+    /// Grows whenever another agent is asked, or none.
     number: u64,
     /// Grows when a table begins with nothing.
     life: u64,
@@ -57,7 +57,7 @@ impl Watch {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// What did not hold, if anything.
+    /// The condition that did not hold, if there is one.
     pub(crate) fn check(&self) -> Result<()> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
@@ -75,7 +75,7 @@ impl Watch {
             let asked = self.asked().clone();
             let Some(socket) = &asked.socket else { continue };
             let result = status(socket);
-            // Whoever ended meanwhile owed no answer.
+            //             An agent that ended meanwhile owes no answer.
             if result.is_err() && self.asked().number != asked.number {
                 continue;
             }

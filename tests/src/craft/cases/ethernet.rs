@@ -144,7 +144,7 @@ fn tiny() -> Vec<Frame> {
     frames
 }
 
-/// What is behind the IP packet does not count, and is not read.
+/// Octets behind the IP packet do not count, and are not read.
 fn padding() -> Vec<Frame> {
     let small = || ipv4(65).carry(&udp(1000, 53));
     let telling = [0x12, 0x34, 0x56, 0x78, 0x50, 0xff];

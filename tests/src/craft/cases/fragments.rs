@@ -1,4 +1,4 @@
-//! Fragments: the first has its ports, later ones have none, whatever they look like.
+//! Fragments: the first has its ports, later ones have none, whatever octets they hold.
 
 use super::super::Ignored::Truncated;
 use super::super::extension::{authentication, destination, fragment, fragment_field, hop_by_hop, routing};
@@ -78,7 +78,7 @@ fn odd_offsets() -> Vec<Frame> {
     frames
 }
 
-/// Where the fragment header is in the chain, and what a later fragment's next header is.
+/// The place of the fragment header in the chain, and the next header of a later fragment.
 fn chains() -> Vec<Frame> {
     let udp = udp(1000, 53).payload(8);
     let first = || fragment(0, true);

@@ -25,7 +25,7 @@ fn fields() -> Vec<Frame> {
     frames
 }
 
-/// Everything is behind the options.
+/// The transport header stands behind the options.
 fn options() -> Vec<Frame> {
     let router_alert = [148, 4, 0, 0];
     let record_route = [&[7, 39, 4][..], &[0; 37]].concat();
@@ -156,7 +156,7 @@ fn longer() -> Vec<Frame> {
         let frame = if fits { frame } else { frame.ignored(Malformed) };
         frames.push(frame.story(format!("{missing} octets were not captured of 2000")));
     }
-    // Longer than the frame is said before what is behind the fixed header is looked for.
+    //     The parser compares the length with the frame before it reads behind the fixed header.
     let cut = ipv4(42).options(&[1; 40]).carry(&tcp(1000, 80, 2)).ethernet();
     for octets in 14..=40 {
         let why = if octets < 34 { Truncated } else { Malformed };

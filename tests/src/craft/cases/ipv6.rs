@@ -110,7 +110,7 @@ fn ends() -> Vec<Frame> {
     frames
 }
 
-/// What the payload length leaves outside is not the packet's.
+/// Octets outside the payload length are not the packet's.
 fn lengths() -> Vec<Frame> {
     let mut frames = Vec::new();
     for upper in [tcp(1000, 80, 0x17), udp(1000, 53), icmpv6(1, 4), other(50)] {

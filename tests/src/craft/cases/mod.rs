@@ -1,4 +1,4 @@
-//! The catalogue: for every header and fault that the parser knows, frames and what is said of them.
+//! The catalogue: for every header and fault that the parser knows, frames and their verdicts.
 
 mod cut;
 mod ethernet;

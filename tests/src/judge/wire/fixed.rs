@@ -8,7 +8,7 @@ use super::octets::Octets;
 use crate::judge::listed;
 use crate::pcap::Recording;
 
-/// What a layout is like: octets of header and record, the most records, and where a record is zero.
+/// A layout: octets of header and record, the most records, and where a record is zero.
 struct Layout {
     header: usize,
     record: usize,

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::Protocol;
 use super::octets::Octets;
 
-/// What stands in front of the sets.
+/// The header in front of the sets.
 pub(super) struct Header {
     pub(super) protocol: Protocol,
     pub(super) length: usize,

@@ -1,6 +1,6 @@
 //! A slice that is read from the front and never past its end.
 
-/// What is left to read.
+/// The octets that are left to read.
 #[derive(Clone, Copy)]
 pub(super) struct Octets<'a> {
     rest: &'a [u8],
@@ -19,7 +19,7 @@ impl<'a> Octets<'a> {
         self.rest.len()
     }
 
-    /// What is left, without reading it.
+    /// The octets that are left, without reading them.
     pub(super) const fn rest(&self) -> &'a [u8] {
         self.rest
     }

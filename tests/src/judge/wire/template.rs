@@ -8,7 +8,7 @@ use super::octets::Octets;
 /// The length that stands for "variable" in IPFIX.
 pub(super) const VARIABLE: u16 = 0xffff;
 
-/// What a template says of its records.
+/// The fields of a template's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template {
     /// Whether it describes options.
