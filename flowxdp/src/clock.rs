@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use flowxdp_core::clock::{MILLISECOND, Now, Reading, WallClock};
+use flowxdp_core::clock::{AgentTime, MILLISECOND, Now, Reading, WallClock};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 fn nanoseconds(time: Timespec) -> u64 {
@@ -23,6 +23,11 @@ fn own() -> u64 {
 /// The clock that the XDP program reads, nanoseconds: CLOCK_MONOTONIC of the kernel.
 pub fn monotonic() -> u64 {
     own().saturating_add_signed(AHEAD.load(Ordering::Relaxed))
+}
+
+/// The agent's clock: [`monotonic`].
+pub fn agent_time() -> AgentTime {
+    AgentTime::new(monotonic())
 }
 
 /// Compares this process's clock with the kernel's, which `kernel` reads; from now on [`monotonic`] is the
@@ -94,9 +99,9 @@ pub fn now() -> Now {
 
 /// Both clocks, where metering goes by this machine's.
 pub fn reading() -> Reading {
-    let (real, wall) = both();
-    let now = Now { monotonic: real, wall_ms: wall / MILLISECOND };
-    Reading { real, now, wall: WallClock::new(real, wall) }
+    let (monotonic, wall) = both();
+    let now = Now { monotonic, wall_ms: wall / MILLISECOND };
+    Reading { real: AgentTime::new(monotonic), now, wall: WallClock::new(monotonic, wall) }
 }
 
 #[cfg(test)]

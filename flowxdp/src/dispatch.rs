@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash};
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     books::Books,
-    clock::Now,
+    clock::{AgentTime, MeterTime, Now},
     options::Snapshot,
     record::{FlowKey, FlowRecord, Ticket},
 };
@@ -37,13 +37,13 @@ pub struct Dispatch {
     strategy: Strategy,
     /// How long a collector must be back before failover returns to it, nanoseconds.
     hold: u64,
-    /// The last instant of the real clock.
-    real: u64,
+    /// The last poll.
+    real: AgentTime,
     /// Whether each collector took records at the last poll: a change moves its share.
     usable: Vec<bool>,
     keeper: Option<Keeping>,
     /// When each collector wants to be polled again, as its last poll said.
-    wakes: Vec<Option<u64>>,
+    wakes: Vec<Option<AgentTime>>,
 }
 
 impl Dispatch {
@@ -52,7 +52,7 @@ impl Dispatch {
         let usable = vec![true; exporters.len()];
         let names = exporters.iter().map(|exporter| hash(&exporter.url().to_string())).collect();
         let wakes = vec![None; exporters.len()];
-        Self { exporters, names, strategy, hold, real: 0, usable, keeper, wakes }
+        Self { exporters, names, strategy, hold, real: AgentTime::START, usable, keeper, wakes }
     }
 
     /// No collector, as before the first packet of a replay.
@@ -126,24 +126,25 @@ impl Dispatch {
         there.map(Exporter::room).min().unwrap_or(QUEUE)
     }
 
-    /// When the first message is ready, nanoseconds of the metering clock; `u64::MAX` for never.
-    pub fn deadline(&self) -> u64 {
-        self.exporters.iter().filter_map(Exporter::deadline).fold(u64::MAX, u64::min)
+    /// When the first message is ready.
+    pub fn deadline(&self) -> MeterTime {
+        let deadlines = self.exporters.iter().filter_map(Exporter::deadline).map(MeterTime::new);
+        deadlines.min().unwrap_or(MeterTime::NEVER)
     }
 
     /// Lets every collector send; [`Dispatch::wakes`] says when to do so again.
-    pub fn poll(&mut self, real: u64, now: Now, flush: bool) {
+    pub fn poll(&mut self, real: AgentTime, now: Now, flush: bool) {
         self.real = real;
         for (exporter, wake) in self.exporters.iter_mut().zip(&mut self.wakes) {
-            *wake = exporter.poll(real, now, flush);
+            *wake = exporter.poll(real.nanoseconds(), now, flush).map(AgentTime::new);
         }
         if self.strategy != Strategy::Replicate {
             self.move_shares(now);
         }
     }
 
-    /// When each collector wants to be polled again at the latest, nanoseconds of the machine's monotonic clock.
-    pub fn wakes(&self) -> &[Option<u64>] {
+    /// When each collector wants to be polled again at the latest.
+    pub fn wakes(&self) -> &[Option<AgentTime>] {
         &self.wakes
     }
 
@@ -173,7 +174,7 @@ impl Dispatch {
     fn is_usable(&self, exporter: &Exporter) -> bool {
         exporter.availability().is_some_and(|since| {
             // A collector that was away proves itself first.
-            since == 0 || self.real.saturating_sub(since) >= self.hold
+            since == 0 || self.real.since(AgentTime::new(since)) >= self.hold
         })
     }
 
@@ -195,27 +196,27 @@ impl Dispatch {
     /// Gives up, as unreachable, every collector that is not settled and made no progress while it was waited
     /// for, since `begun` and before, for more than `patience` nanoseconds altogether. `flush` is as in
     /// [`Dispatch::is_settled`].
-    pub fn lose_patience(&mut self, real: u64, now: Now, flush: bool, begun: u64, patience: u64) {
+    pub fn lose_patience(&mut self, real: AgentTime, now: Now, flush: bool, begun: AgentTime, patience: u64) {
         for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, flush)) {
-            if exporter.waited(begun, real) > patience {
-                exporter.give_up(Undelivered::CollectorUnreachable, real, now);
+            if exporter.waited(begun.nanoseconds(), real.nanoseconds()) > patience {
+                exporter.give_up(Undelivered::CollectorUnreachable, real.nanoseconds(), now);
             }
         }
     }
 
     /// Ends every connection in order; true when all have ended.
-    pub fn close(&mut self, real: u64) -> bool {
+    pub fn close(&mut self, real: AgentTime) -> bool {
         let mut closed = true;
         for exporter in &mut self.exporters {
-            closed &= exporter.close(real);
+            closed &= exporter.close(real.nanoseconds());
         }
         closed
     }
 
     /// Gives up, as unreachable, every collector whose connection has not ended.
-    pub fn give_up_open(&mut self, real: u64, now: Now) {
+    pub fn give_up_open(&mut self, real: AgentTime, now: Now) {
         for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_closed()) {
-            exporter.give_up(Undelivered::CollectorUnreachable, real, now);
+            exporter.give_up(Undelivered::CollectorUnreachable, real.nanoseconds(), now);
         }
     }
 

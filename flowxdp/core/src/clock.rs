@@ -43,13 +43,99 @@ impl WallClock {
     }
 }
 
+/// The instants of one clock: those of another do not compile in their place.
+macro_rules! instants {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The clock's zero.
+            pub const START: Self = Self(0);
+            /// Later than every instant.
+            pub const NEVER: Self = Self(u64::MAX);
+
+            /// The instant so many nanoseconds after the clock's zero.
+            pub const fn new(nanoseconds: u64) -> Self {
+                Self(nanoseconds)
+            }
+
+            /// Nanoseconds since the clock's zero.
+            pub const fn nanoseconds(self) -> u64 {
+                self.0
+            }
+
+            /// Nanoseconds since an earlier instant; 0 since a later one.
+            pub const fn since(self, earlier: Self) -> u64 {
+                self.0.saturating_sub(earlier.0)
+            }
+
+            /// The instant so many nanoseconds later, [`Self::NEVER`] at the latest.
+            pub const fn after(self, nanoseconds: u64) -> Self {
+                Self(self.0.saturating_add(nanoseconds))
+            }
+        }
+    };
+}
+
+instants! {
+    /// An instant of the agent's clock, the machine's monotonic one: sockets, retries and patience go by it.
+    AgentTime
+}
+
+instants! {
+    /// An instant of the metering clock: the machine's monotonic one, or a capture's. Flows, templates and
+    /// messages are due by it.
+    MeterTime
+}
+
+impl Now {
+    /// The metering clock's instant.
+    pub const fn metering(self) -> MeterTime {
+        MeterTime::new(self.monotonic)
+    }
+}
+
 /// One reading of every clock, by which a turn of the agent acts.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
-    /// The machine's monotonic clock, nanoseconds: sockets and patience follow it.
-    pub real: u64,
+    /// The agent's clock.
+    pub real: AgentTime,
     /// The metering clock and the time of day: the machine's, or the capture's.
     pub now: Now,
     /// From the metering clock to the time of day, for the times in records.
     pub wall: WallClock,
+}
+
+impl Reading {
+    /// When the agent's clock will show an instant of the metering clock, as long as the two advance alike: live.
+    pub const fn agent_time(&self, at: MeterTime) -> AgentTime {
+        if at.0 == MeterTime::NEVER.0 {
+            AgentTime::NEVER
+        } else {
+            self.real.after(at.since(self.now.metering()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AgentTime, MeterTime, Now, Reading, WallClock};
+
+    #[test]
+    fn an_instant_of_the_metering_clock_is_as_far_away_on_the_agents() {
+        let now = Now { monotonic: 500, wall_ms: 7 };
+        let at = Reading { real: AgentTime::new(90), now, wall: WallClock::default() };
+        for (metering, agent) in [(500, 90), (507, 97), (3, 90), (u64::MAX, u64::MAX)] {
+            assert_eq!(at.agent_time(MeterTime::new(metering)), AgentTime::new(agent));
+        }
+    }
+
+    #[test]
+    fn distances_and_sums_stay_in_range() {
+        let (early, late) = (MeterTime::new(3), MeterTime::new(10));
+        assert_eq!((late.since(early), early.since(late)), (7, 0));
+        assert_eq!((early.after(7), late.after(u64::MAX)), (late, MeterTime::NEVER));
+    }
 }

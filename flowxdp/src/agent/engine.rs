@@ -20,7 +20,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use flowxdp_core::{
     books::Books,
-    clock::{MILLISECOND, Reading, SECOND},
+    clock::{AgentTime, MILLISECOND, MeterTime, Reading, SECOND},
     record::{EndReason, RecordTotal},
 };
 
@@ -97,8 +97,8 @@ pub enum Event {
 pub enum Wake {
     /// Work is left: the next step follows at once.
     Again,
-    /// Waits until an instant of the machine's monotonic clock, or news.
-    At(u64),
+    /// Waits until this instant, or news.
+    At(AgentTime),
     /// Everything that is due on the capture's clock is done: it may advance.
     Idle,
     /// Nothing is left: the books can be closed.
@@ -114,16 +114,16 @@ pub struct Engine<M> {
     /// `None` while running.
     ending: Option<Ending>,
     deadlines: Deadlines,
-    /// The last sweep, nanoseconds of the metering clock.
-    swept: u64,
+    /// The last sweep.
+    swept: MeterTime,
     /// The last sweep ended for want of room.
     resumes: bool,
     /// More packets without a slot wait.
     more: bool,
     /// The capture's second that is being worked off.
-    second: Option<u64>,
+    second: Option<MeterTime>,
     /// Since when collectors are waited for at this second.
-    waiting: Option<u64>,
+    waiting: Option<AgentTime>,
     questions: VecDeque<Question>,
     flush: Option<Flush>,
     /// The effective configuration, as a file.
@@ -135,7 +135,7 @@ impl<M: Metering> Engine<M> {
     pub fn new(metering: M, dispatch: Dispatch, reporter: Reporter, rules: Rules) -> Self {
         let mut deadlines = Deadlines::default();
         if rules.order == Order::Live {
-            deadlines.set(Timer::Sweep, 0, "start");
+            deadlines.set(Timer::Sweep, AgentTime::START, "start");
         }
         Self {
             metering,
@@ -144,7 +144,7 @@ impl<M: Metering> Engine<M> {
             rules,
             ending: None,
             deadlines,
-            swept: 0,
+            swept: MeterTime::START,
             resumes: false,
             more: false,
             second: None,
@@ -243,7 +243,7 @@ impl<M: Metering> Engine<M> {
 
     fn serve(&mut self, arm: Arm, at: &Reading) -> anyhow::Result<()> {
         match arm {
-            Arm::Ring => self.more = self.metering.drain(at.now.monotonic)?,
+            Arm::Ring => self.more = self.metering.drain(at.now.metering())?,
             Arm::Sweep => match self.rules.order {
                 Order::Live => self.sweep_live(at)?,
                 Order::Capture => self.sweep_capture(at)?,
@@ -257,7 +257,7 @@ impl<M: Metering> Engine<M> {
     }
 
     fn wake(&self) -> Wake {
-        let earliest = self.deadlines.earliest().map_or(u64::MAX, |(_, deadline)| deadline.at);
+        let earliest = self.deadlines.earliest().map_or(AgentTime::NEVER, |(_, deadline)| deadline.at);
         match (&self.ending, self.rules.order) {
             (Some(ending), _) if ending.is_done() => Wake::Done,
             (None, Order::Live) if self.more => Wake::Again,
@@ -267,25 +267,25 @@ impl<M: Metering> Engine<M> {
     }
 
     /// The table of deadlines, as text.
-    fn deadlines_shown(&self, real: u64) -> String {
+    fn deadlines_shown(&self, real: AgentTime) -> String {
         let name = |number: usize| self.dispatch.all().get(number).map(|it| it.url().to_string());
         self.deadlines.shown(real, |number| name(number).unwrap_or_default())
     }
 
     /// Certificates and lists, of every collector over TLS.
-    fn read_again(&mut self, real: u64) {
+    fn read_again(&mut self, real: AgentTime) {
         if self.is_running() {
             log::info!("SIGHUP: certificates and lists of peers are read again");
-            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.look(real, true));
+            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.look(real.nanoseconds(), true));
         }
     }
 
     /// The live sweep: at its second, at once under aggressive aging or for a flush, and again soon where the
     /// last one found no room.
     fn sweep_live(&mut self, at: &Reading) -> anyhow::Result<()> {
-        let now = at.now.monotonic;
-        self.deadlines.lower(Timer::Sweep, self.metering.next_sweep(self.swept), "aggressive aging");
-        if !self.deadlines.is_due(Timer::Sweep, now) {
+        let next = at.agent_time(self.metering.next_sweep(self.swept));
+        self.deadlines.lower(Timer::Sweep, next, "aggressive aging");
+        if !self.deadlines.is_due(Timer::Sweep, at.real) {
             return Ok(());
         }
         let forced = self.flush.as_ref().and_then(Flush::forced);
@@ -294,9 +294,10 @@ impl<M: Metering> Engine<M> {
             flush.swept(total, self.metering.is_swept(), at.real);
         }
         if self.metering.is_swept() {
-            self.deadlines.set(Timer::Sweep, self.metering.next_sweep(now), "each second");
+            let next = at.agent_time(self.metering.next_sweep(at.now.metering()));
+            self.deadlines.set(Timer::Sweep, next, "each second");
         } else {
-            self.deadlines.set(Timer::Sweep, now + RESUME, "no room for all that was due");
+            self.deadlines.set(Timer::Sweep, at.real.after(RESUME), "no room for all that was due");
         }
         log::debug!("swept; deadlines: {}", self.deadlines_shown(at.real));
         Ok(())
@@ -305,7 +306,7 @@ impl<M: Metering> Engine<M> {
     /// One sweep; gives what retired.
     fn sweep(&mut self, at: &Reading, forced: Option<EndReason>) -> anyhow::Result<RecordTotal> {
         let (now, mut total) = (at.now, RecordTotal::default());
-        let sweep = Sweep { now: now.monotonic, wall: at.wall, forced, room: self.room() };
+        let sweep = Sweep { now: now.metering(), wall: at.wall, forced, room: self.room() };
         match self.rules.order {
             Order::Live => {
                 self.reporter.follow_clock(&mut self.dispatch, now);
@@ -329,7 +330,7 @@ impl<M: Metering> Engine<M> {
                 }
             }
         }
-        (self.swept, self.resumes) = (now.monotonic, !self.metering.is_swept());
+        (self.swept, self.resumes) = (now.metering(), !self.metering.is_swept());
         self.metering.after_sweep()?;
         self.announce(at, false);
         Ok(total)
@@ -346,17 +347,19 @@ impl<M: Metering> Engine<M> {
 
     /// Lists the interfaces when that is due.
     fn look(&mut self, at: &Reading) -> anyhow::Result<()> {
-        if at.now.monotonic >= self.metering.look_at() {
-            self.metering.look(at.now.monotonic)?;
+        let now = at.now.metering();
+        if now >= self.metering.look_at() {
+            self.metering.look(now)?;
             self.announce(at, false);
         }
-        self.deadlines.set(Timer::Interfaces, self.metering.look_at(), "links changed, or one was refused");
+        let next = at.agent_time(self.metering.look_at());
+        self.deadlines.set(Timer::Interfaces, next, "links changed, or one was refused");
         Ok(())
     }
 
     /// Gives every collector the exporter's own state.
     fn announce(&mut self, at: &Reading, force: bool) {
-        let interfaces = self.metering.interfaces(at.now.monotonic);
+        let interfaces = self.metering.interfaces(at.now.metering());
         let ignored = self.metering.ignored();
         self.reporter.announce(interfaces, ignored, &mut self.dispatch, at.now, force);
     }
@@ -365,7 +368,7 @@ impl<M: Metering> Engine<M> {
     fn export(&mut self, at: &Reading, flush: bool) {
         self.dispatch.poll(at.real, at.now, flush);
         for (number, wake) in self.dispatch.wakes().iter().enumerate() {
-            let at = wake.unwrap_or(u64::MAX);
+            let at = wake.unwrap_or(AgentTime::NEVER);
             self.deadlines.set(Timer::Collector(number), at, "session, pace or retry");
         }
     }

@@ -16,7 +16,7 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     books::Books,
-    clock::{MILLISECOND, Now, Reading, WallClock},
+    clock::{AgentTime, MeterTime, Now, Reading, WallClock},
 };
 
 use self::{
@@ -34,7 +34,7 @@ use crate::{
         reporter::Reporter,
     },
     capture::{CaptureError, Frame, Reader, to_ethernet},
-    clock::monotonic,
+    clock::{agent_time, monotonic},
     config::{Config, flags::Flags, key::REPLAY},
     dispatch::Dispatch,
     exporter::{Exporter, settings},
@@ -215,7 +215,7 @@ impl<'a> Replay<'a> {
             if self.frames.is_multiple_of(FRAMES) {
                 self.engine.metering_mut().meter.drain_ring();
             }
-            let time = self.clock.map_or(0, |clock| clock.latest);
+            let time = self.clock.map_or(0, |clock| clock.latest.nanoseconds());
             let octets = self.octets + reader.position();
             self.progress.show(Done { packets: self.frames, time, octets });
         }
@@ -228,7 +228,7 @@ impl<'a> Replay<'a> {
             self.ignore(NotReplayed::TimeOutOfRange, file, frame, text);
             return Ok(());
         };
-        self.reach(time)?;
+        self.reach(MeterTime::new(time))?;
         let (octets, wire) = if frame.link == ETHERNET {
             (frame.data, frame.wire)
         } else {
@@ -265,7 +265,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Advances the clock to a packet's time: everything that is due before leaves, each at its own second.
-    fn reach(&mut self, time: u64) -> anyhow::Result<()> {
+    fn reach(&mut self, time: MeterTime) -> anyhow::Result<()> {
         let Some(mut clock) = self.clock else { return self.begin(time) };
         while let Some(second) = self.engine.advance(&mut clock, time) {
             self.work_off(second)?;
@@ -275,19 +275,19 @@ impl<'a> Replay<'a> {
     }
 
     /// The system started an hour before the first packet.
-    fn begin(&mut self, time: u64) -> anyhow::Result<()> {
+    fn begin(&mut self, time: MeterTime) -> anyhow::Result<()> {
         self.clock = Some(CaptureClock { first: time, latest: time });
-        let system_start_ms = (time / MILLISECOND).saturating_sub(3_600_000);
-        let now = Now { monotonic: monotonic(), wall_ms: time / MILLISECOND };
+        let system_start_ms = instant(time).wall_ms.saturating_sub(3_600_000);
+        let now = Now { monotonic: monotonic(), wall_ms: instant(time).wall_ms };
         let dispatch = settings::dispatch(self.config, system_start_ms, &self.readiness, now, None)?;
         self.engine.begin(dispatch, Reporter::new(self.config.exporting.observation_domain, system_start_ms));
         Ok(())
     }
 
     /// Steps at an instant of the capture until the clock may advance, or the ending is done.
-    fn work_off(&mut self, time: u64) -> anyhow::Result<()> {
+    fn work_off(&mut self, time: MeterTime) -> anyhow::Result<()> {
         loop {
-            let at = Reading { real: monotonic(), now: instant(time), wall: WallClock::default() };
+            let at = Reading { real: agent_time(), now: instant(time), wall: WallClock::default() };
             match self.engine.step(&at)? {
                 Wake::Idle | Wake::Done => return Ok(()),
                 Wake::Again => {}
@@ -296,9 +296,9 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Until a socket has news, or an instant of the monotonic clock.
-    fn wait(&self, instant: u64) {
-        let left = Duration::from_nanos(instant.saturating_sub(monotonic()));
+    /// Until a socket has news, or until an instant.
+    fn wait(&self, instant: AgentTime) {
+        let left = Duration::from_nanos(instant.since(agent_time()));
         if let Err(error) = self.readiness.wait(Some(left)) {
             log::debug!("cannot wait for sockets: {error}");
             std::thread::sleep(left);
@@ -312,7 +312,7 @@ impl<'a> Replay<'a> {
                 self.engine.end();
                 self.work_off(clock.latest)?;
             }
-            None => self.begin(0)?,
+            None => self.begin(MeterTime::START)?,
         }
         let books = self.engine.books()?;
         log::debug!("{} grace periods were waited for", self.engine.metering().meter.waits());

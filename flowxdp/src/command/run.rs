@@ -69,7 +69,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     follow_kernel()?;
     let started = clock::reading();
-    let system_start_ms = started.now.wall_ms.saturating_sub(started.real / MILLISECOND);
+    let system_start_ms = started.now.wall_ms.saturating_sub(started.real.nanoseconds() / MILLISECOND);
     let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
     // Before anything is attached: a signal from now on ends in a flush.
     let mut sources = Sources::new(&readiness, &monitor.socket)?;

@@ -1,49 +1,49 @@
 //! The seconds of a capture's clock at which flows or messages are due.
 
-use flowxdp_core::clock::{MILLISECOND, Now, Reading, SECOND};
+use flowxdp_core::clock::{MILLISECOND, MeterTime, Now, Reading, SECOND};
 
 use super::{Engine, deadlines::Timer, metering::Metering};
 
 /// The metering of a capture's packets, which knows when each flow is due.
 pub trait Captured: Metering {
-    /// When a known flow is due at the earliest, nanoseconds of the capture; 0 for the next second.
-    fn next_due(&self) -> u64;
+    /// When a known flow is due at the earliest; [`MeterTime::START`] for the next second.
+    fn next_due(&self) -> MeterTime;
 
     /// Whether a sweep at `now` would retire a flow; more exact than [`Captured::next_due`].
-    fn finds(&mut self, now: u64) -> bool;
+    fn finds(&mut self, now: MeterTime) -> bool;
 
     /// The shorter timeout, nanoseconds.
     fn rest(&self) -> u64;
 }
 
-/// Nanoseconds since 1970 of the capture's first packet, and of its latest one or of the last sweep.
+/// The times of the capture's first packet, and of its latest one or of the last sweep. The clock's zero is 1970.
 #[derive(Clone, Copy, Debug)]
 pub struct CaptureClock {
     /// The first packet's time.
-    pub first: u64,
+    pub first: MeterTime,
     /// The largest time so far.
-    pub latest: u64,
+    pub latest: MeterTime,
 }
 
 impl CaptureClock {
     /// The first whole second at or after `event` that is still to come: nothing was due at those before.
-    pub fn second(&self, event: u64) -> u64 {
-        let to_come = (self.latest - self.first) / SECOND + 1;
-        let seconds = event.saturating_sub(self.first).div_ceil(SECOND).max(to_come);
-        self.first.saturating_add(seconds.saturating_mul(SECOND))
+    pub fn second(&self, event: MeterTime) -> MeterTime {
+        let to_come = self.latest.since(self.first) / SECOND + 1;
+        let seconds = event.since(self.first).div_ceil(SECOND).max(to_come);
+        self.first.after(seconds.saturating_mul(SECOND))
     }
 }
 
 /// An instant of the capture, where both clocks are one.
-pub const fn instant(time: u64) -> Now {
-    Now { monotonic: time, wall_ms: time / MILLISECOND }
+pub const fn instant(time: MeterTime) -> Now {
+    Now { monotonic: time.nanoseconds(), wall_ms: time.nanoseconds() / MILLISECOND }
 }
 
 impl<M: Captured> Engine<M> {
     /// Advances the clock to the next second before `time` at which work is due, or to `time` itself; gives the
     /// second. The caller steps until [`super::Wake::Idle`] before it asks again.
-    pub fn advance(&mut self, clock: &mut CaptureClock, time: u64) -> Option<u64> {
-        if time >= clock.second(0) {
+    pub fn advance(&mut self, clock: &mut CaptureClock, time: MeterTime) -> Option<MeterTime> {
+        if time >= clock.second(MeterTime::START) {
             // So that the flows of packets without a slot are known, and when they are due.
             self.metering.drain_all();
         }
@@ -55,7 +55,7 @@ impl<M: Captured> Engine<M> {
                 return None;
             }
             // Options data leave at a sweep: there is one in each timeout while a flow lives.
-            let soon = second < self.swept.saturating_add(self.metering.rest());
+            let soon = second < self.swept.after(self.metering.rest());
             if soon && clock.second(deadline) > second && !self.metering.finds(second) {
                 continue;
             }
@@ -81,7 +81,11 @@ impl<M: Metering> Engine<M> {
         let begun = *self.waiting.get_or_insert(at.real);
         if !self.dispatch.is_settled(at.now, false) {
             self.dispatch.lose_patience(at.real, at.now, false, begun, self.rules.patience);
-            self.deadlines.set(Timer::Patience, at.real + super::PROGRESS, "collectors that are waited for");
+            self.deadlines.set(
+                Timer::Patience,
+                at.real.after(super::PROGRESS),
+                "collectors that are waited for",
+            );
         } else if self.resumes {
             self.deadlines.set(Timer::Patience, at.real, "no room for all that was due");
         } else {
@@ -92,24 +96,25 @@ impl<M: Metering> Engine<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CaptureClock, SECOND};
+    use super::{CaptureClock, MeterTime, SECOND};
 
     #[test]
     fn sweeps_are_at_whole_seconds_behind_the_last_one() {
         let first = 7_500_000_000;
-        let clock = CaptureClock { first, latest: first };
-        let second = |clock: CaptureClock, event| (clock.second(event) - first) / SECOND;
+        let at = MeterTime::new;
+        let clock = CaptureClock { first: at(first), latest: at(first) };
+        let second = |clock: CaptureClock, event| clock.second(at(event)).since(at(first)) / SECOND;
         assert_eq!(second(clock, 0), 1);
         assert_eq!(second(clock, first), 1);
         assert_eq!(second(clock, first + SECOND), 1);
         assert_eq!(second(clock, first + SECOND + 1), 2);
         assert_eq!(second(clock, first + 15 * SECOND), 15);
-        let later = CaptureClock { latest: first + 15 * SECOND, ..clock };
+        let later = CaptureClock { latest: at(first + 15 * SECOND), ..clock };
         assert_eq!(second(later, 0), 16);
-        let between = CaptureClock { latest: first + 15 * SECOND - 1, ..clock };
+        let between = CaptureClock { latest: at(first + 15 * SECOND - 1), ..clock };
         assert_eq!(second(between, 0), 15);
         assert_eq!(second(later, first + 15 * SECOND), 16);
         assert_eq!(second(later, first + 1000 * SECOND), 1000);
-        assert_eq!(later.second(u64::MAX), u64::MAX);
+        assert_eq!(later.second(MeterTime::NEVER), MeterTime::NEVER);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use flowxdp_core::clock::MILLISECOND;
+use flowxdp_core::clock::{AgentTime, MILLISECOND};
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,20 +24,20 @@ pub enum Timer {
 /// When, and what set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
-    /// Nanoseconds of the engine's clock.
-    pub at: u64,
+    /// The instant.
+    pub at: AgentTime,
     /// The rule that set it.
     pub by: &'static str,
 }
 
-/// All deadlines of an engine.
+/// All deadlines of an engine, on the agent's clock.
 #[derive(Clone, Debug, Default)]
 pub struct Deadlines(BTreeMap<Timer, Deadline>);
 
 impl Deadlines {
-    /// Sets a row; `u64::MAX` takes it out.
-    pub fn set(&mut self, timer: Timer, at: u64, by: &'static str) {
-        if at == u64::MAX {
+    /// Sets a row; [`AgentTime::NEVER`] takes it out.
+    pub fn set(&mut self, timer: Timer, at: AgentTime, by: &'static str) {
+        if at == AgentTime::NEVER {
             self.0.remove(&timer);
         } else {
             self.0.insert(timer, Deadline { at, by });
@@ -45,7 +45,7 @@ impl Deadlines {
     }
 
     /// Sets a row to an earlier instant than it has, if this is one.
-    pub fn lower(&mut self, timer: Timer, at: u64, by: &'static str) {
+    pub fn lower(&mut self, timer: Timer, at: AgentTime, by: &'static str) {
         if self.0.get(&timer).is_none_or(|deadline| at < deadline.at) {
             self.set(timer, at, by);
         }
@@ -57,7 +57,7 @@ impl Deadlines {
     }
 
     /// Whether a row's instant has come.
-    pub fn is_due(&self, timer: Timer, now: u64) -> bool {
+    pub fn is_due(&self, timer: Timer, now: AgentTime) -> bool {
         self.0.get(&timer).is_some_and(|deadline| deadline.at <= now)
     }
 
@@ -67,13 +67,13 @@ impl Deadlines {
     }
 
     /// The table as text, each instant as the time from `now` on; `name` gives a collector's name.
-    pub fn shown(&self, now: u64, name: impl Fn(usize) -> String) -> String {
+    pub fn shown(&self, now: AgentTime, name: impl Fn(usize) -> String) -> String {
         let row = |(timer, deadline): (&Timer, &Deadline)| {
             let what = match timer {
                 Timer::Collector(number) => format!("collector {}", name(*number)),
                 other => other.to_string(),
             };
-            format!("{what} in {} ms ({})", deadline.at.saturating_sub(now) / MILLISECOND, deadline.by)
+            format!("{what} in {} ms ({})", deadline.at.since(now) / MILLISECOND, deadline.by)
         };
         self.0.iter().map(row).collect::<Vec<_>>().join(", ")
     }
@@ -96,26 +96,33 @@ impl fmt::Display for Timer {
 mod tests {
     use super::*;
 
+    const fn at(nanoseconds: u64) -> AgentTime {
+        AgentTime::new(nanoseconds)
+    }
+
     #[test]
     fn the_earliest_row_is_the_wake_up_and_rows_come_and_go() {
         let mut deadlines = Deadlines::default();
         assert_eq!(deadlines.earliest(), None);
-        deadlines.set(Timer::Sweep, 900, "each second");
-        deadlines.set(Timer::Collector(1), 300, "exporter");
-        deadlines.set(Timer::Interfaces, u64::MAX, "never");
-        assert_eq!(deadlines.earliest(), Some((Timer::Collector(1), Deadline { at: 300, by: "exporter" })));
-        assert!(deadlines.is_due(Timer::Collector(1), 300) && !deadlines.is_due(Timer::Sweep, 300));
-        deadlines.set(Timer::Collector(1), u64::MAX, "exporter");
+        deadlines.set(Timer::Sweep, at(900), "each second");
+        deadlines.set(Timer::Collector(1), at(300), "exporter");
+        deadlines.set(Timer::Interfaces, AgentTime::NEVER, "never");
+        assert_eq!(
+            deadlines.earliest(),
+            Some((Timer::Collector(1), Deadline { at: at(300), by: "exporter" }))
+        );
+        assert!(deadlines.is_due(Timer::Collector(1), at(300)) && !deadlines.is_due(Timer::Sweep, at(300)));
+        deadlines.set(Timer::Collector(1), AgentTime::NEVER, "exporter");
         assert_eq!(deadlines.earliest().map(|(timer, _)| timer), Some(Timer::Sweep));
-        assert!(!deadlines.is_due(Timer::Interfaces, u64::MAX));
+        assert!(!deadlines.is_due(Timer::Interfaces, AgentTime::NEVER));
     }
 
     #[test]
     fn the_table_says_which_rule_set_each_row() {
         let mut deadlines = Deadlines::default();
-        deadlines.set(Timer::Collector(0), 2 * MILLISECOND, "pace");
-        deadlines.set(Timer::Sweep, 7 * MILLISECOND, "each second");
-        let text = deadlines.shown(2 * MILLISECOND, |number| format!("udp://192.0.2.{number}"));
+        deadlines.set(Timer::Collector(0), at(2 * MILLISECOND), "pace");
+        deadlines.set(Timer::Sweep, at(7 * MILLISECOND), "each second");
+        let text = deadlines.shown(at(2 * MILLISECOND), |number| format!("udp://192.0.2.{number}"));
         assert_eq!(text, "sweep in 5 ms (each second), collector udp://192.0.2.0 in 0 ms (pace)");
     }
 }

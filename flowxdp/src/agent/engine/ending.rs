@@ -1,7 +1,7 @@
 //! The one ending: everything retires and leaves, connections end in order, and the last refusal is waited for.
 
 use flowxdp_core::{
-    clock::{MILLISECOND, Reading},
+    clock::{AgentTime, MILLISECOND, Reading},
     record::EndReason,
 };
 
@@ -40,9 +40,9 @@ pub(super) struct Ending {
     state: State,
     leave: bool,
     /// When it began, once a step has seen it.
-    begun: Option<u64>,
+    begun: Option<AgentTime>,
     /// When the state began.
-    since: u64,
+    since: AgentTime,
     /// Flows are left in the tables.
     left: bool,
     /// Metering did not end as it should; said when all is exported.
@@ -52,7 +52,7 @@ pub(super) struct Ending {
 impl Ending {
     pub(super) const fn new(leave: bool) -> Self {
         let state = if leave { State::Leaving } else { State::Stopping };
-        Self { state, leave, begun: None, since: 0, left: true, fault: None }
+        Self { state, leave, begun: None, since: AgentTime::START, left: true, fault: None }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -60,8 +60,8 @@ impl Ending {
     }
 
     /// Enters a state; the next step follows at once.
-    fn enter(&mut self, state: State, real: u64, deadlines: &mut Deadlines) {
-        log::debug!("ending: {:?} after {} ms", state, (real - self.begun.unwrap_or(real)) / MILLISECOND);
+    fn enter(&mut self, state: State, real: AgentTime, deadlines: &mut Deadlines) {
+        log::debug!("ending: {:?} after {} ms", state, real.since(self.begun.unwrap_or(real)) / MILLISECOND);
         (self.state, self.since) = (state, real);
         *deadlines = Deadlines::default();
         if state != State::Done {
@@ -99,7 +99,7 @@ impl<M: Metering> Engine<M> {
         stepped
     }
 
-    fn stop(&mut self, ending: &mut Ending, real: u64) {
+    fn stop(&mut self, ending: &mut Ending, real: AgentTime) {
         // Exporting what was metered comes first; the error is the caller's at the end.
         ending.fault = self.metering.stop().err();
         self.metering.drain_all();
@@ -130,13 +130,13 @@ impl<M: Metering> Engine<M> {
     /// The final totals, for collectors that are there.
     fn announce_last(&mut self, ending: &mut Ending, at: &Reading) {
         self.export(at, true);
-        let limit = ending.since.saturating_add(self.rules.announcing);
+        let limit = ending.since.after(self.rules.announcing);
         if self.dispatch.is_settled(at.now, true) || at.real > limit {
             ending.enter(State::Closing, at.real, &mut self.deadlines);
-        } else if limit == u64::MAX {
+        } else if limit == AgentTime::NEVER {
             self.lose_patience(ending, at);
         } else {
-            self.deadlines.set(Timer::Ending, at.real + PROGRESS, "the last options data");
+            self.deadlines.set(Timer::Ending, at.real.after(PROGRESS), "the last options data");
         }
     }
 
@@ -144,31 +144,34 @@ impl<M: Metering> Engine<M> {
     fn lose_patience(&mut self, ending: &Ending, at: &Reading) {
         let begun = ending.begun.unwrap_or(at.real);
         self.dispatch.lose_patience(at.real, at.now, true, begun, self.rules.patience);
-        self.deadlines.set(Timer::Ending, at.real + PROGRESS, "collectors that are waited for");
+        self.deadlines.set(Timer::Ending, at.real.after(PROGRESS), "collectors that are waited for");
     }
 
     /// Until records that are made have left; those of no slot go to disk otherwise.
     fn leave(&mut self, ending: &mut Ending, at: &Reading) {
         self.export(at, true);
-        if self.dispatch.is_settled(at.now, true) || at.real > ending.since + self.rules.patience {
-            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.leave(at.real, at.now));
+        if self.dispatch.is_settled(at.now, true) || at.real > ending.since.after(self.rules.patience) {
+            self.dispatch
+                .all_mut()
+                .iter_mut()
+                .for_each(|exporter| exporter.leave(at.real.nanoseconds(), at.now));
             ending.enter(State::Closing, at.real, &mut self.deadlines);
         } else {
-            self.deadlines.set(Timer::Ending, at.real + PROGRESS, "collectors that are waited for");
+            self.deadlines.set(Timer::Ending, at.real.after(PROGRESS), "collectors that are waited for");
         }
     }
 
     /// Ends connections in order, and waits for a refusal of the last datagram: its records go out again.
     fn close(&mut self, ending: &mut Ending, at: &Reading) -> anyhow::Result<()> {
         let is_closed = self.dispatch.close(at.real);
-        if !is_closed && at.real > ending.since + self.rules.patience {
+        if !is_closed && at.real > ending.since.after(self.rules.patience) {
             self.dispatch.give_up_open(at.real, at.now);
         }
-        if !is_closed || at.real < ending.since + LAST_REFUSAL {
-            self.deadlines.set(Timer::Ending, at.real + CLOSING, "connections that end");
+        if !is_closed || at.real < ending.since.after(LAST_REFUSAL) {
+            self.deadlines.set(Timer::Ending, at.real.after(CLOSING), "connections that end");
             return Ok(());
         }
-        self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(at.real));
+        self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(at.real.nanoseconds()));
         let is_over = |exporter: &Exporter| exporter.is_given_up() || exporter.queued().records == 0;
         if ending.leave {
             self.metering.leave();

@@ -2,7 +2,7 @@
 
 use flowxdp_core::{
     books::{Books, Bracket},
-    clock::{Reading, WallClock},
+    clock::{MeterTime, Reading, WallClock},
     options::Interface,
     record::{EndReason, FlowRecord, Total},
 };
@@ -10,8 +10,8 @@ use flowxdp_core::{
 /// One sweep over the flow tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweep {
-    /// The time that flows are due by, nanoseconds of the metering clock.
-    pub now: u64,
+    /// The time that flows are due by.
+    pub now: MeterTime,
     /// For the times in records.
     pub wall: WallClock,
     /// Every flow is due, for this reason.
@@ -20,14 +20,14 @@ pub struct Sweep {
     pub room: usize,
 }
 
-/// Flow tables and the packets that fill them. All instants are of the metering clock, in nanoseconds.
+/// Flow tables and the packets that fill them.
 pub trait Metering {
     /// Takes a turn's share of the packets that found no slot; true where more of them wait.
     ///
     /// # Errors
     ///
     /// A partition cannot change its CPU.
-    fn drain(&mut self, now: u64) -> anyhow::Result<bool>;
+    fn drain(&mut self, now: MeterTime) -> anyhow::Result<bool>;
 
     /// Takes all packets that found no slot until now.
     fn drain_all(&mut self);
@@ -62,20 +62,20 @@ pub trait Metering {
     fn is_swept(&self) -> bool;
 
     /// When the next sweep is due, if the last one was at `last`.
-    fn next_sweep(&self, last: u64) -> u64;
+    fn next_sweep(&self, last: MeterTime) -> MeterTime;
 
-    /// When the interfaces are to be listed again; `u64::MAX` for never.
-    fn look_at(&self) -> u64;
+    /// When the interfaces are to be listed again.
+    fn look_at(&self) -> MeterTime;
 
     /// Lists the interfaces: meters new ones, follows changed ones, releases gone ones.
     ///
     /// # Errors
     ///
     /// The kernel's.
-    fn look(&mut self, now: u64) -> anyhow::Result<()>;
+    fn look(&mut self, now: MeterTime) -> anyhow::Result<()>;
 
     /// Interfaces of which flow records may come.
-    fn interfaces(&mut self, now: u64) -> Vec<Interface>;
+    fn interfaces(&mut self, now: MeterTime) -> Vec<Interface>;
 
     /// Packets that were not metered so far.
     fn ignored(&self) -> Total;

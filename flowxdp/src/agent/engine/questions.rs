@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use flowxdp_core::{
-    clock::{Reading, SECOND},
+    clock::{AgentTime, Reading, SECOND},
     record::{EndReason, RecordTotal},
 };
 use serde_json::json;
@@ -24,15 +24,15 @@ pub(super) struct Flush {
     retired: RecordTotal,
     /// Flows from before it are left in the tables.
     left: bool,
-    begun: u64,
-    /// When it is given up, on the machine's clock.
-    until: u64,
+    begun: AgentTime,
+    /// When it is given up.
+    until: AgentTime,
 }
 
 impl Flush {
-    fn new(replies: Vec<Reply>, real: u64) -> Self {
+    fn new(replies: Vec<Reply>, real: AgentTime) -> Self {
         let retired = RecordTotal::default();
-        Self { replies, retired, left: true, begun: real, until: real + PATIENCE }
+        Self { replies, retired, left: true, begun: real, until: real.after(PATIENCE) }
     }
 
     /// The reason by which each flow of a sweep is due, until one sweep saw them all.
@@ -41,14 +41,14 @@ impl Flush {
     }
 
     /// A sweep retired so much of the tables.
-    pub(super) fn swept(&mut self, total: RecordTotal, is_swept: bool, real: u64) {
+    pub(super) fn swept(&mut self, total: RecordTotal, is_swept: bool, real: AgentTime) {
         if !self.left {
             return;
         }
         self.retired += total;
         self.left = !is_swept;
         if total.records > 0 {
-            self.until = (real + PATIENCE).min(self.begun + LONGEST);
+            self.until = real.after(PATIENCE).min(self.begun.after(LONGEST));
         }
     }
 
@@ -129,7 +129,7 @@ impl<M: Metering> Answering for Engine<M> {
         let flush = match self.flush.take() {
             Some(mut before) => {
                 before.replies.extend(replies);
-                (before.left, before.until) = (true, at.real + PATIENCE);
+                (before.left, before.until) = (true, at.real.after(PATIENCE));
                 before
             }
             None => Flush::new(replies, at.real),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flowxdp_core::{
     books::Books,
-    clock::{MILLISECOND, Now, Reading, SECOND, WallClock},
+    clock::{AgentTime, MILLISECOND, Now, Reading, SECOND, WallClock},
 };
 
 use self::flows::Flows;
@@ -50,14 +50,18 @@ impl World {
         };
         let exporters = urls.iter().map(exporter).collect();
         let dispatch = Dispatch::new(exporters, Strategy::Replicate, 0, None);
-        let flows = Flows { look_at: u64::MAX, ..Flows::default() };
+        let flows = Flows { look_at: MeterTime::NEVER, ..Flows::default() };
         let engine = Engine::new(flows, dispatch, Reporter::new(1, T0 - 100_000), rules);
         Self { engine, readiness, time }
     }
 
     fn at(&self) -> Reading {
         let now = Now { monotonic: self.time, wall_ms: T0 - 100_000 + self.time / MILLISECOND };
-        Reading { real: self.time, now, wall: WallClock::new(self.time, now.wall_ms * MILLISECOND) }
+        Reading {
+            real: AgentTime::new(self.time),
+            now,
+            wall: WallClock::new(self.time, now.wall_ms * MILLISECOND),
+        }
     }
 
     fn step(&mut self) -> Wake {
@@ -75,7 +79,7 @@ impl World {
         let wake = self.step();
         if let Wake::At(instant) = wake {
             self.readiness.wait(Some(Duration::from_millis(1))).unwrap();
-            self.time = instant.clamp(self.time, self.time + STEP);
+            self.time = instant.nanoseconds().clamp(self.time, self.time + STEP);
         }
         wake
     }

@@ -3,7 +3,7 @@
 use flowxdp_common::reason::NotReplayed;
 use flowxdp_core::{
     books::{Books, Bracket},
-    clock::Reading,
+    clock::{MeterTime, Reading},
     options::Interface,
     record::{FlowRecord, Total},
 };
@@ -38,7 +38,7 @@ impl Packets {
 }
 
 impl Metering for Packets {
-    fn drain(&mut self, _: u64) -> anyhow::Result<bool> {
+    fn drain(&mut self, _: MeterTime) -> anyhow::Result<bool> {
         self.meter.drain_ring();
         Ok(false)
     }
@@ -52,7 +52,7 @@ impl Metering for Packets {
     }
 
     fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
-        self.meter.check(sweep.now, sweep.wall, sweep.forced, sweep.room, sink)?;
+        self.meter.check(sweep.now.nanoseconds(), sweep.wall, sweep.forced, sweep.room, sink)?;
         Ok(())
     }
 
@@ -64,19 +64,19 @@ impl Metering for Packets {
         self.meter.is_done()
     }
 
-    fn next_sweep(&self, _: u64) -> u64 {
-        u64::MAX
+    fn next_sweep(&self, _: MeterTime) -> MeterTime {
+        MeterTime::NEVER
     }
 
-    fn look_at(&self) -> u64 {
-        u64::MAX
+    fn look_at(&self) -> MeterTime {
+        MeterTime::NEVER
     }
 
-    fn look(&mut self, _: u64) -> anyhow::Result<()> {
+    fn look(&mut self, _: MeterTime) -> anyhow::Result<()> {
         Ok(())
     }
 
-    fn interfaces(&mut self, _: u64) -> Vec<Interface> {
+    fn interfaces(&mut self, _: MeterTime) -> Vec<Interface> {
         vec![self.interface.clone()]
     }
 
@@ -96,12 +96,12 @@ impl Metering for Packets {
 }
 
 impl Captured for Packets {
-    fn next_due(&self) -> u64 {
-        self.meter.next_due()
+    fn next_due(&self) -> MeterTime {
+        MeterTime::new(self.meter.next_due())
     }
 
-    fn finds(&mut self, now: u64) -> bool {
-        self.meter.finds(now)
+    fn finds(&mut self, now: MeterTime) -> bool {
+        self.meter.finds(now.nanoseconds())
     }
 
     fn rest(&self) -> u64 {

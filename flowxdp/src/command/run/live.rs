@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use flowxdp_core::{
     books::{Books, Bracket},
-    clock::Reading,
+    clock::{MeterTime, Reading},
     options::Interface,
     record::{FlowRecord, Total},
 };
@@ -30,9 +30,9 @@ impl Live {
 }
 
 impl Metering for Live {
-    fn drain(&mut self, now: u64) -> anyhow::Result<bool> {
+    fn drain(&mut self, now: MeterTime) -> anyhow::Result<bool> {
         let more = self.meter.drain_some();
-        self.meter.hand_over(now)?;
+        self.meter.hand_over(now.nanoseconds())?;
         Ok(more)
     }
 
@@ -50,7 +50,7 @@ impl Metering for Live {
     }
 
     fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
-        self.meter.check(sweep.now, sweep.wall, sweep.forced, sweep.room, sink)?;
+        self.meter.check(sweep.now.nanoseconds(), sweep.wall, sweep.forced, sweep.room, sink)?;
         Ok(())
     }
 
@@ -72,20 +72,20 @@ impl Metering for Live {
         self.meter.is_done()
     }
 
-    fn next_sweep(&self, last: u64) -> u64 {
-        self.meter.next_look(last)
+    fn next_sweep(&self, last: MeterTime) -> MeterTime {
+        MeterTime::new(self.meter.next_look(last.nanoseconds()))
     }
 
-    fn look_at(&self) -> u64 {
-        self.interfaces.look_at()
+    fn look_at(&self) -> MeterTime {
+        MeterTime::new(self.interfaces.look_at())
     }
 
-    fn look(&mut self, now: u64) -> anyhow::Result<()> {
-        self.interfaces.look(&mut self.meter, now)
+    fn look(&mut self, now: MeterTime) -> anyhow::Result<()> {
+        self.interfaces.look(&mut self.meter, now.nanoseconds())
     }
 
-    fn interfaces(&mut self, now: u64) -> Vec<Interface> {
-        self.interfaces.announced(now, self.meter.rest())
+    fn interfaces(&mut self, now: MeterTime) -> Vec<Interface> {
+        self.interfaces.announced(now.nanoseconds(), self.meter.rest())
     }
 
     fn ignored(&self) -> Total {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use flowxdp_core::clock::SECOND;
+use flowxdp_core::clock::{AgentTime, SECOND};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
@@ -82,7 +82,7 @@ impl Sources {
             Wake::Again | Wake::Idle | Wake::Done => {
                 // So that signals and clients are heard, however many packets come in.
                 tokio::task::yield_now().await;
-                0
+                AgentTime::START
             }
         };
         let is_running = engine.is_running();
@@ -112,9 +112,9 @@ async fn readable(descriptor: Option<&AsyncFd<OwnedFd>>) -> anyhow::Result<Event
     Ok(Event::Woken)
 }
 
-/// Sleeps until an instant of the monotonic clock, nanoseconds.
-async fn until(instant: u64) {
-    let left = instant.saturating_sub(clock::monotonic());
+/// Sleeps until an instant.
+async fn until(instant: AgentTime) {
+    let left = instant.since(clock::agent_time());
     tokio::time::sleep(Duration::from_nanos(left.min(3600 * SECOND))).await;
 }
 

@@ -1,6 +1,8 @@
 //! Collectors that reset each connection, on a clock that passes only while somebody waits.
 
 use super::*;
+use flowxdp_core::clock::AgentTime;
+
 use crate::dispatch::{Dispatch, Strategy};
 
 const PATIENCE: u64 = 10 * SECOND;
@@ -17,21 +19,25 @@ impl Waiting {
         Now { monotonic: self.real, wall_ms: T0 + self.real / MILLISECOND }
     }
 
+    fn real(&self) -> AgentTime {
+        AgentTime::new(self.real)
+    }
+
     fn is_given_up(&self) -> bool {
         self.dispatch.all()[0].is_given_up()
     }
 
     /// Looks until `done`; `advance` says whether time passes.
     fn until(&mut self, advance: bool, done: impl Fn(&Self) -> bool) {
-        let (begun, looked) = (self.real, Instant::now());
+        let (begun, looked) = (self.real(), Instant::now());
         loop {
-            self.dispatch.poll(self.real, self.now(), true);
+            self.dispatch.poll(self.real(), self.now(), true);
             if done(self) || self.is_given_up() {
                 return;
             }
             assert!(looked.elapsed() < LIMIT, "nothing happens at {} ms", self.real / MILLISECOND);
             if advance {
-                self.dispatch.lose_patience(self.real, self.now(), true, begun, PATIENCE);
+                self.dispatch.lose_patience(self.real(), self.now(), true, begun, PATIENCE);
                 self.real += STEP;
             }
             std::thread::sleep(Duration::from_millis(1));

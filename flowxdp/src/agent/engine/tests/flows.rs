@@ -2,7 +2,7 @@
 
 use flowxdp_core::{
     books::{Books, Bracket},
-    clock::{Reading, SECOND},
+    clock::{MeterTime, Reading, SECOND},
     options::Interface,
     record::{EndReason, FlowRecord, RecordTotal, Total},
 };
@@ -21,8 +21,8 @@ pub(super) struct Flows {
     /// The times of the sweeps.
     pub(super) sweeps: Vec<u64>,
     /// The times of the looks at interfaces, and when the next one is due.
-    pub(super) looks: Vec<u64>,
-    pub(super) look_at: u64,
+    pub(super) looks: Vec<MeterTime>,
+    pub(super) look_at: MeterTime,
     pub(super) stopped: u64,
     pub(super) left: u64,
     pub(super) metered: RecordTotal,
@@ -40,7 +40,7 @@ impl Flows {
 }
 
 impl Metering for Flows {
-    fn drain(&mut self, _: u64) -> anyhow::Result<bool> {
+    fn drain(&mut self, _: MeterTime) -> anyhow::Result<bool> {
         self.drained += u64::from(self.flood);
         Ok(self.flood)
     }
@@ -52,12 +52,13 @@ impl Metering for Flows {
     }
 
     fn sweep(&mut self, sweep: &Sweep, mut sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
-        self.sweeps.push(sweep.now);
+        let now = sweep.now.nanoseconds();
+        self.sweeps.push(now);
         if sweep.room == 0 {
             self.is_swept = false;
             return Ok(());
         }
-        let is_due = |due: u64| due <= sweep.now || sweep.forced.is_some();
+        let is_due = |due: u64| due <= now || sweep.forced.is_some();
         let (due, rest): (Vec<_>, _) =
             std::mem::take(&mut self.table).into_iter().partition(|(due, _)| is_due(*due));
         self.table = rest;
@@ -82,21 +83,21 @@ impl Metering for Flows {
         self.is_swept
     }
 
-    fn next_sweep(&self, last: u64) -> u64 {
-        last + SECOND
+    fn next_sweep(&self, last: MeterTime) -> MeterTime {
+        last.after(SECOND)
     }
 
-    fn look_at(&self) -> u64 {
+    fn look_at(&self) -> MeterTime {
         self.look_at
     }
 
-    fn look(&mut self, now: u64) -> anyhow::Result<()> {
+    fn look(&mut self, now: MeterTime) -> anyhow::Result<()> {
         self.looks.push(now);
-        self.look_at = now + 10 * SECOND;
+        self.look_at = now.after(10 * SECOND);
         Ok(())
     }
 
-    fn interfaces(&mut self, _: u64) -> Vec<Interface> {
+    fn interfaces(&mut self, _: MeterTime) -> Vec<Interface> {
         vec![Interface { index: 2, name: "eth0".to_owned(), description: "north".to_owned() }]
     }
 

@@ -18,7 +18,7 @@ fn a_flood_in_the_ring_buffer_starves_no_other_arm() {
     world.meter(0..100, 2 * SECOND);
     let begun = world.time;
     let flows = world.engine.metering_mut();
-    (flows.flood, flows.look_at) = (true, begun + 3 * SECOND);
+    (flows.flood, flows.look_at) = (true, MeterTime::new(begun + 3 * SECOND));
     let (question, mut answer) = controlled::question("books");
     let mut question = Some(question);
     while world.time < begun + 5 * SECOND {
@@ -31,7 +31,7 @@ fn a_flood_in_the_ring_buffer_starves_no_other_arm() {
     }
     let flows = world.flows();
     assert_eq!((flows.drained, flows.sweeps.len()), (500, 5));
-    assert_eq!(flows.looks, [begun + 3 * SECOND]);
+    assert_eq!(flows.looks, [MeterTime::new(begun + 3 * SECOND)]);
     assert_eq!(world.engine.dispatch().all()[0].exported_records(), 100);
     assert!(socket.recv(&mut [0; 2_000]).is_ok());
     world.take(Event::Stop);
@@ -50,8 +50,9 @@ fn no_deadline_is_behind_its_step() {
         world.meter(100 * number..100 * number + 100, u64::from(number % 7) * 300 * MILLISECOND);
         for _ in 0..20 {
             let Wake::At(instant) = world.step() else { panic!("nothing is in the ring buffer") };
+            let instant = instant.nanoseconds();
             still = if instant > world.time { 0 } else { still + 1 };
-            assert!(still < 3, "{}", world.engine.deadlines_shown(world.time));
+            assert!(still < 3, "{}", world.engine.deadlines_shown(AgentTime::new(world.time)));
             world.time = world.time.max(instant.min(world.time + STEP));
         }
     }
