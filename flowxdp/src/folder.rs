@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
@@ -61,6 +61,12 @@ impl Folder {
         let what = || format!("cannot use the folder {}", path.display());
         let (place, made) = place(path).with_context(what)?;
         Self::enter(&place, OsStr::new("."), path, made, owner).with_context(what)
+    }
+
+    /// A folder that has no path, and is reached by its descriptor's name in /proc.
+    pub fn opened(folder: OwnedFd) -> Self {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        Self { folder, path, made: false }
     }
 
     /// Opens the folder at `path`; none where there is none.

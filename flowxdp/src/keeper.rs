@@ -65,6 +65,11 @@ impl Tables {
         self.tables.push((place, Box::new(table)));
     }
 
+    /// Forgets a table that is empty.
+    pub fn remove(&mut self, place: Place) {
+        self.tables.retain(|(it, _)| *it != place);
+    }
+
     fn find(&mut self, slot: SlotRef) -> Option<(&mut dyn States, usize)> {
         let (place, index) = slot.place();
         let table = self.tables.iter_mut().find(|(it, _)| *it == place)?;
@@ -120,6 +125,11 @@ impl Keeper {
     /// The tables whose slots are let go of from now on.
     pub fn set_tables(&mut self, tables: Tables) {
         self.tables = tables;
+    }
+
+    /// The same tables, to be changed: one more, or one less.
+    pub const fn tables_mut(&mut self) -> &mut Tables {
+        &mut self.tables
     }
 
     /// The page of a collector, a free one if it has none.

@@ -4,6 +4,7 @@ mod collect;
 mod interfaces;
 mod old;
 mod partitions;
+mod replace;
 mod rows;
 mod unmetered;
 
@@ -22,8 +23,8 @@ use flowxdp_core::{
 };
 use tokio::io::unix::AsyncFd;
 
-pub use self::old::Old;
 use self::{collect::Out, partitions::Owners, rows::Rows, unmetered::Unmetered};
+pub use self::{old::Old, replace::Next};
 use crate::{
     keeper::Keeping,
     kernel::{counters, grace::Grace, load::Loaded, pin},
@@ -194,6 +195,10 @@ impl Meter {
         let (empty, left) = std::mem::take(&mut self.old).into_iter().partition(Old::is_empty);
         self.old = left;
         let empty: Vec<Old> = empty;
+        if let Some(keeper) = &self.keeper {
+            let mut keeper = keeper.borrow_mut();
+            empty.iter().flat_map(Old::places).for_each(|place| keeper.tables_mut().remove(place));
+        }
         empty.into_iter().map(|old| old.generation).collect()
     }
 
@@ -382,6 +387,9 @@ impl Meter {
         let mut total = retire::in_table(&self.loaded.flows_v4);
         total += retire::in_table(&self.loaded.flows_v6);
         total += retire::in_table(&self.loaded.own);
+        for old in &self.old {
+            total += old.in_table();
+        }
         total
     }
 

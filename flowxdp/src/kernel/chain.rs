@@ -5,6 +5,7 @@
 //! [`keep`] holds the array.
 
 mod beside;
+mod exchange;
 mod found;
 mod keep;
 mod others;
@@ -42,13 +43,16 @@ pub const PINS: &str = "/sys/fs/bpf/flowxdp";
 /// its caller.
 const KINDS: [(&str, &str); 2] = [(names::PROGRAM, names::CHAIN), (names::PROGRAM_FRAGS, names::CHAIN_FRAGS)];
 
+/// The maps by which our programs call others.
+pub const MAPS: [&str; 3] = [names::CHAIN, names::CHAIN_FRAGS, names::BESIDE];
+
 /// The other programs beside which our programs run.
 pub struct Chain {
     /// The folder of pinned arrays.
     pins: PathBuf,
     kinds: [Kind; 2],
     /// ifIndex → place in the arrays.
-    places: HashMap<MapData, u32, u32>,
+    places: Map,
     beside: Vec<Beside>,
     /// Interfaces whose other program ended, and took ours away.
     ended: Vec<Ended>,
@@ -135,7 +139,7 @@ impl Chain {
     pub fn new(pins: PathBuf, mut take: impl FnMut(&str) -> anyhow::Result<Map>) -> anyhow::Result<Self> {
         let [(_, plain), (_, frags)] = KINDS;
         let kinds = [Kind::new(take(plain)?)?, Kind::new(take(frags)?)?];
-        let places = HashMap::try_from(take(names::BESIDE)?)?;
+        let places = take(names::BESIDE)?;
         sweep(&pins);
         Ok(Self { pins, kinds, places, beside: Vec::new(), ended: Vec::new(), grace: Grace::new()? })
     }
@@ -163,9 +167,13 @@ impl Chain {
         Ok(())
     }
 
+    fn places(&mut self) -> Result<HashMap<&mut MapData, u32, u32>, MapError> {
+        HashMap::try_from(&mut self.places)
+    }
+
     fn forget(&mut self, index: u32, kind: usize, entry: u32) {
         // A missing row needs no removal.
-        drop(self.places.remove(&index));
+        drop(self.places().map(|mut places| places.remove(&index)));
         if let Some(kind) = self.kinds.get_mut(kind) {
             drop(ProgramArray::try_from(&mut kind.array).map(|mut array| array.clear_index(&entry)));
         }

@@ -1,17 +1,18 @@
 //! Loading the program with its tables: shape, seed and switches are set here.
 
 mod links;
+mod replace;
+mod source;
 
 use std::{
-    os::fd::AsFd,
     path::{Path, PathBuf},
     rc::Rc,
 };
 
 use anyhow::{Context, ensure};
 use aya::{
-    Ebpf, EbpfLoader,
-    maps::{HashMap, Map, MapData, RingBuf},
+    EbpfLoader,
+    maps::{HashMap, MapData, RingBuf},
     programs::{
         ProgramError, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
@@ -30,7 +31,7 @@ use flowxdp_common::{
 };
 
 use super::{
-    chain::Chain,
+    chain::{self, Chain},
     cold::ColdSlots,
     cpus,
     map::Mapped,
@@ -41,6 +42,9 @@ use super::{
     scan::Flows,
 };
 use crate::guard;
+
+use self::source::{Source, mapped};
+pub use self::{replace::make, source::PROGRAMS};
 
 /// The object that the build script compiled.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
@@ -132,7 +136,7 @@ impl Shape {
 pub struct Loaded {
     /// Other programs that ours runs beside: the first to go.
     pub chain: Option<Chain>,
-    ebpf: Ebpf,
+    source: Source,
     /// What it was loaded with.
     pub shape: Shape,
     links: Vec<(&'static str, u32, XdpLinkId)>,
@@ -161,8 +165,8 @@ pub struct Loaded {
 /// The maps of a generation, where a table is pinned.
 #[derive(Clone, Debug)]
 pub struct Pinned {
-    /// The folder that attachments go to.
-    pub pins: Rc<Pins>,
+    /// The folder that attachments go to, where this process attaches.
+    pub pins: Option<Rc<Pins>>,
     /// The folder of the maps. What is there is used, and what is not is made.
     pub directory: PathBuf,
     /// The seed that the table was filled with.
@@ -171,6 +175,8 @@ pub struct Pinned {
     pub before: table::Shape,
     /// The generation of that table, while this one is made.
     pub last: Option<Generation>,
+    /// The maps by which other programs are called are there too: they are a running agent's.
+    pub shares_chain: bool,
 }
 
 /// [`load_at`] without pins.
@@ -188,7 +194,7 @@ pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
 ///
 /// The kernel refused a map.
 pub fn load_object(shape: &Shape, object: &[u8]) -> anyhow::Result<Loaded> {
-    load_from(object, shape, None).map_err(|error| preflight::refused(error, shape))
+    loaded(object, shape, None).map_err(|error| preflight::refused(error, shape))
 }
 
 /// Creates the maps, or takes those that are pinned, and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
@@ -197,10 +203,16 @@ pub fn load_object(shape: &Shape, object: &[u8]) -> anyhow::Result<Loaded> {
 ///
 /// The kernel refused a map.
 pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
-    load_from(OBJECT, shape, pinned).map_err(|error| preflight::refused(error, shape))
+    loaded(OBJECT, shape, pinned).map_err(|error| preflight::refused(error, shape))
 }
 
-fn load_from(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
+fn loaded(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
+    let source = made(object, shape, pinned)?;
+    Loaded::new(shape, source, pinned.and_then(|pinned| pinned.pins.clone()))
+}
+
+/// Maps and programs of a generation, whose descriptor is written: from now on it is one.
+fn made(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Source> {
     let possible = cpus::possible()?;
     let (slots_v4, slots_v6) = (shape.slots_v4()?, shape.slots_v6()?);
     let (homes_v4, homes_v6) = (shape.homes(shape.flows_v4)?, shape.homes(shape.flows_v6)?);
@@ -235,60 +247,56 @@ fn load_from(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::R
             loader.map_pin_path(name, pinned.directory.join(name));
         }
     }
-    let mut ebpf = loader.load(object).context("cannot create the flow tables")?;
-    let mut says = mapped::<table::Shape>(&ebpf, names::SHAPE)?;
-    let mut own = OwnTable::new(
-        mapped::<SlotOwn>(&ebpf, names::OWN)?,
-        mapped::<u64>(&ebpf, names::COLD_OWN)?,
-        groups,
-        mapped::<Intent>(&ebpf, names::INTENT)?,
-    );
+    for pinned in pinned.iter().filter(|pinned| pinned.shares_chain) {
+        for name in chain::MAPS {
+            loader.map_pin_path(name, pinned.directory.join(name));
+        }
+    }
+    let ebpf = loader.load(object).context("cannot create the flow tables")?;
+    let mut source = Source::object(ebpf);
+    let mut says = mapped::<table::Shape>(source.map(names::SHAPE)?)?;
     if says.read(0).layout == 0 {
         let (flows_v4, flows_v6) = (shape.flows_v4, shape.flows_v6);
         let partitions = u64::from(shape.partitions);
         let before = pinned.map_or_else(table::Shape::default, |pinned| pinned.before);
         if let Some(last) = pinned.and_then(|pinned| pinned.last.as_ref()) {
-            own.take_cold(last)?;
+            own_table(&mut source, groups)?.take_cold(last)?;
         }
         let (cold, groups) = (table::cold(groups), groups_bits.into());
         let said = table::Shape { flows_v4, flows_v6, partitions, seed, groups, cold, ..before };
         pin::finish(&mut says, said);
     }
-    Ok(Loaded {
-        flows_v4: flows(&ebpf, names::FLOWS_V4, names::COLD_V4, groups)?,
-        flows_v6: flows(&ebpf, names::FLOWS_V6, names::COLD_V6, groups)?,
-        counters: mapped(&ebpf, names::COUNTERS)?,
-        cpus: mapped(&ebpf, names::CPUS)?,
-        rows: HashMap::try_from(take(&mut ebpf, names::ROWS)?)?,
-        overflow: Ring::new(RingBuf::try_from(take(&mut ebpf, names::OVERFLOW)?)?, groups)?,
-        own,
-        names: mapped(&ebpf, names::NAMES)?,
-        says,
-        pins: pinned.map(|pinned| Rc::clone(&pinned.pins)),
-        links: Vec::new(),
-        chain: None,
-        shape: *shape,
-        ebpf,
-    })
+    Ok(source)
 }
 
 impl Loaded {
+    fn new(shape: &Shape, mut source: Source, pins: Option<Rc<Pins>>) -> anyhow::Result<Self> {
+        let groups = shape.groups.with_cold_fields();
+        Ok(Self {
+            flows_v4: flows(&mut source, names::FLOWS_V4, names::COLD_V4, groups)?,
+            flows_v6: flows(&mut source, names::FLOWS_V6, names::COLD_V6, groups)?,
+            counters: mapped(source.map(names::COUNTERS)?)?,
+            cpus: mapped(source.map(names::CPUS)?)?,
+            rows: HashMap::try_from(source.take(names::ROWS)?)?,
+            overflow: Ring::new(RingBuf::try_from(source.take(names::OVERFLOW)?)?, groups)?,
+            own: own_table(&mut source, groups)?,
+            names: mapped(source.map(names::NAMES)?)?,
+            says: mapped(source.map(names::SHAPE)?)?,
+            pins,
+            links: Vec::new(),
+            chain: None,
+            shape: *shape,
+            source,
+        })
+    }
+
     /// One of the programs, verified and loaded.
     ///
     /// # Errors
     ///
     /// The verifier's words.
     pub fn program(&mut self, name: &str) -> anyhow::Result<&mut Xdp> {
-        let program =
-            self.ebpf.program_mut(name).with_context(|| format!("no program {name} in the object"))?;
-        let program: &mut Xdp = program.try_into()?;
-        if program.fd().is_err() {
-            program.load().with_context(|| format!("the kernel does not take the program {name}"))?;
-            if let Some(count) = program.info()?.verified_instruction_count() {
-                log::debug!("program {name}: {count} instructions verified");
-            }
-        }
-        Ok(program)
+        self.source.program(name)
     }
 
     /// Attaches a program; the kernel's refusal is the inner result.
@@ -308,7 +316,7 @@ impl Loaded {
             Ok(link) => link,
             Err(error) => return Ok(Err(error)),
         };
-        if let Some(pins) = self.pins.clone() {
+        if let Some(pins) = self.pins.clone().filter(|pins| pins.outlive_the_agent()) {
             let program = self.program(name)?;
             let fd_link = FdLink::try_from(program.take_link(link)?).context("this kernel pins no links")?;
             let pinned = fd_link.pin(pins.link(index)).context("cannot pin the attachment")?;
@@ -362,8 +370,8 @@ impl Loaded {
     /// # Errors
     ///
     /// mmap(2)'s.
-    pub fn journal(&self) -> anyhow::Result<Mapped<Page>> {
-        mapped(&self.ebpf, names::JOURNAL)
+    pub fn journal(&mut self) -> anyhow::Result<Mapped<Page>> {
+        mapped(self.source.map(names::JOURNAL)?)
     }
 
     /// The flow tables, mapped once more: IPv4, IPv6, and the agent's own.
@@ -371,10 +379,12 @@ impl Loaded {
     /// # Errors
     ///
     /// mmap(2)'s.
-    pub fn tables(&self) -> anyhow::Result<(Mapped<SlotV4>, Mapped<SlotV6>, Mapped<SlotOwn>)> {
-        let (ebpf, shape) = (&self.ebpf, &self.shape);
-        let tables = || {
-            Ok((mapped(ebpf, names::FLOWS_V4)?, mapped(ebpf, names::FLOWS_V6)?, mapped(ebpf, names::OWN)?))
+    pub fn tables(&mut self) -> anyhow::Result<(Mapped<SlotV4>, Mapped<SlotV6>, Mapped<SlotOwn>)> {
+        let (source, shape) = (&mut self.source, &self.shape);
+        let mut tables = || {
+            let v4 = mapped(source.map(names::FLOWS_V4)?)?;
+            let v6 = mapped(source.map(names::FLOWS_V6)?)?;
+            Ok((v4, v6, mapped(source.map(names::OWN)?)?))
         };
         tables().map_err(|error| preflight::refused(error, shape))
     }
@@ -385,7 +395,7 @@ impl Loaded {
     ///
     /// The kernel offers no grace period.
     pub fn chain(&mut self, pins: &Path) -> anyhow::Result<()> {
-        self.chain = Some(Chain::new(pins.to_owned(), |name| take(&mut self.ebpf, name))?);
+        self.chain = Some(Chain::new(pins.to_owned(), |name| self.source.take(name))?);
         Ok(())
     }
 
@@ -407,22 +417,22 @@ impl Loaded {
     }
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<Map> {
-    ebpf.take_map(name).with_context(|| format!("no map {name} in the object"))
-}
-
-/// Maps an array, which stays where it is: the program, loaded later, refers to it.
-fn mapped<T: bytemuck::Pod>(ebpf: &Ebpf, name: &str) -> anyhow::Result<Mapped<T>> {
-    let Some(Map::Array(map)) = ebpf.map(name) else { anyhow::bail!("the object has no array map {name}") };
-    let info = map.info()?;
-    let size = info.value_size();
-    ensure!(size as usize == size_of::<T>(), "{name} has elements of {size} octets: another layout");
-    Mapped::new(map.fd().as_fd(), info.max_entries() as usize).with_context(|| format!("cannot map {name}"))
-}
-
 /// A flow table with its cold slots.
-fn flows<S: bytemuck::Pod>(ebpf: &Ebpf, hot: &str, cold: &str, groups: Groups) -> anyhow::Result<Flows<S>> {
-    Ok(Flows::new(mapped(ebpf, hot)?, ColdSlots::new(mapped(ebpf, cold)?, groups)))
+fn flows<S: bytemuck::Pod>(
+    source: &mut Source,
+    hot: &str,
+    cold: &str,
+    groups: Groups,
+) -> anyhow::Result<Flows<S>> {
+    let hot = mapped(source.map(hot)?)?;
+    Ok(Flows::new(hot, ColdSlots::new(mapped(source.map(cold)?)?, groups)))
+}
+
+/// The spill table.
+fn own_table(source: &mut Source, groups: Groups) -> anyhow::Result<OwnTable> {
+    let slots = mapped::<SlotOwn>(source.map(names::OWN)?)?;
+    let cold = mapped::<u64>(source.map(names::COLD_OWN)?)?;
+    Ok(OwnTable::new(slots, cold, groups, mapped::<Intent>(source.map(names::INTENT)?)?))
 }
 
 /// Where each group begins in a cold slot, as the program reads it.

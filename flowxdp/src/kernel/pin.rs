@@ -8,10 +8,14 @@
 //!
 //! Other entries of the folder are not ours: they stay, and are named once.
 //!
+//! Without `--pin` the folder is a BPF file system of the agent's and the loader's own, which ends with them:
+//! see [`private`]. Attachments are not pinned then.
+//!
 //! A table of another size, or with other groups of fields, shares everything but the table with the one before, which is emptied and then
 //! removed. One of another layout shares nothing.
 
 mod kind;
+mod private;
 mod removal;
 
 use std::{
@@ -28,6 +32,7 @@ use flowxdp_common::{LAYOUT_VERSION, field::Groups, names, table};
 use rustix::fs::fstatfs;
 
 use self::kind::is_link;
+pub use self::private::mount;
 use super::map::Mapped;
 use crate::folder::{Folder, Owner};
 
@@ -62,6 +67,8 @@ pub struct Pins {
     folder: Folder,
     /// Pins of an earlier agent were in it.
     had_pins: bool,
+    /// The file system ends with the processes that have it open.
+    is_private: bool,
     /// Names in it that are not ours, as far as they were said.
     foreign: RefCell<BTreeSet<PathBuf>>,
 }
@@ -115,7 +122,7 @@ impl Pins {
             folder.try_lock().with_context(|| shown.to_string())?,
             "another agent has the pins in {shown}: stop it, or name another folder"
         );
-        let mut pins = Self { folder, had_pins: false, foreign: RefCell::default() };
+        let mut pins = Self { folder, had_pins: false, is_private: false, foreign: RefCell::default() };
         let (generations, removed) = pins.sift()?;
         pins.had_pins = removed || !generations.is_empty() || !pins.links()?.is_empty();
         Ok(pins)
@@ -124,6 +131,11 @@ impl Pins {
     /// Whether no pins of an earlier agent were there when it was opened.
     pub const fn is_new(&self) -> bool {
         !self.had_pins
+    }
+
+    /// Whether the next agent finds them.
+    pub const fn outlive_the_agent(&self) -> bool {
+        !self.is_private
     }
 
     /// The folder.
@@ -154,6 +166,18 @@ impl Pins {
     /// The folder cannot be read, or a pin of ours not be removed.
     pub fn generations(&self) -> anyhow::Result<Vec<Generation>> {
         Ok(self.sift()?.0)
+    }
+
+    /// The whole generation of this number.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn generation(&self, number: u64) -> anyhow::Result<Generation> {
+        let directory = self.directory().join(number.to_string());
+        let shape = shape(&directory).filter(|shape| shape.layout != 0);
+        let shape = shape.with_context(|| format!("no table in {}", directory.display()))?;
+        Ok(Generation { number, directory, shape })
     }
 
     /// The same, and whether something was removed.
@@ -226,7 +250,7 @@ impl Pins {
     /// The pin of that name is not ours.
     pub fn has_link(&self, index: u32) -> anyhow::Result<bool> {
         let path = self.link(index);
-        if self.folder.state(OsStr::new(&link(index)))?.is_none() {
+        if self.is_private || self.folder.state(OsStr::new(&link(index)))?.is_none() {
             return Ok(false);
         }
         let shown = path.display();
@@ -271,7 +295,7 @@ fn number(name: &OsStr, prefix: &str) -> Option<u64> {
 }
 
 /// What a generation says of itself, as far as it is there.
-fn shape(directory: &Path) -> Option<table::Shape> {
+pub(crate) fn shape(directory: &Path) -> Option<table::Shape> {
     let map = MapData::from_pin(directory.join(names::SHAPE)).ok()?;
     let size = map.info().ok()?.value_size() as usize;
     if size < size_of::<table::Shape>() {

@@ -75,8 +75,9 @@ impl Meter {
     pub(super) fn collect(&mut self, now: u64, out: &mut Out<impl FnMut(FlowRecord, &[u8])>) {
         let kept = self.keeper.is_some();
         let (loaded, merge, near) = (&mut self.loaded, &mut self.merge, &mut self.near);
+        let then = if kept { Then::Keep } else { Then::Free };
         for old in &mut self.old {
-            old.collect(|slot, flow, end| merge.push(flow, end, Some(slot)));
+            old.collect(then, |slot, flow, end| merge.push(flow, end, slot));
         }
         let mut lasting = Lasting { pressed: self.watch.is_pressed(), flows: Vec::new() };
         let mut done = Vec::new();

@@ -1,4 +1,4 @@
-//! Tables that are being emptied: of another size, or of an agent with another layout.
+//! Tables that drain: of another size, or of an agent with another layout.
 
 use aya::maps::{Map, MapData, RingBuf};
 use flowxdp_common::{
@@ -116,11 +116,15 @@ impl Old {
         marked
     }
 
-    /// Hands on what was marked.
-    pub(super) fn collect(&mut self, mut sink: impl FnMut(SlotRef, SlotFlow<'_>, EndReason)) {
+    /// Hands on what was marked. Slots stay retired with `then`, and have a reference.
+    pub(super) fn collect(
+        &mut self,
+        then: Then,
+        mut sink: impl FnMut(Option<SlotRef>, SlotFlow<'_>, EndReason),
+    ) {
         for OldTable { place, table, retirement } in &mut self.tables {
-            retirement.collect(table, Then::Keep, |index, flow, end| {
-                sink(SlotRef::new(*place, index), flow, end);
+            retirement.collect(table, then, |index, flow, end| {
+                sink((then == Then::Keep).then(|| SlotRef::new(*place, index)), flow, end);
             });
         }
     }
@@ -130,6 +134,20 @@ impl Old {
         let mut total = Total::default();
         for OldTable { table, .. } in &self.tables {
             total += retire::in_live(table);
+        }
+        total
+    }
+
+    /// The tables' places.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.tables.iter().map(|table| table.place)
+    }
+
+    /// Packets and octets in slots that are not free.
+    pub(super) fn in_table(&self) -> Total {
+        let mut total = Total::default();
+        for OldTable { table, .. } in &self.tables {
+            total += retire::in_table(table);
         }
         total
     }

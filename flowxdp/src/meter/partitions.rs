@@ -39,6 +39,15 @@ impl Owners {
     }
 }
 
+impl Owners {
+    /// As the owners of a table that is filled in place of another.
+    pub(super) const fn after(mut self, before: &Self) -> Self {
+        self.handed_over = before.handed_over;
+        self.said_scarce = before.said_scarce;
+        self
+    }
+}
+
 impl Meter {
     /// Hands partitions of idle CPUs to CPUs whose packets come through the ring buffer.
     ///

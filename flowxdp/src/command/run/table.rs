@@ -44,11 +44,12 @@ impl Table {
             old.pop();
             shape.partitions = u32::try_from(last.shape.partitions)?;
             let pinned = Pinned {
-                pins: Rc::clone(pins),
+                pins: Some(Rc::clone(pins)),
                 directory: last.directory,
                 seed: Some(last.shape.seed),
                 before: last.shape,
                 last: None,
+                shares_chain: false,
             };
             let loaded = load_at(shape, Some(&pinned))?;
             return Ok(Self { loaded, generation: last.number, old, adopted: true });
@@ -57,7 +58,8 @@ impl Table {
         let last = old.last().filter(|last| last.is_known());
         let directory = pins.begin(last, generation, shape.groups.with_cold_fields())?;
         let before = last.map(|last| last.shape).unwrap_or_default();
-        let pinned = Pinned { pins: Rc::clone(pins), directory, seed: None, before, last: last.cloned() };
+        let (pins, last) = (Some(Rc::clone(pins)), last.cloned());
+        let pinned = Pinned { pins, directory, seed: None, before, last, shares_chain: false };
         let loaded = load_at(shape, Some(&pinned))?;
         Ok(Self { loaded, generation, old, adopted: false })
     }
@@ -67,7 +69,7 @@ impl Table {
     /// # Errors
     ///
     /// A table cannot be mapped.
-    pub(super) fn keeper(&self) -> anyhow::Result<Keeping> {
+    pub(super) fn keeper(&mut self) -> anyhow::Result<Keeping> {
         let mut keeper = Keeper::new(self.loaded.journal()?);
         let mut tables = Tables::default();
         let (v4, v6, own) = self.loaded.tables()?;

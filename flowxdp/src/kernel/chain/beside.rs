@@ -78,7 +78,7 @@ fn try_attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> Result<Option<Att
     let entry = chain(loaded)?.free_entry()?;
     let (kind, ours) = choose(loaded, entry, &other)?;
     let chain = chain(loaded)?;
-    chain.places.insert(link.index, entry, 0).context("cannot note the other program")?;
+    chain.places()?.insert(link.index, entry, 0).context("cannot note the other program")?;
     let own = chain.kinds.get_mut(kind).context("no such kind")?;
     // This run may continue with the array of an earlier one.
     let left = match left {

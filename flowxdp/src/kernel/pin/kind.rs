@@ -4,11 +4,14 @@ use std::path::Path;
 
 use aya::{
     maps::MapData,
-    programs::links::{FdLink, LinkType, PinnedLink},
+    programs::{
+        ProgramInfo,
+        links::{FdLink, LinkType, PinnedLink},
+    },
 };
 
 use super::all;
-use crate::kernel::chain;
+use crate::kernel::{chain, load::PROGRAMS};
 
 /// Octets of an object's name that the kernel keeps (`BPF_OBJ_NAME_LEN`, with a zero).
 const KEPT: usize = 15;
@@ -17,10 +20,17 @@ const KEPT: usize = 15;
 /// another version's, of any name.
 pub(super) fn is_map(path: &Path, name: &str, is_generation: bool) -> bool {
     let kept = name.get(..KEPT).unwrap_or(name);
-    (is_generation || all().any(|ours| ours == name))
+    (is_generation || all().chain(chain::MAPS).any(|ours| ours == name))
         && MapData::from_pin(path)
             .and_then(|map| map.info())
             .is_ok_and(|info| info.name_as_str().is_some_and(|name| name == kept))
+}
+
+/// Whether the pin at `path` is the program that its `name` says, which the loader made and the agent did not
+/// open.
+pub(super) fn is_program(path: &Path, name: &str) -> bool {
+    PROGRAMS.contains(&name)
+        && ProgramInfo::from_pin(path).is_ok_and(|info| info.name_as_str().is_some_and(|it| it == name))
 }
 
 /// Whether the pin at `path` is an attachment of our program. Without the right to ask for a program, an XDP

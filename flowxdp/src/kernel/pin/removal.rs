@@ -5,7 +5,11 @@ use std::{ffi::OsStr, io::ErrorKind, path::PathBuf};
 use anyhow::Context;
 use flowxdp_common::names;
 
-use super::{Generation, Pins, kind::is_map, link, shape};
+use super::{
+    Generation, Pins,
+    kind::{is_map, is_program},
+    link, shape,
+};
 
 impl Pins {
     /// Removes a generation that is empty.
@@ -33,7 +37,8 @@ impl Pins {
         let (mut any, mut foreign) = (false, false);
         for name in first.into_iter().chain(rest) {
             let path = directory.join(&name);
-            if name.to_str().is_some_and(|name| is_map(&path, name, is_generation)) {
+            if name.to_str().is_some_and(|name| is_map(&path, name, is_generation) || is_program(&path, name))
+            {
                 folder.remove(&name).with_context(|| format!("cannot remove {}", path.display()))?;
                 any = true;
             } else {
