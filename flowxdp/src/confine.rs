@@ -2,7 +2,7 @@
 //!
 //! In this order, for each step needs what the next one takes away: no new privileges, no capabilities, no
 //! files but its own (Landlock), no system calls but those it makes (seccomp). Threads inherit all of it, so
-//! it comes before the first of them.
+//! it comes before the first of them. The loader's process keeps what loading takes, and less of the rest.
 
 mod calls;
 mod capabilities;
@@ -30,7 +30,8 @@ pub fn confine(needs: &Needs) -> anyhow::Result<()> {
     alone()?;
     rustix::thread::set_no_new_privs(true).context("cannot give up to gain privileges")?;
     let capabilities = capabilities::give_up(needs).context("cannot give up capabilities")?;
-    let (done, lacking) = told([Step::Done(capabilities), files::limit(needs), calls::limit()]);
+    let (done, lacking) =
+        told([Step::Done(capabilities), files::limit(needs), calls::limit(calls::Process::Agent)]);
     if lacking.is_empty() {
         log::info!("confined: {done}");
     } else {
@@ -39,8 +40,31 @@ pub fn confine(needs: &Needs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same for the loader, which keeps the capabilities to load programs and makes them; gives in words what
+/// holds and what does not.
+///
+/// # Errors
+///
+/// A capability stays that should not.
+pub fn confine_loader(needs: &Needs) -> anyhow::Result<String> {
+    rustix::thread::set_no_new_privs(true).context("cannot give up to gain privileges")?;
+    capabilities::keep_loading().context("cannot give up capabilities")?;
+    let files = files::limit(needs);
+    let (done, lacking) = told([files, calls::limit(calls::Process::Loader)]);
+    Ok(if lacking.is_empty() { done } else { format!("{done}; {lacking}") })
+}
+
+/// The capabilities that are held.
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn held() -> anyhow::Result<Vec<String>> {
+    capabilities::held().context("cannot read this process's capabilities")
+}
+
 /// What holds, and what does not.
-fn told(steps: [Step; 3]) -> (String, String) {
+fn told<const N: usize>(steps: [Step; N]) -> (String, String) {
     let (mut done, mut lacking) = (Vec::new(), Vec::new());
     for step in steps {
         match step {
@@ -52,7 +76,7 @@ fn told(steps: [Step; 3]) -> (String, String) {
 }
 
 /// Capabilities and Landlock are each thread's own, and nobody could take them from another one.
-fn alone() -> anyhow::Result<()> {
+pub(crate) fn alone() -> anyhow::Result<()> {
     let threads =
         std::fs::read_dir("/proc/self/task").context("cannot count this process's threads")?.count();
     ensure!(threads == 1, "{threads} threads run already, and would stay unconfined: give --no-confine");

@@ -11,6 +11,7 @@
 //! - [`capture`]: packets of a file, for the same way.
 //! - [`agent`]: the engine that drives metering and exporting, the control socket, options data.
 //! - [`confine`]: what the agent gives up once everything is open.
+//! - [`loader`]: a second process that keeps the capabilities to load programs, for requests of the agent.
 //! - [`config`]: all settings as one value, from flags. [`command`]: one file a command;
 //!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.
 //! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
@@ -37,6 +38,7 @@ pub mod guard;
 pub mod keeper;
 pub mod kernel;
 pub mod limits;
+pub mod loader;
 pub mod meter;
 pub mod output;
 pub mod pressure;

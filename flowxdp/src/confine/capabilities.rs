@@ -25,16 +25,38 @@ use super::Needs;
 /// How deep the folder of a spool is looked into: a collector's folder, and its files.
 const DEPTH: u32 = 2;
 
+/// What loading BPF programs and maps takes, and what sockets of AF_XDP and netlink requests will.
+pub(super) const LOADING: CapabilitySet = CapabilitySet::BPF
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::NET_RAW);
+
+/// Gives up all capabilities but those of [`LOADING`] that are held.
+pub(super) fn keep_loading() -> anyhow::Result<()> {
+    keep_only(capabilities(None)?.permitted.intersection(LOADING))
+}
+
+/// The effective capabilities, each as the kernel's manual writes it.
+pub(super) fn held() -> anyhow::Result<Vec<String>> {
+    let effective = capabilities(None)?.effective;
+    Ok(effective.iter_names().map(|(name, _)| format!("CAP_{name}")).collect())
+}
+
 /// Gives up all capabilities but those that the files in `needs` ask for; says in words what stays.
 pub(super) fn give_up(needs: &Needs) -> anyhow::Result<String> {
     let held = capabilities(None)?;
     let (keep, why) = kept(needs, held)?;
+    keep_only(keep)?;
+    Ok(why)
+}
+
+fn keep_only(keep: CapabilitySet) -> anyhow::Result<()> {
     leave_bounding_set(keep)?;
     clear_ambient_capability_set().context("the ambient set")?;
     let wanted = CapabilitySets { effective: keep, permitted: keep, inheritable: CapabilitySet::empty() };
     set_capabilities(None, wanted)?;
     ensure!(capabilities(None)? == wanted, "the kernel kept some");
-    Ok(why)
+    Ok(())
 }
 
 /// What stays, and why in words.

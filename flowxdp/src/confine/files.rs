@@ -72,6 +72,7 @@ fn restrict(needs: &Needs) -> anyhow::Result<RestrictionStatus> {
     let write: BitFlags<AccessFs> =
         read | make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir});
     let remove = make_bitflags!(AccessFs::{RemoveFile | RemoveDir});
+    let pin = read | make_bitflags!(AccessFs::{MakeReg});
     let folders = needs.removed.iter().filter_map(|path| path.parent());
     let status = Ruleset::default()
         // Connecting to sockets that are files included, from Linux 7.1 on.
@@ -81,6 +82,7 @@ fn restrict(needs: &Needs) -> anyhow::Result<RestrictionStatus> {
         .create()?
         .add_rules(path_beneath_rules(readable(needs), read))?
         .add_rules(path_beneath_rules(needs.written.iter().map(|path| existing(path)), write))?
+        .add_rules(path_beneath_rules(&needs.pinned, pin))?
         .add_rules(path_beneath_rules(folders, remove))?
         .restrict_self()
         .context("Landlock")?;

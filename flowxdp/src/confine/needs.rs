@@ -16,6 +16,8 @@ pub struct Needs {
     pub files: Vec<PathBuf>,
     /// Folders in which files are made, written and removed, and files that are written.
     pub written: Vec<PathBuf>,
+    /// Folders of a BPF file system in whose folders pins are made, and nothing else.
+    pub pinned: Vec<PathBuf>,
     /// Files and folders that are removed at the end.
     pub removed: Vec<PathBuf>,
     /// Capabilities that go on being needed, each with what for.

@@ -6,6 +6,7 @@ use libc::c_long;
 macro_rules! calls {
     ($($(#[$only:meta])? $name:ident)*) => { &[$($(#[$only])? libc::$name,)*] };
 }
+pub(super) use calls;
 
 /// Calls that are allowed, whatever their arguments; [`super::refused`] has the exceptions.
 #[rustfmt::skip]

@@ -125,7 +125,7 @@ const fn request(request: libc::Ioctl) -> c_int {
 }
 
 /// An argument that is none of these.
-fn none_of(argument: u8, allowed: &[c_int]) -> anyhow::Result<Rule> {
+pub(super) fn none_of(argument: u8, allowed: &[c_int]) -> anyhow::Result<Rule> {
     rule(allowed.iter().map(|&value| condition(argument, Ne, value)).collect::<anyhow::Result<_>>()?)
 }
 
