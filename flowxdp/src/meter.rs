@@ -113,9 +113,10 @@ impl Meter {
         })
     }
 
-    /// From now on slots stay retired until `keeper` lets go of them; `old` tables are emptied.
-    pub fn keep(&mut self, keeper: Keeping, generation: u64, old: Vec<Old>) {
-        self.keeper = Some(keeper);
+    /// The table is that of a pinned generation, and `old` ones drain. With a `keeper` slots stay retired until
+    /// it releases them.
+    pub fn keep(&mut self, keeper: Option<Keeping>, generation: u64, old: Vec<Old>) {
+        self.keeper = keeper;
         self.generation = generation;
         self.old = old;
     }

@@ -216,7 +216,7 @@ fn meter(
         let (generation, old) = (table.generation, table.old()?);
         let mut meter = Meter::new(table.loaded, monitor.timeouts())?;
         if let Some(keeper) = keeper {
-            meter.keep(keeper, generation, old);
+            meter.keep(Some(keeper), generation, old);
         }
         let started = interfaces.start(&mut meter, clock::monotonic())?;
         let is_generic = started.iter().any(|(_, attached)| *attached == Attached::Generic);

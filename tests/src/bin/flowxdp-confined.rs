@@ -1,6 +1,6 @@
-//! Confines itself as the agent does and then tries the calls that the agent must not be able to make.
+//! Confines itself as the agent does, or as its loader does, and then tries the calls that neither must be able to make.
 //!
-//! `flowxdp-confined on|off READ WRITTEN FORBIDDEN`: a file that is read again, a folder that is written, and
+//! `flowxdp-confined on|loader|off READ WRITTEN FORBIDDEN`: a file that is read again, a folder that is written, and
 //! a folder that is
 //! neither, with a file `secret`. One line for each try: its name, and `done` or what the kernel said.
 
@@ -14,9 +14,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use flowxdp::confine::{Needs, confine};
+use flowxdp::confine::{Needs, confine, confine_loader};
 use flowxdp::kernel::load::{Shape, load};
 use flowxdp_common::field::Groups;
+use flowxdp_common::names;
 use rustix::io::ioctl_fioclex;
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, Resource, chroot, getppid, getrlimit, setrlimit, test_kill_process};
@@ -25,26 +26,31 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [confined, read, written, forbidden] = arguments.as_slice() else {
-        anyhow::bail!("on|off READ WRITTEN FORBIDDEN");
+        anyhow::bail!("on|loader|off READ WRITTEN FORBIDDEN");
     };
     let [read, written, forbidden] = [read, written, forbidden].map(Path::new);
     // Open already: that it can be is not what is asked.
     let namespace = File::open("/proc/self/ns/net")?;
     let machine = Machine::new(forbidden)?;
-    if confined == "on" {
-        let removed = vec![written.join("socket")];
-        confine(&Needs {
-            files: vec![read.into()],
-            written: vec![written.into()],
-            removed,
-            ..Needs::default()
-        })?;
+    let files = vec![read.into()];
+    match confined.as_str() {
+        "on" => {
+            let (written, removed) = (vec![written.into()], vec![written.join("socket")]);
+            confine(&Needs { files, written, removed, ..Needs::default() })?;
+        }
+        "loader" => {
+            confine_loader(&Needs { files, pinned: vec![written.into()], ..Needs::default() })?;
+        }
+        _ => {}
     }
     wanted(read, written, &machine);
     told("a file beside its own", fs::write(read.with_file_name("beside"), "1"));
     unwanted(forbidden, &namespace);
     machine.unwanted();
     limits_and_requests(&namespace);
+    if confined == "loader" {
+        return Ok(());
+    }
     let secret = forbidden.join("secret");
     std::thread::spawn(|| told("a file, in a thread", fs::read(secret))).join().ok().context("a panic")
 }
@@ -144,7 +150,8 @@ fn unwanted(forbidden: &Path, namespace: &File) {
         chained: false,
         groups: Groups::BASE,
     };
-    told("an XDP program", load(&shape).map_err(|error| io::Error::other(format!("{error:#}"))));
+    let program = load(&shape).and_then(|mut loaded| loaded.program(names::PROGRAM).map(drop));
+    told("an XDP program", program.map_err(|error| io::Error::other(format!("{error:#}"))));
 }
 
 fn told<T, E: Into<io::Error>>(what: &str, result: Result<T, E>) {

@@ -261,3 +261,25 @@ fn nobody_who_got_hold_of_the_agent_gets_further() -> Result<()> {
     }
     failures.end()
 }
+
+#[test]
+fn whoever_got_hold_of_the_loader_can_load_and_nothing_else() -> Result<()> {
+    const DONE: [&str; 3] = ["its file", "its own limits", "an XDP program"];
+    let (free, confined) = (tries("off")?, tries("loader")?);
+    // All but the last, which takes a thread.
+    ensure!(free.len() == confined.len() + 1, "{free:?} {confined:?}");
+    let mut failures = Failures::default();
+    for ((name, without), (_, with)) in free.iter().zip(&confined) {
+        failures.check(name, || {
+            ensure!(without == "done", "it does not work on this system anyway: {without}");
+            let refusals = ["denied", "not permitted", "not implemented"];
+            match (DONE.contains(&name.as_str()), with.as_str()) {
+                (true, "done") => Ok(()),
+                (true, refused) => bail!("it is refused: {refused}"),
+                (false, refused) if refusals.iter().any(|word| refused.contains(word)) => Ok(()),
+                (false, other) => bail!("it is not refused: {other}"),
+            }
+        });
+    }
+    failures.end()
+}

@@ -34,6 +34,7 @@ mod kernel_slots;
 mod kernel_spool;
 mod kernel_status;
 mod kernel_suspended;
+mod kernel_tables;
 mod kernel_tls;
 #[cfg(feature = "vm")]
 mod vm_clock;
