@@ -92,6 +92,8 @@ pub struct Monitor {
     pub socket: PathBuf,
     /// All privileges stay.
     pub no_confine: bool,
+    /// No second process keeps the privileges to load programs.
+    pub no_loader: bool,
     /// ifIndex of the packets of a capture.
     pub interface_index: u32,
 }

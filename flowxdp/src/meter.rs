@@ -24,10 +24,14 @@ use flowxdp_core::{
 use tokio::io::unix::AsyncFd;
 
 use self::{collect::Out, partitions::Owners, rows::Rows, unmetered::Unmetered};
-pub use self::{old::Old, replace::Next};
+pub use self::{
+    old::Old,
+    replace::{Asked, Next, WITHOUT},
+};
 use crate::{
     keeper::Keeping,
     kernel::{counters, grace::Grace, load::Loaded, pin},
+    loader::Loader,
     pressure::{Watch, Which},
 };
 
@@ -41,6 +45,8 @@ const SOME: usize = 1 << 12;
 pub struct Meter {
     /// The program and what it shares.
     pub loaded: Loaded,
+    /// Who makes the next table, if one is to be.
+    pub loader: Option<Loader>,
     grace: Grace,
     timeouts: Timeouts,
     retired_v4: Retirement,
@@ -90,6 +96,7 @@ impl Meter {
         let grace = if loaded.shape.replay { Grace::in_test_runs() } else { Grace::new()? };
         Ok(Self {
             loaded,
+            loader: None,
             grace,
             timeouts,
             retired_v4: Retirement::default(),
@@ -431,6 +438,7 @@ impl Meter {
         self.drain_ring();
         let mut books = Books { in_table: self.in_table(), ..Books::default() };
         books.in_table += self.straight.total();
+        books.loader = self.loader.as_ref().map(Loader::shown);
         books.pressure = self.watch.told();
         books.partitions = (!self.loaded.shape.replay).then(|| self.told_partitions());
         for reason in reason::IGNORED {

@@ -19,7 +19,14 @@ pub fn table(books: &Value) -> String {
     let mut text = total(books);
     text.push('\n');
     text.push_str(&verdict(books));
-    let parts = [pressure(books), partitions(books), interfaces(books), collectors(books), options(books)];
+    let parts = [
+        pressure(books),
+        partitions(books),
+        interfaces(books),
+        collectors(books),
+        options(books),
+        loader(books),
+    ];
     for part in parts.into_iter().flatten() {
         text.push('\n');
         text.push_str(&part);
@@ -109,6 +116,18 @@ fn partitions(books: &Value) -> Option<String> {
         table.add([number(cpu), "none: by the ring buffer".to_owned()]);
     }
     table.any().then(|| table.aligned(2))
+}
+
+/// The process with the privileges that the agent gave up.
+fn loader(books: &Value) -> Option<String> {
+    let loader = &books["loader"];
+    let pid = loader["pid"].as_u64()?;
+    if loader["running"] != true {
+        return Some(format!("the loader, process {pid}, ended: what needs privileges is refused\n"));
+    }
+    let holds = loader["holds"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let holds = holds.take(MOST_ROWS).map(printable).collect::<Vec<_>>().join(", ");
+    Some(format!("the loader, process {pid}, holds {holds}\n"))
 }
 
 fn interfaces(books: &Value) -> Option<String> {
@@ -335,6 +354,16 @@ mod tests {
             rows.collect::<Vec<_>>(),
             ["CPU partition of the flow table", "9 2 of 2", "10 1 of 2", "3 none: by the ring buffer"]
         );
+    }
+
+    #[test]
+    fn the_loaders_privileges_are_shown() {
+        let mut books = books();
+        books["loader"] = json!({"pid": 77, "running": true, "holds": ["CAP_BPF", "CAP_PERF\u{1b}"]});
+        let text = table(&books);
+        assert!(text.ends_with("\nthe loader, process 77, holds CAP_BPF, CAP_PERF\\u{1b}\n"), "{text}");
+        books["loader"]["running"] = json!(false);
+        assert!(table(&books).contains("process 77, ended"));
     }
 
     #[test]

@@ -48,9 +48,23 @@ pub struct Books {
     /// Which CPU has which partition of the flow table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<CpuPartitions>,
+    /// The process that keeps the privileges to load programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loader: Option<Loader>,
     /// Each record went to one collector, not to all: the terms at the top are sums.
     #[serde(skip)]
     pub divided: bool,
+}
+
+/// The process that loads programs for the agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Loader {
+    /// Its process id.
+    pub pid: u32,
+    /// It has not ended.
+    pub running: bool,
+    /// Its capabilities, as the kernel's manual writes them.
+    pub holds: Vec<String>,
 }
 
 /// A flow table under pressure.

@@ -9,6 +9,7 @@
 mod choose;
 mod interfaces;
 mod live;
+mod privileges;
 mod sources;
 mod table;
 mod wanted;
@@ -19,7 +20,7 @@ use anyhow::Context;
 use flowxdp_common::names;
 use flowxdp_core::clock::MILLISECOND;
 
-use self::{interfaces::Interfaces, live::Live, sources::Sources, table::Table};
+use self::{interfaces::Interfaces, live::Live, privileges::Privileges, sources::Sources, table::Table};
 use crate::{
     agent::{
         engine::{Engine, Rules, Wake},
@@ -51,7 +52,7 @@ use crate::{
 pub const RING: u32 = 1 << 24;
 
 /// Files that an agent with one interface opens, and those of a collector (a socket, and its spool).
-const DESCRIPTORS: usize = 32;
+const DESCRIPTORS: usize = 36;
 const COLLECTOR_DESCRIPTORS: usize = 5;
 
 /// Runs the command.
@@ -67,22 +68,25 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if monitor.chain {
         preflight::finding_others()?;
     }
+    // Before signals are caught and files are open: none of them is the loader's.
+    let Privileges { pins, loader } = privileges::start(&config)?;
     follow_kernel()?;
     let started = clock::reading();
     let system_start_ms = started.now.wall_ms.saturating_sub(started.real.nanoseconds() / MILLISECOND);
     let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
     // Before anything is attached: a signal from now on ends in a flush.
     let mut sources = Sources::new(&readiness, &monitor.socket)?;
-    let pins = monitor.pin.as_deref().map(Pins::open).transpose()?.map(Rc::new);
     config.warn();
     let exporting = |keeper| settings::dispatch(&config, system_start_ms, &readiness, started.now, keeper);
     let new = pins.as_ref().is_some_and(|pins| pins.is_new());
-    let (dispatch, meter) = meter(&config, &mut interfaces, pins.as_ref(), exporting).inspect_err(|_| {
-        // Nothing was metered: pins that were made just now are of no use.
-        if let Some(Err(error)) = pins.as_ref().filter(|_| new).map(|pins| pins.clear()) {
-            log::warn!("{error:#}");
-        }
-    })?;
+    let (dispatch, mut meter) =
+        meter(&config, &mut interfaces, pins.as_ref(), exporting).inspect_err(|_| {
+            // Nothing was metered: pins that were made just now are of no use.
+            if let Some(Err(error)) = pins.as_ref().filter(|_| new).map(|pins| pins.clear()) {
+                log::warn!("{error:#}");
+            }
+        })?;
+    meter.loader = loader;
     let reporter = Reporter::new(config.exporting.observation_domain, system_start_ms);
     let live = Live::new(meter, interfaces, pins.clone());
     let mut engine = Engine::new(live, dispatch, reporter, Rules::live(monitor.keep));
@@ -140,7 +144,7 @@ fn close(
         log::info!("{end}; the books:\n{}", report::table(&serde_json::to_value(books)?));
         Ok(())
     });
-    let cleared = match pins.filter(|_| !keep) {
+    let cleared = match pins.filter(|pins| !keep && pins.outlive_the_agent()) {
         Some(pins) if ended.is_ok() => pins.clear(),
         Some(pins) => {
             let folder = pins.directory().display();
@@ -179,7 +183,7 @@ fn confined(config: &Config, loaded: &mut Loaded) -> anyhow::Result<()> {
             log::debug!("{error:#}");
         }
     }
-    let needs = Needs::new(config);
+    let needs = Needs::new(config).with_private_pins(loaded.private_pins());
     confine(&if config.monitor.chain { needs.chained(config.monitor.chain_pins()) } else { needs })
 }
 
@@ -211,13 +215,12 @@ fn meter(
         if table.adopted {
             log::info!("an earlier agent's table goes on");
         }
-        let keeper = pins.map(|_| table.keeper()).transpose()?;
+        let outlives = pins.is_some_and(|pins| pins.outlive_the_agent());
+        let keeper = outlives.then(|| table.keeper()).transpose()?;
         let dispatch = exporting(keeper.clone())?;
         let (generation, old) = (table.generation, table.old()?);
         let mut meter = Meter::new(table.loaded, monitor.timeouts())?;
-        if let Some(keeper) = keeper {
-            meter.keep(Some(keeper), generation, old);
-        }
+        meter.keep(keeper, generation, old);
         let started = interfaces.start(&mut meter, clock::monotonic())?;
         let is_generic = started.iter().any(|(_, attached)| *attached == Attached::Generic);
         if is_generic && shape.partitions < cpus::online()? {

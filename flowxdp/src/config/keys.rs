@@ -125,6 +125,8 @@ keys! {
     Monitor "no-confine" RUN one SWITCH "false" in monitor.no_confine by parsers::switch,
         "Keep all privileges, and access to all files and system calls: to find out whether the confinement is in \
          the way of something";
+    Monitor "no-loader" RUN one SWITCH "false" in monitor.no_loader by parsers::switch,
+        "Start no second process that keeps the privileges to load programs: a reload that needs them is refused";
     Monitor "interface-index" REPLAY one NUMBER "1" in monitor.interface_index by parsers::interface_index,
         "ifIndex to meter the packets of a capture with";
 

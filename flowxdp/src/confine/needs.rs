@@ -49,6 +49,13 @@ impl Needs {
         needs
     }
 
+    /// And a folder for tables of another size, which ends with the agent.
+    #[must_use]
+    pub fn with_private_pins(mut self, folder: Option<&Path>) -> Self {
+        self.written.extend(folder.map(Path::to_owned));
+        self
+    }
+
     /// And those of running beside other programs, with pins in a folder.
     #[must_use]
     pub fn chained(mut self, pins: &Path) -> Self {

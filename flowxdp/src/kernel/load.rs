@@ -158,8 +158,8 @@ pub struct Loaded {
     pub names: Mapped<Name>,
     /// What the table says of itself.
     pub says: Mapped<table::Shape>,
-    /// Where attachments are pinned.
-    pins: Option<Rc<Pins>>,
+    /// The folder of its generation, and of attachments that outlive the agent.
+    pub pins: Option<Rc<Pins>>,
 }
 
 /// The maps of a generation, where a table is pinned.
@@ -297,6 +297,11 @@ impl Loaded {
     /// The verifier's words.
     pub fn program(&mut self, name: &str) -> anyhow::Result<&mut Xdp> {
         self.source.program(name)
+    }
+
+    /// The folder of pins that end with the agent, if that is where its tables are.
+    pub fn private_pins(&self) -> Option<&Path> {
+        self.pins.as_deref().filter(|pins| !pins.outlive_the_agent()).map(Pins::directory)
     }
 
     /// Attaches a program; the kernel's refusal is the inner result.

@@ -22,6 +22,7 @@ use std::{
     cell::RefCell,
     collections::BTreeSet,
     ffi::{OsStr, OsString},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
@@ -32,7 +33,7 @@ use flowxdp_common::{LAYOUT_VERSION, field::Groups, names, table};
 use rustix::fs::fstatfs;
 
 use self::kind::is_link;
-pub use self::private::mount;
+pub use self::private::{FOLDER, mount};
 use super::map::Mapped;
 use crate::folder::{Folder, Owner};
 
@@ -67,8 +68,8 @@ pub struct Pins {
     folder: Folder,
     /// Pins of an earlier agent were in it.
     had_pins: bool,
-    /// The file system ends with the processes that have it open.
-    is_private: bool,
+    /// A file system that ends with the processes that have this open; `None` for one that is mounted.
+    private: Option<OwnedFd>,
     /// Names in it that are not ours, as far as they were said.
     foreign: RefCell<BTreeSet<PathBuf>>,
 }
@@ -122,7 +123,7 @@ impl Pins {
             folder.try_lock().with_context(|| shown.to_string())?,
             "another agent has the pins in {shown}: stop it, or name another folder"
         );
-        let mut pins = Self { folder, had_pins: false, is_private: false, foreign: RefCell::default() };
+        let mut pins = Self { folder, had_pins: false, private: None, foreign: RefCell::default() };
         let (generations, removed) = pins.sift()?;
         pins.had_pins = removed || !generations.is_empty() || !pins.links()?.is_empty();
         Ok(pins)
@@ -135,7 +136,7 @@ impl Pins {
 
     /// Whether the next agent finds them.
     pub const fn outlive_the_agent(&self) -> bool {
-        !self.is_private
+        self.private.is_none()
     }
 
     /// The folder.
@@ -250,7 +251,7 @@ impl Pins {
     /// The pin of that name is not ours.
     pub fn has_link(&self, index: u32) -> anyhow::Result<bool> {
         let path = self.link(index);
-        if self.is_private || self.folder.state(OsStr::new(&link(index)))?.is_none() {
+        if self.private.is_some() || self.folder.state(OsStr::new(&link(index)))?.is_none() {
             return Ok(false);
         }
         let shown = path.display();

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use flowxdp_core::books;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     net::{RecvFlags, recv},
@@ -106,6 +107,11 @@ impl Loader {
     pub fn is_there(&self) -> bool {
         let peeked = recv(&self.socket, &mut [0_u8; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         !self.ended && !matches!(peeked, Ok((_, 0))) && !matches!(peeked, Err(rustix::io::Errno::CONNRESET))
+    }
+
+    /// For the books.
+    pub fn shown(&self) -> books::Loader {
+        books::Loader { pid: self.pid, running: self.is_there(), holds: self.holds.clone() }
     }
 
     fn gone(&mut self, error: io::Error) -> anyhow::Error {

@@ -20,7 +20,7 @@ use super::{
     protocol::{Answer, Request, receive, send},
     requests::{Configuration, Requests},
 };
-use crate::{confine, guard};
+use crate::{confine, guard, kernel::pin::FOLDER};
 
 /// The name of the process; the kernel keeps 15 octets.
 const NAME: &std::ffi::CStr = c"flowxdp-loader";
@@ -33,7 +33,7 @@ const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 pub enum Folder {
     /// `--pin`.
     Named(PathBuf),
-    /// The root of a BPF file system that is mounted nowhere.
+    /// A BPF file system that is mounted nowhere.
     Private(OwnedFd),
     /// There is none: a new table is refused.
     None,
@@ -44,7 +44,9 @@ impl Folder {
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Named(path) => Some(path.clone()),
-            Self::Private(mount) => Some(PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()))),
+            Self::Private(mount) => {
+                Some(PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd())).join(FOLDER))
+            }
             Self::None => None,
         }
     }
@@ -145,6 +147,8 @@ fn close_others(mut kept: Vec<RawFd>) -> anyhow::Result<()> {
         let duplicated = unsafe { libc::dup2(from, stream) };
         ensure!(duplicated == stream, "cannot close a standard stream: {}", io::Error::last_os_error());
     }
+    // Before its descriptor is closed with the others.
+    drop(null);
     kept.push(libc::STDERR_FILENO);
     kept.sort_unstable();
     let after = kept.iter().map(|kept| kept + 1);

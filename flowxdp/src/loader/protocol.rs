@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::kernel::load::Shape;
 
-/// Octets of the longest message. The kernel's default for a socket's buffer is 208 KiB.
-pub const LONGEST: usize = 160 << 10;
+/// Octets of the longest message: a path, or a refusal of one line.
+pub const LONGEST: usize = 16 << 10;
 
 /// What the agent asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,9 +82,9 @@ pub enum Answer {
     },
     /// It is done.
     Done,
-    /// The text of the configuration's file; none where there is no file.
-    Text(Option<String>),
-    /// The file's descriptor is beside this message.
+    /// There is no file of a configuration.
+    NoFile,
+    /// A descriptor is beside this message: of the file, or of memory with the text of the configuration.
     File,
     /// Nothing changed; why, in one line.
     Refused(String),

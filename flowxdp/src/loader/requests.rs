@@ -3,13 +3,14 @@
 use std::{
     fmt,
     fs::File,
-    io::Read,
+    io::{self, Read, Seek, Write},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
 use flowxdp_common::LAYOUT_VERSION;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::protocol::{Answer, Request, Table};
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
     },
 };
 
-/// Octets of the longest file of a configuration; its JSON form fits into a message.
-const LONGEST: u64 = 64 << 10;
+/// Octets of the longest file of a configuration.
+const LONGEST: u64 = 1 << 20;
 
 /// The most octets of a ring buffer.
 const RING: u32 = 1 << 26;
@@ -89,14 +90,21 @@ impl Requests {
         }
     }
 
-    /// Answers a request; a descriptor comes with an answer to [`Request::File`] alone.
+    /// Answers a request.
     pub(super) fn answer(&mut self, request: &Request) -> (Answer, Option<OwnedFd>) {
         let answer = match request {
             Request::Table(table) => self.table(table).map(|()| (Answer::Done, None)),
-            Request::Configuration => self.read().map(|text| (Answer::Text(text), None)),
+            Request::Configuration => self.configuration(),
             Request::File { path } => self.file(path).map(|file| (Answer::File, Some(file))),
         };
         answer.unwrap_or_else(|error| (Answer::Refused(format!("{error:#}")), None))
+    }
+
+    fn configuration(&mut self) -> anyhow::Result<(Answer, Option<OwnedFd>)> {
+        Ok(match self.read()? {
+            Some(text) => (Answer::File, Some(memory(&text).context("no memory for a text")?)),
+            None => (Answer::NoFile, None),
+        })
     }
 
     /// The text of the file, which holds from now on.
@@ -164,6 +172,16 @@ fn text(path: &Path) -> anyhow::Result<String> {
         Ok(text)
     };
     read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A text in memory that cannot be changed any more: the agent reads the same octets that were checked.
+fn memory(text: &str) -> io::Result<OwnedFd> {
+    let memory = memfd_create("configuration", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut memory = File::from(memory);
+    memory.write_all(text.as_bytes())?;
+    memory.rewind()?;
+    fcntl_add_seals(&memory, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(memory.into())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use anyhow::{Context, ensure};
 use flowxdp_core::{hold::Place, retire::Retirement};
 
 use super::{Meter, Old, partitions::Owners};
@@ -12,8 +13,12 @@ use crate::{
         load::{Loaded, Shape},
         pin::Pins,
     },
+    loader::{self, Answer, Request},
     pressure::Watch,
 };
+
+/// There is no loader.
+pub const WITHOUT: &str = "the agent gave up the privileges for it, and there is no loader: restart to change it, without --no-loader";
 
 /// A table that can be filled in place of the one of now.
 pub struct Next {
@@ -23,7 +28,65 @@ pub struct Next {
     old: Old,
 }
 
+/// A table that the loader works on.
+#[derive(Debug)]
+pub struct Asked {
+    shape: Shape,
+    number: u64,
+}
+
+/// Tables that may drain at a time: one whose collector is away keeps its memory.
+const DRAINING: usize = 4;
+
 impl Meter {
+    /// Asks the loader for the next table.
+    ///
+    /// # Errors
+    ///
+    /// There is no loader or no folder, the loader is busy, or too many tables drain. Nothing changed.
+    pub fn ask_for_table(&mut self, shape: Shape) -> anyhow::Result<Asked> {
+        ensure!(
+            self.draining() < DRAINING,
+            "{DRAINING} tables of other sizes still drain: wait until collectors have their records"
+        );
+        let loader = self.loader.as_mut().context(WITHOUT)?;
+        let pins = self.loaded.pins.as_ref().context(
+            "without CAP_SYS_ADMIN at the start, a table of another size needs a folder for pins: restart with --pin",
+        )?;
+        let last = pins.generation(self.generation)?;
+        let number = pins.free(last.number + 1)?;
+        let directory = pins.begin(Some(&last), number)?;
+        let request = Request::Table(loader::Table::new(&shape, last.number, number));
+        let asked = self.loaded.share_chain(&directory).and_then(|()| loader.ask(&request));
+        asked.inspect_err(|_| pins.abandon(number))?;
+        Ok(Asked { shape, number })
+    }
+
+    /// Fills the table that was asked for, once the loader has made it: true then, false before. The inner error is
+    /// a refusal, after which nothing changed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::replace_table`].
+    pub fn fill_next(&mut self, asked: &Asked) -> anyhow::Result<anyhow::Result<bool>> {
+        let Some(loader) = self.loader.as_mut() else { return Ok(Err(anyhow::anyhow!(WITHOUT))) };
+        let made = match loader.answer() {
+            Ok(None) => return Ok(Ok(false)),
+            Ok(Some((Answer::Done, _))) => Ok(()),
+            Ok(Some((Answer::Refused(why), _))) => Err(anyhow::anyhow!(why)),
+            Ok(Some((answer, _))) => Err(anyhow::anyhow!("the loader answers {answer:?}")),
+            Err(error) => Err(error),
+        };
+        let Some(pins) = self.loaded.pins.clone() else { return Ok(Err(anyhow::anyhow!(WITHOUT))) };
+        match made.and_then(|()| self.open_table(&asked.shape, asked.number, &pins)) {
+            Ok(next) => self.replace_table(next).map(|()| Ok(true)),
+            Err(error) => {
+                pins.abandon(asked.number);
+                Ok(Err(error))
+            }
+        }
+    }
+
     /// Tables that drain.
     pub const fn draining(&self) -> usize {
         self.old.len()

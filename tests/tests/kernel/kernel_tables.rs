@@ -39,7 +39,7 @@ struct Metered {
 
 impl Metered {
     fn new(mode: Mode) -> Result<Self> {
-        let pins = Rc::new(Pins::private(mount()?));
+        let pins = Rc::new(Pins::private(mount()?)?);
         let directory = pins.begin(None, 1, Groups::BASE)?;
         let shape = shape(FLOWS[0]);
         let before = Default::default();

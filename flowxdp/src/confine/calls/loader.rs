@@ -1,5 +1,5 @@
 //! The calls of the loader: files that are read, its socket pair, and bpf(2). No socket is made, no process and no
-//! thread, and no file is written.
+//! thread, and no file is written but memory with the configuration's text.
 
 use libc::{c_int, c_long};
 
@@ -16,7 +16,7 @@ pub(super) const CALLS: &[c_long] = calls![
     SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_lseek SYS_close SYS_fcntl
     // Files.
     SYS_openat SYS_openat2 SYS_fstat SYS_newfstatat SYS_statx SYS_statfs SYS_fstatfs SYS_faccessat SYS_faccessat2
-    SYS_readlinkat SYS_getdents64 SYS_getcwd
+    SYS_readlinkat SYS_getdents64 SYS_getcwd SYS_memfd_create
     // The socket pair.
     SYS_sendmsg SYS_recvmsg SYS_ppoll SYS_restart_syscall
     // Time and chance.

@@ -21,6 +21,13 @@ impl Pins {
         self.remove_maps(generation.number).map(drop)
     }
 
+    /// Removes a generation that is not filled.
+    pub fn abandon(&self, number: u64) {
+        if let Err(error) = self.remove_maps(number) {
+            log::warn!("{error:#}");
+        }
+    }
+
     /// Removes the maps of a generation, and its folder if maps of ours were all that was in it: an empty folder
     /// may be anybody's. Gives whether there were any.
     pub(super) fn remove_maps(&self, number: u64) -> anyhow::Result<bool> {
@@ -81,6 +88,9 @@ impl Pins {
     ///
     /// A pin cannot be removed.
     pub fn clear(&self) -> anyhow::Result<()> {
+        if !self.outlive_the_agent() {
+            return Ok(());
+        }
         for index in self.links()? {
             self.remove_link(index)?;
         }

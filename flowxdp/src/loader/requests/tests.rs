@@ -1,4 +1,4 @@
-use std::{fs, io::Write};
+use std::fs;
 
 use super::*;
 use crate::kernel::load::Shape;
@@ -42,8 +42,11 @@ fn a_file_is_opened_where_the_configuration_names_it() -> anyhow::Result<()> {
     assert!(why.contains("is no file that"), "{why}");
     fs::write(&list, other.display().to_string())?;
     refusal(&mut requests, &file(&other));
-    let text = other.display().to_string();
-    assert_eq!(requests.answer(&Request::Configuration).0, Answer::Text(Some(text.clone())));
+    let (Answer::File, Some(memory)) = requests.answer(&Request::Configuration) else { panic!("no text") };
+    let (mut text, mut memory) = (String::new(), File::from(memory));
+    memory.read_to_string(&mut text)?;
+    assert_eq!(text, other.display().to_string());
+    assert!(memory.write_all(b"more").is_err(), "the text can be changed");
     assert!(matches!(requests.answer(&file(&other)), (Answer::File, Some(_))));
     refusal(&mut requests, &file(&mine));
     // One that cannot be read changes nothing.
@@ -64,7 +67,7 @@ fn a_configuration_is_a_regular_file_of_a_bounded_size() -> anyhow::Result<()> {
         assert!(why.contains(word) && why.contains("flowxdp.toml") && !why.contains('\n'), "{why}");
     };
     File::create(&path)?.write_all(&vec![b'\n'; usize::try_from(LONGEST)? + 1])?;
-    refused("more than 65536 octets");
+    refused("more than 1048576 octets");
     fs::write(&path, b"\xff\xfe")?;
     refused("UTF-8");
     fs::remove_file(&path)?;

@@ -1,0 +1,69 @@
+//! What a reload needs of privileges: a folder of pins, and the loader, forked before anything else is open.
+
+use std::{path::PathBuf, rc::Rc};
+
+use crate::{
+    config::Config,
+    kernel::pin::{self, Pins},
+    loader::{self, Allowed, Configuration, Folder, Loader},
+};
+
+/// Both, as far as they can be had.
+pub(super) struct Privileges {
+    /// `--pin`, or a folder that ends with the agent.
+    pub(super) pins: Option<Rc<Pins>>,
+    /// The loader.
+    pub(super) loader: Option<Loader>,
+}
+
+/// Opens the folder of pins and forks the loader.
+///
+/// # Errors
+///
+/// The folder of `--pin` cannot be used. Without a loader the agent runs all the same.
+pub(super) fn start(config: &Config) -> anyhow::Result<Privileges> {
+    let pinned = config.monitor.pin.as_deref().map(Pins::open).transpose()?;
+    if config.monitor.no_loader {
+        return Ok(Privileges { pins: pinned.map(Rc::new), loader: None });
+    }
+    let (pins, folder) = match (pinned, config.monitor.pin.clone()) {
+        (Some(pins), Some(path)) => (Some(pins), Folder::Named(path)),
+        _ => private(),
+    };
+    let loader = loader::start(configuration(config), &folder, !config.monitor.no_confine);
+    let loader = loader.inspect_err(|error| {
+        log::warn!("{error:#}: a change of the configuration that needs privileges is refused");
+    });
+    let loader = loader.ok().inspect(|loader| {
+        let (pid, holds) = (loader.pid, loader.holds.join(", "));
+        log::info!("the loader, process {pid}, holds {holds} for a reload: {}", loader.confined);
+    });
+    Ok(Privileges { pins: pins.map(Rc::new), loader })
+}
+
+/// A BPF file system of this agent's own, where that can be made.
+fn private() -> (Option<Pins>, Folder) {
+    let made =
+        pin::mount().and_then(|mount| Ok((Pins::private(mount.try_clone()?)?, Folder::Private(mount))));
+    match made {
+        Ok((pins, folder)) => (Some(pins), folder),
+        Err(error) => {
+            log::debug!("{error:#}: a table of another size needs --pin");
+            (None, Folder::None)
+        }
+    }
+}
+
+/// What the loader checks requests against.
+fn configuration(config: &Config) -> Configuration {
+    let allowed = allowed(config);
+    Configuration { file: None, read: Box::new(move |_| Ok(allowed.clone())) }
+}
+
+fn allowed(config: &Config) -> Allowed {
+    let monitor = &config.monitor;
+    let files = config.exporter.iter().map(|url| config.tls_of(url));
+    let files = files.flat_map(|tls| [tls.ca, tls.cert, tls.key, tls.peers_file]);
+    let files: Vec<PathBuf> = files.flatten().collect();
+    Allowed { flows_v4: monitor.flows, flows_v6: monitor.flows_v6(), files }
+}
