@@ -30,7 +30,7 @@ pub use self::{
 };
 use crate::{
     keeper::Keeping,
-    kernel::{counters, grace::Grace, load::Loaded, pin},
+    kernel::{counters, grace::Grace, load::Loaded},
     loader::Loader,
     pressure::{Watch, Which},
 };
@@ -196,18 +196,6 @@ impl Meter {
                 taken.packets
             );
         }
-    }
-
-    /// Tables of another size that are empty by now, and are forgotten.
-    pub fn emptied(&mut self) -> Vec<pin::Generation> {
-        let (empty, left) = std::mem::take(&mut self.old).into_iter().partition(Old::is_empty);
-        self.old = left;
-        let empty: Vec<Old> = empty;
-        if let Some(keeper) = &self.keeper {
-            let mut keeper = keeper.borrow_mut();
-            empty.iter().flat_map(Old::places).for_each(|place| keeper.tables_mut().remove(place));
-        }
-        empty.into_iter().map(|old| old.generation).collect()
     }
 
     /// A descriptor that becomes readable when a packet found no slot.
@@ -382,22 +370,12 @@ impl Meter {
     }
 
     fn in_table(&self) -> Total {
-        if self.keeper.is_some() {
-            // What is retired is with the collectors' queues.
-            let mut total = retire::in_live(&self.loaded.flows_v4);
-            total += retire::in_live(&self.loaded.flows_v6);
-            total += retire::in_live(&self.loaded.own);
-            for old in &self.old {
-                total += old.in_live();
-            }
-            return total;
-        }
-        let mut total = retire::in_table(&self.loaded.flows_v4);
-        total += retire::in_table(&self.loaded.flows_v6);
-        total += retire::in_table(&self.loaded.own);
-        for old in &self.old {
-            total += old.in_table();
-        }
+        // Slots that wait for a collector are in the terms of its queue.
+        let live = self.keeper.is_some();
+        let mut total = in_slots(&self.loaded.flows_v4, live);
+        total += in_slots(&self.loaded.flows_v6, live);
+        total += in_slots(&self.loaded.own, live);
+        self.old.iter().for_each(|old| total += old.in_slots(live));
         total
     }
 
@@ -463,6 +441,11 @@ impl Meter {
         self.grace.wait()?;
         Ok((books, Bracket { before, after: self.seen() }))
     }
+}
+
+/// Packets and octets in the live slots of a table, or in all that are not free.
+fn in_slots<T: Table>(table: &T, live: bool) -> Total {
+    if live { retire::in_live(table) } else { retire::in_table(table) }
 }
 
 /// A look at the tables.

@@ -14,6 +14,7 @@ use flowxdp_core::{
     slots::SlotFlow,
 };
 
+use super::in_slots;
 use crate::kernel::{foreign::Foreign, pin};
 
 struct OldTable {
@@ -129,26 +130,15 @@ impl Old {
         }
     }
 
-    /// Packets and octets in slots that are not retired yet.
-    pub(super) fn in_live(&self) -> Total {
-        let mut total = Total::default();
-        for OldTable { table, .. } in &self.tables {
-            total += retire::in_live(table);
-        }
-        total
-    }
-
     /// The tables' places.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> {
         self.tables.iter().map(|table| table.place)
     }
 
-    /// Packets and octets in slots that are not free.
-    pub(super) fn in_table(&self) -> Total {
+    /// Packets and octets in live slots, or in all that are not free.
+    pub(super) fn in_slots(&self, live: bool) -> Total {
         let mut total = Total::default();
-        for OldTable { table, .. } in &self.tables {
-            total += retire::in_table(table);
-        }
+        self.tables.iter().for_each(|OldTable { table, .. }| total += in_slots(table, live));
         total
     }
 

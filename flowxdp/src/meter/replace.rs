@@ -11,7 +11,7 @@ use crate::{
     kernel::{
         counters,
         load::{Loaded, Shape},
-        pin::Pins,
+        pin::{self, Pins},
     },
     loader::{self, Answer, Request},
     pressure::Watch,
@@ -85,6 +85,18 @@ impl Meter {
                 Ok(Err(error))
             }
         }
+    }
+
+    /// Tables of another size that are empty by now, and are forgotten.
+    pub fn emptied(&mut self) -> Vec<pin::Generation> {
+        let all = std::mem::take(&mut self.old);
+        let (empty, left): (Vec<Old>, _) = all.into_iter().partition(Old::is_empty);
+        self.old = left;
+        if let Some(keeper) = &self.keeper {
+            let mut keeper = keeper.borrow_mut();
+            empty.iter().flat_map(Old::places).for_each(|place| keeper.tables_mut().remove(place));
+        }
+        empty.into_iter().map(|old| old.generation).collect()
     }
 
     /// Tables that drain.

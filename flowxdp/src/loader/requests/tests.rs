@@ -1,3 +1,5 @@
+//! Requests are refused unless the configuration names them.
+
 use std::fs;
 
 use super::*;
