@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
 };
 
+use flowxdp_common::field::Groups;
 use rustix::{
     cmsg_space,
     net::{
@@ -54,19 +55,22 @@ pub struct Table {
     pub ring: u32,
     /// Other programs run after this one.
     pub chained: bool,
+    /// Groups of fields, a bit each.
+    pub groups: u32,
 }
 
 impl Table {
     /// For a table of this shape.
     pub const fn new(shape: &Shape, last: u64, generation: u64) -> Self {
-        let Shape { flows_v4, flows_v6, partitions, ring, chained, .. } = *shape;
-        Self { generation, last, flows_v4, flows_v6, partitions, ring, chained }
+        let Shape { flows_v4, flows_v6, partitions, ring, chained, groups, .. } = *shape;
+        Self { generation, last, flows_v4, flows_v6, partitions, ring, chained, groups: groups.bits() }
     }
 
     /// The shape.
     pub fn shape(&self) -> Shape {
-        let Self { flows_v4, flows_v6, partitions, ring, chained, .. } = *self;
-        Shape { flows_v4, flows_v6, partitions, ring, chained, ..Shape::default() }
+        let Self { flows_v4, flows_v6, partitions, ring, chained, groups, .. } = *self;
+        let groups = Groups::from_bits(groups);
+        Shape { flows_v4, flows_v6, partitions, ring, chained, groups, replay: false }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use flowxdp_common::LAYOUT_VERSION;
+use flowxdp_common::{LAYOUT_VERSION, field::Groups};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::protocol::{Answer, Request, Table};
@@ -36,6 +36,8 @@ pub struct Allowed {
     pub flows_v4: u64,
     /// IPv6 flows of the table.
     pub flows_v6: u64,
+    /// Groups of fields of a record.
+    pub groups: Groups,
     /// Files that it names.
     pub files: Vec<PathBuf>,
 }
@@ -139,6 +141,10 @@ impl Requests {
             shape.flows_v6
         );
         ensure!(
+            shape.groups == self.allowed.groups,
+            "a table with other groups of fields than the configuration has: change it there first"
+        );
+        ensure!(
             (1..=cpus::possible()?).contains(&shape.partitions) && shape.ring <= RING,
             "a table with {} partitions and a ring of {} octets is none of an agent's",
             shape.partitions,
@@ -148,13 +154,21 @@ impl Requests {
         let (last, next) = (folder.join(table.last.to_string()), folder.join(table.generation.to_string()));
         let before = pin::shape(&last).filter(|shape| shape.layout == LAYOUT_VERSION);
         let before = before.with_context(|| format!("no table of this version in {}", last.display()))?;
+        // The cold slots of the spill table are shared, as their map is.
+        ensure!(
+            before.groups == u64::from(shape.groups.with_cold_fields().bits()),
+            "a table with other groups of fields needs a restart"
+        );
         ensure!(
             table.generation > table.last && pin::shape(&next).is_none(),
             "{} is no folder for the next table",
             next.display()
         );
         let shares_chain = shape.chained;
-        load::make(&shape, &Pinned { pins: None, directory: next, seed: None, before, shares_chain })
+        load::make(
+            &shape,
+            &Pinned { pins: None, directory: next, seed: None, before, last: None, shares_chain },
+        )
     }
 }
 

@@ -55,7 +55,7 @@ impl Meter {
         )?;
         let last = pins.generation(self.generation)?;
         let number = pins.free(last.number + 1)?;
-        let directory = pins.begin(Some(&last), number)?;
+        let directory = pins.begin(Some(&last), number, shape.groups.with_cold_fields())?;
         let request = Request::Table(loader::Table::new(&shape, last.number, number));
         let asked = self.loaded.share_chain(&directory).and_then(|()| loader.ask(&request));
         asked.inspect_err(|_| pins.abandon(number))?;

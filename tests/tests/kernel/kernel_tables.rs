@@ -45,8 +45,10 @@ impl Metered {
         let shape = shape(FLOWS[0]);
         let before = Default::default();
         let own = Some(Rc::clone(&pins));
-        let loaded =
-            load_at(&shape, Some(&Pinned { pins: own, directory, seed: None, before, last: None, shares_chain: false }))?;
+        let loaded = load_at(
+            &shape,
+            Some(&Pinned { pins: own, directory, seed: None, before, last: None, shares_chain: false }),
+        )?;
         let mut meter = Meter::new(loaded, NEVER)?;
         meter.keep(None, 1, Vec::new());
         let all = link::all()?;
@@ -63,7 +65,10 @@ impl Metered {
         let (pins, number) = (&self.pins, self.generation + 1);
         let last = pins.generation(self.generation)?;
         let (directory, before) = (pins.begin(Some(&last), number, Groups::BASE)?, last.shape);
-        make(&shape(flows), &Pinned { pins: None, directory, seed: None, before, last: None, shares_chain: false })?;
+        make(
+            &shape(flows),
+            &Pinned { pins: None, directory, seed: None, before, last: None, shares_chain: false },
+        )?;
         let next = self.meter.open_table(&shape(flows), number, pins)?;
         self.meter.replace_table(next)?;
         self.generation = number;
