@@ -1,6 +1,10 @@
 //! The target `parser`: any octets as a frame.
 
-use flowxdp_common::reason::Ignored;
+use flowxdp_common::{
+    observation::{METERED, Observation, STEPS, Step},
+    reason::Ignored,
+};
+use flowxdp_ebpf::{frame::Slice, layer::Layer, observe::observe};
 
 use crate::{
     input::Input,
@@ -37,8 +41,29 @@ pub fn check(octets: &[u8], wire: u32, cut: usize) {
         assert!(metered.tcp_flags == 0 || metered.key.protocol == 6, "only TCP has TCP flags");
         padding_changes_nothing(octets, wire, metered);
     }
+    observed(octets, wire, whole);
     let fewer = outcome(&octets[..cut], wire, INGRESS);
     assert!(may_become(whole, fewer), "cut to {cut} octets, {whole:?} became {fewer:?}");
+}
+
+/// The sink that observes the walk has the same answer, and each header behind the one before it.
+fn observed(octets: &[u8], wire: u32, whole: Outcome) {
+    let mut observation = Observation::default();
+    observe(&Slice::new(octets, wire), &mut observation);
+    let expected = whole.map_or_else(|reason| reason as u8 + 1, |_| METERED);
+    assert_eq!(observation.verdict, expected, "the observer says otherwise than {whole:?}");
+    let steps = observation.steps();
+    assert!((1..STEPS).contains(&steps.len()), "{} headers", steps.len());
+    assert!(steps.iter().all(|step| Layer::of(step.layer).is_some()), "a header of no layer");
+    assert!(steps.is_sorted_by_key(|step| step.at), "a header in front of the one before it: {steps:?}");
+    // The parser asks for no header behind one that is missing; the octet behind a label is not kept.
+    let (last, passed) = steps.split_last().expect("a header");
+    let is_read = |step: &Step| step.was_read != 0 || step.layer == Layer::Version as u8;
+    assert!(passed.iter().all(is_read), "a header behind one that is missing: {steps:?}");
+    assert!(last.at <= wire, "a header behind the frame");
+    if let Ok(metered) = whole {
+        assert_eq!((observation.octets, observation.vlan), (metered.octets, metered.key.vlan));
+    }
 }
 
 /// Octets behind a frame that was captured whole belong to no packet, but to TCP without a length of its own.

@@ -2,6 +2,7 @@
 
 use flowxdp_common::observation::Observation;
 use flowxdp_ebpf::{frame::Slice, observe::observe};
+use proptest::prelude::*;
 
 use super::{line::words, observed::Link};
 
@@ -243,4 +244,34 @@ fn offsets_of_another_link_type_count_its_own_header() {
         words(&observation, Link { number: 113, length: 16 }),
         "link type 113 with EtherType 0x0800, IPv4 header at octet 16: header length 4 is below 5 words: malformed"
     );
+}
+
+/// EtherTypes that lead somewhere, and others.
+fn ethernet_type() -> impl Strategy<Value = u16> {
+    prop_oneof![
+        proptest::sample::select(vec![0x0800, 0x86dd, 0x8100, 0x88a8, 0x8864, 0x8847, 0x8848]),
+        any::<u16>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_frame_has_words(
+        kind in ethernet_type(),
+        rest in proptest::collection::vec(any::<u8>(), 0..120),
+        cut in 0..140_usize,
+        more in 0..200_u32,
+        link in prop_oneof![Just(1), any::<u32>()],
+        length in 0..40_u32,
+    ) {
+        let mut octets = frame(kind, "");
+        octets.extend(rest);
+        octets.truncate(cut);
+        let mut observation = Observation::default();
+        observe(&Slice::new(&octets, u32::try_from(octets.len()).unwrap() + more), &mut observation);
+        let link = if link == 1 { Link::ETHERNET } else { Link { number: link, length } };
+        let words = words(&observation, link);
+        let end = ["octets", "not_ip", "truncated", "malformed"].into_iter().find(|end| words.ends_with(end));
+        prop_assert!(end.is_some() && words.contains(": ") && !words.contains("no reason given"), "{}", words);
+    }
 }
