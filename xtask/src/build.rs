@@ -22,7 +22,7 @@ pub(crate) fn agent() -> Result<PathBuf> {
     built.into_iter().next().map(|built| built.path).context("cargo built the agent and names no executable")
 }
 
-/// Something that cargo built and that can be run.
+/// An executable that cargo built.
 pub(crate) struct Executable {
     /// Name of the target.
     pub(crate) name: String,

@@ -25,7 +25,7 @@ struct Rfc {
     rows: Vec<Row>,
 }
 
-/// A rule, and what there is to say for it.
+/// A rule, with its tests or the reason why it has none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -42,7 +42,7 @@ struct Row {
     not_done: Option<String>,
     /// Why it does not bind us.
     not_ours: Option<String>,
-    /// What is still to be tested.
+    /// The part that is still to be tested.
     pending: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// Prints the ledger; if `brief`, only what is still to be done and the counts.
+/// Prints the ledger; if `brief`, only the open rules and the counts.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ fn faults(rfcs: &[Rfc], exists: &dyn Fn(&str) -> Result<()>) -> Vec<String> {
     faults.collect()
 }
 
-/// What is left to be done, before all else.
+/// The open rules, before all else.
 fn pending(rfcs: &[Rfc], table: &mut String) {
     let rows = rfcs.iter().flat_map(|rfc| rfc.rows.iter().map(move |row| (rfc.rfc, row)));
     let left: Vec<_> = rows.filter_map(|(rfc, row)| Some((rfc, row, row.pending.as_ref()?))).collect();
@@ -177,7 +177,7 @@ impl Row {
         lines
     }
 
-    /// What keeps the rule from being proved or excused.
+    /// The fault that keeps the rule from being proved or excused.
     fn faults(&self, exists: &dyn Fn(&str) -> Result<()>) -> impl Iterator<Item = String> {
         let mut faults = Vec::new();
         if self.pending.is_some() {

@@ -28,7 +28,7 @@ mod test;
 mod tidy;
 mod vm;
 
-/// Jobs of the FlowXDP project. What is missing on this machine is installed, and said.
+/// Jobs of the FlowXDP project. Each installs the programs that it lacks, and says so.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -38,7 +38,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Job {
-    /// Install what is missing to build the agent: compiler components and bpf-linker
+    /// Install the parts that the build of the agent lacks: compiler components and bpf-linker
     Setup,
     /// Build the release agent
     Build,
@@ -54,7 +54,7 @@ enum Job {
         #[arg(long, hide = true, value_name = "AGENT")]
         inside: Option<PathBuf>,
     },
-    /// Formats, lints and every test; what needs root comes last
+    /// Formats, lints and every test; tests that need root come last
     Test(test::Options),
     /// Boot kernels of others in virtual machines, and run the kernel tests or a command there
     Vm(vm::Options),
@@ -67,7 +67,7 @@ enum Job {
     },
     /// The benchmark of this tree and that of an earlier commit, in turns: their medians side by side
     Compare(compare::Options),
-    /// Everything that can happen to an agent, at random; the books must balance all the time
+    /// An agent under random events; the books must balance all the time
     Soak {
         /// Arguments of the soak: `--seconds N`, `--seed S`, `--calm`, `--step-clock`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -77,7 +77,7 @@ enum Job {
     Fuzz(fuzz::Options),
     /// Show each rule of the RFCs beside the tests that prove it; fails when one has neither test nor reason
     Ledger {
-        /// Only what is still to be done, and the counts
+        /// Only the open rules, and the counts
         #[arg(long)]
         brief: bool,
     },

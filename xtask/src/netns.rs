@@ -23,7 +23,7 @@ pub(crate) struct Namespace {
     thread: i32,
 }
 
-/// What an interface has received, as the kernel counts it.
+/// The packets that an interface has received, as the kernel counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) packets: u64,
@@ -57,7 +57,7 @@ impl Namespace {
     {
         let (done, answer) = channel();
         let job = Box::new(move || {
-            // Nobody waits any more once a signal came.
+            //             No loop waits any more once a signal came.
             let _ = done.send(job());
         });
         if self.jobs.send(job).is_err() {

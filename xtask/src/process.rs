@@ -22,7 +22,7 @@ pub(crate) struct Process {
     stderr: Option<JoinHandle<String>>,
 }
 
-/// What a program leaves.
+/// The result of a program.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -57,7 +57,7 @@ impl Process {
         bail!("`{}` ended by itself ({status}): {}", self.name, words.trim())
     }
 
-    /// Tells the program to end, waits, and gives what it wrote.
+    /// Sends the program SIGTERM, waits, and gives its output.
     pub(crate) fn stop(mut self) -> Result<Ended> {
         let status = self.end().with_context(|| format!("cannot end `{}`", self.name))?;
         Ok(Ended { status, stdout: words(&mut self.stdout), stderr: words(&mut self.stderr) })
@@ -95,7 +95,7 @@ impl Drop for Process {
 fn keep(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = Vec::new();
-        // What came before a fault of the pipe is still worth showing.
+        //         Output in front of a fault of the pipe is still worth showing.
         let _ = pipe.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     })

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::{build, setup, sudo};
 
-/// What loads a program into the kernel, or asks an agent that did.
+/// Commands that load a program into the kernel, or ask an agent that did.
 const AS_ROOT: [&str; 4] = ["run", "replay", "status", "detach"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Finds what a job needs and this machine lacks, installs it and says so.
+//! Finds the programs that a job needs and this machine lacks, installs them and says so.
 
 use std::process::Command;
 
@@ -40,7 +40,7 @@ pub(crate) const JUDGES: &[Package] = &[
 pub(crate) const LIVE: &[Package] =
     &[("ip", "iproute2"), ("ethtool", "ethtool"), ("setpriv", "util-linux"), ("unshare", "util-linux")];
 
-/// For the virtual machines: qemu, what unpacks kernels, and what goes into the machine.
+/// For the virtual machines: qemu, the unpackers of kernels, and programs for the machine.
 pub(crate) const VM: &[Package] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),

@@ -54,7 +54,7 @@ pub(crate) fn check(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command writes on stdout; its stderr goes to the terminal.
+/// A command's stdout; its stderr goes to the terminal.
 pub(crate) fn text(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -75,7 +75,7 @@ pub(crate) fn quietly(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Whether a command runs and succeeds, whatever it writes.
+/// Whether a command runs and succeeds; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())

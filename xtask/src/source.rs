@@ -130,7 +130,7 @@ enum State {
     Absent,
 }
 
-/// What a function of this name is in a source text.
+/// The kind of the function of this name in a source text.
 fn state(text: &str, name: &str) -> State {
     let (mut is_test, mut ignored, mut found) = (false, false, State::Absent);
     for line in text.lines().map(str::trim) {

@@ -12,7 +12,7 @@ const TARGET: &str = "kernel";
 /// How modules are named whose tests need a test VM.
 pub(crate) const OF_VM: &str = "vm_";
 
-/// What was built.
+/// The test programs that were built.
 pub(crate) struct Suite {
     /// The test program.
     pub(crate) program: build::Executable,

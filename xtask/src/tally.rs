@@ -1,4 +1,4 @@
-//! What ran, what it found and what was left out.
+//! The steps that ran, their results, and the steps that were left out.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -113,7 +113,7 @@ impl Tally {
 }
 
 impl Count {
-    /// Runs a program that ends with libtest's lines of results, shows what it writes and adds up.
+    /// Runs a program that ends with libtest's lines of results, shows its output and adds up.
     pub(crate) fn run(&mut self, command: &mut Command) -> Result<()> {
         let shown = shell::show(command);
         println!("$ {shown}");
@@ -143,7 +143,7 @@ impl Count {
         self.ignored += more;
     }
 
-    /// Adds what another kind of step found: how many passed, and a line for each that did not.
+    /// Adds the results of another kind of step: how many passed, and a line for each that did not.
     pub(crate) fn add_up(&mut self, passed: u64, failed: Vec<String>) {
         self.passed += passed;
         self.failed += failed.len() as u64;

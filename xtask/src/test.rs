@@ -1,4 +1,4 @@
-//! `cargo xtask test`: formats, lints and every test, first what needs no root, then what does.
+//! `cargo xtask test`: formats, lints and every test, first those without root, then those with it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::tally::{Count, Tally};
 use crate::{build, ledger, mutants, setup, shell, sudo, suite, tidy};
 
-/// What the core must build without.
+/// Crates without which the core must build.
 const NOT_IN_CORE: [&str; 5] = ["aya", "tokio", "mio", "flowxdp-ebpf", "libbpf"];
 
 /// The part that needs root, as the summary names it.
@@ -38,7 +38,7 @@ const SOAK: [&str; 4] = ["--seconds", "60", "--seed", "1"];
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Run only what needs no root
+    /// Run only the steps that need no root
     #[arg(long)]
     no_root: bool,
     /// A folder of further captures with their ground truth, beside the project's own
@@ -178,7 +178,7 @@ fn kernel_tests(count: &mut Count, agent: &Path, captures: &[PathBuf]) -> Result
     Ok(())
 }
 
-/// This program again, so that what it started ends with it. No root is needed.
+/// This program again, so that its children end with it. No root is needed.
 fn in_vm(count: &mut Count, arguments: &[&str]) -> Result<()> {
     let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
     count.run(std::process::Command::new(xtask).arg("vm").args(arguments))

@@ -30,10 +30,10 @@ const PROGRAMS: [&str; 8] = ["busybox", "chrt", "ip", "ethtool", "nsenter", "prl
 const WORK: &str = "boot-";
 const ACCOUNTS: &str = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
 
-/// What a VM can show.
+/// The content of a VM beside the tests.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Show {
-    /// What `cargo xtask demo` shows, without root on this machine
+    /// The same as `cargo xtask demo`, without root on this machine
     Demo,
 }
 
@@ -63,12 +63,12 @@ pub(crate) struct Options {
     /// Only the tests that `cargo xtask test` runs in a VM
     #[arg(long, conflicts_with = "only")]
     short: bool,
-    /// What to run inside, with its arguments, instead of the tests
+    /// The command to run inside, with its arguments, instead of the tests
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
-/// What runs inside.
+/// The job that runs inside.
 enum Job {
     Demo,
     Tests(Tests),
@@ -121,12 +121,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Where kernels are kept from one run to the next: below cargo's folder of what it built.
+/// The folder that keeps kernels from one run to the next: below cargo's target folder.
 fn store() -> Result<PathBuf> {
     let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
     let store = xtask.ancestors().nth(2).context("xtask lies in no target folder")?.join("vm");
     std::fs::create_dir_all(&store).with_context(|| store.display().to_string())?;
-    // What a killed run has left: every VM is at its end long before.
+    //     Files of a killed run: every VM of it has ended long before.
     for entry in std::fs::read_dir(&store)?.flatten() {
         let old =
             entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > Duration::from_secs(24 * 3600));

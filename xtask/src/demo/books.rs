@@ -49,7 +49,7 @@ impl Books {
         })
     }
 
-    /// What the books say became of every packet that was seen.
+    /// The terms of the books for all packets that were seen.
     pub(crate) fn explained(&self) -> Count {
         self.exported + self.queued + self.in_table + self.total.ignored + self.total.lost
     }
@@ -76,7 +76,7 @@ impl Count {
         Ok(Self { packets: field("packets")?, octets: field("octets")? })
     }
 
-    /// Adds up what is told by reason; an interface tells the sum itself.
+    /// Adds up counts by reason; an interface has the sum itself.
     fn sum(reasons: &Value) -> Result<Self> {
         if reasons["packets"].is_u64() {
             return Self::parse(reasons);
@@ -93,7 +93,7 @@ impl Count {
         let (mut flows, mut sum) = (0, Self::default());
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             let flow: Value = serde_json::from_str(line).context("the collector's line is not JSON")?;
-            // What the exporter tells about itself stands between the flows.
+            //             The exporter's options data stand between the flows.
             if flow["optionsTemplate"] == true {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! What runs on the demo's gateway: the agent, and two collectors, one for each protocol.
+//! The programs on the demo's gateway: the agent, and two collectors, one for each protocol.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +31,7 @@ pub(crate) struct Gateway<'network> {
     lines: Process,
 }
 
-/// What the three programs left.
+/// The results of the three programs.
 pub(crate) struct Left {
     pub(crate) agent: Ended,
     pub(crate) table: Ended,
@@ -84,13 +84,13 @@ impl<'network> Gateway<'network> {
         ask(self.namespace, &self.program, arguments)
     }
 
-    /// Stops the agent, which sends what it has, and then the collectors.
+    /// Stops the agent, which sends its flows, and then the collectors.
     pub(crate) fn stop(self) -> Result<Left> {
         let agent = self.agent.stop()?;
         if !agent.status.success() {
             bail!("the agent ended with {}: {}", agent.status, agent.stderr.trim());
         }
-        // What was sent over loopback is in the collectors' sockets by now; let them read it.
+        //         Messages over loopback are in the collectors' sockets by now; let them read these.
         stop::sleep(Duration::from_millis(500))?;
         Ok(Left { agent, table: self.table.stop()?, lines: self.lines.stop()? })
     }

@@ -22,14 +22,14 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Everything but the far ends, which stay down: no packet can come before the agent is there.
+    /// All links but the far ends, which stay down: no packet can come before the agent is there.
     pub(crate) fn new() -> Result<Self> {
         let ipv6 = Path::new("/proc/sys/net/ipv6").exists();
         let [client, gateway, server] = ["client", "gateway", "server"].map(Namespace::new);
         let network = Self { client: client?, gateway: gateway?, server: server?, ipv6 };
         for host in [&network.client, &network.gateway, &network.server] {
             if ipv6 {
-                // An address is usable at once: nobody else is on these cables.
+                //                 An address is usable at once: no other host is on these cables.
                 host.set("ipv6/conf/default/accept_dad", "0")?;
             }
             // Who may send echo requests through a socket for just that.
@@ -84,7 +84,7 @@ impl Network {
         addresses.iter().map(|address| address.parse().context("the server's address")).collect()
     }
 
-    /// What the kernel counted on the gateway's interfaces, in the order of [`INTERFACES`].
+    /// The kernel's counters of the gateway's interfaces, in the order of [`INTERFACES`].
     pub(crate) fn received(&self) -> Result<[Received; 2]> {
         let [to_client, to_server] = INTERFACES;
         Ok([self.gateway.received(to_client)?, self.gateway.received(to_server)?])

@@ -1,4 +1,4 @@
-//! What the demo shows at its end: the flows, the books, and the kernel's counters beside them.
+//! The demo's report: the flows, the books, and the kernel's counters beside them.
 
 use anyhow::{Context, Result};
 
@@ -10,7 +10,7 @@ use crate::netns::Received;
 /// Octets of an Ethernet header.
 const HEADER: u64 = 14;
 
-/// Everything that was found out.
+/// All results of the demo.
 pub(crate) struct Findings {
     /// The books at many moments while traffic ran.
     pub(crate) during: Vec<Books>,
@@ -68,7 +68,7 @@ fn totals(stderr: &str) -> String {
     stderr.lines().filter(|line| !line.starts_with('[')).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether what was seen is what became of it.
+/// Whether the packets seen equal the sum of the terms.
 fn balances(books: &Books) -> bool {
     books.total.seen == books.explained()
 }

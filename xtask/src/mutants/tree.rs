@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::shell;
 
-/// The copy and what is built of it.
+/// The copy and its builds.
 pub(super) struct Tree {
     root: PathBuf,
     target: PathBuf,

@@ -12,7 +12,7 @@ use crate::{build, shell, source::Place, sudo};
 /// How long a test may take, by timeout(1): one that does not end without its rule has failed.
 const LIMIT: &str = "600";
 
-/// What a test said.
+/// The result of a test.
 pub(super) enum Outcome {
     Passed,
     /// With the end of its output.
@@ -35,7 +35,7 @@ impl<'a> Trial<'a> {
     ///
     /// # Errors
     ///
-    /// It does not build, or no test ran.
+    /// The copy does not build, or no test ran.
     pub(super) fn run(&self) -> Result<Outcome> {
         let Place { package, target, path } = &self.place;
         let mut cargo = self.cargo("test");

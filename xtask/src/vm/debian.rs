@@ -1,6 +1,6 @@
 //! A Debian kernel, downloaded and unpacked; nothing is installed, and the machine's own sources stay as they are.
 //!
-//! What is kept of it is the image and the few modules that tests need, below `target/vm/NAME`.
+//! Below `target/vm/NAME` stay the image and the few modules that tests need.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -174,7 +174,7 @@ fn newest(kernel: &Kernel, lists: &Lists) -> Result<Newest> {
 }
 
 impl Newest {
-    /// Downloads and unpacks, and keeps in `folder` what is needed.
+    /// Downloads and unpacks, and keeps the needed files in `folder`.
     fn fetch(&self, lists: &Lists, folder: &Path) -> Result<Image> {
         println!("vm: downloading kernel {}: {}", self.name, self.packages.join(", "));
         let work = tempfile::tempdir_in(folder.parent().context("no folder for kernels")?)?;

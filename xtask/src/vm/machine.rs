@@ -12,11 +12,11 @@ use rustix::process::Signal;
 use super::cable::Cable;
 use crate::stop;
 
-/// Faster to boot; nothing in it touches what is tested.
+/// Parameters for a faster boot; none touches the tested code.
 const APPEND: &str = "console=ttyS0 panic=-1 oops=panic quiet mitigations=off nokaslr no_timer_check \
     tsc=reliable cryptomgr.notests";
 
-/// What to boot, and how.
+/// The kernel to boot, and the machine's devices.
 pub(crate) struct Machine<'a> {
     pub(crate) vmlinuz: &'a Path,
     pub(crate) archive: &'a Path,
@@ -63,7 +63,7 @@ impl Machine<'_> {
         qemu.arg("-kernel").arg(self.vmlinuz).arg("-initrd").arg(self.archive);
         qemu.args(["-append", &format!("{APPEND} {}", self.append)]);
         qemu.args(["-serial", "stdio", "-serial", &format!("file:{}", self.status.display())]);
-        // Two NICs on one hub inside qemu: what the one sends the other receives.
+        //         Two NICs on one hub inside qemu: each receives the frames of the other.
         for number in 0..2 {
             qemu.args(["-netdev", &format!("hubport,id=hub{number},hubid=0"), "-device"]);
             qemu.arg(format!("virtio-net-pci,netdev=hub{number},mac=52:54:00:00:00:0{number},romfile="));

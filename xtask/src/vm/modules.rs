@@ -1,4 +1,4 @@
-//! Of an unpacked kernel, what a VM needs: the image, and a few modules with what they depend on.
+//! The files of an unpacked kernel that a VM needs: the image, and a few modules with their dependencies.
 
 use std::fs;
 use std::path::{Path, PathBuf};

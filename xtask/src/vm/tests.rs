@@ -22,7 +22,7 @@ const LARGEST: &str = "tshark";
 const NEEDS_TAPS: &str = "vm_queues";
 /// The tests of kernels on which the agent does not run, and no test of any other.
 const REFUSED: &str = "vm_refused";
-/// What a test starts beside the agent.
+/// A program that a test starts beside the agent.
 const HELPER: &str = "flowxdp-confined";
 
 /// The few for every day: verifier load and refusals, exactness, restarts, CPUs, real drivers. A module and, where not
@@ -68,7 +68,7 @@ pub(crate) enum Choice<'a> {
     All,
     /// The few for every day.
     Short,
-    /// Those whose paths, `MODULE::NAME`, begin so.
+    /// Tests whose paths, `MODULE::NAME`, begin so.
     Only(&'a [String]),
 }
 
@@ -107,7 +107,7 @@ impl Tests {
         let takes = |module: &str, tests: &[String]| tests.iter().any(|test| choice.takes(module, test));
         let chosen = modules.iter().any(|(module, tests)| takes(module, tests));
         ensure!(chosen, "no test has such a path: give --only MODULE or MODULE::NAME");
-        // Kernels that are refused have these alone, whatever the choice.
+        //         Kernels that are refused have these tests alone, also with another choice.
         modules.iter_mut().filter(|(module, _)| *module != REFUSED).for_each(|(module, tests)| {
             tests.retain(|test| choice.takes(module, test));
         });
