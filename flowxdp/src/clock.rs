@@ -35,7 +35,7 @@ pub fn agent_time() -> AgentTime {
 ///
 /// # Errors
 ///
-/// Those of `kernel`.
+/// The errors of `kernel`.
 pub fn follow_kernel<E>(kernel: impl FnMut() -> Result<u64, E>) -> Result<i64, E> {
     let ahead = ahead(own, kernel)?;
     AHEAD.store(ahead, Ordering::Relaxed);

@@ -77,7 +77,7 @@ fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> 
 
 /// Prints a line for the person who runs the tests, also where libtest hides the output of a passing test.
 pub fn tell(line: &str) {
-    //     A closed stdout is no reason to fail.
+    // A closed stdout is no reason to fail.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

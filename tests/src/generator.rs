@@ -168,7 +168,7 @@ impl Counters {
         };
         let line = line.with_context(|| format!("{} is gone", self.interface))?;
         let columns = line.split_whitespace();
-        //         The eight columns of received packets come first.
+        // The eight columns of received packets come first.
         let mut sent = columns.skip(8).map(str::parse);
         let mut next = || anyhow::Ok(sent.next().context("too few columns")??);
         let (octets, packets, _errors, dropped) = (next()?, next()?, next()?, next()?);

@@ -106,7 +106,7 @@ impl Netns {
     pub fn hosts(&self, lines: &str) -> Result<()> {
         let directory = Path::new("/etc/netns").join(&self.name);
         std::fs::create_dir_all(&directory)?;
-        //         Written in place: the mount over /etc/hosts is of the file, not of its name.
+        // Written in place: the mount over /etc/hosts is of the file, not of its name.
         std::fs::write(directory.join("hosts"), lines).context("a hosts file for a namespace")
     }
 

@@ -87,7 +87,7 @@ impl Peer {
             anyhow::Ok(TcpListener::bind((address, port))?)
         });
         let listener = bound.join().map_err(|_| anyhow!("binding panicked"))?.context("a receiver's port")?;
-        //         Accepted sockets inherit it.
+        // Accepted sockets inherit it.
         set_socket_recv_buffer_size(&listener, BUFFER)?;
         listener.set_nonblocking(true)?;
         let shared = Shared {
@@ -183,7 +183,7 @@ fn listen(listener: TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerCo
             theirs.change(number, |session| (session.error, session.ended) = (error, true));
         }));
     }
-    //     The kernel refuses further connections, and leaves none in a queue that ends by a reset.
+    // The kernel refuses further connections, and leaves none in a queue that ends by a reset.
     drop(listener);
     for thread in reading {
         drop(thread.join());

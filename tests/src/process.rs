@@ -283,6 +283,6 @@ pub fn find(name: &str) -> Result<PathBuf> {
 }
 
 fn text(path: &Path) -> String {
-    //     An unreadable file reads as empty: a search for a line in it then fails with the text that there was.
+    // An unreadable file reads as empty: a search for a line in it then fails with the text that there was.
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

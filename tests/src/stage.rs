@@ -129,7 +129,7 @@ pub fn look(live: &Live) -> Result<Books> {
 pub fn at_rest(live: &mut Live, sent: Count) -> Result<BTreeMap<String, Rows>> {
     live.until(LIMIT, "at rest", |books| {
         let waiting = books.collectors.values().map(|collector| {
-            //             Records that an earlier run left are in no queue of this one's equation.
+            // Records that an earlier run left are in no queue of this one's equation.
             let [found, exported, lost] = collector.rows.inherited.map(|row| row.records);
             collector.rows.queued.records + found - exported - lost
         });

@@ -125,7 +125,7 @@ impl Inbox {
         let deadline = Instant::now() + patient(limit);
         let (mut datagrams, mut buffer) = (Vec::new(), vec![0; 65_535]);
         loop {
-            //             Asked before the read: datagrams sent before the end are then in the buffer already.
+            // Asked before the read: datagrams sent before the end are then in the buffer already.
             let ended = !exporter.alive()? || Instant::now() > deadline;
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {

@@ -57,7 +57,7 @@ impl Namespace {
     {
         let (done, answer) = channel();
         let job = Box::new(move || {
-            //             No loop waits any more once a signal came.
+            // No loop waits any more once a signal came.
             let _ = done.send(job());
         });
         if self.jobs.send(job).is_err() {

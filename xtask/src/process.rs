@@ -95,7 +95,7 @@ impl Drop for Process {
 fn keep(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = Vec::new();
-        //         Output in front of a fault of the pipe is still worth showing.
+        // Output in front of a fault of the pipe is still worth showing.
         let _ = pipe.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     })

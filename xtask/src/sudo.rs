@@ -30,7 +30,7 @@ pub(crate) fn command<P: AsRef<OsStr>>(
     }
     println!("sudo: {why}");
     let mut command = Command::new("sudo");
-    //     sudo drops most of the environment, so the program's variables go through env(1).
+    // sudo drops most of the environment, so the program's variables go through env(1).
     command.arg("--");
     if !environment.is_empty() {
         command.arg("env");

@@ -126,7 +126,7 @@ fn store() -> Result<PathBuf> {
     let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
     let store = xtask.ancestors().nth(2).context("xtask lies in no target folder")?.join("vm");
     std::fs::create_dir_all(&store).with_context(|| store.display().to_string())?;
-    //     Files of a killed run: every VM of it has ended long before.
+    // Files of a killed run: every VM of it has ended long before.
     for entry in std::fs::read_dir(&store)?.flatten() {
         let old =
             entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > Duration::from_secs(24 * 3600));

@@ -1,4 +1,4 @@
-//! What can be wrong with a capture file, and where.
+//! The faults of a capture file, and their places.
 
 use std::io;
 
@@ -14,7 +14,7 @@ pub enum CaptureError {
     Open {
         /// Path of the file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The file is not a capture, is damaged, or cannot be read on.
@@ -26,7 +26,7 @@ pub enum CaptureError {
         offset: u64,
         /// The file is packed with gzip or zstd, and the offset counts unpacked octets.
         packed: bool,
-        /// What is wrong with it.
+        /// The fault.
         fault: Fault,
     },
     /// A packet whose link type has no Ethernet twin.
@@ -37,7 +37,7 @@ pub enum CaptureError {
     },
 }
 
-/// What is wrong with a capture file.
+/// A fault of a capture file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The magic number is neither of pcap nor of pcapng.
@@ -79,7 +79,7 @@ pub enum Fault {
     Packed {
         /// gzip or zstd.
         packing: &'static str,
-        /// What the unpacker said.
+        /// The unpacker's error.
         error: io::Error,
     },
     /// The file could not be read on.
@@ -87,7 +87,7 @@ pub enum Fault {
     Io(#[from] io::Error),
 }
 
-/// Says what a file that is no capture looks like.
+/// Guesses the format of a file that is no capture.
 fn guess(begins: &[u8]) -> String {
     match begins {
         [] => "the file is empty".into(),

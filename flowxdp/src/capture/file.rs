@@ -1,4 +1,4 @@
-//! A capture file by its path, or standard input: opened once, whatever it is.
+//! A capture file by its path, or standard input: opened once, also a pipe.
 
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal};

@@ -11,7 +11,7 @@ const IF_TSOFFSET: u16 = 14;
 
 const NANOSECONDS: i128 = 1_000_000_000;
 
-/// What an Interface Description Block says.
+/// The fields of an Interface Description Block.
 pub(super) struct Interface {
     /// LINKTYPE value.
     pub(super) link: u32,

@@ -31,22 +31,22 @@ const PFLOG_LEAST: u8 = 45;
 /// The lengths of a frame, in octets, its Ethernet header included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths {
-    /// What was captured; equal to the length of the frame that was written.
+    /// Captured octets; equal to the length of the frame that was written.
     pub captured: u32,
-    /// What was on the wire; never less than was captured.
+    /// Octets on the wire; never fewer than were captured.
     pub wire: u32,
 }
 
-/// What a link header says.
+/// The meaning of a link header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Header {
     /// An EtherType, and the length of the link header.
     Type(u16, usize),
     /// An EtherType, and where in the packet the IP packet is: from an octet on, so many.
     Part(u16, usize, usize),
-    /// It is longer than what was captured: at least so many octets.
+    /// The header is longer than the captured octets: at least so many octets.
     Cut(usize),
-    /// What follows is no IP packet.
+    /// The octets behind the header are no IP packet.
     NotIp,
 }
 
@@ -59,7 +59,7 @@ pub fn is_supported(link: u32) -> bool {
     )
 }
 
-/// Writes the packet `data` of LINKTYPE `link` to `out` (in place of what that held) as an
+/// Writes the packet `data` of LINKTYPE `link` to `out` (in place of its content) as an
 /// Ethernet frame; `wire` is its length on the wire in octets.
 ///
 /// Ethernet frames are copied as they are. A packet cut inside its link header gives fewer than

@@ -33,7 +33,7 @@ use source::Source;
 
 /// The most octets of one packet that a file may hold, the limit of libpcap and Wireshark.
 ///
-/// It bounds what a hostile length can make the reader allocate.
+/// It bounds the allocation that a hostile length can cause.
 pub const MAX_CAPTURED: u32 = 262_144;
 
 /// The first time that no export time can say, nanoseconds since 1970: 2^32 seconds (RFC 7011 section 3.1).
@@ -60,7 +60,7 @@ pub struct Frame<'a> {
     pub data: &'a [u8],
 }
 
-/// What a format reads of a packet beside its octets.
+/// A format's fields of a packet beside its octets.
 #[derive(Clone, Copy)]
 struct Packet {
     time_ns: Option<u64>,
@@ -96,7 +96,7 @@ impl Reader {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads a capture from `inner`; `name` is what errors call it.
+    /// Reads a capture from `inner`; errors call it `name`.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -137,7 +137,7 @@ impl<R: Read> Reader<R> {
     /// The next packet, or `None` at the end of the file.
     ///
     /// # Errors
-    /// What is wrong, with the file's name and the octet at which the packet or block begins.
+    /// The fault, with the file's name and the octet at which the packet or block begins.
     /// All whole packets in front of it were returned before; after an error there are no more.
     #[expect(
         clippy::should_implement_trait,

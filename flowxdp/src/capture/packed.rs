@@ -38,7 +38,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// A file with its first octets, which were read to find out what it is.
+/// A file with its first octets, which decide its format.
 type Whole<R> = Chain<Cursor<Vec<u8>>, Counted<R>>;
 
 enum Octets<R: Read> {
@@ -88,7 +88,7 @@ impl<R: Read> Unpacked<R> {
         Rc::clone(&self.position)
     }
 
-    /// What an error at reading says of the file: cut, damaged, or unreadable.
+    /// The fault of the file behind an error at reading: cut, damaged, or unreadable.
     pub(super) fn fault(&self, error: io::Error) -> Fault {
         // A disk's error has a number, which no unpacker gives.
         match self.packing() {

@@ -5,7 +5,7 @@ use std::io::Read;
 use super::source::{Order, Source};
 use super::{Fault, Packet, in_range};
 
-/// What the file header says of all packets.
+/// The file header, which holds for all packets.
 pub(super) struct Header {
     link: u32,
     /// Nanoseconds of one unit of a record's second time field.

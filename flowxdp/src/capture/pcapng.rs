@@ -20,7 +20,7 @@ const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
-/// What the current section has said so far.
+/// The state of the current section.
 pub(super) struct Section {
     interfaces: Vec<Interface>,
 }

@@ -17,7 +17,7 @@ pub(super) struct Source<R: Read> {
     inner: Unpacked<R>,
     offset: u64,
     mark: u64,
-    /// What the reader is inside of, for the error at an early end.
+    /// The record or block that the reader is inside of, for the error at an early end.
     inside: &'static str,
     /// Byte order of the integers that follow.
     pub(super) order: Order,
@@ -40,7 +40,7 @@ impl<R: Read> Source<R> {
         self.inner.position()
     }
 
-    /// Begins a packet record or block: what errors point at.
+    /// Begins a packet record or block, to whose offset errors point.
     pub(super) fn begin(&mut self, inside: &'static str) {
         self.mark = self.offset;
         self.inside = inside;
@@ -98,7 +98,7 @@ impl<R: Read> Source<R> {
         Ok(self.order.u32(octets))
     }
 
-    /// Reads a packet's octets into `into`, in place of what it held.
+    /// Reads a packet's octets into `into`, in place of its content.
     pub(super) fn packet(&mut self, length: u32, into: &mut Vec<u8>) -> Result<(), Fault> {
         if length > MAX_CAPTURED {
             return Err(Fault::TooLong { length });
@@ -112,7 +112,7 @@ impl<R: Read> Source<R> {
         }
     }
 
-    /// Passes over octets without keeping them, whatever their number.
+    /// Passes over any number of octets without keeping them.
     pub(super) fn skip(&mut self, mut length: u32) -> Result<(), Fault> {
         let mut scratch = [0; 4096];
         while length > 0 {

@@ -1,4 +1,4 @@
-//! `flowxdp detach`: takes away what a killed agent left on interfaces and in its folder of pins.
+//! `flowxdp detach`: removes the programs and pins that a killed agent left on interfaces and in its folder.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ pub struct Options {
 ///
 /// # Errors
 ///
-/// What is in the way, or that there is nothing of ours, for every interface where it is so.
+/// The obstacle, or that there is nothing of ours, for every interface where it is so.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     preflight::kernel_and_privileges()?;
     preflight::finding_others()?;
@@ -75,7 +75,7 @@ fn find(name: &str) -> anyhow::Result<Link> {
         .with_context(|| format!("there is no interface {name}"))
 }
 
-/// What was done on one interface, in words.
+/// The result on one interface, in words.
 fn detach(link: &Link, pin: &Path, pins: Option<&Pins>) -> anyhow::Result<String> {
     let name = &link.name;
     if let Some(pins) = pins

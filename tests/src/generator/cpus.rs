@@ -126,7 +126,7 @@ fn send_share(interface: &str, share: &Share) -> Result<()> {
     let (begun, mut sent) = (Instant::now(), 0);
     while sent < share.traffic.packets {
         let due = share.way.rate.map_or(RUN, |rate| {
-            //             Packets that this rate has brought until now.
+            // Packets that this rate has brought until now.
             let all = u128::from(rate) * begun.elapsed().as_micros() / 1_000_000;
             u64::try_from(all).unwrap_or(u64::MAX).saturating_sub(sent).min(RUN)
         });

@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn judge(recording: &Path) -> Result<Verdict> {
     let directory = tempfile::tempdir()?;
     let configuration = directory.path().join("nfacctd.conf");
-    //     nfacctd writes on every refresh and at its end, the same rows twice where the two fall together: one a day.
+    // nfacctd writes on every refresh and at its end, the same rows twice where the two fall together: one a day.
     let settings = format!(
         "daemonize: false\npcap_savefile: {}\nplugins: print\n\
          aggregate: src_host, dst_host, src_port, dst_port, proto, tcpflags\nprint_output: json\nprint_num_protos: true\n\
@@ -33,7 +33,7 @@ pub fn judge(recording: &Path) -> Result<Verdict> {
         }
     }
     let complaints = ended.stdout.lines().chain(ended.stderr.lines());
-    //     Its output on stdout is the answer.
+    // Its output on stdout is the answer.
     let complaints = complaints.filter(|line| !line.contains("no print_output_file"));
     let complaints =
         complaints.filter(|line| ["WARN", "ERROR", "expecting flow"].iter().any(|w| line.contains(w)));

@@ -89,7 +89,7 @@ impl Walk {
                 frame.number = attribute(element, "show")?.unwrap_or_default().parse()?;
             }
             ("field", "_ws.expert.message") => {
-                //                 tshark says so of some port numbers of UDP, whatever the datagram holds.
+                // tshark says so of some port numbers of UDP, whatever the datagram holds.
                 let message = attribute(element, "show")?.unwrap_or_default();
                 frame.findings.extend(Some(message).filter(|text| !text.starts_with("Possible traceroute")));
             }

@@ -93,7 +93,7 @@ impl Count {
         let (mut flows, mut sum) = (0, Self::default());
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             let flow: Value = serde_json::from_str(line).context("the collector's line is not JSON")?;
-            //             The exporter's options data stand between the flows.
+            // The exporter's options data stand between the flows.
             if flow["optionsTemplate"] == true {
                 continue;
             }

@@ -90,7 +90,7 @@ impl<'network> Gateway<'network> {
         if !agent.status.success() {
             bail!("the agent ended with {}: {}", agent.status, agent.stderr.trim());
         }
-        //         Messages over loopback are in the collectors' sockets by now; let them read these.
+        // Messages over loopback are in the collectors' sockets by now; let them read these.
         stop::sleep(Duration::from_millis(500))?;
         Ok(Left { agent, table: self.table.stop()?, lines: self.lines.stop()? })
     }

@@ -29,7 +29,7 @@ impl Network {
         let network = Self { client: client?, gateway: gateway?, server: server?, ipv6 };
         for host in [&network.client, &network.gateway, &network.server] {
             if ipv6 {
-                //                 An address is usable at once: no other host is on these cables.
+                // An address is usable at once: no other host is on these cables.
                 host.set("ipv6/conf/default/accept_dad", "0")?;
             }
             // Who may send echo requests through a socket for just that.

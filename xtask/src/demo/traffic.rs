@@ -72,7 +72,7 @@ fn serve(server: &Namespace) -> Result<()> {
     std::thread::spawn(move || {
         let mut datagram = [0; 2048];
         while let Ok((length, from)) = talk.recv_from(&mut datagram) {
-            //             Longer than the request, as answers are.
+            // Longer than the request, as answers are.
             let _ = talk.send_to(&datagram[..(length * 3).min(1200)], from);
         }
     });

@@ -63,7 +63,7 @@ impl Machine<'_> {
         qemu.arg("-kernel").arg(self.vmlinuz).arg("-initrd").arg(self.archive);
         qemu.args(["-append", &format!("{APPEND} {}", self.append)]);
         qemu.args(["-serial", "stdio", "-serial", &format!("file:{}", self.status.display())]);
-        //         Two NICs on one hub inside qemu: each receives the frames of the other.
+        // Two NICs on one hub inside qemu: each receives the frames of the other.
         for number in 0..2 {
             qemu.args(["-netdev", &format!("hubport,id=hub{number},hubid=0"), "-device"]);
             qemu.arg(format!("virtio-net-pci,netdev=hub{number},mac=52:54:00:00:00:0{number},romfile="));

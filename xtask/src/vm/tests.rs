@@ -107,7 +107,7 @@ impl Tests {
         let takes = |module: &str, tests: &[String]| tests.iter().any(|test| choice.takes(module, test));
         let chosen = modules.iter().any(|(module, tests)| takes(module, tests));
         ensure!(chosen, "no test has such a path: give --only MODULE or MODULE::NAME");
-        //         Kernels that are refused have these tests alone, also with another choice.
+        // Kernels that are refused have these tests alone, also with another choice.
         modules.iter_mut().filter(|(module, _)| *module != REFUSED).for_each(|(module, tests)| {
             tests.retain(|test| choice.takes(module, test));
         });

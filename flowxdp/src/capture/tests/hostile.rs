@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::build::{BIG, LITTLE};
 use super::{Fault, Reader, fault, read};
 
-/// A section with one interface, and then `block`; returns what is said about the latter.
+/// A section with one interface, and then `block`; returns the error of the latter.
 fn said(block: &[u8]) -> String {
     let head = [LITTLE.section(), LITTLE.interface(1, 0, &[])].concat();
     let (offset, fault) = fault(&[&head, block].concat(), 0);

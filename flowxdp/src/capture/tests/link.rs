@@ -1,8 +1,8 @@
-//! One table a link type: what is in front of the IP packet, and the Ethernet frame that comes out.
+//! One table a link type: the octets in front of the IP packet, and the Ethernet frame that comes out.
 
 use super::super::{CaptureError, Lengths, to_ethernet};
 
-/// What is expected of a packet: an EtherType and what follows it, or a cut.
+/// The frame expected of a packet: an EtherType and the octets behind it, or a cut.
 #[derive(Debug, PartialEq)]
 enum Frame {
     Type(u16, Vec<u8>),
@@ -259,7 +259,7 @@ fn nflog_has_the_packet_in_an_attribute() {
     let prefix: (u16, &[u8]) = (10, b"odd\0\0");
     for big in [false, true] {
         assert_eq!(nflog(2, big, &[(9, &v4)]), (Frame::Type(0x0800, v4.to_vec()), 21));
-        // What stands behind the packet is no part of it.
+        // Octets behind the packet are no part of it.
         assert_eq!(
             nflog(2, big, &[hook, prefix, (9, &v4), (11, &[0; 4])]).0,
             Frame::Type(0x0800, v4.to_vec())

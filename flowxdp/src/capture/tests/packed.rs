@@ -131,7 +131,7 @@ fn a_bomb_is_read_in_bounded_memory() {
     let grown = peak() - before;
     // Other tests of this process run beside it.
     assert!(grown < 256 << 20, "{grown} octets more after 512 MiB");
-    // A window beyond what is taken allocates nothing.
+    // A window beyond the limit allocates nothing.
     let huge = [0x28, 0xb5, 0x2f, 0xfd, 0, 0xf8, 0, 0, 0, 0];
     let error = read(&huge).1.unwrap().to_string();
     assert!(error.contains("zstd data are damaged"), "{error}");

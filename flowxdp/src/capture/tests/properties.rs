@@ -1,4 +1,4 @@
-//! What holds for any octets: no panic, no length above its limit, and nothing lost on the way.
+//! Properties of any octets: no panic, no length above its limit, and no packet lost on the way.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -47,7 +47,7 @@ fn pcapng(writer: Writer, link: u16, frames: &[Owned]) -> Vec<u8> {
     file
 }
 
-/// Whatever a file says, what comes out of it keeps to the promises of a frame.
+/// The frames of any file keep the promises of a frame.
 fn check(file: &[u8]) {
     let (frames, error) = read(file);
     for frame in frames {

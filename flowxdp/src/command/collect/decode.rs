@@ -27,11 +27,11 @@ pub(super) struct Message {
     pub(super) records: Vec<Record>,
     /// Data sets of templates that never came.
     pub(super) unknown_sets: usize,
-    /// What is wrong with it, if it is malformed.
+    /// The fault of a malformed message.
     pub(super) fault: Option<String>,
 }
 
-/// What is kept of one exporter's observation domain, with bounded memory.
+/// The state of one exporter's observation domain, in bounded memory.
 #[derive(Debug)]
 pub(super) struct Decoder {
     parser: NetflowParser,

@@ -1,4 +1,4 @@
-//! What stands in front of every message: enough to know whose it is before it is decoded.
+//! The header of every message: enough to find its stream before the message is decoded.
 
 /// The part of a message header that all versions share, in one shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -84,7 +84,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let format = if options.json { Format::Json } else { Format::Table };
     match collect(&socket, format, io::stdout(), stop).await {
         Ok(summary) => {
-            // Nobody to tell it to is no failure.
+            // A stderr that takes no line is no failure.
             let _ = write!(io::stderr(), "{summary}");
             Ok(())
         }
@@ -126,7 +126,7 @@ pub async fn collect(
         // Between two batches another task and the signals get their turn.
         tokio::task::yield_now().await;
     }
-    // What has arrived before the end belongs to the totals. The runtime may not know of it yet.
+    // Messages that arrived before the end belong to the totals. The runtime may not know of them yet.
     let raw = std::net::UdpSocket::from(socket.as_fd().try_clone_to_owned()?);
     let until = clock::monotonic().saturating_add(LAST_TIME);
     while collector.drain(|buffer| raw.recv_from(buffer), &mut buffer, until)? {
@@ -139,7 +139,7 @@ pub async fn collect(
     Ok(Summary { dropped, ..collector.streams.summary() })
 }
 
-/// What is kept between two messages.
+/// The state between two messages.
 struct Collector<W: Write> {
     streams: Streams,
     format: Format,

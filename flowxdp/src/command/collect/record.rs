@@ -10,7 +10,7 @@ use super::value::Value;
 /// Enterprise number under which reverse elements go (RFC 5103).
 const REVERSE: u32 = 29305;
 
-/// What a field is.
+/// The meaning of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     /// An information element: enterprise number, 0 for IANA's own, and number.
@@ -62,7 +62,7 @@ fn reverse(name: &str) -> String {
 /// One data record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Record {
-    /// It belongs to an options template.
+    /// The record belongs to an options template.
     pub(super) options: bool,
     /// How many of its fields are scope: those in front. Only options have any.
     pub(super) scopes: usize,

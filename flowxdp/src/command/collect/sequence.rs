@@ -1,4 +1,4 @@
-//! What is missing in a stream of numbered messages.
+//! The gaps in a stream of numbered messages.
 
 /// Holes that may still be filled by late messages; older ones count as final.
 const OPEN_HOLES: usize = 32;

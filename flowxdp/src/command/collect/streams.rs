@@ -177,7 +177,7 @@ mod tests {
             streams.take(([127, 0, 0, 1], 9).into(), &template(1, 300 + id, 3), 0).unwrap();
         }
         for _ in 0..200 {
-            // Faulty behind a template: what the parser keeps of it is not known.
+            // The message is faulty behind a template: the parser may have kept that template.
             let mut message = template(2, 256, 500);
             message.extend([0; 5]);
             let length = u16::try_from(message.len()).unwrap().to_be_bytes();

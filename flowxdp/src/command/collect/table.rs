@@ -80,7 +80,7 @@ const START: [u16; 4] = [152, 154, 156, 150];
 const END: [u16; 4] = [153, 155, 157, 151];
 
 fn time(milliseconds: u64) -> String {
-    // humantime ends at the year 9999; what is later is no time of a flow.
+    // humantime ends at the year 9999; a later time is no time of a flow.
     match UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)) {
         Some(time) if milliseconds < 253_402_300_800_000 => {
             let text = humantime::format_rfc3339_millis(time).to_string();

@@ -67,7 +67,7 @@ fn collector(format: Format) -> Collector<Vec<u8>> {
     }
 }
 
-/// Everything that is shown of these messages, and the totals.
+/// All lines shown of these messages, and the totals.
 fn collected(format: Format, messages: &[Vec<u8>]) -> (String, Summary) {
     let mut collector = collector(format);
     for message in messages {

@@ -1,4 +1,4 @@
-//! What came in, per exporter and observation domain.
+//! Received messages and records, per exporter and observation domain.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub struct Totals {
     pub octets: u64,
     /// Gaps in the sequence that no late message filled.
     pub gaps: u64,
-    /// What is missing in the gaps: records in IPFIX, flows in v5 and v7, messages in v9.
+    /// Missing units in the gaps: records in IPFIX, flows in v5 and v7, messages in v9.
     pub missing: u64,
     /// Messages with data whose template had not come.
     pub unknown_template: u64,
@@ -49,7 +49,7 @@ impl Totals {
         self.malformed += u64::from(message.fault.is_some());
     }
 
-    /// The same, with what `sequence` found missing.
+    /// The same, with the units that `sequence` found missing.
     pub(super) fn with(mut self, sequence: &Sequence) -> Self {
         self.gaps += sequence.gaps();
         self.missing += sequence.missing();

@@ -33,7 +33,7 @@ pub(super) enum Value {
 impl Value {
     /// Reads `octets`, which may be fewer than the type has at full size (RFC 7011 section 6.2).
     ///
-    /// What does not fit its type stays octets.
+    /// Octets that do not fit their type stay octets.
     pub(super) fn read(data_type: Option<DataType>, octets: &[u8]) -> Self {
         use DataType as D;
         let value = match data_type {

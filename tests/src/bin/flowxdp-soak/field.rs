@@ -29,7 +29,7 @@ const RUN: [&str; 12] = [
     "1s",
     "--active-timeout",
     "1s",
-    //     Datagrams that nfcapd's socket surely takes, on a busy machine.
+    // Datagrams that nfcapd's socket surely takes, on a busy machine.
     "--pace",
     "4K",
     "--retry-limit",
@@ -142,7 +142,7 @@ impl<'a> Field<'a> {
     /// Keeps the log of the agent that runs, if one does.
     pub(crate) fn keep_log(&self) {
         if let Some(live) = &self.live {
-            //             The log line serves the search for a fault, which the test finds without it too.
+            // The log line serves the search for a fault, which the test finds without it too.
             drop(fs::write(self.logs.join(format!("agent-{:04}.log", self.agents)), live.log()));
         }
     }

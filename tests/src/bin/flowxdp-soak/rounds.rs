@@ -50,7 +50,7 @@ pub(crate) fn run(
     let last = || "after the last round";
     finish(field, calm, false, tally).with_context(last)?;
     if tally.is_left() {
-        //         Records that a flush left on disk for the collector over TCP are the next agent's.
+        // Records that a flush left on disk for the collector over TCP are the next agent's.
         begin(field, plan)?;
         field.at_rest(SETTLE)?;
         finish(field, calm, false, tally).with_context(last)?;
@@ -122,7 +122,7 @@ fn event(field: &mut Field<'_>, event: Event, tally: &mut Tally) -> Result<()> {
             for time in 0..times {
                 kill(field, tally)?;
                 if time + 1 < times {
-                    //                     The kill may come before the agent is ready.
+                    // The kill may come before the agent is ready.
                     field.launch(true)?;
                     field.wait(early)?;
                 }

@@ -75,7 +75,7 @@ impl Watch {
             let asked = self.asked().clone();
             let Some(socket) = &asked.socket else { continue };
             let result = status(socket);
-            //             An agent that ended meanwhile owes no answer.
+            // An agent that ended meanwhile owes no answer.
             if result.is_err() && self.asked().number != asked.number {
                 continue;
             }

@@ -156,7 +156,7 @@ fn longer() -> Vec<Frame> {
         let frame = if fits { frame } else { frame.ignored(Malformed) };
         frames.push(frame.story(format!("{missing} octets were not captured of 2000")));
     }
-    //     The parser compares the length with the frame before it reads behind the fixed header.
+    // The parser compares the length with the frame before it reads behind the fixed header.
     let cut = ipv4(42).options(&[1; 40]).carry(&tcp(1000, 80, 2)).ethernet();
     for octets in 14..=40 {
         let why = if octets < 34 { Truncated } else { Malformed };

@@ -77,7 +77,7 @@ fn payloads() -> Vec<Frame> {
 fn cuts() -> Vec<Frame> {
     let mut frames = Vec::new();
     for octets in 14..=46 {
-        //         At 26 octets the stack is whole and the packet beneath has no octet.
+        // At 26 octets the stack is whole and the packet beneath has no octet.
         let frame = packet(50).mpls(3).ethernet().cut(octets);
         frames.push(frame.story(format!("{octets} octets captured of three labels")));
     }

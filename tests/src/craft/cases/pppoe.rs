@@ -26,7 +26,7 @@ fn sessions() -> Vec<Frame> {
         six(2).pppoe().tag(S_TAG, 8).ethernet().story("IPv6 behind a tag"),
         packet(3).pppoe().tag(C_TAG, 7).tag(S_TAG, 9).ethernet().story("behind two tags"),
         ipv4(4).carry(&udp(1, 2)).pppoe().ethernet().padded(60).story("with padding"),
-        //         The parser does not read the length field: the IP packet has its own.
+        // The parser does not read the length field: the IP packet has its own.
         packet(5).pppoe().patch(4, &[0, 0]).ethernet().story("length field 0"),
         packet(6).pppoe().patch(4, &[0xff, 0xff]).ethernet().story("length field 65535"),
         packet(7).pppoe().patch(2, &[0, 0]).ethernet().story("session 0"),
