@@ -7,7 +7,7 @@ use flowxdp_core::protocol::Protocol;
 use super::{CollectorUrl, Host, Scheme};
 
 /// What a collector is told apart by. Records that go there twice would count twice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     scheme: Scheme,
     host: Host,

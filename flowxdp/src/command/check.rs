@@ -28,8 +28,7 @@ pub struct Options {
 /// All faults, each with its place.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut reading = options.flags.read();
-    let (exporters, faults) = templates::all(&reading.config, &reading.places);
-    reading.faults.add(faults);
+    reading.faults.add(templates::faults(&reading.config, &reading.places)?);
     if !reading.faults.faults.is_empty() {
         return Err(reading.faults.into());
     }
@@ -38,7 +37,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if options.print {
         return Ok(());
     }
-    let mut comments = exporters;
+    let mut comments = templates::lines(&config)?;
     section(&mut comments, "Not verified", unverified::all(&config));
     section(&mut comments, "Warnings", config.warnings());
     let lines: Vec<String> = comments.iter().map(|line| format!("# {line}").trim_end().to_owned()).collect();

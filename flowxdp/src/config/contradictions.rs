@@ -7,7 +7,6 @@ use super::{
     fault::{Fault, Place},
     key::{CHECK, Commands, REPLAY, Table},
 };
-use crate::collector_url::CollectorUrl;
 
 /// Octets of a spool that one message of the longest kind needs with its file.
 const LEAST_SPOOL: u64 = 64 << 10;
@@ -61,9 +60,19 @@ pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault>
     if config.exporter.is_empty() && is_missing(COLLECTOR) {
         faults.push(missing("collector", "--collector URL", "a table [[exporter]]"));
     }
+    let mut known = HashMap::new();
     for (at, url) in config.exporter.iter().enumerate() {
-        let place = places.exporter(at);
-        faults.extend(exporter(config, at, url, &place).map(|text| Fault::new(place, text)));
+        let (place, protocol) = (places.exporter(at), config.exporting.protocol);
+        let before = *known.entry(url.endpoint(protocol)).or_insert(url);
+        let text = match url.check(protocol, &config.tls) {
+            _ if !std::ptr::eq(before, url) => Some(format!(
+                "{} {url} is named twice, as {before} before: name it once",
+                named(&place, "--collector", "collector")
+            )),
+            Err(error) => Some(format!("collector {url}: {error}")),
+            Ok(()) => None,
+        };
+        faults.extend(text.map(|text| Fault::new(place, text)));
     }
     let limit = places.of(Table::Spool, "limit");
     faults.extend(spool(config, &limit).map(|text| Fault::new(limit, text)));
@@ -102,18 +111,6 @@ fn twice(config: &Config, places: &Places) -> Option<Fault> {
         names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name));
     let text = |name: &String| format!("interface {name} is named twice: name it once");
     again.map(|(_, name)| Fault::new(places.of(Table::Monitor, "interface"), text(name)))
-}
-
-/// The first fault of an exporter beside the others and the common settings.
-fn exporter(config: &Config, at: usize, url: &CollectorUrl, place: &Place) -> Option<String> {
-    let protocol = config.exporting.protocol;
-    let is_same = |other: &&CollectorUrl| other.endpoint(protocol) == url.endpoint(protocol);
-    if let Some(other) = config.exporter.iter().take(at).find(is_same) {
-        let flag = named(place, "--collector", "collector");
-        return Some(format!("{flag} {url} is named twice, as {other} before: name it once"));
-    }
-    let refused = url.check(protocol, &config.tls).err();
-    refused.map(|error| format!("collector {url}: {error}"))
 }
 
 /// Whether the spool has room for one message of each collector over TCP and TLS.

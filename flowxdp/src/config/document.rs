@@ -1,6 +1,6 @@
 //! A TOML document: its keys, each with its place, and every fault of it.
 
-use std::{ffi::OsString, ops::Range};
+use std::{collections::HashSet, ffi::OsString, ops::Range};
 
 use toml::{
     Spanned,
@@ -11,7 +11,7 @@ use super::{
     Config,
     contradictions::{self, Places},
     exporter,
-    fault::{Fault, Place},
+    fault::{Fault, Place, SHOWN},
     form,
     key::{Key, Table},
     keys, nearest,
@@ -30,9 +30,11 @@ pub(super) fn read(text: &str, config: &mut Config, places: &mut Places) -> Vec<
         reader.places.refuse_all();
     }
     // A value that is no TOML is one fault, not two.
-    let lines: Vec<usize> = syntax.iter().map(|fault| line(text, fault)).collect();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |fault: &Fault| ends.partition_point(|end| *end < fault.place.start());
+    let lines: HashSet<usize> = syntax.iter().map(line).collect();
     let mut faults = reader.faults;
-    faults.retain(|fault| !lines.contains(&line(text, fault)));
+    faults.retain(|fault| !lines.contains(&line(fault)));
     faults.extend(syntax);
     faults.sort_by_key(|fault| fault.place.start());
     faults
@@ -46,11 +48,6 @@ fn no_toml(text: &str, error: &toml::de::Error) -> Fault {
         (message, _) => format!("no TOML: {message}"),
     };
     Fault::new(Place::File(span), sentence)
-}
-
-/// The number of the line of a fault, from 0 on.
-fn line(text: &str, fault: &Fault) -> usize {
-    text.bytes().take(fault.place.start()).filter(|octet| *octet == b'\n').count()
 }
 
 /// The entries of a table in the order of the document.
@@ -110,7 +107,7 @@ impl Reader<'_> {
 
     fn key(&mut self, table: Table, (name, value): Entry<'_>) {
         let Some(key) = keys::find(table, name.get_ref()) else {
-            return self.faults.push(unknown(table, name));
+            return unknown(table, name, &mut self.faults);
         };
         self.places.set(key.path(), Place::File(value.span()));
         let texts = match form::texts(key, value) {
@@ -130,10 +127,12 @@ impl Reader<'_> {
     }
 }
 
-/// The fault of a key that is none of its table's.
-pub(super) fn unknown(table: Table, name: &Spanned<DeString<'_>>) -> Fault {
-    let (path, hint) = (format!("{}.{}", table.name(), name.get_ref()), nearest::hint(table, name.get_ref()));
-    Fault::new(Place::File(name.span()), format!("unknown key {path}: {hint}"))
+/// Adds the fault of a key that is none of its table's.
+pub(super) fn unknown(table: Table, name: &Spanned<DeString<'_>>, faults: &mut Vec<Fault>) {
+    // The hint takes longer than all else, and a file without any known key has one for each line.
+    let hint = if faults.len() < SHOWN { nearest::hint(table, name.get_ref()) } else { String::new() };
+    let text = format!("unknown key {}.{}: {hint}", table.name(), name.get_ref());
+    faults.push(Fault::new(Place::File(name.span()), text));
 }
 
 /// The fault of a value whose form is not the key's.

@@ -67,7 +67,7 @@ fn parameter(url: &mut CollectorUrl, (name, value): Entry<'_>, faults: &mut Vec<
         return true;
     }
     let Some(key) = keys::find(Table::Exporter, name.get_ref()) else {
-        faults.push(unknown(Table::Exporter, name));
+        unknown(Table::Exporter, name, faults);
         return true;
     };
     let before = faults.len();

@@ -8,7 +8,7 @@ use super::key::Key;
 use crate::{output, text::printable};
 
 /// Faults that are shown; a file that is no configuration at all may have one a line.
-const SHOWN: usize = 100;
+pub(super) const SHOWN: usize = 100;
 
 /// The place of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl<'a> Line<'a> {
         let before = source.get(..span.start).unwrap_or(source);
         let begin = before.rfind('\n').map_or(0, |at| at + 1);
         let rest = source.get(begin..).unwrap_or_default();
-        let text = rest.split('\n').next().unwrap_or_default();
+        let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
         let start = before.len() - begin;
         let end = span.end.saturating_sub(begin).clamp(start, text.len().max(start));
         Self { text, number: before.matches('\n').count() + 1, span: start..end }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::file;
 
-/// Octets of the largest file: every key and a thousand collectors fill a tenth.
-const LARGEST: u64 = 1 << 20;
+/// Octets of the largest file: every key and a thousand collectors fill half of it.
+const LARGEST: u64 = 256 << 10;
 
 /// Reads the text.
 ///

@@ -155,5 +155,5 @@ judges for `run`: an interface and a collector must be there.
 
       flowxdp check $FLOWXDP_ARGUMENTS --print > flowxdp.toml
 
-A file of more than 1 MiB, a folder, a pipe or a file that is not UTF-8 is refused with one line.
+A file of more than 256 KiB, a folder, a pipe or a file that is not UTF-8 is refused with one line.
 ";

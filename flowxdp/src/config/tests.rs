@@ -403,3 +403,35 @@ fn a_printed_configuration_is_the_same_again() {
         assert_eq!(print::toml(&again.config), print::toml(&reading.config));
     }
 }
+
+#[test]
+fn a_file_of_faults_alone_is_read_to_its_end() {
+    for line in
+        ["a = 1\n", "=\n", "\"\n", "[[exporter]]\n", "[[exporter]]\ncollector = 'udp://h'\n", "[", "1,"]
+    {
+        let begin = if line == "1," { "monitor.interface = [" } else { "" };
+        let text = begin.to_owned() + &line.repeat(100_000 / line.len());
+        let reading = of_file(&text, &[]);
+        assert!(!reading.faults.faults.is_empty() && reading.faults.shown().lines().count() < 600, "{line}");
+    }
+    let keys: String = (0..10_000).map(|number| format!("monitor.key{number} = {number}\n")).collect();
+    assert_eq!(of_file(&keys, &[]).faults.faults.len(), 10_002);
+}
+
+proptest::proptest! {
+    /// A file with an octet or a word of it replaced is judged; without a fault, it prints as itself.
+    #[test]
+    fn no_text_panics(at in 0..12_000_usize, length in 0..12_usize, put in "\\PC{0,3}|[\\[\\]=.\"'#\n\r,{}x9-]{0,3}") {
+        let example = pages::example().replace("\n#", "\n");
+        let lines: Vec<&str> = example.lines().filter(|line| line.contains(" = ") || line.starts_with('[')).collect();
+        let mut text = lines.join("\n");
+        let at = text.floor_char_boundary(at % text.len());
+        let end = text.floor_char_boundary((at + length).min(text.len()));
+        text.replace_range(at..end, &put);
+        let reading = of_file(&text, &[]);
+        let shown = reading.faults.shown();
+        proptest::prop_assert!(reading.faults.faults.is_empty() == shown.is_empty());
+        let again = of_file(&print::toml(&reading.config), &[]).config;
+        proptest::prop_assert_eq!(again, reading.config);
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use flowxdp_core::{
     elements::ELEMENTS,
     fixed::Version,
@@ -12,11 +13,7 @@ use flowxdp_core::{
 
 use crate::{
     collector_url::{CollectorUrl, Host, Scheme},
-    config::{
-        Config,
-        contradictions::Places,
-        fault::{Fault, Place},
-    },
+    config::{Config, contradictions::Places, fault::Fault},
     exporter::Settings,
     transport::readiness::Readiness,
 };
@@ -27,25 +24,33 @@ const OVER_IPV6: usize = 1452;
 /// Octets of a set's header.
 const SET: usize = 4;
 
-/// The lines of every exporter, and the faults of those whose messages are too small or too large.
-pub(super) fn all(config: &Config, places: &Places) -> (Vec<String>, Vec<Fault>) {
-    let (mut lines, mut faults) = (Vec::new(), Vec::new());
-    let readiness = match Readiness::new() {
-        Ok(readiness) => Arc::new(readiness),
-        Err(error) => return (lines, vec![Fault::new(Place::Nowhere, error.to_string())]),
-    };
+/// The faults of exporters whose messages are too small or too large.
+pub(super) fn faults(config: &Config, places: &Places) -> anyhow::Result<Vec<Fault>> {
+    let sessions = sessions(config)?.into_iter().enumerate();
+    let refused = sessions.filter_map(|(at, (url, session))| {
+        let error = Session::new(session).err()?;
+        Some(Fault::new(places.exporter(at), format!("collector {url}: {error}")))
+    });
+    Ok(refused.collect())
+}
+
+/// The lines of every exporter.
+pub(super) fn lines(config: &Config) -> anyhow::Result<Vec<String>> {
+    Ok(sessions(config)?.iter().flat_map(|(url, session)| exporter(url, session)).collect())
+}
+
+/// The sessions that the agent would begin.
+fn sessions(config: &Config) -> anyhow::Result<Vec<(&CollectorUrl, SessionConfig)>> {
+    let readiness = Arc::new(Readiness::new().context("cannot wait for sockets")?);
     let settings = Settings::new(config, 0, &readiness, None);
-    for (at, url) in config.exporter.iter().enumerate() {
+    let sessions = config.exporter.iter().map(|url| {
         let mut session = settings.session(url);
         if url.mtu().is_none() && url.scheme() == Scheme::Udp && matches!(url.host(), Host::V6 { .. }) {
             session.max_message = session.max_message.min(OVER_IPV6);
         }
-        lines.extend(exporter(url, &session));
-        if let Err(error) = Session::new(session) {
-            faults.push(Fault::new(places.exporter(at), format!("collector {url}: {error}")));
-        }
-    }
-    (lines, faults)
+        (url, session)
+    });
+    Ok(sessions.collect())
 }
 
 fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
