@@ -10,7 +10,7 @@ use flowxdp_core::{
     books::Books,
     clock::{AgentTime, MeterTime, Now},
     options::Snapshot,
-    record::{FlowKey, FlowRecord, Ticket},
+    record::{Batch, Entry, FlowRecord, Ticket},
 };
 
 use crate::{
@@ -70,14 +70,15 @@ impl Dispatch {
         &mut self.exporters
     }
 
-    /// Queues a record for its collectors.
-    pub fn push(&mut self, record: &FlowRecord, now: Now) {
+    /// Queues a record, with its extension row or without, for its collectors.
+    pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now) {
+        let entry = entry.into();
         let patient = self.exporters.len() == 1;
-        let chosen = if self.strategy == Strategy::Replicate { None } else { self.choose(&record.key) };
-        let has = self.expect(record.ticket, chosen);
+        let chosen = if self.strategy == Strategy::Replicate { None } else { self.choose(entry.record) };
+        let has = self.expect(entry.record.ticket, chosen);
         for (at, exporter) in self.exporters.iter_mut().enumerate() {
             if chosen.is_none_or(|chosen| at == chosen) && exporter.bit() & has == 0 {
-                exporter.push(record, now, patient);
+                exporter.push(entry, now, patient);
             }
         }
     }
@@ -103,14 +104,17 @@ impl Dispatch {
     }
 
     /// The collector of a flow, where it has one.
-    fn choose(&self, key: &FlowKey) -> Option<usize> {
+    fn choose(&self, record: &FlowRecord) -> Option<usize> {
         let usable = self.usable.iter().enumerate().filter(|(_, usable)| **usable).map(|(at, _)| at);
         // With none, records wait where they would go if all were there.
         let none = !self.usable.contains(&true);
         let all = (0..self.exporters.len()).filter(|_| none);
         let mut candidates = usable.chain(all);
         match self.strategy {
-            Strategy::Balance => candidates.max_by_key(|&at| hash(&(self.names.get(at), key))),
+            Strategy::Balance => {
+                let key = record.key();
+                candidates.max_by_key(|&at| hash(&(self.names.get(at), key)))
+            }
             Strategy::Failover | Strategy::Replicate => candidates.next(),
         }
     }
@@ -152,8 +156,8 @@ impl Dispatch {
     fn move_shares(&mut self, now: Now) {
         let usable: Vec<bool> = self.exporters.iter().map(|exporter| self.is_usable(exporter)).collect();
         let moving = (0..usable.len()).filter(|&at| !usable[at]);
-        let orphans: Vec<FlowRecord> = if usable.contains(&true) {
-            moving.flat_map(|at| self.exporters[at].drain()).collect()
+        let mut orphans: Vec<Batch> = if usable.contains(&true) {
+            moving.map(|at| self.exporters[at].drain()).collect()
         } else {
             Vec::new()
         };
@@ -166,8 +170,8 @@ impl Dispatch {
             }
             self.usable = usable;
         }
-        for record in orphans {
-            self.push(&record, now);
+        for entry in orphans.iter_mut().flat_map(Batch::iter) {
+            self.push(entry, now);
         }
     }
 

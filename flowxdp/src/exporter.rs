@@ -26,7 +26,7 @@ use flowxdp_core::{
     clock::{Now, SECOND},
     options::{Reliability, Snapshot},
     pace::Pace,
-    record::{FlowRecord, RecordTotal},
+    record::{Batch, Entry, RecordTotal},
     session::Session,
 };
 
@@ -138,23 +138,25 @@ impl Exporter {
         &self.out.url
     }
 
-    /// Queues a record, or counts it as lost here. `patient` says that nobody else waits for room.
-    pub fn push(&mut self, record: &FlowRecord, now: Now, patient: bool) {
+    /// Queues a record, with its extension row or without, or counts it as lost here. `patient` says that nobody
+    /// else waits for room.
+    pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now, patient: bool) {
+        let entry = entry.into();
         if let Some(reason) = self.given_up
             && !self.delivery.has_store()
         {
-            return self.out.account.lost_record(reason, record);
+            return self.out.account.lost_record(reason, entry.record);
         }
         if !patient {
             // Counting what waits for each record would take longer than the record.
             let room = self.room.unwrap_or_else(|| self.room());
             self.room = Some(room.saturating_sub(1));
             if room == 0 {
-                return self.out.account.lost_record(Undelivered::QueueFull, record);
+                return self.out.account.lost_record(Undelivered::QueueFull, entry.record);
             }
         }
-        if self.out.session.push(record, now).is_err() {
-            self.out.account.lost_record(Undelivered::NotRepresentable, record);
+        if self.out.session.push(entry, now).is_err() {
+            self.out.account.lost_record(Undelivered::NotRepresentable, entry.record);
         }
     }
 
@@ -173,7 +175,7 @@ impl Exporter {
     }
 
     /// Takes out the records that no message has yet, for another collector.
-    pub fn drain(&mut self) -> Vec<FlowRecord> {
+    pub fn drain(&mut self) -> Batch {
         self.room = None;
         self.out.session.drain()
     }

@@ -5,7 +5,8 @@ use std::net::UdpSocket;
 
 use flowxdp::command::collect::{Format, Summary, bind, collect};
 use flowxdp_core::clock::Now;
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
+use flowxdp_core::samples;
 use flowxdp_core::session::{Protocol, Session, SessionConfig};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -30,7 +31,7 @@ fn record(index: u8) -> FlowRecord {
         vlan: 12,
         ingress: 3,
     };
-    FlowRecord {
+    Flow {
         key,
         packets: 10,
         octets: 5_000_000_000,
@@ -38,12 +39,12 @@ fn record(index: u8) -> FlowRecord {
         end_ms: NOW - 1_234,
         tcp_flags: 0x1b,
         ttl_min: 63,
-        ttl_max: 64,
         length_min: 40,
         length_max: 1500,
         end_reason: EndReason::EndOfFlow,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 /// Messages with `count` records, system start so that the uptime wraps within the flows.
@@ -86,9 +87,9 @@ fn check(protocol: Protocol) {
     assert_eq!(rows.len(), 100);
     for (row, index) in rows.iter().zip(0u8..) {
         let record = record(index);
-        assert_eq!(row["flowStartMilliseconds"], json!(record.start_ms), "{row}");
-        assert_eq!(row["flowEndMilliseconds"], json!(record.end_ms), "{row}");
-        assert_eq!(row["sourceTransportPort"], json!(record.key.source_port));
+        assert_eq!(row["flowStartMilliseconds"], json!(record.start_ms()), "{row}");
+        assert_eq!(row["flowEndMilliseconds"], json!(record.end_ms()), "{row}");
+        assert_eq!(row["sourceTransportPort"], json!(record.key().source_port));
         assert_eq!(row["tcpControlBits"], json!(0x1b));
         assert_eq!(row["octetDeltaCount"], json!(5_000_000_000_u64));
         assert_eq!(row["observationDomainId"], json!(1));

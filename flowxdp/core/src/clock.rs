@@ -119,6 +119,12 @@ impl Reading {
     }
 }
 
+/// Milliseconds from system start to an instant, modulo 2^32 as RFC 3954 has sysUptime wrap (49.7 days).
+#[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what the protocol says")]
+pub(crate) const fn uptime(ms: u64, system_start_ms: u64) -> u32 {
+    ms.wrapping_sub(system_start_ms) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::{AgentTime, MeterTime, Now, Reading, WallClock};

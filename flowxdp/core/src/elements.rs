@@ -1,22 +1,29 @@
-//! THE table of information elements: all that we export, and how.
+//! Information elements: what a row of THE [`table`] says of one, and which of them a collector gets.
 //!
-//! Templates, encoders and the manual follow from it; a row more here is an element more in all three.
-//! The order of the rows is the order of the fields in every template.
+//! Templates, their lists of copies and the manual follow from it; a row more here is an element more in all
+//! three. The order of the rows is the order of the fields in every template.
 //!
 //! Architecture invariant: only this table (and the registry that it is tested against) knows element
-//! numbers, and no length of a field or record is typed anywhere else. [`options`] is its second part.
+//! numbers, and no length is typed twice: a field is as long as the column or the cold field that it copies.
+//! [`options`] is its second part.
 
+mod choice;
 pub mod options;
+mod table;
 
-use crate::data_type::DataType::{
-    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
-};
-use crate::facts::Fact;
+pub use self::choice::Choice;
+pub use self::table::ELEMENTS;
+
+use flowxdp_common::field::{Cold, Group, Groups};
+
+use crate::data_type::DataType;
+use crate::record::FlowRecord;
+use crate::record::row::{self, Column};
 use crate::template::Kind;
 use crate::wire::Protocol;
 
 /// An information element that we export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Element {
     /// Number in IANA's registry, which RFC 3954 field types share up to 127 and v9 collectors beyond.
     pub id: u16,
@@ -24,14 +31,50 @@ pub struct Element {
     pub name: &'static str,
     /// Abstract data type in IANA's registry.
     pub data_type: DataType,
-    /// The fact of a flow record that it carries.
-    pub fact: Fact,
+    /// Where its value comes from.
+    pub source: Source,
     /// The kinds of flow record that carry it.
     pub within: Within,
-    /// The protocols that carry it, and its length there.
-    pub length: Length,
+    /// The protocols that carry it.
+    pub carried: Carried,
+    /// Flows or aggregates (RFC 7015).
+    pub of: Of,
+    /// Whether it is part of the flow key.
+    pub key: Key,
+    /// The group that must be collected for it.
+    pub group: Group,
     /// A line for the manual.
     pub manual: &'static str,
+}
+
+/// Where the value of an element comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// A column of the base row.
+    Row(Column),
+    /// A field of the extension row.
+    Cold(Cold),
+    /// Milliseconds from system start to the time in this column, modulo 2^32.
+    Uptime(Column),
+    /// A number of so many octets that follows from the record.
+    Computed(usize, fn(&FlowRecord) -> u64),
+}
+
+impl Source {
+    /// Octets of the value at full size.
+    pub const fn length(&self) -> usize {
+        match self {
+            Self::Row(column) => column.length(),
+            Self::Cold(cold) => cold.field().octets as usize,
+            Self::Uptime(_) => size_of::<u32>(),
+            Self::Computed(length, _) => *length,
+        }
+    }
+
+    /// Whether it is this column of the base row.
+    pub fn is(&self, column: Column) -> bool {
+        matches!(self, Self::Row(own) if *own == column)
+    }
 }
 
 /// The kinds of flow record that carry an element.
@@ -62,135 +105,92 @@ impl Within {
     }
 }
 
-/// The length of an element's field, octets, in the protocols that carry it.
-///
-/// Shorter than the data type where a reduced size (RFC 7011 section 6.2) holds every value.
+/// The protocols that carry an element, and the size of its field there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// The same in IPFIX and v9.
-    Both(u16),
-    /// In IPFIX, then in v9.
-    Each(u16, u16),
-    /// In IPFIX where the fewer octets hold the value, in IPFIX where they do not, then in v9.
-    Wider(u16, u16, u16),
-    /// Carried by IPFIX alone: v9 says the same by another element.
-    Ipfix(u16),
-    /// Carried by v9 alone: IPFIX says the same by another element.
-    V9(u16),
+pub enum Carried {
+    /// Both.
+    Both,
+    /// IPFIX alone: v9 says the same by another element.
+    Ipfix,
+    /// v9 alone: IPFIX says the same by another element.
+    V9,
+    /// Both, reduced to the low octet (RFC 7011 section 6.2), but at full size in IPFIX where a value needs it.
+    LowOctet,
 }
 
-impl Length {
-    /// The usual length in `protocol`, octets; `None` if it does not carry the element.
-    pub const fn of(self, protocol: Protocol) -> Option<u16> {
-        match (self, protocol) {
-            (Self::Both(n) | Self::Each(n, _) | Self::Wider(n, ..) | Self::Ipfix(n), Protocol::Ipfix)
-            | (Self::Both(n) | Self::Each(_, n) | Self::Wider(.., n) | Self::V9(n), Protocol::V9) => Some(n),
-            (Self::Ipfix(_), Protocol::V9) | (Self::V9(_), Protocol::Ipfix) => None,
+/// Records of flows or of aggregates (RFC 7015).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Both.
+    All,
+    /// Those of flows alone.
+    Flows,
+    /// Those of aggregates alone.
+    Aggregates,
+}
+
+/// Whether an element is part of the flow key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// It is not.
+    No,
+    /// Of flows and of aggregates.
+    Always,
+    /// Of flows alone: an aggregate has flows of any source.
+    FlowsOnly,
+}
+
+impl Element {
+    /// Octets of the field in a protocol; `None` if it does not carry the element.
+    ///
+    /// `wide` is for records with a value that the usual field has no room for.
+    pub const fn length(&self, protocol: Protocol, wide: bool) -> Option<usize> {
+        match (self.carried, protocol) {
+            (Carried::Ipfix, Protocol::V9) | (Carried::V9, Protocol::Ipfix) => None,
+            (Carried::LowOctet, Protocol::Ipfix) if wide => Some(self.source.length()),
+            (Carried::LowOctet, _) => Some(1),
+            _ => Some(self.source.length()),
         }
     }
 
-    /// The length in `protocol` where a value needs more than the usual one, octets.
-    pub const fn wide(self, protocol: Protocol) -> Option<u16> {
-        match (self, protocol) {
-            (Self::Wider(_, n, _), Protocol::Ipfix) => Some(n),
-            _ => self.of(protocol),
+    /// Whether it is part of the key of a flow or of an aggregate.
+    pub(crate) const fn is_key(&self, of_aggregates: bool) -> bool {
+        match self.key {
+            Key::No => false,
+            Key::Always => true,
+            Key::FlowsOnly => !of_aggregates,
         }
+    }
+
+    /// Whether records of flows have it, or those of aggregates do.
+    pub(crate) const fn is_of(&self, aggregates: bool) -> bool {
+        match self.of {
+            Of::All => true,
+            Of::Flows => !aggregates,
+            Of::Aggregates => aggregates,
+        }
+    }
+
+    /// Whether the groups that are collected have it.
+    pub const fn is_in(&self, groups: Groups) -> bool {
+        groups.has(self.group)
+    }
+
+    /// Whether it says when the first or the last packet was.
+    pub(crate) fn is_time(&self) -> bool {
+        matches!(self.source, Source::Row(row::START_MS | row::END_MS) | Source::Uptime(_))
     }
 }
 
-/// All elements, in the order of the templates' fields.
-#[rustfmt::skip]
-pub const ELEMENTS: [Element; 31] = [
-    row(8, "sourceIPv4Address", Ipv4Address, Fact::SourceIpv4, Within::Ipv4, Length::Both(4),
-        "Source address."),
-    row(12, "destinationIPv4Address", Ipv4Address, Fact::DestinationIpv4, Within::Ipv4, Length::Both(4),
-        "Destination address."),
-    row(27, "sourceIPv6Address", Ipv6Address, Fact::SourceIpv6, Within::Ipv6, Length::Both(16),
-        "Source address."),
-    row(28, "destinationIPv6Address", Ipv6Address, Fact::DestinationIpv6, Within::Ipv6, Length::Both(16),
-        "Destination address."),
-    row(7, "sourceTransportPort", Unsigned16, Fact::SourcePort, Within::All, Length::Both(2),
-        "Source port of TCP, UDP, UDP-Lite, SCTP or DCCP; 0 for ICMP, later fragments and other protocols."),
-    row(11, "destinationTransportPort", Unsigned16, Fact::DestinationPort, Within::All, Length::Both(2),
-        "Destination port, 0 where there is none; type × 256 + code for ICMP and ICMPv6."),
-    row(4, "protocolIdentifier", Unsigned8, Fact::Protocol, Within::All, Length::Both(1),
-        "IP protocol number; for IPv6 that of the header behind the extension headers."),
-    row(5, "ipClassOfService", Unsigned8, Fact::Tos, Within::All, Length::Both(1),
-        "Type of service or traffic class; part of the flow key."),
-    row(58, "vlanId", Unsigned16, Fact::Vlan, Within::All, Length::Both(2),
-        "Identifier of the outer VLAN tag, 0 for none and for a priority tag; part of the flow key."),
-    row(10, "ingressInterface", Unsigned32, Fact::Ingress, Within::All, Length::Both(4),
-        "ifIndex of the interface that the packets came in on; part of the flow key."),
-    row(2, "packetDeltaCount", Unsigned64, Fact::Packets, Within::All, Length::Both(8),
-        "Packets since the flow's previous record."),
-    row(1, "octetDeltaCount", Unsigned64, Fact::Octets, Within::All, Length::Both(8),
-        "IP octets since the flow's previous record: headers and payload, no link layer and no padding."),
-    row(152, "flowStartMilliseconds", DateTimeMilliseconds, Fact::StartMs, Within::All, Length::Ipfix(8),
-        "Time of the first packet, UTC. NetFlow v9 has flowStartSysUpTime."),
-    row(153, "flowEndMilliseconds", DateTimeMilliseconds, Fact::EndMs, Within::All, Length::Ipfix(8),
-        "Time of the last packet, UTC. NetFlow v9 has flowEndSysUpTime."),
-    row(22, "flowStartSysUpTime", Unsigned32, Fact::StartUptime, Within::All, Length::V9(4),
-        "Time of the first packet (FIRST_SWITCHED), milliseconds since system start, modulo 2^32."),
-    row(21, "flowEndSysUpTime", Unsigned32, Fact::EndUptime, Within::All, Length::V9(4),
-        "Time of the last packet (LAST_SWITCHED), milliseconds since system start, modulo 2^32."),
-    row(6, "tcpControlBits", Unsigned16, Fact::TcpFlags, Within::All, Length::Wider(1, 2, 1),
-        "OR of the TCP flags of all packets (RFC 9565); 0 without TCP. The low eight of them, but in IPFIX all twelve, by templates of their own, where one of the upper four is set."),
-    row(52, "minimumTTL", Unsigned8, Fact::TtlMin, Within::All, Length::Both(1),
-        "Smallest TTL or hop limit."),
-    row(53, "maximumTTL", Unsigned8, Fact::TtlMax, Within::All, Length::Both(1),
-        "Largest TTL or hop limit."),
-    row(25, "minimumIpTotalLength", Unsigned64, Fact::LengthMin, Within::All, Length::Both(2),
-        "Length of the smallest IP packet, octets; 65,535 stands for that and more."),
-    row(26, "maximumIpTotalLength", Unsigned64, Fact::LengthMax, Within::All, Length::Both(2),
-        "Length of the largest IP packet, octets; 65,535 stands for that and more."),
-    row(136, "flowEndReason", Unsigned8, Fact::EndReason, Within::All, Length::Both(1),
-        "Why the record was made: 1 idle timeout, 2 active timeout, 3 end of flow, 4 forced, 5 lack of resources."),
-    row(32, "icmpTypeCodeIPv4", Unsigned16, Fact::DestinationPort, Within::IcmpIpv4, Length::Both(2),
-        "ICMP type × 256 + code."),
-    row(139, "icmpTypeCodeIPv6", Unsigned16, Fact::DestinationPort, Within::IcmpIpv6, Length::Ipfix(2),
-        "ICMPv6 type × 256 + code. NetFlow v9 has icmpTypeIPv6 and icmpCodeIPv6, which its collectors know."),
-    row(178, "icmpTypeIPv6", Unsigned8, Fact::IcmpType, Within::IcmpIpv6, Length::V9(1),
-        "ICMPv6 type."),
-    row(179, "icmpCodeIPv6", Unsigned8, Fact::IcmpCode, Within::IcmpIpv6, Length::V9(1),
-        "ICMPv6 code."),
-    row(9, "sourceIPv4PrefixLength", Unsigned8, Fact::SourcePrefix, Within::Ipv4, Length::Both(1),
-        "In aggregates alone: 0, for their flows may have any source."),
-    row(13, "destinationIPv4PrefixLength", Unsigned8, Fact::DestinationPrefix, Within::Ipv4, Length::Both(1),
-        "In aggregates alone: 32, or 0 where their flows may have any destination."),
-    row(29, "sourceIPv6PrefixLength", Unsigned8, Fact::SourcePrefix, Within::Ipv6, Length::Both(1),
-        "In aggregates alone: 0, for their flows may have any source."),
-    row(30, "destinationIPv6PrefixLength", Unsigned8, Fact::DestinationPrefix, Within::Ipv6, Length::Both(1),
-        "In aggregates alone: 128, or 0 where their flows may have any destination."),
-    row(3, "deltaFlowCount", Unsigned64, Fact::Flows, Within::All, Length::Both(8),
-        "In aggregates alone: flows in it; each packet counts as one, for it would have been a record of its own."),
-];
-
-/// A row of [`ELEMENTS`].
-const fn row(
-    id: u16,
-    name: &'static str,
-    data_type: DataType,
-    fact: Fact,
-    within: Within,
-    length: Length,
-    manual: &'static str,
-) -> Element {
-    Element { id, name, data_type, fact, within, length, manual }
-}
-
-/// Whether the element with this number is part of the flow key.
-pub(crate) fn is_key(id: u16) -> bool {
-    ELEMENTS.iter().any(|element| element.id == id && element.fact.is_key())
-}
-
-/// Whether the element with this number tells of the source alone.
-pub(crate) fn is_source(id: u16) -> bool {
-    ELEMENTS.iter().any(|element| element.id == id && element.fact.is_source())
+/// The first row with this number. Rows that share one have the same type.
+pub fn get(id: u16) -> Option<&'static Element> {
+    ELEMENTS.iter().find(|element| element.id == id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data_type::DataType::{Unsigned16, Unsigned64};
     use crate::registry;
 
     #[test]
@@ -202,12 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn no_field_is_longer_than_its_fact_or_its_type() {
+    fn no_field_is_longer_than_its_value_or_its_type() {
         for element in &ELEMENTS {
             for protocol in [Protocol::Ipfix, Protocol::V9] {
-                for length in [element.length.of(protocol), element.length.wide(protocol)] {
-                    let Some(length) = length.map(usize::from) else { continue };
-                    assert!(length > 0 && length <= element.fact.length(), "{}", element.name);
+                for length in [false, true].into_iter().filter_map(|wide| element.length(protocol, wide)) {
+                    assert!(length > 0 && length <= element.source.length(), "{}", element.name);
                     assert!(length <= element.data_type.length().unwrap(), "{}", element.name);
                 }
             }
@@ -220,7 +219,7 @@ mod tests {
             let full = element.data_type.length();
             let reduced = [Protocol::Ipfix, Protocol::V9]
                 .iter()
-                .any(|&protocol| element.length.of(protocol).is_some_and(|n| Some(n.into()) != full));
+                .any(|&protocol| element.length(protocol, false).is_some_and(|n| Some(n) != full));
             assert!(!reduced || matches!(element.data_type, Unsigned16 | Unsigned64), "{}", element.name);
         }
     }

@@ -33,7 +33,8 @@ pub use self::fields::{Content, FIELDS, Field};
 use self::queue::Queue;
 pub use self::version::Version;
 use crate::clock::{Now, SECOND};
-use crate::record::{Addresses, FlowRecord, RecordTotal, Ticket};
+use crate::elements::Choice;
+use crate::record::{Entry, RecordTotal, Ticket};
 use crate::session::{Message, SessionError};
 use crate::wire::low_16;
 
@@ -59,12 +60,15 @@ pub struct FixedConfig {
     pub linger: u64,
     /// System start, milliseconds since 1970: the zero of SysUptime.
     pub system_start_ms: u64,
+    /// The elements that are collected: they lay the extension rows out.
+    pub choice: Choice,
 }
 
 impl FixedConfig {
     /// The defaults: domain 1, 1,472 octets, linger 1 s.
-    pub const fn new(version: Version, system_start_ms: u64) -> Self {
-        Self { version, observation_domain: 1, max_message: 1472, linger: SECOND, system_start_ms }
+    pub fn new(version: Version, system_start_ms: u64) -> Self {
+        let choice = Choice::default();
+        Self { version, observation_domain: 1, max_message: 1472, linger: SECOND, system_start_ms, choice }
     }
 
     /// The most records of one message.
@@ -115,9 +119,9 @@ impl Fixed {
     /// [`SessionError`] if `max_message` cannot hold one record, or is above 65,535.
     pub fn new(config: FixedConfig) -> Result<Self, SessionError> {
         Ok(Self {
-            layout: Layout::new(config.version),
+            layout: Layout::new(config.version, config.choice.groups()),
             per_message: config.per_message()?,
-            queue: Queue::default(),
+            queue: Queue::new(config.choice.width()),
             sequence: 0,
             // A SysUptime below zero would read as one of 49 days.
             export_ms: config.system_start_ms,
@@ -133,21 +137,23 @@ impl Fixed {
         self.config.system_start_ms = self.config.system_start_ms.min(ms);
     }
 
-    /// Queues one record. The queue has no bound of its own: see [`Fixed::queued`].
+    /// Queues one record, with its extension row or without. The queue has no bound of its own: see [`Fixed::queued`].
     ///
     /// # Errors
     ///
     /// The protocol cannot tell this record, which is not queued.
-    pub fn push(&mut self, record: &FlowRecord, now: Now) -> Result<(), NotRepresentable> {
-        if matches!(record.key.addresses, Addresses::V6 { .. }) {
+    pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now) -> Result<(), NotRepresentable> {
+        let entry = entry.into();
+        let record = entry.record;
+        if record.is_ipv6() {
             return Err(NotRepresentable::Ipv6);
         }
-        let export_ms = self.export_ms.max(self.queue.latest_ms()).max(record.end_ms);
-        let before = export_ms.saturating_sub(record.start_ms);
-        if record.start_ms < self.config.system_start_ms || before > SPAN {
+        let export_ms = self.export_ms.max(self.queue.latest_ms()).max(record.end_ms());
+        let before = export_ms.saturating_sub(record.start_ms());
+        if record.start_ms() < self.config.system_start_ms || before > SPAN {
             return Err(NotRepresentable::Times);
         }
-        self.queue.push(record, now.monotonic);
+        self.queue.push(entry, now.monotonic);
         Ok(())
     }
 
@@ -168,15 +174,16 @@ impl Fixed {
         let mut tickets = self.spare_tickets.pop().unwrap_or_default();
         let (mut total, mut earliest_ms, mut latest_ms) = (RecordTotal::default(), u64::MAX, 0);
         for octets in bytes[end..].chunks_exact_mut(version.record()) {
-            let taken = self.queue.offer(|record| {
+            let taken = self.queue.offer(|entry| {
+                let record = entry.record;
                 // One header places them all.
-                earliest_ms = record.start_ms.min(earliest_ms);
-                let ends = record.end_ms.max(latest_ms);
+                earliest_ms = record.start_ms().min(earliest_ms);
+                let ends = record.end_ms().max(latest_ms);
                 if ends.saturating_sub(earliest_ms) > SPAN {
                     return false;
                 }
                 latest_ms = ends;
-                self.layout.encode(record, self.config.system_start_ms, octets);
+                self.layout.encode(entry, self.config.system_start_ms, octets);
                 Ticket::keep(&mut tickets, total.records, record.ticket);
                 total.count(record);
                 true

@@ -15,10 +15,10 @@
 //!
 //! The exporting process, from a flow record to a message:
 //!
-//! - [`record`]: a flow record, and [`clock`]: the time that the caller gives.
+//! - [`record`]: a flow record as a row in network byte order, and [`clock`]: the time that the caller gives.
 //! - [`elements`]: the table of information elements that everything here follows from, tested against
 //!   IANA's [`registry`]; [`manual`] writes its page.
-//! - [`facts`]: a record laid out in network byte order; [`template`]: which of it is copied, and how.
+//! - [`template`]: which elements the records of a kind have, as a list of copies from a record's row.
 //! - [`options`]: what the exporter tells about itself.
 //! - [`wire`]: the octets of IPFIX and NetFlow v9.
 //! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
@@ -37,7 +37,6 @@ pub mod books;
 pub mod clock;
 pub mod data_type;
 pub mod elements;
-pub mod facts;
 pub mod fixed;
 pub mod foreign;
 pub mod hold;
@@ -52,6 +51,8 @@ pub mod protocol;
 pub mod record;
 pub mod registry;
 pub mod retire;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 pub mod session;
 pub mod slots;
 pub mod spool;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use flowxdp_common::reason;
 
 use crate::elements::options::{OPTIONS, OptionsTemplate, VARIABLE};
-use crate::elements::{ELEMENTS, Element, Within};
+use crate::elements::{Choice, ELEMENTS, Element, Within};
 use crate::fixed::{FIELDS, Version};
 use crate::template::{Form, Kind, Template};
 use crate::wire::Protocol;
@@ -172,7 +172,7 @@ fn line(page: &mut String, row: &str) {
 }
 
 fn element_row(element: &Element) -> String {
-    let octets = |protocol| match (element.length.of(protocol), element.length.wide(protocol)) {
+    let octets = |protocol| match (element.length(protocol, false), element.length(protocol, true)) {
         (Some(usual), Some(wide)) if usual != wide => format!("{usual} or {wide}"),
         (usual, _) => usual.map_or("–".to_owned(), |octets| octets.to_string()),
     };
@@ -196,7 +196,7 @@ fn element_row(element: &Element) -> String {
 }
 
 fn template_row(protocol: Protocol, form: Form, kind: Kind) -> String {
-    let template = Template::new(protocol, form, kind);
+    let template = Template::new(protocol, form, kind, &Choice::default());
     let fields: Vec<_> = template.fields().iter().map(|field| field.id.to_string()).collect();
     let (name, length) = (crate::protocol::Protocol::from(protocol).name(), template.record_length());
     format!("| {} | {name} | {} | {} | {length} |", template.id(), kind_name(kind), fields.join(" "))

@@ -18,7 +18,7 @@ use self::sketch::Sketch;
 use crate::{
     clock::WallClock,
     hold::SlotRef,
-    record::{EndReason, FlowKey, FlowRecord, Ticket, Total},
+    record::{EndReason, Flow, FlowKey, FlowRecord, Ticket, Total},
     retire::Turn,
     slots::{Part, SlotFlow},
 };
@@ -208,7 +208,7 @@ fn rehash(entries: &[Entry], hasher: &RandomState, place: usize) -> u64 {
 /// The record of one part, whose slots the ticket stands for.
 pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, ticket: Ticket) -> FlowRecord {
     let start_ms = clock.wall_ms(part.first);
-    FlowRecord {
+    let flow = Flow {
         key: part.key,
         packets: part.packets,
         octets: part.octets,
@@ -220,8 +220,8 @@ pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, ticket: Tick
         length_min: part.length_min,
         length_max: part.length_max,
         end_reason,
-        ticket,
-    }
+    };
+    FlowRecord::new(&flow, ticket)
 }
 
 #[cfg(test)]
@@ -256,7 +256,7 @@ mod tests {
         };
         let clock = WallClock::new(1_000_000_000, 1_700_000_000_000_000_000);
         let made = record(&part, EndReason::ActiveTimeout, clock, Ticket(11));
-        let expected = FlowRecord {
+        let expected = Flow {
             key,
             packets: 9,
             octets: 1000,
@@ -268,9 +268,8 @@ mod tests {
             length_min: 40,
             length_max: 1500,
             end_reason: EndReason::ActiveTimeout,
-            ticket: Ticket(11),
         };
-        assert_eq!(made, expected);
+        assert_eq!((made.flow(), made.ticket), (expected, Ticket(11)));
     }
 
     #[test]
@@ -297,6 +296,6 @@ mod tests {
             length_max: 40,
         };
         let made = record(&part, EndReason::Forced, WallClock::default(), Ticket::NONE);
-        assert_eq!((made.start_ms, made.end_ms), (9, 9));
+        assert_eq!((made.start_ms(), made.end_ms()), (9, 9));
     }
 }

@@ -1,119 +1,211 @@
-//! A flow record: what one flow did between two instants, ready for any encoder.
+//! A flow record: one flow between two instants, as a row of octets in network byte order.
+
+mod batch;
+mod flow;
+pub mod row;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Source and destination address of one IP version, as on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Addresses {
-    /// IPv4.
-    V4 {
-        /// Source address.
-        source: [u8; 4],
-        /// Destination address.
-        destination: [u8; 4],
-    },
-    /// IPv6.
-    V6 {
-        /// Source address.
-        source: [u8; 16],
-        /// Destination address.
-        destination: [u8; 16],
-    },
-}
+pub use self::batch::Batch;
+pub use self::flow::{Addresses, EndReason, Flow, FlowKey};
+use self::row::Row;
 
-/// What makes a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FlowKey {
-    /// Source and destination address.
-    pub addresses: Addresses,
-    /// Source port; 0 where there is none.
-    pub source_port: u16,
-    /// Destination port, or ICMP type × 256 + code; 0 where there is none.
-    pub destination_port: u16,
-    /// IANA protocol number.
-    pub protocol: u8,
-    /// Type of service or traffic class.
-    pub tos: u8,
-    /// Outer VLAN identifier, 0 for none.
-    pub vlan: u16,
-    /// ifIndex of the ingress interface.
-    pub ingress: u32,
-}
-
-impl Addresses {
-    /// Significant bits of an aggregate's destination: none of the unspecified address, which stands for all.
-    pub(crate) fn destination_prefix(&self) -> u8 {
-        match self {
-            Self::V4 { destination: [0, 0, 0, 0], .. } => 0,
-            Self::V4 { .. } => 32,
-            Self::V6 { destination, .. } if *destination == [0; 16] => 0,
-            Self::V6 { .. } => 128,
-        }
-    }
-}
-
-impl FlowKey {
-    /// Whether the destination port holds an ICMP or ICMPv6 type and code.
-    pub const fn is_icmp(&self) -> bool {
-        matches!(self.protocol, 1 | 58)
-    }
-}
-
-/// Why a flow record ended: flowEndReason (IANA 136, RFC 5102).
-#[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum EndReason {
-    /// No packet for the idle timeout.
-    IdleTimeout = 1,
-    /// The flow goes on, past the active timeout.
-    ActiveTimeout = 2,
-    /// A TCP FIN or RST was seen.
-    EndOfFlow = 3,
-    /// The agent was told to stop, or the capture ended.
-    Forced = 4,
-    /// Retired early to make room.
-    LackOfResources = 5,
-    /// The same, and the record is of many flows that there was no room to keep apart (RFC 7015).
-    Aggregated = 6,
-}
-
-impl EndReason {
-    /// Number of flowEndReason: an aggregate is one for lack of resources.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Aggregated => Self::LackOfResources as u8,
-            own => own as u8,
-        }
-    }
-}
-
-/// One flow between two instants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One flow between two instants: its base row, from which templates copy.
+///
+/// Columns that are only there on request stand in an extension row beside it: see [`Entry`].
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FlowRecord {
-    /// What makes the flow.
-    pub key: FlowKey,
-    /// Packets, never 0.
-    pub packets: u64,
-    /// IP octets.
-    pub octets: u64,
-    /// First packet, milliseconds since 1970.
-    pub start_ms: u64,
-    /// Last packet, milliseconds since 1970; never before `start_ms`.
-    pub end_ms: u64,
-    /// OR of the TCP flags, 12 bits.
-    pub tcp_flags: u16,
-    /// Smallest TTL or hop limit.
-    pub ttl_min: u8,
-    /// Largest TTL or hop limit.
-    pub ttl_max: u8,
-    /// Smallest IP length, octets, at most 65,535.
-    pub length_min: u16,
-    /// Largest IP length, octets, at most 65,535.
-    pub length_max: u16,
-    /// Why it ended.
-    pub end_reason: EndReason,
+    row: Row,
+    end_reason: EndReason,
     /// The slots that it came from.
     pub ticket: Ticket,
+}
+
+impl From<Flow> for FlowRecord {
+    fn from(flow: Flow) -> Self {
+        Self::new(&flow, Ticket::NONE)
+    }
+}
+
+impl FlowRecord {
+    /// The record of these values; the ticket stands for its slots.
+    pub fn new(flow: &Flow, ticket: Ticket) -> Self {
+        let mut row = Row::ZERO;
+        let key = &flow.key;
+        match key.addresses {
+            Addresses::V4 { source, destination } => {
+                row.set(row::SOURCE_IPV4, source);
+                row.set(row::DESTINATION_IPV4, destination);
+                row.set(row::VERSION, [4]);
+            }
+            Addresses::V6 { source, destination } => {
+                row.set(row::SOURCE_IPV6, source);
+                row.set(row::DESTINATION_IPV6, destination);
+                row.set(row::VERSION, [6]);
+            }
+        }
+        row.set(row::SOURCE_PORT, key.source_port.to_be_bytes());
+        row.set(row::DESTINATION_PORT, key.destination_port.to_be_bytes());
+        row.set(row::PROTOCOL, [key.protocol]);
+        row.set(row::TOS, [key.tos]);
+        row.set(row::VLAN, key.vlan.to_be_bytes());
+        row.set(row::INGRESS, key.ingress.to_be_bytes());
+        row.set(row::PACKETS, flow.packets.to_be_bytes());
+        row.set(row::OCTETS, flow.octets.to_be_bytes());
+        row.set(row::START_MS, flow.start_ms.to_be_bytes());
+        row.set(row::END_MS, flow.end_ms.to_be_bytes());
+        row.set(row::TCP_FLAGS, flow.tcp_flags.to_be_bytes());
+        row.set(row::TTL_MIN, [flow.ttl_min]);
+        row.set(row::TTL_MAX, [flow.ttl_max]);
+        row.set(row::LENGTH_MIN, flow.length_min.to_be_bytes());
+        row.set(row::LENGTH_MAX, flow.length_max.to_be_bytes());
+        row.set(row::END_REASON, [flow.end_reason.number()]);
+        Self { row, end_reason: flow.end_reason, ticket }
+    }
+
+    /// Its values, each by its name.
+    pub fn flow(&self) -> Flow {
+        let [ttl_min] = self.row.get(row::TTL_MIN);
+        let [ttl_max] = self.row.get(row::TTL_MAX);
+        Flow {
+            key: self.key(),
+            packets: self.packets(),
+            octets: self.octets(),
+            start_ms: self.start_ms(),
+            end_ms: self.end_ms(),
+            tcp_flags: self.tcp_flags(),
+            ttl_min,
+            ttl_max,
+            length_min: u16::from_be_bytes(self.row.get(row::LENGTH_MIN)),
+            length_max: u16::from_be_bytes(self.row.get(row::LENGTH_MAX)),
+            end_reason: self.end_reason,
+        }
+    }
+
+    /// The same record with other values.
+    #[must_use]
+    pub fn with(self, change: impl FnOnce(&mut Flow)) -> Self {
+        let mut flow = self.flow();
+        change(&mut flow);
+        Self::new(&flow, self.ticket)
+    }
+
+    /// The base row.
+    #[inline]
+    pub const fn row(&self) -> &[u8; row::ROW] {
+        self.row.octets()
+    }
+
+    /// The flow key.
+    pub fn key(&self) -> FlowKey {
+        let [protocol, tos] = self.row.get(row::PROTOCOL);
+        FlowKey {
+            addresses: if self.is_ipv6() {
+                Addresses::V6 {
+                    source: self.row.get(row::SOURCE_IPV6),
+                    destination: self.row.get(row::DESTINATION_IPV6),
+                }
+            } else {
+                Addresses::V4 {
+                    source: self.row.get(row::SOURCE_IPV4),
+                    destination: self.row.get(row::DESTINATION_IPV4),
+                }
+            },
+            source_port: u16::from_be_bytes(self.row.get(row::SOURCE_PORT)),
+            destination_port: u16::from_be_bytes(self.row.get(row::DESTINATION_PORT)),
+            protocol,
+            tos,
+            vlan: u16::from_be_bytes(self.row.get(row::VLAN)),
+            ingress: self.ingress(),
+        }
+    }
+
+    /// Whether its packets are IPv6.
+    #[inline]
+    pub fn is_ipv6(&self) -> bool {
+        self.row.get(row::VERSION) == [6]
+    }
+
+    /// IANA protocol number.
+    #[inline]
+    pub fn protocol(&self) -> u8 {
+        let [protocol] = self.row.get(row::PROTOCOL);
+        protocol
+    }
+
+    /// ifIndex of the ingress interface.
+    pub fn ingress(&self) -> u32 {
+        u32::from_be_bytes(self.row.get(row::INGRESS))
+    }
+
+    /// Packets, never 0.
+    #[inline]
+    pub fn packets(&self) -> u64 {
+        u64::from_be_bytes(self.row.get(row::PACKETS))
+    }
+
+    /// IP octets.
+    #[inline]
+    pub fn octets(&self) -> u64 {
+        u64::from_be_bytes(self.row.get(row::OCTETS))
+    }
+
+    /// First packet, milliseconds since 1970.
+    #[inline]
+    pub fn start_ms(&self) -> u64 {
+        u64::from_be_bytes(self.row.get(row::START_MS))
+    }
+
+    /// Last packet, milliseconds since 1970; never before the first.
+    #[inline]
+    pub fn end_ms(&self) -> u64 {
+        u64::from_be_bytes(self.row.get(row::END_MS))
+    }
+
+    /// OR of the TCP flags, 12 bits.
+    #[inline]
+    pub fn tcp_flags(&self) -> u16 {
+        u16::from_be_bytes(self.row.get(row::TCP_FLAGS))
+    }
+
+    /// Why it ended.
+    #[inline]
+    pub const fn end_reason(&self) -> EndReason {
+        self.end_reason
+    }
+
+    /// Significant bits of an aggregate's destination: 0 of the unspecified address, which stands for all.
+    pub(crate) fn destination_prefix(&self) -> u8 {
+        match self.key().addresses {
+            Addresses::V4 { destination: [0, 0, 0, 0], .. } => 0,
+            Addresses::V4 { .. } => 32,
+            Addresses::V6 { destination, .. } if destination == [0; 16] => 0,
+            Addresses::V6 { .. } => 128,
+        }
+    }
+}
+
+impl fmt::Debug for FlowRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FlowRecord").field(&self.flow()).field(&self.ticket).finish()
+    }
+}
+
+/// A record with its extension row: the columns of the groups that are collected.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The base row.
+    pub record: &'a FlowRecord,
+    /// The extension row; octets that a shorter one lacks are zero.
+    pub more: &'a [u8],
+}
+
+impl<'a> From<&'a FlowRecord> for Entry<'a> {
+    fn from(record: &'a FlowRecord) -> Self {
+        Self { record, more: &[] }
+    }
 }
 
 /// Stands for the slots that a record came from, which are kept until every collector has it.
@@ -170,10 +262,10 @@ impl RecordTotal {
     }
 
     /// Counts one record more.
-    pub const fn count(&mut self, record: &FlowRecord) {
+    pub fn count(&mut self, record: &FlowRecord) {
         self.records += 1;
-        self.packets += record.packets;
-        self.octets += record.octets;
+        self.packets += record.packets();
+        self.octets += record.octets();
     }
 }
 

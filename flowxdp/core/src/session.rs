@@ -31,11 +31,12 @@ use std::collections::VecDeque;
 
 use self::templated::Templated;
 use crate::clock::{Now, SECOND};
+use crate::elements::Choice;
 pub use crate::fixed::NotRepresentable;
 use crate::fixed::{Fixed, FixedConfig, Version};
 use crate::options::{Snapshot, Statistics};
 pub use crate::protocol::Protocol;
-use crate::record::{FlowRecord, RecordTotal, Ticket};
+use crate::record::{Batch, Entry, RecordTotal, Ticket};
 use crate::wire;
 
 /// What a session needs to know before the first record.
@@ -61,6 +62,8 @@ pub struct SessionConfig {
     /// Tells which fields are the flow key, in the flows' own domain. Some collectors count those records
     /// wrongly, so over UDP only on request.
     pub flow_keys: bool,
+    /// The elements of its records.
+    pub choice: Choice,
     /// What this kind of collector wants otherwise.
     pub preset: Option<Preset>,
     /// System start, milliseconds since 1970: the zero of sysUptime. Not used by IPFIX.
@@ -81,6 +84,7 @@ impl SessionConfig {
             linger: SECOND,
             options_interval: 60 * SECOND,
             flow_keys: false,
+            choice: Choice::default(),
             preset: None,
             system_start_ms,
         }
@@ -189,15 +193,15 @@ impl Session {
         Ok(Self { form })
     }
 
-    /// Queues one record. The queue has no bound of its own: see [`Session::queued`].
+    /// Queues one record, with its extension row or without. The queue has no bound of its own: see [`Session::queued`].
     ///
     /// # Errors
     ///
     /// The protocol has no way to say it: it is not queued.
-    pub fn push(&mut self, record: &FlowRecord, now: Now) -> Result<(), NotRepresentable> {
+    pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now) -> Result<(), NotRepresentable> {
         match &mut self.form {
-            Form::Templated(form) => form.push(record, now),
-            Form::Fixed(form) => form.push(record, now)?,
+            Form::Templated(form) => form.push(entry.into(), now),
+            Form::Fixed(form) => form.push(entry.into(), now)?,
         }
         Ok(())
     }
@@ -228,7 +232,7 @@ impl Session {
     }
 
     /// Takes everything out that was pushed and not polled.
-    pub fn drain(&mut self) -> Vec<FlowRecord> {
+    pub fn drain(&mut self) -> Batch {
         either!(self, form => form.drain())
     }
 
@@ -370,6 +374,7 @@ fn fixed(version: Version, config: &SessionConfig) -> Result<Form, SessionError>
         observation_domain: config.observation_domain,
         max_message: config.max_message,
         linger: config.linger,
+        choice: config.choice,
         ..FixedConfig::new(version, config.system_start_ms)
     };
     Ok(Form::Fixed(Box::new(Fixed::new(config)?)))
@@ -384,30 +389,7 @@ const fn modulo_32(n: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Addresses, EndReason, FlowKey};
-
-    pub(super) const RECORD: FlowRecord = FlowRecord {
-        key: FlowKey {
-            addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
-            source_port: 1,
-            destination_port: 2,
-            protocol: 17,
-            tos: 0,
-            vlan: 0,
-            ingress: 1,
-        },
-        packets: 1,
-        octets: 28,
-        start_ms: 0,
-        end_ms: 0,
-        tcp_flags: 0,
-        ttl_min: 64,
-        ttl_max: 64,
-        length_min: 28,
-        length_max: 28,
-        end_reason: EndReason::Forced,
-        ticket: Ticket::NONE,
-    };
+    use crate::samples;
 
     /// Sequence numbers of the messages that two times two records make, from `first` on.
     fn sequences(protocol: Protocol, first: u32, place: usize) -> Vec<u32> {
@@ -416,8 +398,8 @@ mod tests {
         form.set_sequence(1, first);
         let mut sequences = Vec::new();
         for _ in 0..2 {
-            session.push(&RECORD, Now::default()).unwrap();
-            session.push(&RECORD, Now::default()).unwrap();
+            session.push(&samples::udp(1), Now::default()).unwrap();
+            session.push(&samples::udp(1), Now::default()).unwrap();
             while let Some(message) = session.poll_message(Now::default(), true) {
                 let octets = message.bytes[place..place + 4].try_into().unwrap();
                 sequences.push(u32::from_be_bytes(octets));

@@ -1,9 +1,12 @@
 //! Templates: for each kind of flow record, its fields and how they are copied from a record.
 
-use crate::elements::{self, ELEMENTS, Element};
-use crate::facts::Fact;
-use crate::facts::shape::{self, Places, Shape};
-use crate::record::{Addresses, FlowRecord};
+pub(crate) mod copies;
+
+use std::ops::Range;
+
+use self::copies::Copies;
+use crate::elements::{Choice, Element};
+use crate::record::{Entry, FlowRecord, row};
 use crate::wire::{Protocol, low_16};
 
 /// A kind of flow record: each has a template of its own.
@@ -27,12 +30,12 @@ impl Kind {
     pub const ALL: [Self; 4] = [Self::Ipv4, Self::Ipv6, Self::IcmpIpv4, Self::IcmpIpv6];
 
     /// The kind of a record.
-    pub const fn of(record: &FlowRecord) -> Self {
-        match (&record.key.addresses, record.key.is_icmp()) {
-            (Addresses::V4 { .. }, false) => Self::Ipv4,
-            (Addresses::V6 { .. }, false) => Self::Ipv6,
-            (Addresses::V4 { .. }, true) => Self::IcmpIpv4,
-            (Addresses::V6 { .. }, true) => Self::IcmpIpv6,
+    pub fn of(record: &FlowRecord) -> Self {
+        match (record.is_ipv6(), matches!(record.protocol(), 1 | 58)) {
+            (false, false) => Self::Ipv4,
+            (true, false) => Self::Ipv6,
+            (false, true) => Self::IcmpIpv4,
+            (true, true) => Self::IcmpIpv6,
         }
     }
 }
@@ -63,11 +66,6 @@ impl Form {
         Self { aggregates: true, wide: true },
     ];
 
-    /// Its place in [`Form::ALL`].
-    const fn place(self) -> usize {
-        self.aggregates as usize * 2 + self.wide as usize
-    }
-
     /// Template id of the first kind; those of the others follow. Ids below 256 are those of sets (RFC 7011
     /// section 3.4.1, RFC 3954 section 5.2).
     const fn first_id(self, protocol: Protocol) -> u16 {
@@ -80,16 +78,11 @@ impl Form {
     }
 
     /// Octets of an element in data records of this kind; `None` if they do not have it.
-    const fn length(self, protocol: Protocol, kind: Kind, element: &Element) -> Option<u16> {
-        let is_time =
-            matches!(element.fact, Fact::StartMs | Fact::EndMs | Fact::StartUptime | Fact::EndUptime);
-        let has = element.within.holds(kind) && element.fact.is_of(self.aggregates);
-        match (has, self.wide) {
-            (false, _) => None,
-            (true, true) if is_time => element.length.of(Protocol::Ipfix),
-            (true, true) => element.length.wide(protocol),
-            (true, false) => element.length.of(protocol),
-        }
+    fn length(self, protocol: Protocol, kind: Kind, element: &Element) -> Option<usize> {
+        // Times of day are a wide v9 record's, by the numbers that IPFIX has for them.
+        let of = if self.wide && element.is_time() { Protocol::Ipfix } else { protocol };
+        let has = element.within.holds(kind) && element.is_of(self.aggregates);
+        if has { element.length(of, self.wide) } else { None }
     }
 }
 
@@ -107,27 +100,43 @@ pub struct Field {
 pub struct Template {
     id: u16,
     fields: Vec<Field>,
+    /// A bit for each field of the flow key: the first field is the lowest.
+    keys: u64,
     /// Octets of one data record.
     length: usize,
-    encode: Encode,
-    of_aggregates: bool,
+    /// Octets of the extension row beside a record.
+    width: usize,
+    copies: Copies,
+    /// Where a data record has its packets and its octets.
+    counters: [Range<usize>; 2],
 }
 
-/// Writes data records one behind the other: records of the template's kind, milliseconds since 1970 of
-/// system start, and as many octets as the data records have.
-type Encode = fn(&[FlowRecord], u64, &mut [u8]);
-
 impl Template {
-    /// The template that the element table gives.
-    pub fn new(protocol: Protocol, form: Form, kind: Kind) -> Self {
-        let fields = ELEMENTS.iter().filter_map(|element| {
-            let length = form.length(protocol, kind, element)?;
-            Some(Field { id: element.id, length })
-        });
-        let (length, _) = places(protocol, form, kind);
-        let encode = ENCODE[protocol as usize][form.place()][kind as usize];
-        let id = form.first_id(protocol) + kind as u16;
-        Self { id, fields: fields.collect(), length, encode, of_aggregates: form.aggregates }
+    /// The template that the element table gives for these elements.
+    pub fn new(protocol: Protocol, form: Form, kind: Kind, choice: &Choice) -> Self {
+        let mut template = Self {
+            id: form.first_id(protocol) + kind as u16,
+            fields: Vec::new(),
+            keys: 0,
+            length: 0,
+            width: choice.width(),
+            copies: Copies::default(),
+            counters: [0..0, 0..0],
+        };
+        for element in choice.elements() {
+            let Some(length) = form.length(protocol, kind, element) else { continue };
+            let start = template.length;
+            template.length += length;
+            template.copies.add(&element.source, start, length, choice.groups());
+            template.keys |= u64::from(element.is_key(form.aggregates)) << template.fields.len();
+            for (column, place) in [row::PACKETS, row::OCTETS].into_iter().zip(&mut template.counters) {
+                if element.source.is(column) {
+                    *place = start..start + length;
+                }
+            }
+            template.fields.push(Field { id: element.id, length: low_16(length) });
+        }
+        template
     }
 
     /// Template id.
@@ -147,11 +156,8 @@ impl Template {
 
     /// The template id, and the bits of the fields that make the flow key: the first field is the lowest
     /// (flowKeyIndicator, RFC 7011 section 4.4).
-    pub(crate) fn flow_keys(&self) -> (u16, u64) {
-        let fields = self.fields.iter().enumerate();
-        let is_key = |id| elements::is_key(id) && !(self.of_aggregates && elements::is_source(id));
-        let keys = fields.filter(|(_, field)| is_key(field.id)).map(|(place, _)| 1 << place);
-        (self.id, keys.fold(0, |all, bit: u64| all | bit))
+    pub(crate) const fn flow_keys(&self) -> (u16, u64) {
+        (self.id, self.keys)
     }
 
     /// Octets of the template record: id and field count, then each specifier.
@@ -182,74 +188,29 @@ impl Template {
         }
     }
 
-    /// The value of a fact in one data record, 0 where the template does not have it.
-    pub(crate) fn number(&self, fact: Fact, record: &[u8]) -> u64 {
-        let is_it = |field: &Field| ELEMENTS.iter().any(|it| it.id == field.id && it.fact == fact);
-        let mut start = 0;
-        for field in &self.fields {
-            let end = start + usize::from(field.length);
-            if is_it(field) {
-                let octets = record.get(start..end).unwrap_or_default();
-                return octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet));
-            }
-            start = end;
+    /// Packets and octets of one data record.
+    pub(crate) fn counters(&self, record: &[u8]) -> [u64; 2] {
+        self.counters.clone().map(|place| {
+            let octets = record.get(place).unwrap_or_default();
+            octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet))
+        })
+    }
+
+    /// Writes data records of this template's kind (RFC 7011 section 3.4.3, RFC 3954 section 5.3) over the zeros
+    /// in `octets`, which has [`Template::record_length`] for each. `more` has their extension rows, one behind
+    /// the other; `system_start_ms` is the zero of uptimes, milliseconds since 1970.
+    pub(crate) fn encode(
+        &self,
+        records: &[FlowRecord],
+        more: &[u8],
+        system_start_ms: u64,
+        octets: &mut [u8],
+    ) {
+        let mut rows = more.chunks_exact(self.width.max(1));
+        for (record, octets) in records.iter().zip(octets.chunks_exact_mut(self.length)) {
+            let more = rows.next().unwrap_or_default();
+            self.copies.write(Entry { record, more }, system_start_ms, octets);
         }
-        0
-    }
-
-    /// Writes data records of this template's kind (RFC 7011 section 3.4.3, RFC 3954 section 5.3) into
-    /// `octets`, which has [`Template::record_length`] for each.
-    pub(crate) fn encode(&self, records: &[FlowRecord], system_start_ms: u64, octets: &mut [u8]) {
-        (self.encode)(records, system_start_ms, octets);
-    }
-}
-
-/// The octets of a data record, and where the facts are in it, in the order of the element table.
-const fn places(protocol: Protocol, form: Form, kind: Kind) -> (usize, Places) {
-    let (mut start, mut places, mut at) = (0, Places::NONE, 0);
-    while at < ELEMENTS.len() {
-        let element = &ELEMENTS[at];
-        if let Some(length) = form.length(protocol, kind, element) {
-            places = places.with(element.fact, start, length as usize);
-            start += length as usize;
-        }
-        at += 1;
-    }
-    (start, places)
-}
-
-/// The data records of one protocol, form and kind, by their places in `ALL`.
-struct Of<const PROTOCOL: usize, const FORM: usize, const KIND: usize>;
-
-impl<const PROTOCOL: usize, const FORM: usize, const KIND: usize> Of<PROTOCOL, FORM, KIND> {
-    const BOTH: (usize, Places) = places(Protocol::ALL[PROTOCOL], Form::ALL[FORM], Kind::ALL[KIND]);
-}
-
-impl<const PROTOCOL: usize, const FORM: usize, const KIND: usize> Shape for Of<PROTOCOL, FORM, KIND> {
-    const LENGTH: usize = Self::BOTH.0;
-    const PLACES: Places = Self::BOTH.1;
-}
-
-/// By protocol, form and kind.
-const ENCODE: [[[Encode; Kind::ALL.len()]; Form::ALL.len()]; Protocol::ALL.len()] =
-    [forms::<0>(), forms::<1>()];
-
-const fn forms<const PROTOCOL: usize>() -> [[Encode; Kind::ALL.len()]; Form::ALL.len()] {
-    [kinds::<PROTOCOL, 0>(), kinds::<PROTOCOL, 1>(), kinds::<PROTOCOL, 2>(), kinds::<PROTOCOL, 3>()]
-}
-
-const fn kinds<const PROTOCOL: usize, const FORM: usize>() -> [Encode; Kind::ALL.len()] {
-    [
-        encode::<Of<PROTOCOL, FORM, 0>>,
-        encode::<Of<PROTOCOL, FORM, 1>>,
-        encode::<Of<PROTOCOL, FORM, 2>>,
-        encode::<Of<PROTOCOL, FORM, 3>>,
-    ]
-}
-
-fn encode<S: Shape>(records: &[FlowRecord], system_start_ms: u64, octets: &mut [u8]) {
-    for (record, octets) in records.iter().zip(octets.chunks_exact_mut(S::LENGTH)) {
-        shape::write::<S>(record, system_start_ms, octets);
     }
 }
 
@@ -259,11 +220,15 @@ mod tests {
 
     const AGGREGATES: Form = Form { aggregates: true, wide: false };
 
+    fn template(protocol: Protocol, form: Form, kind: Kind) -> Template {
+        Template::new(protocol, form, kind, &Choice::default())
+    }
+
     fn every() -> impl Iterator<Item = (Protocol, Form, Template)> {
         Protocol::ALL.into_iter().flat_map(|protocol| {
-            Form::ALL.into_iter().flat_map(move |form| {
-                Kind::ALL.map(|kind| (protocol, form, Template::new(protocol, form, kind)))
-            })
+            Form::ALL
+                .into_iter()
+                .flat_map(move |form| Kind::ALL.map(|kind| (protocol, form, template(protocol, form, kind))))
         })
     }
 
@@ -316,7 +281,7 @@ mod tests {
     #[test]
     fn templates_hold_the_elements_in_order() {
         let ids = |protocol, form, kind| -> Vec<u16> {
-            Template::new(protocol, form, kind).fields().iter().map(|field| field.id).collect()
+            template(protocol, form, kind).fields().iter().map(|field| field.id).collect()
         };
         assert_eq!(
             ids(Protocol::Ipfix, Form::USUAL, Kind::Ipv4),
@@ -345,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_key_of_an_aggregate_has_no_source() {
-        let (id, keys) = Template::new(Protocol::Ipfix, AGGREGATES, Kind::Ipv4).flow_keys();
+        let (id, keys) = template(Protocol::Ipfix, AGGREGATES, Kind::Ipv4).flow_keys();
         assert_eq!((id, keys), (268, 0b11110));
     }
 }

@@ -4,7 +4,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use flowxdp_core::clock::{MILLISECOND, Now};
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{Addresses, Flow, FlowKey, FlowRecord};
+use flowxdp_core::samples;
 use flowxdp_core::session::{Protocol, Session, SessionConfig};
 
 /// Counts what this thread takes.
@@ -48,7 +49,7 @@ fn record(nth: u16) -> FlowRecord {
     };
     let key =
         FlowKey { addresses, source_port: nth, destination_port: 443, protocol, tos: 0, vlan: 0, ingress: 2 };
-    FlowRecord {
+    Flow {
         key,
         packets: 3,
         octets: 180,
@@ -56,12 +57,9 @@ fn record(nth: u16) -> FlowRecord {
         end_ms: START + 5,
         tcp_flags: 2,
         ttl_min: 63,
-        ttl_max: 64,
-        length_min: 60,
-        length_max: 60,
-        end_reason: EndReason::IdleTimeout,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 /// Pushes records and polls all messages that are ready, as an agent does at each of its seconds.

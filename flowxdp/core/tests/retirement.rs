@@ -262,8 +262,8 @@ fn parts_of_one_flow_that_retire_together_are_one_record() {
     merge.drain(|part, reason, _| {
         records.push(record(&part, reason, WallClock::default(), Ticket::NONE));
     });
-    assert_eq!(records.iter().map(|record| record.packets).collect::<Vec<_>>(), [5, 5]);
-    assert_eq!((records[0].ttl_min, records[0].ttl_max), (3, 9));
+    assert_eq!(records.iter().map(|record| record.packets()).collect::<Vec<_>>(), [5, 5]);
+    assert_eq!((records[0].flow().ttl_min, records[0].flow().ttl_max), (3, 9));
     assert!(merge.is_empty());
 }
 
@@ -321,7 +321,7 @@ fn one_offset_converts_both_ends() {
     // A clock that stands before 1970 in its first seconds gives no wrapped time.
     assert_eq!(WallClock::new(10 * SECOND, SECOND).wall_ms(0), 0);
     let record = record(&part(1, 1, 7, 7), EndReason::Forced, clock, Ticket::NONE);
-    assert!(record.start_ms <= record.end_ms);
+    assert!(record.start_ms() <= record.end_ms());
 }
 
 #[test]

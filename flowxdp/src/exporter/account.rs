@@ -314,7 +314,9 @@ impl Account {
     }
 
     pub(super) fn lost_record(&mut self, reason: Undelivered, record: &FlowRecord) {
-        self.lost(reason, RecordTotal { records: 1, packets: record.packets, octets: record.octets }, false);
+        let mut total = RecordTotal::default();
+        total.count(record);
+        self.lost(reason, total, false);
         self.settled.push(record.ticket);
         self.commit();
     }

@@ -19,7 +19,8 @@ use std::{
 use flowxdp_core::{
     clock::MILLISECOND,
     protocol::Protocol,
-    record::{Addresses, EndReason, FlowKey},
+    record::{Flow, FlowKey, FlowRecord},
+    samples,
 };
 use rustls::{ServerConnection, StreamOwned};
 
@@ -55,28 +56,15 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn record(port: u16) -> FlowRecord {
-    FlowRecord {
-        key: FlowKey {
-            addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
-            source_port: port,
-            destination_port: 53,
-            protocol: 17,
-            tos: 0,
-            vlan: 0,
-            ingress: 2,
-        },
+    Flow {
+        key: FlowKey { source_port: port, ..samples::KEY },
         packets: 3,
         octets: 180,
         start_ms: T0 - 2_000,
         end_ms: T0 - 1_000,
-        tcp_flags: 0,
-        ttl_min: 64,
-        ttl_max: 64,
-        length_min: 60,
-        length_max: 60,
-        end_reason: EndReason::IdleTimeout,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 /// An exporter and what drives it, as the agent's loop does.

@@ -10,7 +10,8 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use flowxdp_core::{
     clock::Now,
-    record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal},
+    record::{Addresses, Flow, FlowKey, FlowRecord, RecordTotal},
+    samples,
     session::{Message, Session, SessionConfig},
     spool::begin,
 };
@@ -108,7 +109,7 @@ impl Bench {
 }
 
 fn record(number: u64) -> FlowRecord {
-    FlowRecord {
+    Flow {
         key: FlowKey {
             addresses: if number.is_multiple_of(3) {
                 Addresses::V6 { source: [1; 16], destination: [2; 16] }
@@ -116,24 +117,16 @@ fn record(number: u64) -> FlowRecord {
                 Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] }
             },
             source_port: u16::try_from(number % 65_536).unwrap(),
-            destination_port: 53,
             protocol: if number.is_multiple_of(5) { 1 } else { 17 },
-            tos: 0,
-            vlan: 0,
-            ingress: 2,
+            ..samples::KEY
         },
         packets: number,
         octets: number * 60,
         start_ms: START,
         end_ms: START,
-        tcp_flags: 0,
-        ttl_min: 64,
-        ttl_max: 64,
-        length_min: 60,
-        length_max: 60,
-        end_reason: EndReason::IdleTimeout,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 /// Octets of all files.

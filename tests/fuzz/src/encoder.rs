@@ -11,7 +11,7 @@ mod run;
 mod templated;
 
 use flowxdp_core::protocol::Protocol;
-use flowxdp_core::record::FlowRecord;
+use flowxdp_core::record::Flow;
 
 /// One input of the fuzzer.
 ///
@@ -37,7 +37,7 @@ pub struct Delivered {
     /// The messages in their order.
     pub messages: Vec<Vec<u8>>,
     /// The records as they were read in them.
-    pub records: Vec<FlowRecord>,
+    pub records: Vec<Flow>,
     /// Milliseconds since 1970 of the last export time.
     pub export_ms: u64,
 }
@@ -63,7 +63,7 @@ struct Read {
     count: Option<u16>,
     /// v5: engine type and id.
     engine: Option<u64>,
-    records: Vec<FlowRecord>,
+    records: Vec<Flow>,
     options: Vec<Options>,
 }
 

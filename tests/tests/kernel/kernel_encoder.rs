@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use flowxdp_core::protocol::Protocol;
-use flowxdp_core::record::{Addresses, FlowRecord};
+use flowxdp_core::record::{Addresses, Flow};
 use flowxdp_fuzz::encoder::{Delivered, export};
 use flowxdp_fuzz::mutate::Random;
 use flowxdp_tests::compare::{Columns, equal};
@@ -22,7 +22,7 @@ const DATAGRAM: usize = 65_507;
 const PORT: u16 = 4739;
 
 /// A record as a judge must read it.
-fn truth(record: &FlowRecord) -> Record {
+fn truth(record: &Flow) -> Record {
     let key = &record.key;
     let (src, dst): (IpAddr, IpAddr) = match key.addresses {
         Addresses::V4 { source, destination } => (source.into(), destination.into()),

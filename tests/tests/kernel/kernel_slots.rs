@@ -76,7 +76,7 @@ fn no_packet_is_missed_while_its_slot_retires() -> Result<()> {
         let last = sending.is_finished();
         records +=
             meter.check(1, WallClock::default(), Some(EndReason::Forced), usize::MAX, |record, _| {
-                packets += record.packets;
+                packets += record.packets();
             })?;
         if last {
             break;

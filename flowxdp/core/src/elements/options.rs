@@ -2,7 +2,6 @@
 //!
 //! The order of the rows of a template is the order of its fields, scopes first.
 
-use super::Length;
 use crate::data_type::DataType::{
     self, DateTimeMilliseconds, Float64, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
 };
@@ -71,6 +70,32 @@ enum Scope {
     Ipfix,
     /// In v9, by its own scope field types.
     V9,
+}
+
+/// The length of an options field, octets, in the protocols that carry it.
+///
+/// Shorter than the data type where a reduced size (RFC 7011 section 6.2) holds every value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// The same in IPFIX and v9.
+    Both(u16),
+    /// In IPFIX, then in v9.
+    Each(u16, u16),
+    /// Carried by IPFIX alone: v9 says the same by another element.
+    Ipfix(u16),
+    /// Carried by v9 alone: IPFIX says the same by another element.
+    V9(u16),
+}
+
+impl Length {
+    /// The usual length in `protocol`, octets; `None` if it does not carry the element.
+    pub const fn of(self, protocol: Protocol) -> Option<u16> {
+        match (self, protocol) {
+            (Self::Both(n) | Self::Each(n, _) | Self::Ipfix(n), Protocol::Ipfix)
+            | (Self::Both(n) | Self::Each(_, n) | Self::V9(n), Protocol::V9) => Some(n),
+            (Self::Ipfix(_), Protocol::V9) | (Self::V9(_), Protocol::Ipfix) => None,
+        }
+    }
 }
 
 impl OptionsField {

@@ -5,17 +5,19 @@
 
 use std::ops::Range;
 
+use flowxdp_common::field::Groups;
+
 use self::Content::{Of, Zero};
 use super::Version;
-use crate::facts::Fact;
-use crate::facts::shape::{self, Places, Shape};
-use crate::record::FlowRecord;
+use crate::elements::Source::{self, Computed, Row, Uptime};
+use crate::record::{Entry, FlowRecord, row};
+use crate::template::copies::Copies;
 
 /// What a field says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Content {
-    /// The low octets of a fact.
-    Of(Fact),
+    /// The low octets of a value.
+    Of(Source),
     /// Nothing, or what an agent that neither routes nor samples cannot know.
     Zero,
 }
@@ -50,30 +52,30 @@ impl Field {
 #[rustfmt::skip]
 pub const FIELDS: [Field; 24] = [
     //                                              octets    v1        v5        v7
-    row("srcaddr",   Of(Fact::SourceIpv4),          4, Some( 0), Some( 0), Some( 0)),
-    row("dstaddr",   Of(Fact::DestinationIpv4),     4, Some( 4), Some( 4), Some( 4)),
-    row("nexthop",   Zero,                          4, Some( 8), Some( 8), Some( 8)),
-    row("input",     Of(Fact::Ingress),             2, Some(12), Some(12), Some(12)),
-    row("output",    Zero,                          2, Some(14), Some(14), Some(14)),
-    row("dPkts",     Of(Fact::Packets),             4, Some(16), Some(16), Some(16)),
-    row("dOctets",   Of(Fact::Octets),              4, Some(20), Some(20), Some(20)),
-    row("First",     Of(Fact::StartUptime),         4, Some(24), Some(24), Some(24)),
-    row("Last",      Of(Fact::EndUptime),           4, Some(28), Some(28), Some(28)),
-    row("srcport",   Of(Fact::SourcePort),          2, Some(32), Some(32), Some(32)),
-    row("dstport",   Of(Fact::DestinationPort),     2, Some(34), Some(34), Some(34)),
-    row("pad1",      Zero,                          2, Some(36), None,     None),
-    row("pad1",      Zero,                          1, None,     Some(36), None),
-    row("flags",     Zero,                          1, None,     None,     Some(36)),
-    row("tcp_flags", Of(Fact::TcpFlags),            1, Some(40), Some(37), Some(37)),
-    row("prot",      Of(Fact::Protocol),            1, Some(38), Some(38), Some(38)),
-    row("tos",       Of(Fact::Tos),                 1, Some(39), Some(39), Some(39)),
-    row("pad2",      Zero,                          7, Some(41), None,     None),
-    row("src_as",    Zero,                          2, None,     Some(40), Some(40)),
-    row("dst_as",    Zero,                          2, None,     Some(42), Some(42)),
-    row("masks",     Zero,                          2, None,     Some(44), Some(44)),
-    row("pad2",      Zero,                          2, None,     Some(46), None),
-    row("flags",     Zero,                          2, None,     None,     Some(46)),
-    row("router_sc", Zero,                          4, None,     None,     Some(48)),
+    row("srcaddr",   Of(Row(row::SOURCE_IPV4)),         4, Some( 0), Some( 0), Some( 0)),
+    row("dstaddr",   Of(Row(row::DESTINATION_IPV4)),    4, Some( 4), Some( 4), Some( 4)),
+    row("nexthop",   Zero,                              4, Some( 8), Some( 8), Some( 8)),
+    row("input",     Of(Computed(2, interface)),        2, Some(12), Some(12), Some(12)),
+    row("output",    Zero,                              2, Some(14), Some(14), Some(14)),
+    row("dPkts",     Of(Row(row::PACKETS)),             4, Some(16), Some(16), Some(16)),
+    row("dOctets",   Of(Row(row::OCTETS)),              4, Some(20), Some(20), Some(20)),
+    row("First",     Of(Uptime(row::START_MS)),         4, Some(24), Some(24), Some(24)),
+    row("Last",      Of(Uptime(row::END_MS)),           4, Some(28), Some(28), Some(28)),
+    row("srcport",   Of(Row(row::SOURCE_PORT)),         2, Some(32), Some(32), Some(32)),
+    row("dstport",   Of(Row(row::DESTINATION_PORT)),    2, Some(34), Some(34), Some(34)),
+    row("pad1",      Zero,                              2, Some(36), None,     None),
+    row("pad1",      Zero,                              1, None,     Some(36), None),
+    row("flags",     Zero,                              1, None,     None,     Some(36)),
+    row("tcp_flags", Of(Row(row::TCP_FLAGS)),           1, Some(40), Some(37), Some(37)),
+    row("prot",      Of(Row(row::PROTOCOL)),            1, Some(38), Some(38), Some(38)),
+    row("tos",       Of(Row(row::TOS)),                 1, Some(39), Some(39), Some(39)),
+    row("pad2",      Zero,                              7, Some(41), None,     None),
+    row("src_as",    Zero,                              2, None,     Some(40), Some(40)),
+    row("dst_as",    Zero,                              2, None,     Some(42), Some(42)),
+    row("masks",     Zero,                              2, None,     Some(44), Some(44)),
+    row("pad2",      Zero,                              2, None,     Some(46), None),
+    row("flags",     Zero,                              2, None,     None,     Some(46)),
+    row("router_sc", Zero,                              4, None,     None,     Some(48)),
 ];
 
 /// A row of [`FIELDS`].
@@ -88,43 +90,17 @@ const fn row(
     Field { name, content, length, offsets: [v1, v5, v7] }
 }
 
-/// Where the facts are in a record, by the version's place in [`Version::ALL`].
-const fn places(version: usize) -> Places {
-    let (mut places, mut at) = (Places::NONE, 0);
-    while at < FIELDS.len() {
-        let Field { content, length, offsets, .. } = &FIELDS[at];
-        if let (Of(fact), Some(start)) = (content, offsets[version]) {
-            places = places.with(*fact, start, *length);
-        }
-        at += 1;
-    }
-    places
+/// The ifIndex where 16 bits hold it, else 0.
+fn interface(record: &FlowRecord) -> u64 {
+    u16::try_from(record.ingress()).unwrap_or(0).into()
 }
-
-/// The records of one version.
-struct Record<const VERSION: usize>;
-
-impl<const VERSION: usize> Shape for Record<VERSION> {
-    const LENGTH: usize = Version::ALL[VERSION].record();
-    const PLACES: Places = places(VERSION);
-}
-
-/// Writes one record over zeros: the record, milliseconds since 1970 of system start, octets.
-type Encode = fn(&FlowRecord, u64, &mut [u8]);
-
-fn encode<S: Shape>(record: &FlowRecord, system_start_ms: u64, octets: &mut [u8]) {
-    shape::write::<S>(record, system_start_ms, octets);
-}
-
-/// By the version's place in [`Version::ALL`].
-const ENCODE: [Encode; Version::ALL.len()] = [encode::<Record<0>>, encode::<Record<1>>, encode::<Record<2>>];
 
 /// How a record of one version is written.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Octets of a record.
     length: usize,
-    encode: Encode,
+    copies: Copies,
     /// Where First, dPkts and dOctets are.
     first: Range<usize>,
     packets: Range<usize>,
@@ -136,22 +112,29 @@ fn number(octets: &[u8]) -> u32 {
 }
 
 impl Layout {
-    pub(super) const fn new(version: Version) -> Self {
-        let places = places(version as usize);
-        let (first, packets) = (places.get(Fact::StartUptime, 0), places.get(Fact::Packets, 0));
-        let octets = places.get(Fact::Octets, 0);
-        Self {
-            length: version.record(),
-            encode: ENCODE[version as usize],
-            first: first.start..first.start + first.length,
-            packets: packets.start..packets.start + packets.length,
-            octets: octets.start..octets.start + octets.length,
+    /// `groups` lay the extension rows out.
+    pub(super) fn new(version: Version, groups: Groups) -> Self {
+        let mut copies = Copies::default();
+        let mut places = [0..0, 0..0, 0..0];
+        for field in &FIELDS {
+            let (Of(source), Some(place)) = (&field.content, field.place(version)) else { continue };
+            copies.add(source, place.start, field.length, groups);
+            let nth = match source {
+                Uptime(row::START_MS) => 0,
+                Row(row::PACKETS) => 1,
+                Row(row::OCTETS) => 2,
+                _ => continue,
+            };
+            places[nth] = place;
         }
+        let [first, packets, octets] = places;
+        Self { length: version.record(), copies, first, packets, octets }
     }
 
-    /// Writes one record whose counters fit into 32 bits over the zeros in `octets`.
-    pub(super) fn encode(&self, record: &FlowRecord, system_start_ms: u64, octets: &mut [u8]) {
-        (self.encode)(record, system_start_ms, octets);
+    /// Writes one record whose counters fit into 32 bits over the zeros in `octets`. `system_start_ms` is
+    /// milliseconds since 1970.
+    pub(super) fn encode(&self, entry: Entry<'_>, system_start_ms: u64, octets: &mut [u8]) {
+        self.copies.write(entry, system_start_ms, octets);
     }
 
     /// First of each of the records that are all of `bytes`.
@@ -181,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn no_field_is_longer_than_its_fact() {
+    fn no_field_is_longer_than_its_value() {
         for field in &FIELDS {
-            if let Of(fact) = field.content {
-                assert!(field.length <= fact.length(), "{}", field.name);
+            if let Of(source) = field.content {
+                assert!(field.length <= source.length(), "{}", field.name);
                 assert!(field.offsets.iter().all(Option::is_some), "{}", field.name);
             }
         }

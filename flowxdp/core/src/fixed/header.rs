@@ -1,7 +1,7 @@
 //! The headers of the fixed layouts (Cisco's "NetFlow Export Datagram Format", tables B-1, B-3 and B-5).
 
 use super::{MS, Version};
-use crate::facts::uptime;
+use crate::clock::uptime;
 
 /// Nanoseconds in one millisecond.
 const NANOSECONDS: u64 = 1_000_000;

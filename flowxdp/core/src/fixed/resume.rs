@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 
 use super::header::{self, Header};
-use super::queue::Queue;
 use super::{Fixed, FixedConfig, SPAN};
 use crate::clock::Now;
-use crate::record::FlowRecord;
+use crate::record::Batch;
 use crate::session::{Message, SessionError};
 
 impl Fixed {
@@ -61,15 +60,15 @@ impl Fixed {
 
     /// Throws away what is queued.
     pub fn clear(&mut self) {
-        self.queue = Queue::default();
+        drop(self.queue.drain());
     }
 
     /// Takes out everything that is queued, the oldest first.
     ///
     /// Records come as they were pushed: one whose counters need several here is one, or the rest of one.
     /// So they can be fewer than [`Fixed::queued`] counts, with the same packets and octets.
-    pub fn drain(&mut self) -> Vec<FlowRecord> {
-        std::mem::take(&mut self.queue).into_records()
+    pub fn drain(&mut self) -> Batch {
+        self.queue.drain()
     }
 
     /// The header of a message that is sent now.

@@ -3,34 +3,14 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::record::{EndReason, FlowKey};
+use crate::record::{Addresses, FlowRecord};
+use crate::samples;
 
 const START: u64 = 1_000_000_000_000;
 const WRAP: u64 = 1 << 32;
 
 fn record(start_ms: u64, end_ms: u64) -> FlowRecord {
-    FlowRecord {
-        key: FlowKey {
-            addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
-            source_port: 1,
-            destination_port: 2,
-            protocol: 17,
-            tos: 0,
-            vlan: 0,
-            ingress: 1,
-        },
-        packets: 1,
-        octets: 28,
-        start_ms,
-        end_ms,
-        tcp_flags: 0,
-        ttl_min: 64,
-        ttl_max: 64,
-        length_min: 28,
-        length_max: 28,
-        end_reason: EndReason::Forced,
-        ticket: Ticket::NONE,
-    }
+    samples::udp(1).with(|flow| (flow.start_ms, flow.end_ms) = (start_ms, end_ms))
 }
 
 fn session(version: Version) -> Fixed {
@@ -128,8 +108,8 @@ fn a_part_filled_message_lingers_and_a_full_one_does_not() {
 #[test]
 fn what_cannot_be_told_is_refused() {
     let mut session = session(Version::V5);
-    let mut ipv6 = record(START, START);
-    ipv6.key.addresses = Addresses::V6 { source: [0; 16], destination: [0; 16] };
+    let ipv6 = record(START, START)
+        .with(|flow| flow.key.addresses = Addresses::V6 { source: [0; 16], destination: [0; 16] });
     assert_eq!(session.push(&ipv6, at(START)), Err(NotRepresentable::Ipv6));
     let times = Err(NotRepresentable::Times);
     assert_eq!(session.push(&record(START - 1, START), at(START)), times);
@@ -237,7 +217,8 @@ fn counters_beyond_32_bits_take_several_records() {
         (u64::from(u32::MAX) + 1, 0, 2),
     ] {
         let mut session = session(Version::V5);
-        let large = FlowRecord { packets, octets, tcp_flags: 0x12, ..record(START, START + 1) };
+        let large = record(START, START + 1)
+            .with(|flow| (flow.packets, flow.octets, flow.tcp_flags) = (packets, octets, 0x12));
         session.push(&large, at(START)).unwrap();
         assert_eq!(session.queued(), RecordTotal { records: parts, packets, octets });
         let mut sum = RecordTotal::default();
@@ -245,7 +226,7 @@ fn counters_beyond_32_bits_take_several_records() {
             sum += message.total;
             for record in message.bytes[24..].chunks(48) {
                 let packets = u32::from_be_bytes(record[16..20].try_into().unwrap());
-                assert!(packets > 0 || parts > large.packets);
+                assert!(packets > 0 || parts > large.packets());
                 assert_eq!(record[37], 0x12);
             }
         }
@@ -256,18 +237,19 @@ fn counters_beyond_32_bits_take_several_records() {
 #[test]
 fn what_is_drained_is_what_was_pushed_and_not_polled() {
     let mut session = session(Version::V5);
-    let large = FlowRecord { packets: 40, octets: 40 << 32, ..record(START, START) };
+    let large = record(START, START).with(|flow| (flow.packets, flow.octets) = (40, 40 << 32));
     for record in [large, record(START, START + 1)] {
         session.push(&record, at(START)).unwrap();
     }
     let sent = session.poll_message(at(START), true).unwrap().total;
     let queued = session.queued();
     assert_eq!(queued.records, 41 + 1 - 30);
-    let rest = session.drain();
+    let mut rest = session.drain();
+    let rest: Vec<FlowRecord> = rest.iter().map(|entry| *entry.record).collect();
     assert_eq!((session.queued(), session.poll_timeout()), (RecordTotal::default(), None));
     assert_eq!(rest.len(), 2);
     assert_eq!(rest[1], record(START, START + 1));
-    assert_eq!((sent.packets + rest[0].packets, sent.octets + rest[0].octets), (40, 40 << 32));
+    assert_eq!((sent.packets + rest[0].packets(), sent.octets + rest[0].octets()), (40, 40 << 32));
 }
 
 /// The times of the first record, by the header's time of day and uptime alone.
@@ -288,7 +270,7 @@ fn when_the_time_of_day_goes_back_before_system_start_nothing_is_refused_and_tim
     session.system_started(START - HOUR);
     session.push(&back, at(START - HOUR + 6_000)).unwrap();
     let after = session.poll_message(at(START - HOUR + 6_000), true).unwrap();
-    let wanted = [(START + 1_000, START + 2_000), (back.start_ms, back.end_ms)];
+    let wanted = [(START + 1_000, START + 2_000), (back.start_ms(), back.end_ms())];
     assert_eq!([&before, &after].map(times_of_day), wanted);
     // The first was made by the other start, and is told by that again.
     let sent = session.resume(VecDeque::from([before, after]), at(START - HOUR + 9_000));

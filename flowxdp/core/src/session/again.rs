@@ -26,7 +26,10 @@ impl Templated {
 
     /// Of every form, whether a record needed it yet or not: a file can only begin with them.
     pub(super) fn definitions(&self) -> Vec<Definition> {
-        let of = |form| Kind::ALL.map(|kind| Definition::of(&Template::new(self.protocol, form, kind)));
+        let of = |form| {
+            Kind::ALL
+                .map(|kind| Definition::of(&Template::new(self.protocol, form, kind, &self.config.choice)))
+        };
         let mut definitions: Vec<Definition> = Form::ALL.into_iter().flat_map(of).collect();
         definitions.sort_by_key(|definition| definition.id);
         definitions
@@ -72,7 +75,7 @@ mod tests {
     use super::super::samples::record;
     use super::super::{Definition, Message, Session, SessionConfig};
     use crate::clock::Now;
-    use crate::record::{EndReason, FlowRecord};
+    use crate::record::EndReason;
     use crate::wire::{Protocol, set_ids};
 
     const NOW: Now = Now { monotonic: 0, wall_ms: 5_000 };
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn aggregates_that_go_out_again_bring_their_templates_once_in_each_session() {
         let mut session = session();
-        let aggregate = FlowRecord { end_reason: EndReason::Aggregated, ..record(1) };
+        let aggregate = record(1).with(|flow| flow.end_reason = EndReason::Aggregated);
         session.push(&record(0), NOW).unwrap();
         session.push(&aggregate, NOW).unwrap();
         let first: Vec<Message> = std::iter::from_fn(|| session.poll_message(NOW, true)).collect();

@@ -4,7 +4,6 @@
 use super::Message;
 use super::modulo_32;
 use super::templated::Templated;
-use crate::facts::Fact;
 use crate::record::{RecordTotal, Ticket};
 use crate::wire::{Protocol, SET_HEADER, Writer};
 
@@ -64,8 +63,7 @@ impl Templated {
                 for record in records.chunks_exact(length) {
                     let ticket = message.tickets.get(nth).copied().unwrap_or_default();
                     Ticket::keep(&mut part.tickets, part.total.records, ticket);
-                    let [packets, octets] =
-                        [Fact::Packets, Fact::Octets].map(|it| template.number(it, record));
+                    let [packets, octets] = template.counters(record);
                     part.total += RecordTotal { records: 1, packets, octets };
                     nth += 1;
                 }
@@ -99,8 +97,9 @@ mod tests {
     use super::super::samples::record;
     use super::super::{Message, Session, SessionConfig};
     use crate::clock::Now;
+    use crate::elements::Choice;
     use crate::protocol::Protocol;
-    use crate::record::{FlowRecord, Ticket};
+    use crate::record::Ticket;
     use crate::template::{Form, Kind, Template};
     use crate::wire;
 
@@ -117,9 +116,11 @@ mod tests {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
         let now = Now { monotonic: 0, wall_ms: 1_000_000 };
         for port in 0..40 {
-            let mut record = FlowRecord { packets: u64::from(port) + 1, octets: 1_000, ..record(port) };
-            // ICMP is a set of its own in the same message.
-            record.key.protocol = if port % 9 == 0 { 1 } else { 17 };
+            let mut record = record(port).with(|flow| {
+                (flow.packets, flow.octets) = (u64::from(port) + 1, 1_000);
+                // ICMP is a set of its own in the same message.
+                flow.key.protocol = if port % 9 == 0 { 1 } else { 17 };
+            });
             record.ticket = if port % 2 == 0 { Ticket(u32::from(port) + 1) } else { Ticket::NONE };
             session.push(&record, now).unwrap();
         }
@@ -180,7 +181,9 @@ mod tests {
                     let end =
                         at + usize::from(u16::from_be_bytes([message.bytes[at + 2], message.bytes[at + 3]]));
                     let kind = if id == 256 { Kind::Ipv4 } else { Kind::IcmpIpv4 };
-                    let length = Template::new(wire::Protocol::Ipfix, Form::USUAL, kind).record_length();
+                    let template =
+                        Template::new(wire::Protocol::Ipfix, Form::USUAL, kind, &Choice::default());
+                    let length = template.record_length();
                     let set = if id == 256 || id == 258 { &message.bytes[at + 4..end] } else { &[][..] };
                     for record in set.chunks_exact(length) {
                         let ticket = message.tickets.get(nth).copied().unwrap_or_default();

@@ -27,10 +27,10 @@ const ONE_OCTET: u16 = 0xff;
 /// The form that `record` needs if the next export time is `export_ms` or somewhat later.
 pub(super) fn form(record: &FlowRecord, export_ms: u64, protocol: Protocol, system_start_ms: u64) -> Form {
     let wide = match protocol {
-        Protocol::Ipfix => record.tcp_flags > ONE_OCTET,
+        Protocol::Ipfix => record.tcp_flags() > ONE_OCTET,
         Protocol::V9 => !has_uptimes(record, export_ms, system_start_ms),
     };
-    Form { aggregates: record.end_reason == EndReason::Aggregated, wide }
+    Form { aggregates: record.end_reason() == EndReason::Aggregated, wide }
 }
 
 /// Whether a v9 header of `export_ms` or somewhat later says when the record was.
@@ -38,9 +38,9 @@ fn has_uptimes(record: &FlowRecord, export_ms: u64, system_start_ms: u64) -> boo
     let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
     let at_export = wrap(export_ms);
     at_export.is_some()
-        && wrap(record.start_ms) == at_export
-        && wrap(record.end_ms) == at_export
-        && export_ms.saturating_sub(record.start_ms) < (1 << 32) - WAIT
+        && wrap(record.start_ms()) == at_export
+        && wrap(record.end_ms()) == at_export
+        && export_ms.saturating_sub(record.start_ms()) < (1 << 32) - WAIT
 }
 
 #[derive(Debug)]
@@ -59,13 +59,13 @@ impl Group {
         Ok(Self {
             form,
             layout: Self::layout(protocol, config, form)?,
-            queue: Queue::default(),
+            queue: Queue::new(config.choice.width()),
             resend: Resend::of(config),
         })
     }
 
     fn layout(protocol: Protocol, config: &SessionConfig, form: Form) -> Result<Layout, SessionError> {
-        let templates = Kind::ALL.map(|kind| Template::new(protocol, form, kind));
+        let templates = Kind::ALL.map(|kind| Template::new(protocol, form, kind, &config.choice));
         Layout::new(protocol, config.max_message, templates, flow_keys_set(protocol, config))
     }
 
@@ -105,7 +105,8 @@ mod tests {
     use super::super::{Session, SessionConfig};
     use super::form;
     use crate::clock::Now;
-    use crate::record::{Addresses, EndReason, FlowKey, FlowRecord};
+    use crate::record::FlowRecord;
+    use crate::samples;
     use crate::template::Form;
     use crate::wire::{Protocol, set_ids};
 
@@ -113,28 +114,7 @@ mod tests {
     const WRAP: u64 = 1 << 32;
 
     fn record(start_ms: u64, end_ms: u64) -> FlowRecord {
-        FlowRecord {
-            key: FlowKey {
-                addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
-                source_port: 1,
-                destination_port: 2,
-                protocol: 17,
-                tos: 0,
-                vlan: 0,
-                ingress: 1,
-            },
-            packets: 1,
-            octets: 28,
-            start_ms,
-            end_ms,
-            tcp_flags: 0,
-            ttl_min: 1,
-            ttl_max: 1,
-            length_min: 28,
-            length_max: 28,
-            end_reason: EndReason::Forced,
-            ticket: crate::record::Ticket::NONE,
-        }
+        samples::udp(1).with(|flow| (flow.start_ms, flow.end_ms) = (start_ms, end_ms))
     }
 
     const TIMES_OF_DAY: Form = Form { aggregates: false, wide: true };
@@ -179,7 +159,7 @@ mod tests {
     #[test]
     fn only_flags_that_one_octet_does_not_hold_have_two() {
         for flags in 0..0x1000 {
-            let record = FlowRecord { tcp_flags: flags, ..record(START, START) };
+            let record = record(START, START).with(|flow| flow.tcp_flags = flags);
             let wide = flags & 0xf00 != 0;
             assert_eq!(form(&record, START, Protocol::Ipfix, START), Form { aggregates: false, wide });
             assert_eq!(form(&record, START, Protocol::V9, START), Form::USUAL);

@@ -228,11 +228,11 @@ pub(super) fn flow_keys_set(protocol: Protocol, config: &SessionConfig) -> usize
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::RECORD;
     use super::super::{Message, Preset, Session, SessionConfig, SessionError};
     use crate::clock::{Now, SECOND};
     use crate::options::{Interface, Snapshot};
     use crate::protocol::Protocol;
+    use crate::samples;
     use crate::wire;
 
     fn at(second: u64) -> Now {
@@ -351,7 +351,7 @@ mod tests {
         let mut session = Session::new(SessionConfig { template_messages: 2, ..config }).unwrap();
         let mut sequence = 0_u32;
         for second in 1..10 {
-            session.push(&RECORD, at(second)).unwrap();
+            session.push(&samples::udp(1), at(second)).unwrap();
             while let Some(message) = session.poll_message(at(second), true) {
                 assert_eq!(message.bytes[8..12], sequence.to_be_bytes());
                 sequence += message.counted;

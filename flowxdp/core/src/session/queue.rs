@@ -3,7 +3,7 @@
 use std::collections::{VecDeque, vec_deque::Iter};
 
 use super::layout::{Counts, Layout};
-use crate::record::{FlowRecord, RecordTotal};
+use crate::record::{Batch, Entry, FlowRecord, RecordTotal};
 use crate::template::Kind;
 
 /// Records of one kind that were pushed one after the other at one instant.
@@ -19,7 +19,7 @@ struct Run {
 /// Records of one kind, and the runs that they came in.
 #[derive(Debug, Default)]
 struct Waiting {
-    records: VecDeque<FlowRecord>,
+    records: Batch,
     runs: VecDeque<Run>,
 }
 
@@ -31,12 +31,18 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, record: &FlowRecord, now: u64) {
+    /// Extension rows have `width` octets.
+    pub(super) fn new(width: usize) -> Self {
+        let kinds = Kind::ALL.map(|_| Waiting { records: Batch::new(width), runs: VecDeque::new() });
+        Self { kinds, ..Self::default() }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry<'_>, now: u64) {
         let order = self.next;
         self.next += 1;
-        self.total.count(record);
-        let Waiting { records, runs } = &mut self.kinds[Kind::of(record) as usize];
-        records.push_back(*record);
+        self.total.count(entry.record);
+        let Waiting { records, runs } = &mut self.kinds[Kind::of(entry.record) as usize];
+        records.push(entry);
         match runs.back_mut() {
             Some(run) if run.pushed == now && run.order + run.count as u64 == order => run.count += 1,
             _ => runs.push_back(Run { order, count: 1, pushed: now }),
@@ -80,17 +86,13 @@ impl Queue {
     }
 
     /// Takes the `count` oldest records of the kind with index `kind`, at most as many as there are, in one
-    /// or two slices.
+    /// or two slices, each with its extension rows.
     ///
     /// They stay in the total until [`Queue::sent`].
-    pub(super) fn take(&mut self, kind: usize, count: usize, mut each: impl FnMut(&[FlowRecord])) {
+    pub(super) fn take(&mut self, kind: usize, count: usize, each: impl FnMut(&[FlowRecord], &[u8])) {
         let Waiting { records, runs } = &mut self.kinds[kind];
         let count = count.min(records.len());
-        let (front, back) = records.as_slices();
-        let split = count.min(front.len());
-        each(&front[..split]);
-        each(&back[..count - split]);
-        records.drain(..count);
+        records.take(count, each);
         let mut left = count;
         while let Some(run) = runs.front_mut().filter(|_| left > 0) {
             let taken = run.count.min(left);
@@ -106,9 +108,13 @@ impl Queue {
         self.total -= total;
     }
 
-    /// Takes everything out, in the order of its kinds.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = FlowRecord> {
-        let queue = std::mem::take(self);
-        queue.kinds.into_iter().flat_map(|waiting| waiting.records)
+    /// Moves everything to `batch`, in the order of its kinds.
+    pub(super) fn drain(&mut self, batch: &mut Batch) {
+        for waiting in &mut self.kinds {
+            let width = waiting.records.width();
+            batch.append(std::mem::replace(&mut waiting.records, Batch::new(width)));
+            waiting.runs.clear();
+        }
+        self.total = RecordTotal::default();
     }
 }

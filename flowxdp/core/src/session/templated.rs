@@ -8,10 +8,9 @@ use super::preset::Place;
 use super::process::Process;
 use super::resend::{Due, How};
 use super::{MS, Message, SessionConfig, SessionError, modulo_32};
-use crate::clock::Now;
-use crate::facts::uptime;
+use crate::clock::{Now, uptime};
 use crate::options::Statistics;
-use crate::record::{FlowRecord, RecordTotal, Ticket};
+use crate::record::{Batch, Entry, FlowRecord, RecordTotal, Ticket};
 use crate::template::Form;
 use crate::wire::{Header, Protocol, Writer};
 
@@ -38,7 +37,7 @@ impl Content {
         for record in records {
             Ticket::keep(&mut self.tickets, self.total.records, record.ticket);
             self.total.count(record);
-            self.latest_ms = self.latest_ms.max(record.end_ms);
+            self.latest_ms = self.latest_ms.max(record.end_ms());
         }
     }
 }
@@ -83,14 +82,14 @@ impl Templated {
         })
     }
 
-    pub(super) fn push(&mut self, record: &FlowRecord, now: Now) {
+    pub(super) fn push(&mut self, entry: Entry<'_>, now: Now) {
         let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS)).max(self.latest_ms);
-        let form = group::form(record, export_ms, self.protocol, self.config.system_start_ms);
+        let form = group::form(entry.record, export_ms, self.protocol, self.config.system_start_ms);
         if !form.wide {
-            self.latest_ms = self.latest_ms.max(record.end_ms);
+            self.latest_ms = self.latest_ms.max(entry.record.end_ms());
         }
         let group = self.group(form);
-        self.groups[group].queue.push(record, now.monotonic);
+        self.groups[group].queue.push(entry, now.monotonic);
     }
 
     /// The place of a group, which is made now if this is its first record.
@@ -159,9 +158,11 @@ impl Templated {
         queued
     }
 
-    pub(super) fn drain(&mut self) -> Vec<FlowRecord> {
+    pub(super) fn drain(&mut self) -> Batch {
         self.latest_ms = 0;
-        self.groups.iter_mut().flat_map(|group| group.queue.drain()).collect()
+        let mut batch = Batch::new(self.config.choice.width());
+        self.groups.iter_mut().for_each(|group| group.queue.drain(&mut batch));
+        batch
     }
 
     pub(super) fn clear(&mut self) {
@@ -212,9 +213,9 @@ impl Templated {
             }
             let length = template.record_length();
             writer.records(template.id(), count, count * length, |mut octets| {
-                group.queue.take(kind, count, |records| {
+                group.queue.take(kind, count, |records, more| {
                     let (these, rest) = std::mem::take(&mut octets).split_at_mut(records.len() * length);
-                    template.encode(records, self.config.system_start_ms, these);
+                    template.encode(records, more, self.config.system_start_ms, these);
                     content.count(records);
                     octets = rest;
                 });

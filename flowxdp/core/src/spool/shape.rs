@@ -3,8 +3,7 @@
 use super::be_16;
 use super::content::Fault;
 use crate::elements;
-use crate::facts::Fact;
-use crate::record::RecordTotal;
+use crate::record::{RecordTotal, row};
 
 /// A field length that stands for a length in front of each value (RFC 7011 section 7).
 const VARIABLE: u16 = 0xffff;
@@ -143,9 +142,9 @@ fn number(octets: &[u8]) -> u64 {
 
 /// What the element with number `id` counts; one of an enterprise counts nothing.
 fn count(id: u16) -> Count {
-    match elements::ELEMENTS.iter().find(|element| element.id == id).map(|element| element.fact) {
-        Some(Fact::Packets) => Count::Packets,
-        Some(Fact::Octets) => Count::Octets,
+    match elements::get(id).map(|element| &element.source) {
+        Some(source) if source.is(row::PACKETS) => Count::Packets,
+        Some(source) if source.is(row::OCTETS) => Count::Octets,
         _ => Count::Nothing,
     }
 }

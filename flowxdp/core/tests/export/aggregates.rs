@@ -8,21 +8,23 @@ use crate::collector::Collector;
 use crate::samples::{BOTH, SYSTEM_START, as_exported, at, drain, flow, ipv4, ipv6, session};
 
 fn aggregate(record: FlowRecord) -> FlowRecord {
-    let mut record = FlowRecord { end_reason: EndReason::Aggregated, ..record };
-    match &mut record.key.addresses {
-        Addresses::V4 { source, .. } => *source = [0; 4],
-        Addresses::V6 { source, .. } => *source = [0; 16],
-    }
-    record
+    record.with(|flow| {
+        flow.end_reason = EndReason::Aggregated;
+        match &mut flow.key.addresses {
+            Addresses::V4 { source, .. } => *source = [0; 4],
+            Addresses::V6 { source, .. } => *source = [0; 16],
+        }
+    })
 }
 
 fn of_all_destinations(record: FlowRecord) -> FlowRecord {
-    let mut record = aggregate(record);
-    (record.key.addresses, record.key.destination_port) = match record.key.addresses {
-        Addresses::V4 { .. } => (Addresses::V4 { source: [0; 4], destination: [0; 4] }, 0),
-        Addresses::V6 { .. } => (Addresses::V6 { source: [0; 16], destination: [0; 16] }, 0),
-    };
-    record
+    aggregate(record).with(|flow| {
+        flow.key.destination_port = 0;
+        match &mut flow.key.addresses {
+            Addresses::V4 { destination, .. } => *destination = [0; 4],
+            Addresses::V6 { destination, .. } => *destination = [0; 16],
+        }
+    })
 }
 
 fn samples() -> Vec<FlowRecord> {
@@ -49,7 +51,7 @@ fn exchange(
         templates.extend(&read.templates);
         for data in &read.records {
             let record = flow(&read, data);
-            let first = match (record.end_reason, protocol) {
+            let first = match (record.end_reason(), protocol) {
                 (EndReason::Aggregated, _) => 268,
                 (_, Protocol::V9) => 256,
                 _ => 260,
@@ -59,7 +61,7 @@ fn exchange(
         }
     }
     let sorted = |mut records: Vec<FlowRecord>| {
-        records.sort_by_key(|record| (record.key, record.end_reason));
+        records.sort_by_key(|record| (record.key(), record.end_reason()));
         records
     };
     let sent = records.iter().map(|record| as_exported(protocol, record)).collect();

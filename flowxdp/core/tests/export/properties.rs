@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::elements::Choice;
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
 use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire;
@@ -53,7 +54,7 @@ pub(crate) fn record() -> impl Strategy<Value = FlowRecord> {
             (ttl_min, ttl_max, length_min, length_max),
             reason,
         )| {
-            FlowRecord {
+            Flow {
                 key,
                 packets,
                 octets,
@@ -65,8 +66,8 @@ pub(crate) fn record() -> impl Strategy<Value = FlowRecord> {
                 length_min,
                 length_max,
                 end_reason: reason,
-                ticket: flowxdp_core::record::Ticket::NONE,
             }
+            .into()
         },
     )
 }
@@ -189,13 +190,13 @@ impl Pair {
         for data in &read.records {
             let record = flow(&read, data);
             let ipfix = self.config.protocol == Protocol::Ipfix;
-            let first = if ipfix && record.tcp_flags < 0x100 { 260 } else { 256 };
+            let first = if ipfix && record.tcp_flags() < 0x100 { 260 } else { 256 };
             assert_eq!(data.set, first + Kind::of(&record) as u16);
             let messages = self.without_templates.get(&first);
             assert!(messages.is_some_and(|messages| *messages <= self.config.template_messages.max(1)));
             total.count(&record);
             if self.config.protocol == Protocol::V9 {
-                assert!(record.end_ms <= read.export_secs * 1000, "a record ends after its header");
+                assert!(record.end_ms() <= read.export_secs * 1000, "a record ends after its header");
             }
             self.received.push(record);
         }
@@ -215,7 +216,7 @@ proptest! {
         }
         pair.run(Step::Flush);
         // Records of one kind and form keep their order.
-        let is_wide = |record: &FlowRecord| record.tcp_flags > 0xff;
+        let is_wide = |record: &FlowRecord| record.tcp_flags() > 0xff;
         for (kind, wide) in Kind::ALL.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
             let of = |records: &[FlowRecord]| -> Vec<FlowRecord> {
                 let is_of = |record: &&FlowRecord| Kind::of(record) == kind && is_wide(record) == wide;
@@ -244,7 +245,8 @@ proptest! {
         }
         prop_assert!(sizes.len() >= 5);
         let wire = if protocol == Protocol::V9 { wire::Protocol::V9 } else { wire::Protocol::Ipfix };
-        let largest = Kind::ALL.map(|kind| Template::new(wire, Form::USUAL, kind).record_length()).into_iter().max();
+        let template = |kind| Template::new(wire, Form::USUAL, kind, &Choice::default());
+        let largest = Kind::ALL.map(|kind| template(kind).record_length()).into_iter().max();
         let room = 4 + largest.unwrap() + 3;
         prop_assert!(sizes.iter().all(|size| *size + room > 1472), "{:?}", sizes);
     }

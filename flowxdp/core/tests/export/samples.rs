@@ -1,7 +1,8 @@
 //! Flow records to export, and flow records made again from what a collector read.
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
+use flowxdp_core::samples;
 use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
 
 use crate::collector::{DataRecord, Read, number};
@@ -27,7 +28,7 @@ pub(crate) fn drain(session: &mut Session, now: Now, flush: bool) -> Vec<Message
 }
 
 pub(crate) fn ipv4(protocol: u8, destination_port: u16) -> FlowRecord {
-    FlowRecord {
+    Flow {
         key: FlowKey {
             addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [198, 51, 100, 2] },
             source_port: if matches!(protocol, 1 | 58) { 0 } else { 49152 },
@@ -43,20 +44,20 @@ pub(crate) fn ipv4(protocol: u8, destination_port: u16) -> FlowRecord {
         end_ms: T0 - 1,
         tcp_flags: if protocol == 6 { 0x1b } else { 0 },
         ttl_min: 61,
-        ttl_max: 64,
         length_min: 40,
         length_max: 1500,
         end_reason: EndReason::EndOfFlow,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 pub(crate) fn ipv6(protocol: u8, destination_port: u16) -> FlowRecord {
-    let mut record = ipv4(protocol, destination_port);
     let address = |last| [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
-    record.key.addresses = Addresses::V6 { source: address(1), destination: address(2) };
-    record.end_reason = EndReason::IdleTimeout;
-    record
+    ipv4(protocol, destination_port).with(|flow| {
+        flow.key.addresses = Addresses::V6 { source: address(1), destination: address(2) };
+        flow.end_reason = EndReason::IdleTimeout;
+    })
 }
 
 /// The flow record that a collector makes of a data record, by element number alone.
@@ -113,7 +114,7 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
         EndReason::Forced,
         EndReason::LackOfResources,
     ];
-    FlowRecord {
+    Flow {
         key,
         packets: value(&[2]),
         octets: value(&[1]),
@@ -125,18 +126,18 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
         length_min: value(&[25]) as u16,
         length_max: value(&[26]) as u16,
         end_reason: if aggregate { EndReason::Aggregated } else { reasons[value(&[136]) as usize - 1] },
-        ticket: flowxdp_core::record::Ticket::NONE,
     }
+    .into()
 }
 
 /// What `record` is once it went through `protocol`, which may have less room.
 pub(crate) fn as_exported(protocol: Protocol, record: &FlowRecord) -> FlowRecord {
-    let mut record = *record;
-    if protocol == Protocol::V9 {
-        record.tcp_flags &= 0xff;
-    }
-    if record.end_reason == EndReason::Aggregated {
-        (record.key.source_port, record.key.tos, record.key.vlan) = (0, 0, 0);
-    }
-    record
+    record.with(|flow| {
+        if protocol == Protocol::V9 {
+            flow.tcp_flags &= 0xff;
+        }
+        if flow.end_reason == EndReason::Aggregated {
+            (flow.key.source_port, flow.key.tos, flow.key.vlan) = (0, 0, 0);
+        }
+    })
 }

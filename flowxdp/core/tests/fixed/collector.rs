@@ -1,7 +1,8 @@
 //! A collector of its own: reads messages by the octets' places in Cisco's tables.
 
 use flowxdp_core::fixed::Version;
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
+use flowxdp_core::samples;
 
 /// A message as read.
 pub(crate) struct Read {
@@ -47,26 +48,23 @@ fn record(version: Version, octets: &[u8], export_ms: u64, uptime: u64) -> FlowR
     for zeros in known {
         assert!(octets[zeros].iter().all(|octet| *octet == 0));
     }
-    FlowRecord {
+    Flow {
         key: FlowKey {
             addresses: Addresses::V4 { source: array(0), destination: array(4) },
             source_port: number(octets, 32, 2) as u16,
             destination_port: number(octets, 34, 2) as u16,
             protocol: octets[38],
             tos: octets[39],
-            vlan: 0,
             ingress: number(octets, 12, 2) as u32,
+            ..samples::KEY
         },
         packets: number(octets, 16, 4),
         octets: number(octets, 20, 4),
         start_ms: time(24),
         end_ms: time(28),
         tcp_flags: octets[flags].into(),
-        ttl_min: 0,
-        ttl_max: 0,
-        length_min: 0,
-        length_max: 0,
         end_reason: EndReason::Forced,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::LEGACY
     }
+    .into()
 }

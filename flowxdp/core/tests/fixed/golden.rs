@@ -80,12 +80,12 @@ fn octets(text: &str) -> String {
 
 #[test]
 fn messages_are_those_of_the_descriptions() {
-    let mut icmp = ipv4(1, 8 << 8);
-    icmp.key.ingress = 0x1_0003;
-    let mut large = ipv4(17, 53);
-    large.key.ingress = 0xffff;
-    large.octets = u64::from(u32::MAX);
-    (large.start_ms, large.end_ms) = (T0 - 3_600_000, T0 + 3_483);
+    let icmp = ipv4(1, 8 << 8).with(|flow| flow.key.ingress = 0x1_0003);
+    let large = ipv4(17, 53).with(|flow| {
+        flow.key.ingress = 0xffff;
+        flow.octets = u64::from(u32::MAX);
+        (flow.start_ms, flow.end_ms) = (T0 - 3_600_000, T0 + 3_483);
+    });
     let tcp = ipv4(6, 443);
     for (version, records, text) in
         [(Version::V5, &[tcp, icmp, large][..], V5), (Version::V7, &[tcp], V7), (Version::V1, &[tcp], V1)]

@@ -14,7 +14,8 @@ mod properties;
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::fixed::{Fixed, FixedConfig, Version};
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
+use flowxdp_core::samples;
 
 /// 2026-11-03 10:00:00.000 UTC.
 const T0: u64 = 1_793_700_000_000;
@@ -33,7 +34,7 @@ fn session(version: Version) -> Fixed {
 
 /// A record from 1,877 ms to 1 ms before [`T0`].
 fn ipv4(protocol: u8, destination_port: u16) -> FlowRecord {
-    FlowRecord {
+    Flow {
         key: FlowKey {
             addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [198, 51, 100, 2] },
             source_port: if protocol == 1 { 0 } else { 49152 },
@@ -49,10 +50,10 @@ fn ipv4(protocol: u8, destination_port: u16) -> FlowRecord {
         end_ms: T0 - 1,
         tcp_flags: if protocol == 6 { 0x11b } else { 0 },
         ttl_min: 61,
-        ttl_max: 64,
         length_min: 40,
         length_max: 1500,
         end_reason: EndReason::EndOfFlow,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }

@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::fixed::{Fixed, FixedConfig, Version};
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::samples;
 use flowxdp_core::session::Message;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -17,7 +18,7 @@ use crate::{SYSTEM_START, T0};
 const SPAN: u64 = u32::MAX as u64;
 
 /// Any IPv4 record; its times are milliseconds before the instant of its push, for now.
-fn record() -> impl Strategy<Value = FlowRecord> {
+fn record() -> impl Strategy<Value = Flow> {
     let key = (any::<(Ipv4Addr, Ipv4Addr)>(), any::<(u16, u16, u8, u8, u16)>(), any::<u32>(), 0..20u32);
     let key = key.prop_map(|((source, destination), (from, to, protocol, tos, vlan), ingress, shift)| {
         let addresses = Addresses::V4 { source: source.octets(), destination: destination.octets() };
@@ -27,19 +28,15 @@ fn record() -> impl Strategy<Value = FlowRecord> {
     let counter = || prop_oneof![9 => 1..1u64 << 20, 1 => 1..1u64 << 36];
     let ago = || prop_oneof![8 => 0..600_000u64, 1 => 0..1u64 << 33];
     (key, counter(), counter(), ago(), 0..600_000u64, 0..0x1000u16).prop_map(
-        |(key, packets, octets, ago, lasted, tcp_flags)| FlowRecord {
+        |(key, packets, octets, ago, lasted, tcp_flags)| Flow {
             key,
             packets,
             octets,
             start_ms: ago + lasted,
             end_ms: ago,
             tcp_flags,
-            ttl_min: 0,
-            ttl_max: 0,
-            length_min: 0,
-            length_max: 0,
             end_reason: EndReason::Forced,
-            ticket: flowxdp_core::record::Ticket::NONE,
+            ..samples::LEGACY
         },
     )
 }
@@ -47,7 +44,7 @@ fn record() -> impl Strategy<Value = FlowRecord> {
 /// What happens next in a session's life.
 #[derive(Clone, Debug)]
 enum Step {
-    Push(Vec<FlowRecord>),
+    Push(Vec<Flow>),
     /// Milliseconds of the monotonic clock, and how far the wall clock steps away from it.
     Wait(u64, i64),
     Flush,
@@ -71,7 +68,7 @@ struct Pair {
     config: FixedConfig,
     session: Fixed,
     now: Now,
-    pushed: Vec<FlowRecord>,
+    pushed: Vec<Flow>,
     messages: VecDeque<Message>,
 }
 
@@ -93,7 +90,7 @@ impl Pair {
                 for mut record in records {
                     record.start_ms = self.now.wall_ms.saturating_sub(record.start_ms);
                     record.end_ms = self.now.wall_ms.saturating_sub(record.end_ms);
-                    match self.session.push(&record, self.now) {
+                    match self.session.push(&FlowRecord::from(record), self.now) {
                         Ok(()) => self.pushed.push(record),
                         Err(_) => assert!(self.cannot_be_told(&record), "{record:?} was refused"),
                     }
@@ -117,7 +114,7 @@ impl Pair {
         }
     }
 
-    fn cannot_be_told(&self, record: &FlowRecord) -> bool {
+    fn cannot_be_told(&self, record: &Flow) -> bool {
         let ends = self.pushed.iter().map(|record| record.end_ms);
         let exports = self.messages.iter().map(|message| read(self.config.version, &message.bytes).export_ms);
         record.start_ms < SYSTEM_START || ends.chain(exports).any(|time| time > record.start_ms + SPAN)
@@ -131,13 +128,13 @@ impl Pair {
         let mut all = self.session.queued();
         self.messages.iter().for_each(|message| all += message.total);
         let mut pushed = RecordTotal::default();
-        self.pushed.iter().for_each(|record| pushed.count(record));
+        self.pushed.iter().for_each(|flow| pushed.count(&FlowRecord::from(*flow)));
         assert_eq!(all.total(), pushed.total());
         assert!(all.records >= pushed.records);
     }
 
     /// Reads all messages, in the order of their sending.
-    fn receive(&self) -> Vec<FlowRecord> {
+    fn receive(&self) -> Vec<Flow> {
         let (mut sequence, mut export_ms, mut received) = (0, SYSTEM_START, Vec::new());
         for message in &self.messages {
             assert!(message.bytes.len() <= self.config.max_message);
@@ -148,18 +145,18 @@ impl Pair {
             let mut total = RecordTotal::default();
             for record in &read.records {
                 total.count(record);
-                assert!(record.end_ms <= read.export_ms, "a record ends after its header");
+                assert!(record.end_ms() <= read.export_ms, "a record ends after its header");
             }
             assert_eq!(message.total, total);
             (sequence, export_ms) = (sequence + total.records as u32, read.export_ms);
-            received.extend(read.records);
+            received.extend(read.records.iter().map(FlowRecord::flow));
         }
         received
     }
 }
 
 /// What `record` is once it was exported, apart from its counters.
-fn as_exported(record: &FlowRecord) -> FlowRecord {
+fn as_exported(record: &Flow) -> Flow {
     let mut record = *record;
     record.tcp_flags &= 0xff;
     record.key.vlan = 0;
@@ -192,7 +189,7 @@ proptest! {
                 let part = received.next().unwrap();
                 prop_assert!(part.packets > 0 || pushed.packets < parts);
                 (packets, octets) = (packets + part.packets, octets + part.octets);
-                let counters = FlowRecord { packets: part.packets, octets: part.octets, ..*pushed };
+                let counters = Flow { packets: part.packets, octets: part.octets, ..*pushed };
                 prop_assert_eq!(part, as_exported(&counters));
             }
             prop_assert_eq!((packets, octets), (pushed.packets, pushed.octets));

@@ -1,15 +1,17 @@
 //! RFC 7012 and RFC 5610: the elements that we export, against IANA's registry.
 
 use flowxdp_core::data_type::DataType;
-use flowxdp_core::elements::ELEMENTS;
 use flowxdp_core::elements::options::OPTIONS;
+use flowxdp_core::elements::{Choice, ELEMENTS};
 use flowxdp_core::registry;
 use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire::Protocol;
 
 /// Number, type and length of each field in IPFIX.
 fn fields() -> Vec<(u16, DataType, u16)> {
-    let flows = ELEMENTS.iter().filter_map(|it| Some((it.id, it.data_type, it.length.of(Protocol::Ipfix)?)));
+    let flows = ELEMENTS
+        .iter()
+        .filter_map(|it| Some((it.id, it.data_type, it.length(Protocol::Ipfix, false)? as u16)));
     let options = OPTIONS.iter().flat_map(|template| template.fields(Protocol::Ipfix));
     flows.chain(options.map(|(field, length)| (field.id, field.data_type, length))).collect()
 }
@@ -44,7 +46,7 @@ fn types_of_one_length_have_it() {
 fn a_flow_template_says_no_element_twice() {
     for form in Form::ALL {
         for kind in Kind::ALL {
-            let template = Template::new(Protocol::Ipfix, form, kind);
+            let template = Template::new(Protocol::Ipfix, form, kind, &Choice::default());
             let ids = template.fields().iter().map(|field| field.id);
             assert_eq!(ids.collect::<std::collections::BTreeSet<u16>>().len(), template.fields().len());
         }

@@ -2,7 +2,8 @@
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::options::{Interface, Reliability, Snapshot};
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::samples;
 use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
 
 pub(crate) const BOTH: [Protocol; 2] = [Protocol::Ipfix, Protocol::V9];
@@ -38,12 +39,12 @@ pub(crate) const fn usual(protocol: Protocol) -> [u16; 4] {
 
 /// A record with one of the upper four TCP flags (RFC 9565).
 pub(crate) fn with_upper_flags() -> FlowRecord {
-    FlowRecord { tcp_flags: 0x11b, ..record(0) }
+    record(0).with(|flow| flow.tcp_flags = 0x11b)
 }
 
 /// A record of many flows that there was no room to keep apart.
 pub(crate) fn aggregate() -> FlowRecord {
-    FlowRecord { end_reason: EndReason::Aggregated, ..record(0) }
+    record(0).with(|flow| flow.end_reason = EndReason::Aggregated)
 }
 
 /// A record of UDP or, by its number, of any other kind.
@@ -54,7 +55,7 @@ pub(crate) fn record(number: u16) -> FlowRecord {
         2 => (Addresses::V4 { source: [192, 0, 2, 1], destination: [198, 51, 100, 2] }, 1),
         _ => (Addresses::V6 { source: [0x20; 16], destination: [0x3f; 16] }, 58),
     };
-    FlowRecord {
+    Flow {
         key: FlowKey {
             addresses,
             source_port: if matches!(protocol, 1 | 58) { 0 } else { 1_024 + number },
@@ -70,12 +71,11 @@ pub(crate) fn record(number: u16) -> FlowRecord {
         end_ms: T0 - 1,
         tcp_flags: if protocol == 6 { 0x1b } else { 0 },
         ttl_min: 61,
-        ttl_max: 64,
         length_min: 0x0128,
         length_max: 0x05dc,
-        end_reason: EndReason::IdleTimeout,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 /// What the exporter tells about itself: two interfaces.

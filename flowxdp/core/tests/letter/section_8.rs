@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use flowxdp_core::clock::{Now, SECOND};
-use flowxdp_core::record::FlowRecord;
 use flowxdp_core::session::{Definition, Message, Protocol, SessionConfig};
 
 use crate::read::{Collector, Read, Record, Template};
@@ -310,7 +309,7 @@ fn every_first_data_has_its_templates_in_front_of_it() {
     for config in configs() {
         let mut session = session(&config);
         let mut messages = told(&mut session, at(0), 8);
-        for record in [aggregate(), with_upper_flags(), FlowRecord { tcp_flags: 0xf00, ..aggregate() }] {
+        for record in [aggregate(), with_upper_flags(), aggregate().with(|flow| flow.tcp_flags = 0xf00)] {
             session.push(&record, at(0)).unwrap();
             messages.extend(drain(&mut session, at(0)));
         }

@@ -2,7 +2,6 @@
 
 use flowxdp_core::elements::options::OPTIONS;
 use flowxdp_core::options::Snapshot;
-use flowxdp_core::record::FlowRecord;
 use flowxdp_core::session::{Protocol, SessionConfig};
 
 use crate::read::{Collector, Read, values};
@@ -39,7 +38,8 @@ fn uptime_and_seconds_are_those_of_the_packet() {
 #[test]
 fn switched_times_are_uptimes_in_four_octets() {
     let mut session = session(&config());
-    let record = FlowRecord { start_ms: SYSTEM_START + 5, end_ms: SYSTEM_START + 0x01_0203, ..record(0) };
+    let record =
+        record(0).with(|flow| (flow.start_ms, flow.end_ms) = (SYSTEM_START + 5, SYSTEM_START + 0x01_0203));
     session.push(&record, at(0)).unwrap();
     let reads = Collector::all(&drain(&mut session, at(0)));
     let (_, data) = reads.iter().flat_map(Read::data).next().unwrap();

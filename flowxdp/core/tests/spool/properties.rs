@@ -2,7 +2,8 @@
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::options::Snapshot;
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::record::{Addresses, Flow, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::samples;
 use flowxdp_core::session::{Session, SessionConfig};
 use flowxdp_core::spool::{Messages, Start, Templates, begin, export_secs, stamp};
 use proptest::prelude::*;
@@ -14,31 +15,25 @@ const T0: u64 = 1_793_700_000_000;
 fn record() -> impl Strategy<Value = FlowRecord> {
     let numbers = (1..1_u64 << 40, 28..1_u64 << 50);
     (any::<bool>(), any::<u16>(), any::<bool>(), numbers).prop_map(
-        |(is_ipv4, port, is_icmp, (packets, octets))| FlowRecord {
-            key: FlowKey {
-                addresses: if is_ipv4 {
-                    Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] }
-                } else {
-                    Addresses::V6 { source: [1; 16], destination: [2; 16] }
+        |(is_ipv4, port, is_icmp, (packets, octets))| {
+            Flow {
+                key: FlowKey {
+                    addresses: if is_ipv4 {
+                        Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] }
+                    } else {
+                        Addresses::V6 { source: [1; 16], destination: [2; 16] }
+                    },
+                    source_port: port,
+                    protocol: if is_icmp { 1 } else { 17 },
+                    ..samples::KEY
                 },
-                source_port: port,
-                destination_port: 53,
-                protocol: if is_icmp { 1 } else { 17 },
-                tos: 0,
-                vlan: 0,
-                ingress: 2,
-            },
-            packets,
-            octets,
-            start_ms: T0,
-            end_ms: T0,
-            tcp_flags: 0,
-            ttl_min: 64,
-            ttl_max: 64,
-            length_min: 60,
-            length_max: 60,
-            end_reason: EndReason::IdleTimeout,
-            ticket: flowxdp_core::record::Ticket::NONE,
+                packets,
+                octets,
+                start_ms: T0,
+                end_ms: T0,
+                ..samples::FLOW
+            }
+            .into()
         },
     )
 }

@@ -11,7 +11,8 @@ use std::{
 use flowxdp_core::{
     clock::{Now, SECOND},
     protocol::Protocol,
-    record::{Addresses, EndReason, FlowKey, FlowRecord},
+    record::{Flow, FlowKey, FlowRecord},
+    samples,
 };
 
 use crate::{
@@ -92,28 +93,13 @@ impl Pair {
 }
 
 fn record(port: u16) -> FlowRecord {
-    FlowRecord {
-        key: FlowKey {
-            addresses: Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] },
-            source_port: port,
-            destination_port: 53,
-            protocol: 17,
-            tos: 0,
-            vlan: 0,
-            ingress: 2,
-        },
-        packets: 1,
-        octets: 60,
+    Flow {
+        key: FlowKey { source_port: port, ..samples::KEY },
         start_ms: NOW.wall_ms - 1000,
         end_ms: NOW.wall_ms,
-        tcp_flags: 0,
-        ttl_min: 64,
-        ttl_max: 64,
-        length_min: 60,
-        length_max: 60,
-        end_reason: EndReason::IdleTimeout,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 /// The source ports of all records that a collector got, whose messages follow each other from `sequence`.

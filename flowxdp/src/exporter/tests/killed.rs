@@ -25,7 +25,8 @@ fn push(memory: &Memory, driver: &mut Driver, keeping: &Keeping, slots: Range<u1
     let now = driver.now();
     for slot in slots {
         let ticket = memory.retire(&mut keeping.borrow_mut(), slot.into(), 1);
-        let record = FlowRecord { octets: 300, ticket, ..record(slot) };
+        let mut record = record(slot).with(|flow| flow.octets = 300);
+        record.ticket = ticket;
         driver.exporter.push(&record, now, false);
     }
 }

@@ -15,7 +15,8 @@ use flowxdp::capture::{Frame, Reader, to_ethernet};
 use flowxdp_core::{
     clock::Now,
     options::Snapshot,
-    record::{Addresses, EndReason, FlowKey, FlowRecord},
+    record::{Addresses, Flow, FlowKey, FlowRecord},
+    samples,
     session::{Session, SessionConfig},
     spool::begin,
 };
@@ -116,7 +117,7 @@ fn spool(seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
         let snapshot = Snapshot { process: 1, name: "exporter".to_owned(), ..Snapshot::default() };
         session.offer(&snapshot, now, true);
         for record in 0..records {
-            session.push(&flow(record), now)?;
+            session.push(&FlowRecord::from(flow(record)), now)?;
         }
         let messages: Vec<Vec<u8>> =
             std::iter::from_fn(|| session.poll_message(now, true)).map(|message| message.bytes).collect();
@@ -165,9 +166,9 @@ fn status(seeds: &mut BTreeSet<Vec<u8>>) {
 }
 
 /// A flow of one of the four kinds of record.
-fn flow(number: u16) -> FlowRecord {
+fn flow(number: u16) -> Flow {
     let is_icmp = number % 4 > 1;
-    FlowRecord {
+    Flow {
         key: FlowKey {
             addresses: if number.is_multiple_of(2) {
                 Addresses::V4 { source: [192, 0, 2, 1], destination: [192, 0, 2, 2] }
@@ -175,22 +176,13 @@ fn flow(number: u16) -> FlowRecord {
                 Addresses::V6 { source: [1; 16], destination: [2; 16] }
             },
             source_port: number,
-            destination_port: 53,
             protocol: if is_icmp { if number.is_multiple_of(2) { 1 } else { 58 } } else { 17 },
-            tos: 0,
-            vlan: 0,
-            ingress: 2,
+            ..samples::KEY
         },
         packets: 3,
         octets: 180,
         start_ms: 1_793_700_000_000,
         end_ms: 1_793_700_000_000,
-        tcp_flags: 0,
-        ttl_min: 64,
-        ttl_max: 64,
-        length_min: 60,
-        length_max: 60,
-        end_reason: EndReason::IdleTimeout,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use flowxdp_core::protocol::Protocol;
-use flowxdp_core::record::FlowRecord;
+use flowxdp_core::record::Flow;
 use flowxdp_core::session::{Message, SessionConfig};
 
 use super::options::Awaited;
@@ -18,7 +18,7 @@ pub(super) struct Collector {
     domains: BTreeMap<u32, Domain>,
     sequences: BTreeMap<u32, u32>,
     /// Records that were pushed, or sent again, and must come.
-    pub(super) flows: VecDeque<FlowRecord>,
+    pub(super) flows: VecDeque<Flow>,
     /// Options records that must come, with the room for a text in each.
     pub(super) options: VecDeque<(Awaited, usize)>,
     pub(super) sessions: Vec<Delivered>,
@@ -26,7 +26,7 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Takes one message and gives its flow records.
-    pub(super) fn take(&mut self, config: &SessionConfig, message: &Message) -> Vec<FlowRecord> {
+    pub(super) fn take(&mut self, config: &SessionConfig, message: &Message) -> Vec<Flow> {
         let is_fixed = is_fixed(config.protocol);
         let read = if is_fixed {
             fixed::read(&message.bytes)
@@ -64,7 +64,7 @@ impl Collector {
     /// Header against content, and against what came before.
     fn check(&mut self, config: &SessionConfig, message: &Message, read: &Read) {
         let records = read.records.len() as u64;
-        let sum = |of: fn(&FlowRecord) -> u64| read.records.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&Flow) -> u64| read.records.iter().map(of).sum::<u64>();
         let total = (message.total.records, message.total.packets, message.total.octets);
         assert_eq!(total, (records, sum(|it| it.packets), sum(|it| it.octets)));
         assert_eq!(message.templates_only, records == 0);
@@ -89,9 +89,9 @@ impl Collector {
     }
 
     /// A record of a protocol with templates: in any order, for each kind waits for itself.
-    fn whole(&mut self, config: &SessionConfig, record: &FlowRecord) {
+    fn whole(&mut self, config: &SessionConfig, record: &Flow) {
         let flags = if config.protocol == Protocol::V9 { 0xff } else { 0xfff };
-        let told = |it: &FlowRecord| FlowRecord { tcp_flags: it.tcp_flags & flags, ..*it };
+        let told = |it: &Flow| Flow { tcp_flags: it.tcp_flags & flags, ..*it };
         let place = self.flows.iter().position(|it| told(it) == *record);
         let near = self.flows.iter().find(|it| it.key == record.key);
         assert!(place.is_some(), "{record:?}\nwas not pushed; of its key: {near:?}");
@@ -99,9 +99,9 @@ impl Collector {
     }
 
     /// A record of a fixed layout: the next one, or a part of it.
-    fn part(&mut self, record: &FlowRecord) {
+    fn part(&mut self, record: &Flow) {
         let Some(first) = self.flows.front_mut() else { unreachable!("{record:?} was not pushed") };
-        let told = FlowRecord { packets: record.packets, octets: record.octets, ..fixed::as_told(first) };
+        let told = Flow { packets: record.packets, octets: record.octets, ..fixed::as_told(first) };
         assert_eq!(told, *record);
         assert!(record.packets <= first.packets && record.octets <= first.octets);
         first.packets -= record.packets;

@@ -1,6 +1,7 @@
 //! Messages of NetFlow v1, v5 and v7, by the places in Cisco's tables; v5 and v7 also by netflow_parser.
 
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey};
+use flowxdp_core::samples;
 use netflow_parser::{NetflowPacket, NetflowParser};
 
 use super::{Read, number};
@@ -22,7 +23,7 @@ pub(super) fn read(bytes: &[u8]) -> Read {
     let word = |place| u32::from_be_bytes([0, 1, 2, 3].map(|it: usize| bytes[place + it]));
     let uptime = word(4);
     let (header, length) = (if has_sequence { 24 } else { 16 }, if at(0, 2) == 7 { 52 } else { 48 });
-    let records: Vec<FlowRecord> =
+    let records: Vec<Flow> =
         bytes[header..].chunks(length).map(|octets| record(at(0, 2), octets, export_ms, uptime)).collect();
     if has_sequence {
         same(bytes, &records, export_ms);
@@ -32,7 +33,7 @@ pub(super) fn read(bytes: &[u8]) -> Read {
     Read { export_ms, uptime, sequence, engine, records, ..Read::default() }
 }
 
-fn record(version: u64, octets: &[u8], export_ms: u64, uptime: u32) -> FlowRecord {
+fn record(version: u64, octets: &[u8], export_ms: u64, uptime: u32) -> Flow {
     let at = |place: usize, length: usize| number(&octets[place..place + length]);
     let short = |place: usize| u16::from_be_bytes([octets[place], octets[place + 1]]);
     let four = |place: usize| [0, 1, 2, 3].map(|it| octets[place + it]);
@@ -43,34 +44,30 @@ fn record(version: u64, octets: &[u8], export_ms: u64, uptime: u32) -> FlowRecor
     for zeros in [8..12, 14..16, 36..37, behind..octets.len()] {
         assert!(octets[zeros].iter().all(|octet| *octet == 0), "{octets:?}");
     }
-    FlowRecord {
+    Flow {
         key: FlowKey {
             addresses: Addresses::V4 { source: four(0), destination: four(4) },
             source_port: short(32),
             destination_port: short(34),
             protocol: octets[38],
             tos: octets[39],
-            vlan: 0,
             ingress: short(12).into(),
+            ..samples::KEY
         },
         packets: at(16, 4),
         octets: at(20, 4),
         start_ms: time(24),
         end_ms: time(28),
         tcp_flags: octets[flags].into(),
-        ttl_min: 0,
-        ttl_max: 0,
-        length_min: 0,
-        length_max: 0,
         end_reason: EndReason::Forced,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::LEGACY
     }
 }
 
 /// What is left of a record in a fixed layout.
-pub(super) fn as_told(record: &FlowRecord) -> FlowRecord {
+pub(super) fn as_told(record: &Flow) -> Flow {
     let ingress = if record.key.ingress > 0xffff { 0 } else { record.key.ingress };
-    FlowRecord {
+    Flow {
         key: FlowKey { vlan: 0, ingress, ..record.key },
         tcp_flags: record.tcp_flags & 0xff,
         ttl_min: 0,
@@ -87,7 +84,7 @@ macro_rules! flows {
     ($message:expr, $export_ms:expr) => {{
         let header = &$message.header;
         let time = |uptime: u32| $export_ms - u64::from(header.sys_up_time.wrapping_sub(uptime));
-        let flows = $message.flowsets.iter().map(|flow| FlowRecord {
+        let flows = $message.flowsets.iter().map(|flow| Flow {
             key: FlowKey {
                 addresses: Addresses::V4 {
                     source: flow.src_addr.octets(),
@@ -97,26 +94,22 @@ macro_rules! flows {
                 destination_port: flow.dst_port,
                 protocol: flow.protocol_number,
                 tos: flow.tos,
-                vlan: 0,
                 ingress: flow.input.into(),
+                ..samples::KEY
             },
             packets: flow.d_pkts.into(),
             octets: flow.d_octets.into(),
             start_ms: time(flow.first),
             end_ms: time(flow.last),
             tcp_flags: flow.tcp_flags.into(),
-            ttl_min: 0,
-            ttl_max: 0,
-            length_min: 0,
-            length_max: 0,
             end_reason: EndReason::Forced,
-            ticket: flowxdp_core::record::Ticket::NONE,
+            ..samples::LEGACY
         });
         flows.collect::<Vec<_>>()
     }};
 }
 
-fn same(bytes: &[u8], records: &[FlowRecord], export_ms: u64) {
+fn same(bytes: &[u8], records: &[Flow], export_ms: u64) {
     let result = NetflowParser::default().parse_bytes(bytes);
     assert!(result.error.is_none(), "{:?}", result.error);
     let flows = match &result.packets[..] {

@@ -3,7 +3,7 @@
 use flowxdp_core::clock::{Now, SECOND};
 use flowxdp_core::options::{Interface, Reliability, Snapshot};
 use flowxdp_core::protocol::Protocol;
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord, RecordTotal};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, RecordTotal};
 use flowxdp_core::session::{Preset, Session, SessionConfig, SessionError};
 
 /// 2026-11-03 10:00:00.000 UTC.
@@ -89,7 +89,7 @@ pub(super) fn size(octets: &mut Octets<'_>, config: &SessionConfig) -> usize {
 }
 
 /// A record that a session of this protocol can be given now.
-pub(super) fn record(octets: &mut Octets<'_>, config: &SessionConfig, now: Now) -> FlowRecord {
+pub(super) fn record(octets: &mut Octets<'_>, config: &SessionConfig, now: Now) -> Flow {
     let kind = octets.octet();
     let key = FlowKey {
         addresses: if kind & 1 == 0 {
@@ -114,7 +114,7 @@ pub(super) fn record(octets: &mut Octets<'_>, config: &SessionConfig, now: Now) 
         EndReason::Forced,
         EndReason::LackOfResources,
     ];
-    FlowRecord {
+    Flow {
         key,
         packets: octets.counter(bits),
         octets: octets.counter(bits),
@@ -126,7 +126,6 @@ pub(super) fn record(octets: &mut Octets<'_>, config: &SessionConfig, now: Now) 
         length_min: octets.short(),
         length_max: octets.short(),
         end_reason: reasons[usize::from(octets.octet()) % 5],
-        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }
 

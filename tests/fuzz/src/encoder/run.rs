@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use flowxdp_core::clock::{Now, SECOND};
 use flowxdp_core::fixed::NotRepresentable;
 use flowxdp_core::options::{Snapshot, Statistics};
-use flowxdp_core::record::{Addresses, FlowRecord, RecordTotal};
+use flowxdp_core::record::{Addresses, Flow, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Session, SessionConfig};
 
 use super::awaited::{Collector, is_fixed};
@@ -27,7 +27,7 @@ pub(super) struct Run<'a, 'b> {
     /// Polled and not delivered.
     outbox: VecDeque<Message>,
     /// The last ones that were delivered, with their records.
-    kept: VecDeque<(Message, Vec<FlowRecord>)>,
+    kept: VecDeque<(Message, Vec<Flow>)>,
     collector: Collector,
     sent: Statistics,
     offered: Option<Snapshot>,
@@ -81,7 +81,7 @@ impl<'a, 'b> Run<'a, 'b> {
     fn push(&mut self, count: u16) {
         let mut record = input::record(self.octets, &self.config, self.now);
         for _ in 0..count {
-            match self.session.push(&record, self.now) {
+            match self.session.push(&FlowRecord::from(record), self.now) {
                 Ok(()) => self.collector.flows.push_back(record),
                 Err(NotRepresentable::Ipv6) => {
                     assert!(is_fixed(self.config.protocol), "{record:?}");

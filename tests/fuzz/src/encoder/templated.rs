@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey};
 use netflow_parser::variable_versions::field_value::FieldValue;
 use netflow_parser::variable_versions::v9::ScopeDataField;
 use netflow_parser::variable_versions::{ipfix, v9};
@@ -199,7 +199,7 @@ fn v9_set(body: v9::FlowSetBody) -> Set {
 }
 
 /// The flow record that a collector makes of these fields.
-fn flow(export_ms: u64, uptime: u32, values: &Values) -> FlowRecord {
+fn flow(export_ms: u64, uptime: u32, values: &Values) -> Flow {
     let get = |id: u16| values.iter().find(|it| it.0 == id).map(|it| it.1.as_slice());
     let small = |id| get(id).map_or(0, |octets| octets[octets.len() - 1]);
     let short = |id| get(id).map_or(0, |octets| u16::try_from(number(octets)).unwrap_or(u16::MAX));
@@ -235,7 +235,7 @@ fn flow(export_ms: u64, uptime: u32, values: &Values) -> FlowRecord {
         5 => EndReason::LackOfResources,
         other => unreachable!("reason {other}"),
     };
-    FlowRecord {
+    Flow {
         key,
         packets: large(2),
         octets: large(1),
@@ -247,6 +247,5 @@ fn flow(export_ms: u64, uptime: u32, values: &Values) -> FlowRecord {
         length_min: short(25),
         length_max: short(26),
         end_reason,
-        ticket: flowxdp_core::record::Ticket::NONE,
     }
 }

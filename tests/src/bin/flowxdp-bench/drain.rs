@@ -191,7 +191,7 @@ fn records(loaded: Loaded, sent: Total) -> Result<Turn> {
     let start = cpu_time();
     let forced = Some(EndReason::Forced);
     let flows = meter.check(0, WallClock::default(), forced, usize::MAX, |record, _| {
-        total += Total { packets: record.packets, octets: record.octets };
+        total += Total { packets: record.packets(), octets: record.octets() };
     })?;
     let cpu = cpu_time().saturating_sub(start);
     ensure!(total == sent, "records hold {total:?} of {sent:?}");

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use flowxdp_core::clock::{Now, SECOND};
-use flowxdp_core::record::{Addresses, EndReason, FlowKey, FlowRecord};
+use flowxdp_core::record::{self, Addresses, FlowKey, FlowRecord};
+use flowxdp_core::samples;
 use flowxdp_tests::pcap::{self, Datagram};
 
 use super::decode::Flow;
@@ -42,15 +43,13 @@ fn record(one: u64, other: u64) -> FlowRecord {
         _ => 6,
     };
     let source_port = if protocol == 1 { 0 } else { u16::from_be_bytes([i, j]) };
-    FlowRecord {
+    record::Flow {
         key: FlowKey {
             addresses: Addresses::V4 { source: [a, b, c, d], destination: [e, f, g, h] },
             source_port,
             destination_port: u16::from_be_bytes([k, l]),
             protocol,
-            tos: 0,
-            vlan: 0,
-            ingress: 2,
+            ..samples::KEY
         },
         packets: 1 + other % 100,
         octets: 40 + other % 100_000,
@@ -58,12 +57,11 @@ fn record(one: u64, other: u64) -> FlowRecord {
         end_ms: NOW.wall_ms - other % 60_000,
         tcp_flags: if protocol == 6 { 0x1b } else { 0 },
         ttl_min: 63,
-        ttl_max: 64,
         length_min: 40,
         length_max: 1500,
-        end_reason: EndReason::IdleTimeout,
-        ticket: flowxdp_core::record::Ticket::NONE,
+        ..samples::FLOW
     }
+    .into()
 }
 
 /// The packet of one flow of the capture, and its time, microseconds since 1970.

@@ -5,6 +5,7 @@ use flowxdp::command::run::RING;
 use flowxdp::kernel::load::Shape;
 use flowxdp_common::field::Groups;
 use flowxdp_common::slot::{SlotOwn, SlotV4, SlotV6};
+use flowxdp_core::elements::Choice;
 use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire::Protocol;
 
@@ -97,7 +98,8 @@ pub(super) fn both(figures: &Figures<'_>) -> String {
 
 /// Cores and network of new flows.
 pub(super) fn records(figures: &Figures<'_>) -> String {
-    let length = Template::new(Protocol::Ipfix, Form::USUAL, Kind::Ipv4).record_length() as f64;
+    let length =
+        Template::new(Protocol::Ipfix, Form::USUAL, Kind::Ipv4, &Choice::default()).record_length() as f64;
     let (message, headers, below) = MESSAGE;
     let each = ((message - headers) / length).floor();
     let rows = RATES.map(|rate| {
@@ -187,7 +189,7 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
         "all, MiB",
     ];
     let text = table(&head, rows);
-    let length = Template::new(Protocol::Ipfix, Form::USUAL, Kind::Ipv4).record_length();
+    let length = Template::new(Protocol::Ipfix, Form::USUAL, Kind::Ipv4, &Choice::default()).record_length();
     let [v4, v6] = [size_of::<SlotV4>(), size_of::<SlotV6>()];
     let Figures { rest, work, rate, .. } = figures;
     Ok(format!(

@@ -1,0 +1,120 @@
+//! THE table of information elements: all that flow records carry, and how. An element more is a row more.
+
+use flowxdp_common::field::Group;
+
+use super::Source::{Computed, Row, Uptime};
+use super::{Carried, Element, Key, Of, Source, Within};
+use crate::data_type::DataType::{
+    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
+};
+use crate::record::{FlowRecord, row};
+
+/// All elements, in the order of the templates' fields.
+#[rustfmt::skip]
+pub const ELEMENTS: [Element; 31] = [
+    row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
+        "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
+    row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
+        "Destination address.").within(Within::Ipv4).key(Key::Always),
+    row(27, "sourceIPv6Address", Ipv6Address, Row(row::SOURCE_IPV6),
+        "Source address.").within(Within::Ipv6).key(Key::FlowsOnly),
+    row(28, "destinationIPv6Address", Ipv6Address, Row(row::DESTINATION_IPV6),
+        "Destination address.").within(Within::Ipv6).key(Key::Always),
+    row(7, "sourceTransportPort", Unsigned16, Row(row::SOURCE_PORT),
+        "Source port of TCP, UDP, UDP-Lite, SCTP or DCCP; 0 for ICMP, later fragments and other protocols.").of(Of::Flows).key(Key::Always),
+    row(11, "destinationTransportPort", Unsigned16, Row(row::DESTINATION_PORT),
+        "Destination port, 0 where there is none; type × 256 + code for ICMP and ICMPv6.").key(Key::Always),
+    row(4, "protocolIdentifier", Unsigned8, Row(row::PROTOCOL),
+        "IP protocol number; for IPv6 that of the header behind the extension headers.").key(Key::Always),
+    row(5, "ipClassOfService", Unsigned8, Row(row::TOS),
+        "Type of service or traffic class; part of the flow key.").of(Of::Flows).key(Key::Always),
+    row(58, "vlanId", Unsigned16, Row(row::VLAN),
+        "Identifier of the outer VLAN tag, 0 for none and for a priority tag; part of the flow key.").of(Of::Flows).key(Key::Always),
+    row(10, "ingressInterface", Unsigned32, Row(row::INGRESS),
+        "ifIndex of the interface that the packets came in on; part of the flow key.").key(Key::Always),
+    row(2, "packetDeltaCount", Unsigned64, Row(row::PACKETS),
+        "Packets since the flow's previous record."),
+    row(1, "octetDeltaCount", Unsigned64, Row(row::OCTETS),
+        "IP octets since the flow's previous record: headers and payload, no link layer and no padding."),
+    row(152, "flowStartMilliseconds", DateTimeMilliseconds, Row(row::START_MS),
+        "Time of the first packet, UTC. NetFlow v9 has flowStartSysUpTime.").carried(Carried::Ipfix),
+    row(153, "flowEndMilliseconds", DateTimeMilliseconds, Row(row::END_MS),
+        "Time of the last packet, UTC. NetFlow v9 has flowEndSysUpTime.").carried(Carried::Ipfix),
+    row(22, "flowStartSysUpTime", Unsigned32, Uptime(row::START_MS),
+        "Time of the first packet (FIRST_SWITCHED), milliseconds since system start, modulo 2^32.").carried(Carried::V9),
+    row(21, "flowEndSysUpTime", Unsigned32, Uptime(row::END_MS),
+        "Time of the last packet (LAST_SWITCHED), milliseconds since system start, modulo 2^32.").carried(Carried::V9),
+    row(6, "tcpControlBits", Unsigned16, Row(row::TCP_FLAGS),
+        "OR of the TCP flags of all packets (RFC 9565); 0 without TCP. The low eight of them, but in IPFIX all twelve, by templates of their own, where one of the upper four is set.").carried(Carried::LowOctet),
+    row(52, "minimumTTL", Unsigned8, Row(row::TTL_MIN),
+        "Smallest TTL or hop limit."),
+    row(53, "maximumTTL", Unsigned8, Row(row::TTL_MAX),
+        "Largest TTL or hop limit."),
+    row(25, "minimumIpTotalLength", Unsigned64, Row(row::LENGTH_MIN),
+        "Length of the smallest IP packet, octets; 65,535 stands for that and more."),
+    row(26, "maximumIpTotalLength", Unsigned64, Row(row::LENGTH_MAX),
+        "Length of the largest IP packet, octets; 65,535 stands for that and more."),
+    row(136, "flowEndReason", Unsigned8, Row(row::END_REASON),
+        "Why the record was made: 1 idle timeout, 2 active timeout, 3 end of flow, 4 forced, 5 lack of resources."),
+    row(32, "icmpTypeCodeIPv4", Unsigned16, Row(row::DESTINATION_PORT),
+        "ICMP type × 256 + code.").within(Within::IcmpIpv4).key(Key::Always),
+    row(139, "icmpTypeCodeIPv6", Unsigned16, Row(row::DESTINATION_PORT),
+        "ICMPv6 type × 256 + code. NetFlow v9 has icmpTypeIPv6 and icmpCodeIPv6, which its collectors know.").within(Within::IcmpIpv6).carried(Carried::Ipfix).key(Key::Always),
+    row(178, "icmpTypeIPv6", Unsigned8, Row(row::ICMP_TYPE),
+        "ICMPv6 type.").within(Within::IcmpIpv6).carried(Carried::V9).key(Key::Always),
+    row(179, "icmpCodeIPv6", Unsigned8, Row(row::ICMP_CODE),
+        "ICMPv6 code.").within(Within::IcmpIpv6).carried(Carried::V9).key(Key::Always),
+    row(9, "sourceIPv4PrefixLength", Unsigned8, Computed(1, |_| 0),
+        "In aggregates alone: 0, for their flows may have any source.").within(Within::Ipv4).of(Of::Aggregates),
+    row(13, "destinationIPv4PrefixLength", Unsigned8, Computed(1, |record| record.destination_prefix().into()),
+        "In aggregates alone: 32, or 0 where their flows may have any destination.").within(Within::Ipv4).of(Of::Aggregates),
+    row(29, "sourceIPv6PrefixLength", Unsigned8, Computed(1, |_| 0),
+        "In aggregates alone: 0, for their flows may have any source.").within(Within::Ipv6).of(Of::Aggregates),
+    row(30, "destinationIPv6PrefixLength", Unsigned8, Computed(1, |record| record.destination_prefix().into()),
+        "In aggregates alone: 128, or 0 where their flows may have any destination.").within(Within::Ipv6).of(Of::Aggregates),
+    row(3, "deltaFlowCount", Unsigned64, Computed(8, FlowRecord::packets),
+        "In aggregates alone: flows in it; each packet counts as one, for it would have been a record of its own.").of(Of::Aggregates),
+];
+
+/// A row of [`ELEMENTS`]: of all records, in both protocols, at full size, no part of the key.
+const fn row(
+    id: u16,
+    name: &'static str,
+    data_type: DataType,
+    source: Source,
+    manual: &'static str,
+) -> Element {
+    Element {
+        id,
+        name,
+        data_type,
+        source,
+        within: Within::All,
+        carried: Carried::Both,
+        of: Of::All,
+        key: Key::No,
+        group: match source {
+            Source::Cold(cold) => cold.field().group,
+            _ => Group::Base,
+        },
+        manual,
+    }
+}
+
+impl Element {
+    const fn within(self, within: Within) -> Self {
+        Self { within, ..self }
+    }
+
+    const fn carried(self, carried: Carried) -> Self {
+        Self { carried, ..self }
+    }
+
+    const fn of(self, of: Of) -> Self {
+        Self { of, ..self }
+    }
+
+    const fn key(self, key: Key) -> Self {
+        Self { key, ..self }
+    }
+}
