@@ -8,10 +8,12 @@
 //! [`options`] is its second part.
 
 mod choice;
+mod kind;
 pub mod options;
 mod table;
 
 pub use self::choice::Choice;
+pub use self::kind::{Kind, Within};
 pub use self::table::ELEMENTS;
 
 use flowxdp_common::field::{Cold, Group, Groups};
@@ -19,7 +21,6 @@ use flowxdp_common::field::{Cold, Group, Groups};
 use crate::data_type::DataType;
 use crate::record::FlowRecord;
 use crate::record::row::{self, Column};
-use crate::template::Kind;
 use crate::wire::Protocol;
 
 /// An information element that we export.
@@ -74,34 +75,6 @@ impl Source {
     /// Whether it is this column of the base row.
     pub fn is(&self, column: Column) -> bool {
         matches!(self, Self::Row(own) if *own == column)
-    }
-}
-
-/// The kinds of flow record that carry an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Within {
-    /// Every flow record.
-    All,
-    /// Those of IPv4 packets.
-    Ipv4,
-    /// Those of IPv6 packets.
-    Ipv6,
-    /// Those of ICMP in IPv4.
-    IcmpIpv4,
-    /// Those of ICMPv6 in IPv6.
-    IcmpIpv6,
-}
-
-impl Within {
-    /// Whether a record of this kind carries the element.
-    pub const fn holds(self, kind: Kind) -> bool {
-        match self {
-            Self::All => true,
-            Self::Ipv4 => matches!(kind, Kind::Ipv4 | Kind::IcmpIpv4),
-            Self::Ipv6 => matches!(kind, Kind::Ipv6 | Kind::IcmpIpv6),
-            Self::IcmpIpv4 => matches!(kind, Kind::IcmpIpv4),
-            Self::IcmpIpv6 => matches!(kind, Kind::IcmpIpv6),
-        }
     }
 }
 

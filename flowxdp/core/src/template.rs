@@ -5,40 +5,10 @@ pub(crate) mod copies;
 use std::ops::Range;
 
 use self::copies::Copies;
+pub use crate::elements::Kind;
 use crate::elements::{Choice, Element};
 use crate::record::{Entry, FlowRecord, row};
 use crate::wire::{Protocol, low_16};
-
-/// A kind of flow record: each has a template of its own.
-///
-/// ICMP is apart because an ICMP element beside a transport port makes some collectors overwrite the
-/// port of other protocols; the IP versions are apart because some keep one pair of addresses only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// IPv4, any protocol but ICMP.
-    Ipv4,
-    /// IPv6, any protocol but ICMPv6.
-    Ipv6,
-    /// ICMP in IPv4.
-    IcmpIpv4,
-    /// ICMPv6 in IPv6.
-    IcmpIpv6,
-}
-
-impl Kind {
-    /// All kinds, in the order of their templates' ids.
-    pub const ALL: [Self; 4] = [Self::Ipv4, Self::Ipv6, Self::IcmpIpv4, Self::IcmpIpv6];
-
-    /// The kind of a record.
-    pub fn of(record: &FlowRecord) -> Self {
-        match (record.is_ipv6(), matches!(record.protocol(), 1 | 58)) {
-            (false, false) => Self::Ipv4,
-            (true, false) => Self::Ipv6,
-            (false, true) => Self::IcmpIpv4,
-            (true, true) => Self::IcmpIpv6,
-        }
-    }
-}
 
 /// Which records of a kind a template is for.
 ///
