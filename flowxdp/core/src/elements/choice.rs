@@ -1,8 +1,13 @@
 //! Which elements the records of a collector have.
 
-use flowxdp_common::field::{self, Groups};
+use flowxdp_common::field::{self, Group, Groups};
 
-use super::ELEMENTS;
+use super::{ELEMENTS, Element};
+use crate::record::row;
+use crate::registry;
+
+/// The term that stands for every element of the collected groups.
+const DEFAULT: &str = "default";
 
 /// A choice of elements: those of the groups that are collected, as far as a collector wants them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +20,23 @@ pub struct Choice {
 
 const _: () = assert!(ELEMENTS.len() <= 128, "a choice has a bit for each row");
 
+/// Why a list of fields cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldsError {
+    /// IANA's registry has no element of this name.
+    #[error("fields: {0:?} is no information element: give names of IANA's registry, like minimumTTL")]
+    Unknown(String),
+    /// No record has the element.
+    #[error("fields: {0} is an element that no record has: the manual's elements.md lists those that there are")]
+    NotExported(String),
+    /// The element's group is not collected.
+    #[error("fields: {0} is not collected: add its group by --collect {group}", group = .1.name())]
+    NotCollected(String, Group),
+    /// The element cannot be left out.
+    #[error("fields: {0} cannot be left out, as the books are read from it: take it in")]
+    Needed(&'static str),
+}
+
 impl Default for Choice {
     fn default() -> Self {
         Self::of(Groups::BASE)
@@ -24,8 +46,55 @@ impl Default for Choice {
 impl Choice {
     /// All elements of these groups.
     pub fn of(groups: Groups) -> Self {
-        let rows = ELEMENTS.iter().enumerate().filter(|(_, element)| element.is_in(groups));
-        Self { groups, rows: rows.fold(0, |rows, (row, _)| rows | 1 << row) }
+        Self { groups, rows: rows(|element| element.is_in(groups)) }
+    }
+
+    /// The choice of a list: each term adds the element with its name of IANA's registry, or all that are collected
+    /// (`default`), or takes one out (`-NAME`). A `+` in front of a name says nothing more. Behind it the names that
+    /// were to be taken out and were not there.
+    ///
+    /// Fields stand in the order of the table, whatever the order of the terms.
+    ///
+    /// # Errors
+    ///
+    /// A name is unknown or not collected; or what the books are read from is left out.
+    pub fn parse(groups: Groups, terms: &[String]) -> Result<(Self, Vec<String>), FieldsError> {
+        let (mut choice, mut absent) = (Self { groups, rows: 0 }, Vec::new());
+        for term in terms {
+            match term.strip_prefix('-') {
+                Some(name) => {
+                    let rows = named(name)?;
+                    if choice.rows & rows == 0 {
+                        absent.push(name.to_owned());
+                    }
+                    choice.rows &= !rows;
+                }
+                None => choice.add(term.strip_prefix('+').unwrap_or(term))?,
+            }
+        }
+        for element in &ELEMENTS {
+            let is_needed = element.source.is(row::PACKETS) || element.source.is(row::OCTETS);
+            if is_needed && !choice.elements().any(|it| it.id == element.id) {
+                return Err(FieldsError::Needed(element.name));
+            }
+        }
+        Ok((choice, absent))
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), FieldsError> {
+        if name == DEFAULT {
+            self.rows |= Self::of(self.groups).rows;
+            return Ok(());
+        }
+        let rows = named(name)?;
+        let Some(element) = ELEMENTS.get(rows.trailing_zeros() as usize) else {
+            return Err(FieldsError::NotExported(name.to_owned()));
+        };
+        if !element.is_in(self.groups) {
+            return Err(FieldsError::NotCollected(name.to_owned(), element.group));
+        }
+        self.rows |= rows;
+        Ok(())
     }
 
     /// The groups that the meter collects.
@@ -39,8 +108,62 @@ impl Choice {
     }
 
     /// The elements, in the order of the table.
-    pub fn elements(&self) -> impl Iterator<Item = &'static super::Element> + use<> {
+    pub fn elements(&self) -> impl Iterator<Item = &'static Element> + use<> {
         let rows = self.rows;
         ELEMENTS.iter().enumerate().filter(move |(row, _)| rows >> row & 1 == 1).map(|(_, element)| element)
+    }
+}
+
+/// The bits of all rows that hold to `is`.
+fn rows(is: impl Fn(&Element) -> bool) -> u128 {
+    let rows = ELEMENTS.iter().enumerate().filter(|(_, element)| is(element));
+    rows.fold(0, |rows, (row, _)| rows | 1 << row)
+}
+
+/// The rows with this name; none for an element of the registry that no record has.
+fn named(name: &str) -> Result<u128, FieldsError> {
+    if registry::REGISTRY.iter().any(|entry| entry.name == name) {
+        Ok(rows(|element| element.name == name))
+    } else {
+        Err(FieldsError::Unknown(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(Choice, Vec<String>), FieldsError> {
+        let terms: Vec<String> = text.split(',').map(str::to_owned).collect();
+        Choice::parse(Groups::BASE, &terms)
+    }
+
+    fn ids(choice: &Choice) -> Vec<u16> {
+        choice.elements().map(|element| element.id).collect()
+    }
+
+    #[test]
+    fn terms_add_and_take_out_in_their_order() {
+        let all = Choice::default();
+        assert_eq!(parse("default").unwrap(), (all, vec![]));
+        assert_eq!(parse("+default,-minimumTTL,minimumTTL").unwrap(), (all, vec![]));
+        let (choice, absent) = parse("default,-minimumTTL,-bgpSourceAsNumber,-minimumTTL").unwrap();
+        assert_eq!(absent, ["bgpSourceAsNumber", "minimumTTL"]);
+        assert!(ids(&choice).iter().eq(ids(&all).iter().filter(|id| **id != 52)));
+        let (choice, _) = parse("octetDeltaCount,sourceIPv4Address,+packetDeltaCount").unwrap();
+        assert_eq!(ids(&choice), [8, 2, 1]);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_is_refused_with_the_remedy() {
+        for (text, error) in [
+            ("default,-minimumTtl", "fields: \"minimumTtl\" is no information element: give names of IANA's registry, like minimumTTL"),
+            ("default,", "fields: \"\" is no information element: give names of IANA's registry, like minimumTTL"),
+            ("+bgpSourceAsNumber", "fields: bgpSourceAsNumber is an element that no record has: the manual's elements.md lists those that there are"),
+            ("default,-octetDeltaCount", "fields: octetDeltaCount cannot be left out, as the books are read from it: take it in"),
+            ("sourceIPv4Address,octetDeltaCount", "fields: packetDeltaCount cannot be left out, as the books are read from it: take it in"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), error);
+        }
     }
 }
