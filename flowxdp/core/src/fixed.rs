@@ -30,11 +30,11 @@ mod version;
 
 use self::fields::Layout;
 pub use self::fields::{Content, FIELDS, Field};
-use self::queue::Queue;
+use self::queue::{Queue, Times};
 pub use self::version::Version;
 use crate::clock::{Now, SECOND};
 use crate::elements::Choice;
-use crate::record::{Entry, RecordTotal, Ticket};
+use crate::record::{Entry, FlowRecord, RecordTotal, Ticket};
 use crate::session::{Message, SessionError};
 use crate::wire::low_16;
 
@@ -143,8 +143,16 @@ impl Fixed {
     ///
     /// The protocol cannot tell this record, which is not queued.
     pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now) -> Result<(), NotRepresentable> {
-        let entry = entry.into();
-        let record = entry.record;
+        let Entry { record, more } = entry.into();
+        self.queue(record, more, now)
+    }
+
+    pub(crate) fn queue(
+        &mut self,
+        record: &FlowRecord,
+        more: &[u8],
+        now: Now,
+    ) -> Result<(), NotRepresentable> {
         if record.is_ipv6() {
             return Err(NotRepresentable::Ipv6);
         }
@@ -153,7 +161,7 @@ impl Fixed {
         if record.start_ms() < self.config.system_start_ms || before > SPAN {
             return Err(NotRepresentable::Times);
         }
-        self.queue.push(entry, now.monotonic);
+        self.queue.push(record, more, now.monotonic);
         Ok(())
     }
 
@@ -170,31 +178,34 @@ impl Fixed {
         let most = self.per_message.min(usize::try_from(self.queue.total().records).unwrap_or(usize::MAX));
         bytes.clear();
         bytes.resize(version.header() + most * version.record(), 0);
-        let mut end = version.header();
         let mut tickets = self.spare_tickets.pop().unwrap_or_default();
-        let (mut total, mut earliest_ms, mut latest_ms) = (RecordTotal::default(), u64::MAX, 0);
-        for octets in bytes[end..].chunks_exact_mut(version.record()) {
-            let taken = self.queue.offer(|entry| {
-                let record = entry.record;
-                // One header places them all.
-                earliest_ms = record.start_ms().min(earliest_ms);
-                let ends = record.end_ms().max(latest_ms);
-                if ends.saturating_sub(earliest_ms) > SPAN {
-                    return false;
-                }
-                latest_ms = ends;
-                self.layout.encode(entry, self.config.system_start_ms, octets);
+        let (mut total, mut times) = (RecordTotal::default(), Times::default());
+        let (layout, start) = (&self.layout, self.config.system_start_ms);
+        let mut rest = &mut bytes[version.header()..];
+        let mut write = |records: &[FlowRecord], more: &[u8]| {
+            let (octets, behind) = std::mem::take(&mut rest).split_at_mut(records.len() * version.record());
+            rest = behind;
+            layout.encode(records, more, start, octets);
+            for record in records {
                 Ticket::keep(&mut tickets, total.records, record.ticket);
                 total.count(record);
-                true
-            });
-            if !taken {
-                break;
             }
-            end += version.record();
+        };
+        let mut left = most;
+        while left > 0 {
+            let together = self.queue.together(left, &mut times);
+            self.queue.take(together, &mut write);
+            left -= together;
+            if together == 0 {
+                if !self.queue.share(&mut times, &mut write) {
+                    break;
+                }
+                left -= 1;
+            }
         }
-        bytes.truncate(end);
-        self.export_ms = self.export_ms.max(latest_ms).max(reach);
+        self.queue.sent(total);
+        bytes.truncate(version.header() + (most - left) * version.record());
+        self.export_ms = self.export_ms.max(times.latest_ms).max(reach);
         let count = low_16((bytes.len() - version.header()) / version.record());
         header::write(version, &mut bytes, count, &self.header());
         let counted = if version == Version::V1 { 0 } else { count.into() };

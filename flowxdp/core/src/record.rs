@@ -15,6 +15,7 @@ use self::row::Row;
 /// One flow between two instants: its base row, from which templates copy.
 ///
 /// Columns that are only there on request stand in an extension row beside it: see [`Entry`].
+#[repr(align(16))]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FlowRecord {
     row: Row,
@@ -150,6 +151,13 @@ impl FlowRecord {
     #[inline]
     pub fn octets(&self) -> u64 {
         u64::from_be_bytes(self.row.get(row::OCTETS))
+    }
+
+    /// The time that stands behind the first `at` octets of the row, milliseconds since 1970.
+    #[inline]
+    pub(crate) fn time(&self, at: usize) -> u64 {
+        let octets = self.row().get(at..).and_then(|row| row.first_chunk());
+        octets.map_or(0, |octets| u64::from_be_bytes(*octets))
     }
 
     /// First packet, milliseconds since 1970.

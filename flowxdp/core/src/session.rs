@@ -36,7 +36,7 @@ pub use crate::fixed::NotRepresentable;
 use crate::fixed::{Fixed, FixedConfig, Version};
 use crate::options::{Snapshot, Statistics};
 pub use crate::protocol::Protocol;
-use crate::record::{Batch, Entry, RecordTotal, Ticket};
+use crate::record::{Batch, Entry, FlowRecord, RecordTotal, Ticket};
 use crate::wire;
 
 /// What a session needs to know before the first record.
@@ -199,9 +199,15 @@ impl Session {
     ///
     /// The protocol has no way to say it: it is not queued.
     pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now) -> Result<(), NotRepresentable> {
+        let Entry { record, more } = entry.into();
+        self.queue(record, more, now)
+    }
+
+    /// As [`Session::push`]: record and row come in registers, as an entry would not.
+    fn queue(&mut self, record: &FlowRecord, more: &[u8], now: Now) -> Result<(), NotRepresentable> {
         match &mut self.form {
-            Form::Templated(form) => form.push(entry.into(), now),
-            Form::Fixed(form) => form.push(entry.into(), now)?,
+            Form::Templated(form) => form.push(record, more, now),
+            Form::Fixed(form) => form.queue(record, more, now)?,
         }
         Ok(())
     }

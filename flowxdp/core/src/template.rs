@@ -4,10 +4,10 @@ pub(crate) mod copies;
 
 use std::ops::Range;
 
-use self::copies::Copies;
+use self::copies::{Copies, Rows};
 pub use crate::elements::Kind;
 use crate::elements::{Choice, Element};
-use crate::record::{Entry, FlowRecord, row};
+use crate::record::{FlowRecord, row};
 use crate::wire::{Protocol, low_16};
 
 /// Which records of a kind a template is for.
@@ -176,11 +176,8 @@ impl Template {
         system_start_ms: u64,
         octets: &mut [u8],
     ) {
-        let mut rows = more.chunks_exact(self.width.max(1));
-        for (record, octets) in records.iter().zip(octets.chunks_exact_mut(self.length)) {
-            let more = rows.next().unwrap_or_default();
-            self.copies.write(Entry { record, more }, system_start_ms, octets);
-        }
+        let rows = Rows { records, more, width: self.width, system_start_ms };
+        self.copies.write(rows, octets, self.length);
     }
 }
 

@@ -27,7 +27,9 @@ pub enum FieldsError {
     #[error("fields: {0:?} is no information element: give names of IANA's registry, like minimumTTL")]
     Unknown(String),
     /// No record has the element.
-    #[error("fields: {0} is an element that no record has: the manual's elements.md lists those that there are")]
+    #[error(
+        "fields: {0} is an element that no record has: the manual's elements.md lists those that there are"
+    )]
     NotExported(String),
     /// The element's group is not collected.
     #[error("fields: {0} is not collected: add its group by --collect {group}", group = .1.name())]
@@ -157,11 +159,26 @@ mod tests {
     #[test]
     fn a_list_that_cannot_be_is_refused_with_the_remedy() {
         for (text, error) in [
-            ("default,-minimumTtl", "fields: \"minimumTtl\" is no information element: give names of IANA's registry, like minimumTTL"),
-            ("default,", "fields: \"\" is no information element: give names of IANA's registry, like minimumTTL"),
-            ("+bgpSourceAsNumber", "fields: bgpSourceAsNumber is an element that no record has: the manual's elements.md lists those that there are"),
-            ("default,-octetDeltaCount", "fields: octetDeltaCount cannot be left out, as the books are read from it: take it in"),
-            ("sourceIPv4Address,octetDeltaCount", "fields: packetDeltaCount cannot be left out, as the books are read from it: take it in"),
+            (
+                "default,-minimumTtl",
+                "fields: \"minimumTtl\" is no information element: give names of IANA's registry, like minimumTTL",
+            ),
+            (
+                "default,",
+                "fields: \"\" is no information element: give names of IANA's registry, like minimumTTL",
+            ),
+            (
+                "+bgpSourceAsNumber",
+                "fields: bgpSourceAsNumber is an element that no record has: the manual's elements.md lists those that there are",
+            ),
+            (
+                "default,-octetDeltaCount",
+                "fields: octetDeltaCount cannot be left out, as the books are read from it: take it in",
+            ),
+            (
+                "sourceIPv4Address,octetDeltaCount",
+                "fields: packetDeltaCount cannot be left out, as the books are read from it: take it in",
+            ),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), error);
         }

@@ -5,13 +5,13 @@
 
 use std::ops::Range;
 
-use flowxdp_common::field::Groups;
+use flowxdp_common::field::{self, Groups};
 
 use self::Content::{Of, Zero};
 use super::Version;
 use crate::elements::Source::{self, Computed, Row, Uptime};
-use crate::record::{Entry, FlowRecord, row};
-use crate::template::copies::Copies;
+use crate::record::{FlowRecord, row};
+use crate::template::copies::{Copies, Rows};
 
 /// What a field says.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,8 @@ fn interface(record: &FlowRecord) -> u64 {
 pub(super) struct Layout {
     /// Octets of a record.
     length: usize,
+    /// Octets of an extension row.
+    width: usize,
     copies: Copies,
     /// Where First, dPkts and dOctets are.
     first: Range<usize>,
@@ -128,13 +130,20 @@ impl Layout {
             places[nth] = place;
         }
         let [first, packets, octets] = places;
-        Self { length: version.record(), copies, first, packets, octets }
+        Self { length: version.record(), width: field::width(groups), copies, first, packets, octets }
     }
 
-    /// Writes one record whose counters fit into 32 bits over the zeros in `octets`. `system_start_ms` is
-    /// milliseconds since 1970.
-    pub(super) fn encode(&self, entry: Entry<'_>, system_start_ms: u64, octets: &mut [u8]) {
-        self.copies.write(entry, system_start_ms, octets);
+    /// Writes records whose counters fit into 32 bits over the zeros in `octets`. `more` has their extension rows;
+    /// `system_start_ms` is milliseconds since 1970.
+    pub(super) fn encode(
+        &self,
+        records: &[FlowRecord],
+        more: &[u8],
+        system_start_ms: u64,
+        octets: &mut [u8],
+    ) {
+        let rows = Rows { records, more, width: self.width, system_start_ms };
+        self.copies.write(rows, octets, self.length);
     }
 
     /// First of each of the records that are all of `bytes`.

@@ -3,14 +3,43 @@
 use std::collections::VecDeque;
 
 use super::SPAN;
-use crate::record::{Batch, Entry as Record, FlowRecord, RecordTotal, Ticket};
+use crate::record::{Batch, FlowRecord, RecordTotal, Ticket};
 
-/// How a record waits.
+/// The times of records that one header places.
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Times {
+    earliest_ms: u64,
+    /// The latest end, milliseconds since 1970.
+    pub(super) latest_ms: u64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { earliest_ms: u64::MAX, latest_ms: 0 }
+    }
+}
+
+impl Times {
+    /// Takes a record's times in, if one header places all then.
+    #[inline]
+    fn take(&mut self, record: &FlowRecord) -> bool {
+        let earliest_ms = record.start_ms().min(self.earliest_ms);
+        let latest_ms = record.end_ms().max(self.latest_ms);
+        let fits = latest_ms.saturating_sub(earliest_ms) <= SPAN;
+        if fits {
+            (self.earliest_ms, self.latest_ms) = (earliest_ms, latest_ms);
+        }
+        fits
+    }
+}
+
+/// Records that were pushed one after the other at one instant and are one record each; or one that is several.
+#[derive(Debug)]
+struct Run {
     /// Monotonic nanoseconds.
     pushed: u64,
-    /// The records that what is left of it makes.
+    count: usize,
+    /// The records that what is left of each makes.
     parts: u64,
 }
 
@@ -18,7 +47,7 @@ struct Waiting {
 pub(super) struct Queue {
     /// What is left of each record.
     records: Batch,
-    waiting: VecDeque<Waiting>,
+    runs: VecDeque<Run>,
     total: RecordTotal,
     /// No record that waits starts before, milliseconds since 1970.
     earliest_ms: u64,
@@ -31,21 +60,23 @@ impl Queue {
     pub(super) fn new(width: usize) -> Self {
         Self {
             records: Batch::new(width),
-            waiting: VecDeque::new(),
+            runs: VecDeque::new(),
             total: RecordTotal::default(),
             earliest_ms: u64::MAX,
             latest_ms: 0,
         }
     }
 
-    pub(super) fn push(&mut self, entry: Record<'_>, now: u64) {
-        let Record { record, .. } = entry;
+    pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: u64) {
         let parts = parts(record);
         self.total += RecordTotal { records: parts, packets: record.packets(), octets: record.octets() };
         self.earliest_ms = self.earliest_ms.min(record.start_ms());
         self.latest_ms = self.latest_ms.max(record.end_ms());
-        self.records.push(entry);
-        self.waiting.push_back(Waiting { pushed: now, parts });
+        self.records.push(record, more);
+        match self.runs.back_mut() {
+            Some(run) if run.pushed == now && run.parts == 1 && parts == 1 => run.count += 1,
+            _ => self.runs.push_back(Run { pushed: now, count: 1, parts }),
+        }
     }
 
     /// Records as they will be sent.
@@ -55,7 +86,7 @@ impl Queue {
 
     /// When the oldest record was pushed, monotonic nanoseconds.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.waiting.front().map(|waiting| waiting.pushed)
+        self.runs.front().map(|run| run.pushed)
     }
 
     /// A time that no record here ends after, milliseconds since 1970.
@@ -73,33 +104,57 @@ impl Queue {
         wall_ms.min(self.earliest_ms.saturating_add(SPAN))
     }
 
-    /// Offers the next record to send to `take`, with an even share of counters that are too large for one; it
-    /// waits on if that gives `false`. Whether it was taken.
-    pub(super) fn offer(&mut self, take: impl FnOnce(Record<'_>) -> bool) -> bool {
-        let Some(waiting) = self.waiting.front_mut() else { return false };
-        let Some((record, more)) = self.records.front() else { return false };
-        let mut part = RecordTotal { records: 1, packets: record.packets(), octets: record.octets() };
-        if waiting.parts == 1 {
-            if !take(Record { record, more }) {
-                return false;
+    /// How many of the oldest run, at most `most`, are one record each and go into one message: no start is more
+    /// than [`SPAN`] before the latest end of all.
+    pub(super) fn together(&self, most: usize, times: &mut Times) -> usize {
+        let run = self.runs.front().filter(|run| run.parts == 1).map_or(0, |run| run.count);
+        self.records.records().take(run.min(most)).take_while(|record| times.take(record)).count()
+    }
+
+    /// Takes the `count` oldest records of the oldest run in one or two slices, with their extension rows.
+    ///
+    /// They stay in the total until [`Queue::sent`].
+    pub(super) fn take(&mut self, count: usize, each: impl FnMut(&[FlowRecord], &[u8])) {
+        self.records.take(count, each);
+        if let Some(run) = self.runs.front_mut() {
+            run.count -= count;
+            if run.count == 0 {
+                self.runs.pop_front();
             }
-            self.waiting.pop_front();
-            self.records.remove(1);
-        } else {
-            part.packets = part.packets.div_ceil(waiting.parts);
-            part.octets = part.octets.div_ceil(waiting.parts);
-            let mut share = record.with(|flow| (flow.packets, flow.octets) = (part.packets, part.octets));
-            share.ticket = Ticket::NONE;
-            if !take(Record { record: &share, more }) {
-                return false;
-            }
-            *record = record.with(|flow| {
-                flow.packets -= part.packets;
-                flow.octets -= part.octets;
-            });
-            waiting.parts -= 1;
         }
-        self.total -= part;
+    }
+
+    /// Takes records that were taken off the total.
+    pub(super) fn sent(&mut self, total: RecordTotal) {
+        self.total -= total;
+    }
+
+    /// Takes an even share of the oldest record, if its counters are too large for one and its times fit.
+    ///
+    /// It stays in the total until [`Queue::sent`].
+    pub(super) fn share(&mut self, times: &mut Times, mut take: impl FnMut(&[FlowRecord], &[u8])) -> bool {
+        let (Some(run), Some(record)) = (self.runs.front_mut(), self.records.front()) else {
+            return false;
+        };
+        if run.parts == 1 || !times.take(record) {
+            return false;
+        }
+        let packets = record.packets().div_ceil(run.parts);
+        let octets = record.octets().div_ceil(run.parts);
+        run.parts -= 1;
+        self.records.peek(1, |records, more| {
+            for record in records {
+                let mut share = record.with(|flow| (flow.packets, flow.octets) = (packets, octets));
+                share.ticket = Ticket::NONE;
+                take(&[share], more);
+            }
+        });
+        if let Some(record) = self.records.front_mut() {
+            *record = record.with(|flow| {
+                flow.packets -= packets;
+                flow.octets -= octets;
+            });
+        }
         true
     }
 
@@ -111,5 +166,9 @@ impl Queue {
 
 /// How many records of 32-bit counters one record needs.
 fn parts(record: &FlowRecord) -> u64 {
-    record.packets().max(record.octets()).div_ceil(u64::from(u32::MAX)).max(1)
+    let most = u64::from(u32::MAX);
+    match record.packets().max(record.octets()) {
+        counter if counter <= most => 1,
+        counter => counter.div_ceil(most),
+    }
 }

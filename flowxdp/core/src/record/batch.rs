@@ -41,50 +41,62 @@ impl Batch {
 
     /// Appends a record. Its extension row is cut or filled up with zeros to the width.
     #[inline]
-    pub fn push(&mut self, entry: Entry<'_>) {
-        self.records.push_back(*entry.record);
+    pub fn push(&mut self, record: &FlowRecord, more: &[u8]) {
+        self.records.push_back(*record);
         if self.width > 0 {
-            let row = entry.more.get(..self.width).unwrap_or(entry.more);
-            self.more.extend(row);
-            self.more.resize(self.records.len() * self.width, 0);
+            self.push_row(more);
         }
+    }
+
+    fn push_row(&mut self, row: &[u8]) {
+        self.more.extend(row.get(..self.width).unwrap_or(row));
+        self.more.resize(self.records.len() * self.width, 0);
     }
 
     /// Appends the records of another batch.
     pub(crate) fn append(&mut self, mut other: Self) {
-        other.iter().for_each(|entry| self.push(entry));
+        other.iter().for_each(|entry| self.push(entry.record, entry.more));
     }
 
     /// The oldest record.
-    pub(crate) fn front(&mut self) -> Option<(&mut FlowRecord, &[u8])> {
-        self.read.clear();
-        self.read.extend(self.more.iter().take(self.width));
-        self.records.front_mut().map(|record| (record, self.read.as_slice()))
+    pub(crate) fn front(&self) -> Option<&FlowRecord> {
+        self.records.front()
     }
 
-    /// Removes the `count` oldest records, at most as many as there are.
-    pub(crate) fn remove(&mut self, count: usize) {
-        let count = count.min(self.records.len());
-        self.records.drain(..count);
-        self.more.drain(..count * self.width);
+    /// The oldest record, to be changed.
+    pub(crate) fn front_mut(&mut self) -> Option<&mut FlowRecord> {
+        self.records.front_mut()
     }
 
     /// Gives the `count` oldest records, at most as many as there are, in one or two slices, each with its
-    /// extension rows; and removes them.
-    pub(crate) fn take(&mut self, count: usize, mut each: impl FnMut(&[FlowRecord], &[u8])) {
+    /// extension rows.
+    pub(crate) fn peek(&mut self, count: usize, mut each: impl FnMut(&[FlowRecord], &[u8])) {
         let count = count.min(self.records.len());
-        let octets = count * self.width;
-        let (front, back) = self.more.as_slices();
-        let split = octets.min(front.len());
-        self.read.clear();
-        self.read.extend_from_slice(&front[..split]);
-        self.read.extend_from_slice(&back[..octets - split]);
+        if self.width > 0 {
+            let octets = count * self.width;
+            let (front, back) = self.more.as_slices();
+            let split = octets.min(front.len());
+            self.read.clear();
+            self.read.extend_from_slice(&front[..split]);
+            self.read.extend_from_slice(&back[..octets - split]);
+        }
         let (front, back) = self.records.as_slices();
         let split = count.min(front.len());
         let (front_rows, back_rows) = self.read.split_at(split * self.width);
         each(&front[..split], front_rows);
-        each(&back[..count - split], back_rows);
-        self.remove(count);
+        if split < count {
+            each(&back[..count - split], back_rows);
+        }
+    }
+
+    /// As [`Batch::peek`], and removes them.
+    pub(crate) fn take(&mut self, count: usize, each: impl FnMut(&[FlowRecord], &[u8])) {
+        let count = count.min(self.records.len());
+        self.peek(count, each);
+        self.records.drain(..count);
+        if self.width > 0 {
+            self.more.drain(..count * self.width);
+        }
     }
 
     /// The records, without their extension rows.
@@ -112,7 +124,7 @@ mod tests {
         for step in 0..500_u16 {
             for _ in 0..step % 7 {
                 let row = [pushed.to_be_bytes(); 12];
-                batch.push(Entry { record: &samples::udp(pushed), more: row.as_flattened() });
+                batch.push(&samples::udp(pushed), row.as_flattened());
                 pushed += 1;
             }
             batch.take(usize::from(step % 5), |records, rows| {
@@ -140,10 +152,10 @@ mod tests {
         let record = samples::udp(1);
         for (more, kept) in [(&[][..], [0, 0]), (&[1], [1, 0]), (&[1, 2, 3], [1, 2])] {
             let mut batch = Batch::new(2);
-            batch.push(Entry { record: &record, more });
+            batch.push(&record, more);
             assert!(batch.iter().all(|entry| entry.more == kept));
             let mut batch = Batch::default();
-            batch.push(Entry { record: &record, more });
+            batch.push(&record, more);
             assert!(batch.iter().all(|entry| entry.more.is_empty()));
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{VecDeque, vec_deque::Iter};
 
 use super::layout::{Counts, Layout};
-use crate::record::{Batch, Entry, FlowRecord, RecordTotal};
+use crate::record::{Batch, FlowRecord, RecordTotal};
 use crate::template::Kind;
 
 /// Records of one kind that were pushed one after the other at one instant.
@@ -37,12 +37,12 @@ impl Queue {
         Self { kinds, ..Self::default() }
     }
 
-    pub(super) fn push(&mut self, entry: Entry<'_>, now: u64) {
+    pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: u64) {
         let order = self.next;
         self.next += 1;
-        self.total.count(entry.record);
-        let Waiting { records, runs } = &mut self.kinds[Kind::of(entry.record) as usize];
-        records.push(entry);
+        self.total.count(record);
+        let Waiting { records, runs } = &mut self.kinds[Kind::of(record) as usize];
+        records.push(record, more);
         match runs.back_mut() {
             Some(run) if run.pushed == now && run.order + run.count as u64 == order => run.count += 1,
             _ => runs.push_back(Run { order, count: 1, pushed: now }),

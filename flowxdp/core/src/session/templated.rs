@@ -10,7 +10,7 @@ use super::resend::{Due, How};
 use super::{MS, Message, SessionConfig, SessionError, modulo_32};
 use crate::clock::{Now, uptime};
 use crate::options::Statistics;
-use crate::record::{Batch, Entry, FlowRecord, RecordTotal, Ticket};
+use crate::record::{Batch, FlowRecord, RecordTotal, Ticket};
 use crate::template::Form;
 use crate::wire::{Header, Protocol, Writer};
 
@@ -82,14 +82,14 @@ impl Templated {
         })
     }
 
-    pub(super) fn push(&mut self, entry: Entry<'_>, now: Now) {
+    pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: Now) {
         let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS)).max(self.latest_ms);
-        let form = group::form(entry.record, export_ms, self.protocol, self.config.system_start_ms);
+        let form = group::form(record, export_ms, self.protocol, self.config.system_start_ms);
         if !form.wide {
-            self.latest_ms = self.latest_ms.max(entry.record.end_ms());
+            self.latest_ms = self.latest_ms.max(record.end_ms());
         }
         let group = self.group(form);
-        self.groups[group].queue.push(entry, now.monotonic);
+        self.groups[group].queue.push(record, more, now.monotonic);
     }
 
     /// The place of a group, which is made now if this is its first record.

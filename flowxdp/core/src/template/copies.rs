@@ -8,134 +8,156 @@ use flowxdp_common::field::{self, Groups};
 
 use crate::clock::uptime;
 use crate::elements::Source;
-use crate::record::{Entry, FlowRecord};
+use crate::record::FlowRecord;
 
-/// Octets of a row or of a data record.
+/// Where a step reads in a row, and what it writes of a data record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    start: usize,
+struct Move {
+    /// Octets of the row in front.
+    from: usize,
+    /// Octets of the data record in front.
+    to: usize,
     length: usize,
 }
 
-impl Span {
-    const fn end(self) -> usize {
-        self.start + self.length
-    }
-
-    fn of(self, octets: &[u8]) -> Option<&[u8]> {
-        octets.get(self.start..self.end())
-    }
-}
-
-/// One step: what goes into these octets of the data record.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    /// Octets of the base row, from here on.
-    Row(usize, Span),
-    /// Octets of the extension row, from here on.
-    More(usize, Span),
-    /// Milliseconds from system start to the time at this place of the base row, modulo 2^32.
-    Uptime(usize, Span),
-    /// The low octets of a number that follows from the record.
-    Computed(fn(&FlowRecord) -> u64, Span),
-}
-
-/// The steps that write one data record over zeros.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Copies(Vec<Step>);
-
-impl Copies {
-    /// Adds a field: the low `length` octets of a source, behind the first `start` octets of the data record.
-    /// `groups` lay the extension row out; a source that they do not have stays zero.
-    pub(crate) fn add(&mut self, source: &Source, start: usize, length: usize, groups: Groups) {
-        let to = Span { start, length };
-        let step = match source {
-            Source::Row(column) => Step::Row(column.low(length).at(), to),
-            Source::Cold(cold) => match field::offset(groups, *cold) {
-                Some(at) => Step::More(usize::from(at) + source.length() - length, to),
-                None => return,
-            },
-            Source::Uptime(column) => Step::Uptime(column.at(), to),
-            Source::Computed(_, value) => Step::Computed(*value, to),
-        };
-        let joined = self.0.last_mut().is_some_and(|last| last.join(&step));
-        if !joined {
-            self.0.push(step);
-        }
-    }
-
-    /// Writes one data record.
-    #[inline]
-    pub(crate) fn write(&self, entry: Entry<'_>, system_start_ms: u64, octets: &mut [u8]) {
-        for step in &self.0 {
-            match *step {
-                Step::Row(from, to) => copy(entry.record.row(), from, octets, to),
-                Step::More(from, to) => copy(entry.more, from, octets, to),
-                Step::Uptime(from, to) => {
-                    let ms = entry.record.row().get(from..).and_then(|row| row.first_chunk());
-                    let ms = ms.map_or(0, |ms| u64::from_be_bytes(*ms));
-                    low(&uptime(ms, system_start_ms).to_be_bytes(), octets, to);
-                }
-                Step::Computed(value, to) => low(&value(entry.record).to_be_bytes(), octets, to),
-            }
-        }
-    }
-}
-
-impl Step {
-    /// Takes over a step that continues this one in both the row and the data record.
-    fn join(&mut self, next: &Self) -> bool {
-        let (from, to, next_from, next_to) = match (self, next) {
-            (Self::Row(from, to), Self::Row(next_from, next_to))
-            | (Self::More(from, to), Self::More(next_from, next_to)) => (from, to, next_from, next_to),
-            _ => return false,
-        };
-        let follows = *from + to.length == *next_from && to.end() == next_to.start;
+impl Move {
+    /// Takes over a move that continues this one in both the row and the data record.
+    fn join(&mut self, next: Self) -> bool {
+        let follows = self.from + self.length == next.from && self.to + self.length == next.to;
         if follows {
-            to.length += next_to.length;
+            self.length += next.length;
         }
         follows
     }
 }
 
-/// Copies octets of a row; a row that is too short has zeros there.
-#[inline]
-fn copy(row: &[u8], from: usize, octets: &mut [u8], to: Span) {
-    let from = Span { start: from, length: to.length };
-    if let (Some(from), Some(to)) = (from.of(row), octets.get_mut(to.start..to.end())) {
-        exchange(from, to);
+/// One step of writing data records.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Octets of the base row.
+    Row(Move),
+    /// Octets of the extension row.
+    More(Move),
+    /// Milliseconds from system start to a time of the base row, modulo 2^32.
+    Uptime(Move),
+    /// The low octets of a number that follows from the record.
+    Computed(fn(&FlowRecord) -> u64, Move),
+}
+
+/// The steps that write data records over zeros.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Copies(Vec<Step>);
+
+/// Records, their extension rows one behind the other, and what they are written with.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) records: &'a [FlowRecord],
+    pub(crate) more: &'a [u8],
+    /// Octets of an extension row.
+    pub(crate) width: usize,
+    /// The zero of uptimes, milliseconds since 1970.
+    pub(crate) system_start_ms: u64,
+}
+
+impl Copies {
+    /// Adds a field: the low `length` octets of a source, behind the first `start` octets of the data record.
+    /// `groups` lay the extension row out; a source that they do not have stays zero.
+    pub(crate) fn add(&mut self, source: &Source, start: usize, length: usize, groups: Groups) {
+        let place = |from| Move { from, to: start, length };
+        let step = match source {
+            Source::Row(column) => Step::Row(place(column.low(length).at())),
+            Source::Cold(cold) => match field::offset(groups, *cold) {
+                Some(at) => Step::More(place(usize::from(at) + source.length() - length)),
+                None => return,
+            },
+            Source::Uptime(column) => Step::Uptime(place(column.at())),
+            Source::Computed(_, value) => Step::Computed(*value, place(size_of::<u64>() - length)),
+        };
+        let joined = match (self.0.last_mut(), step) {
+            (Some(Step::Row(last)), Step::Row(next)) | (Some(Step::More(last)), Step::More(next)) => {
+                last.join(next)
+            }
+            _ => false,
+        };
+        if !joined {
+            self.0.push(step);
+        }
+    }
+
+    /// Writes data records of `length` octets each. A step is done for all of them before the next one, so that
+    /// each is a short loop.
+    pub(crate) fn write(&self, rows: Rows<'_>, octets: &mut [u8], length: usize) {
+        let Rows { records, more, width, system_start_ms } = rows;
+        for step in &self.0 {
+            match *step {
+                Step::Row(place) => copy(records.iter().map(FlowRecord::row), place, octets, length),
+                Step::More(place) => copy(more.chunks_exact(width.max(1)), place, octets, length),
+                Step::Uptime(place) => {
+                    let times = records.iter().map(|record| record.time(place.from));
+                    each(times, octets, length, |ms, octets| {
+                        if let Some(octets) = octets.get_mut(place.to..).and_then(<[u8]>::first_chunk_mut) {
+                            *octets = uptime(ms, system_start_ms).to_be_bytes();
+                        }
+                    });
+                }
+                Step::Computed(value, place) => {
+                    copy(records.iter().map(|record| value(record).to_be_bytes()), place, octets, length);
+                }
+            }
+        }
     }
 }
 
-/// Copies the low octets of a number.
+/// Copies the same octets of each row into each data record of `length` octets.
+///
+/// A call of memcpy costs more than a few moves of a fixed size: two of them, which overlap in the middle, copy
+/// any number of octets between their size and twice as many.
 #[inline]
-fn low<const N: usize>(number: &[u8; N], octets: &mut [u8], to: Span) {
-    copy(number, N - to.length.min(N), octets, to);
-}
-
-/// Copies between slices of one length by moves of a fixed size, which overlap in the middle: a call of memcpy
-/// costs more than a few such moves.
-#[inline]
-fn exchange(from: &[u8], to: &mut [u8]) {
-    match from.len() {
-        33..=64 => ends::<32>(from, to),
-        16..=32 => ends::<16>(from, to),
-        8..=15 => ends::<8>(from, to),
-        4..=7 => ends::<4>(from, to),
-        2 | 3 => ends::<2>(from, to),
-        1 => ends::<1>(from, to),
-        _ => to.copy_from_slice(from),
+fn copy<R: AsRef<[u8]>>(rows: impl Iterator<Item = R>, place: Move, octets: &mut [u8], length: usize) {
+    match place.length {
+        1 => ends::<1, R>(rows, place, octets, length),
+        2 | 3 => ends::<2, R>(rows, place, octets, length),
+        4..=7 => ends::<4, R>(rows, place, octets, length),
+        8..=15 => ends::<8, R>(rows, place, octets, length),
+        16..=31 => ends::<16, R>(rows, place, octets, length),
+        32..=63 => ends::<32, R>(rows, place, octets, length),
+        _ => ends::<64, R>(rows, place, octets, length),
     }
 }
 
-/// Copies the first `N` octets and the last `N`.
+/// Copies the first `N` octets and the last `N`, and where these do not meet, what is between them.
 #[inline]
-fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
-    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
-        *to = *from;
-    }
-    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut::<N>()) {
-        *to = *from;
+fn ends<const N: usize, R: AsRef<[u8]>>(
+    rows: impl Iterator<Item = R>,
+    place: Move,
+    octets: &mut [u8],
+    length: usize,
+) {
+    let (from, to) = (place.from..place.from + place.length, place.to..place.to + place.length);
+    each(rows, octets, length, |row, octets| {
+        let (Some(row), Some(octets)) = (row.as_ref().get(from.clone()), octets.get_mut(to.clone())) else {
+            return;
+        };
+        if row.len() > 2 * N {
+            return octets.copy_from_slice(row);
+        }
+        if let (Some(first), Some(octets)) = (row.first_chunk::<N>(), octets.first_chunk_mut::<N>()) {
+            *octets = *first;
+        }
+        if let (Some(last), Some(octets)) = (row.last_chunk::<N>(), octets.last_chunk_mut::<N>()) {
+            *octets = *last;
+        }
+    });
+}
+
+/// Goes through data records of `length` octets, one for each of the `rows`.
+#[inline]
+fn each<R>(rows: impl Iterator<Item = R>, octets: &mut [u8], length: usize, write: impl Fn(R, &mut [u8])) {
+    let mut rest = octets;
+    for row in rows {
+        let Some((octets, behind)) = rest.split_at_mut_checked(length) else { return };
+        rest = behind;
+        write(row, octets);
     }
 }
 
@@ -146,12 +168,16 @@ mod tests {
     use crate::samples;
 
     #[test]
-    fn slices_of_every_length_are_copied_whole() {
-        for length in 0..200 {
-            let from: Vec<u8> = (1..=u8::MAX).cycle().take(length).collect();
-            let mut to = vec![0; length];
-            exchange(&from, &mut to);
-            assert_eq!(from, to);
+    fn rows_of_every_length_are_copied_whole_and_nothing_beside_them() {
+        for length in 1..200 {
+            let rows: Vec<Vec<u8>> =
+                (1..4).map(|first| (first..=u8::MAX).cycle().take(length + 9).collect()).collect();
+            let mut octets = vec![0; 3 * (length + 5)];
+            copy(rows.iter(), Move { from: 4, to: 3, length }, &mut octets, length + 5);
+            for (row, record) in rows.iter().zip(octets.chunks(length + 5)) {
+                assert_eq!((&record[..3], &record[length + 3..]), (&[0; 3][..], &[0; 2][..]));
+                assert_eq!(record[3..length + 3], row[4..length + 4]);
+            }
         }
     }
 
@@ -165,8 +191,9 @@ mod tests {
         }
         assert_eq!(copies.0.len(), 2);
         let record = samples::udp(7).with(|flow| flow.tcp_flags = 0x812);
-        let mut octets = [0xff; 5];
-        copies.write(Entry::from(&record), 0, &mut octets);
+        let mut octets = [0; 5];
+        let rows = Rows { records: &[record], more: &[], width: 0, system_start_ms: 0 };
+        copies.write(rows, &mut octets, 5);
         assert_eq!(octets, [0, 7, 0, 53, 0x12]);
     }
 }
