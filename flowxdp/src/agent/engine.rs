@@ -21,7 +21,7 @@ use std::{collections::VecDeque, sync::Arc};
 use flowxdp_core::{
     books::Books,
     clock::{AgentTime, MILLISECOND, MeterTime, Reading, SECOND},
-    record::{EndReason, RecordTotal},
+    record::{EndReason, Entry, RecordTotal},
 };
 
 use self::{
@@ -194,9 +194,9 @@ impl<M: Metering> Engine<M> {
     pub fn recover(&mut self, at: &Reading) -> anyhow::Result<()> {
         let known = self.dispatch.all().iter().fold(0, |known, exporter| known | exporter.bit());
         let (dispatch, mut records) = (&mut self.dispatch, 0_u64);
-        self.metering.recover(at, known, |record, _more| {
+        self.metering.recover(at, known, |record, more| {
             records += 1;
-            dispatch.push(&record, at.now);
+            dispatch.push(Entry { record: &record, more }, at.now);
         })?;
         if records > 0 {
             log::info!("{records} records of an earlier agent are exported");
@@ -311,22 +311,26 @@ impl<M: Metering> Engine<M> {
             Order::Live => {
                 self.reporter.follow_clock(&mut self.dispatch, now);
                 let dispatch = &mut self.dispatch;
-                self.metering.sweep(&sweep, |record, _more| {
+                self.metering.sweep(&sweep, |record, more| {
                     total.count(&record);
-                    dispatch.push(&record, now);
+                    dispatch.push(Entry { record: &record, more }, now);
                     if total.records.is_multiple_of(BETWEEN) {
                         dispatch.poll(at.real, now, false);
                     }
                 })?;
             }
             Order::Capture => {
-                let mut records = Vec::new();
-                self.metering.sweep(&sweep, |record, _more| records.push(record))?;
+                let (mut records, mut rows) = (Vec::new(), Vec::new());
+                self.metering.sweep(&sweep, |record, more| {
+                    records.push((record, rows.len()..rows.len() + more.len()));
+                    rows.extend_from_slice(more);
+                })?;
                 // A header of v5 places times within 49.7 days before it, and never goes back.
-                records.sort_by_key(|record| record.end_ms);
-                for record in &records {
+                records.sort_by_key(|(record, _)| record.end_ms());
+                for (record, more) in &records {
                     total.count(record);
-                    self.dispatch.push(record, now);
+                    let more = rows.get(more.clone()).unwrap_or_default();
+                    self.dispatch.push(Entry { record, more }, now);
                 }
             }
         }

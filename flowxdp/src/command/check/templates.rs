@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use flowxdp_core::{
-    elements::ELEMENTS,
+    elements,
     fixed::Version,
     session::{Protocol, Session, SessionConfig},
     template::{Form, Kind, Template},
@@ -71,7 +71,7 @@ fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
         }
         (Some(protocol), _) => {
             for form in Form::ALL {
-                Kind::ALL.iter().for_each(|kind| lines.extend(template(protocol, most, form, *kind)));
+                Kind::ALL.iter().for_each(|kind| lines.extend(template(protocol, session, form, *kind)));
             }
         }
         (None, None) => {}
@@ -80,13 +80,12 @@ fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
 }
 
 /// A template in two lines.
-fn template(protocol: wire::Protocol, most: usize, form: Form, kind: Kind) -> [String; 2] {
+fn template(protocol: wire::Protocol, session: &SessionConfig, form: Form, kind: Kind) -> [String; 2] {
     let header = if protocol == wire::Protocol::Ipfix { 16 } else { 20 };
-    let template = Template::new(protocol, form, kind);
+    let template = Template::new(protocol, form, kind, &session.choice);
     let record = template.record_length();
-    let records = most.saturating_sub(header + SET) / record.max(1);
-    let name =
-        |id| ELEMENTS.iter().find(|element| element.id == id).map_or("unknown", |element| element.name);
+    let records = session.max_message.saturating_sub(header + SET) / record.max(1);
+    let name = |id| elements::get(id).map_or("unknown", |element| element.name);
     let fields: Vec<String> =
         template.fields().iter().map(|field| format!("{} {}", name(field.id), field.length)).collect();
     [

@@ -66,7 +66,7 @@ impl Metering for Flows {
         let retiring = due.len().min(sweep.room);
         for (at, (due, mut record)) in due.into_iter().enumerate() {
             if at < retiring {
-                record.end_reason = sweep.forced.unwrap_or(EndReason::IdleTimeout);
+                record = record.with(|flow| flow.end_reason = sweep.forced.unwrap_or(EndReason::IdleTimeout));
                 sink(record, &[]);
             } else {
                 self.table.push((due, record));

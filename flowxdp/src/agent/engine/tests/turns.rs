@@ -81,11 +81,7 @@ fn a_sweep_that_found_no_room_is_resumed_before_the_next_second() {
 fn a_capture_sends_by_the_ends_of_flows_and_its_clock_stands_still_meanwhile() {
     let (socket, urls) = udp();
     let mut world = World::new(&urls, Rules::capture());
-    let reversed = (0..10_u16).rev().map(|port| {
-        let mut record = record(port);
-        record.end_ms += u64::from(port);
-        record
-    });
+    let reversed = (0..10_u16).rev().map(|port| record(port).with(|flow| flow.end_ms += u64::from(port)));
     world.engine.metering_mut().meter(0, reversed.collect::<Vec<_>>().into_iter());
     assert_eq!(world.step(), Wake::Idle);
     let (_, books) = world.end();
