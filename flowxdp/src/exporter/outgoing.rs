@@ -57,8 +57,8 @@ impl Outgoing {
 
     /// What no message has yet is lost, and what is left of options data is of no use.
     pub(super) fn lose_queue(&mut self, reason: Undelivered) {
-        for record in self.session.drain() {
-            self.account.lost_record(reason, &record);
+        for entry in self.session.drain().iter() {
+            self.account.lost_record(reason, entry.record);
         }
         self.session.clear();
     }
