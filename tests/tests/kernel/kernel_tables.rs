@@ -78,7 +78,7 @@ impl Metered {
     fn sweep(&mut self, forced: Option<EndReason>, room: usize) -> Result<()> {
         self.meter.drain_ring();
         let packets = &mut self.packets;
-        self.meter.check(1, WallClock::default(), forced, room, |record, _| *packets += record.packets)?;
+        self.meter.check(1, WallClock::default(), forced, room, |record, _| *packets += record.packets())?;
         for generation in self.meter.emptied() {
             self.pins.remove(&generation)?;
         }
