@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod build;
+mod ceilings;
 mod compare;
+mod coverage;
 mod demo;
 mod fuzz;
 mod ledger;
@@ -83,6 +85,8 @@ enum Job {
     },
     /// Take each rule of tests/mutants out of a copy of the sources, and see its test fail
     Mutants(mutants::Options),
+    /// Measure the part of the code behind each fuzzer that the committed corpus does not reach
+    Coverage,
     /// Check the rules of the house that no compiler holds: lengths, unsafe code, circles, flags, comments
     Tidy,
     /// Write the core's table of information elements from IANA's registry
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
         Job::Fuzz(options) => fuzz::run(&options),
         Job::Ledger { brief } => ledger::run(brief),
         Job::Mutants(options) => mutants::run(&options),
+        Job::Coverage => coverage::run(),
         Job::Tidy => tidy::run(),
         Job::Registry { xml } => registry::run(&xml),
     };

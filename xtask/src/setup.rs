@@ -1,5 +1,6 @@
 //! Finds the programs that a job needs and this machine lacks, installs them and says so.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, anyhow, bail};
@@ -69,7 +70,7 @@ pub(crate) const PEERS: &[Package] = &[
 /// The pinned compiler's components and the eBPF linker.
 pub(crate) fn toolchain() -> Result<()> {
     let sysroot = shell::text(Command::new("rustc").args(["--print", "sysroot"]).current_dir(shell::root()))?;
-    let source = std::path::Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core");
+    let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core");
     let mut missing = Vec::new();
     if !source.is_dir() {
         missing.push("rust-src");
@@ -86,6 +87,23 @@ pub(crate) fn toolchain() -> Result<()> {
         by_hand(&mut command)?;
     }
     linker()
+}
+
+/// The folder of llvm-cov and llvm-profdata of the pinned compiler, whose format no other version reads.
+///
+/// # Errors
+///
+/// The component is missing and rustup cannot add it.
+pub(crate) fn llvm_tools() -> Result<PathBuf> {
+    let rustc = |what| shell::text(Command::new("rustc").args(["--print", what]).current_dir(shell::root()));
+    let (sysroot, host) = (rustc("sysroot")?, rustc("host-tuple")?);
+    let folder = Path::new(sysroot.trim()).join("lib/rustlib").join(host.trim()).join("bin");
+    if !folder.join("llvm-cov").is_file() {
+        println!("setup: installing the compiler's component llvm-tools");
+        let mut command = Command::new("rustup");
+        by_hand(command.args(["component", "add", "llvm-tools"]).current_dir(shell::root()))?;
+    }
+    Ok(folder)
 }
 
 fn linker() -> Result<()> {

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::tally::{Count, Tally};
-use crate::{build, ledger, mutants, setup, shell, sudo, suite, tidy};
+use crate::{build, coverage, ledger, mutants, setup, shell, sudo, suite, tidy};
 
 /// Crates without which the core must build.
 const NOT_IN_CORE: [&str; 5] = ["aya", "tokio", "mio", "flowxdp-ebpf", "libbpf"];
+
+/// The step that needs a component of the compiler, as the summary names it.
+const COVERAGE: &str = "corpus coverage";
 
 /// The part that needs root, as the summary names it.
 const AS_ROOT: [&str; 5] = ["agent", "kernel and judges", "demo", "soak", "mutants"];
@@ -63,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::toolchain()?;
     let vms = options.vms();
     let further = if options.no_vm { 0 } else { vms.len() };
-    let mut tally = Tally::new(if options.no_root { 7 } else { 12 + further });
+    let mut tally = Tally::new(if options.no_root { 8 } else { 13 + further });
     without_root(&mut tally, &captures);
     if options.no_root {
         let names = vms.iter().map(|(name, _)| name);
@@ -109,6 +112,10 @@ fn without_root(tally: &mut Tally, captures: &[PathBuf]) {
         let mut cargo = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
         count.run(cargo.env("FLOWXDP_CAPTURES", join(captures, ":")))
     });
+    match setup::llvm_tools() {
+        Ok(_) => tally.check(COVERAGE, coverage::run),
+        Err(error) => tally.leave_out(COVERAGE, &format!("{error:#}")),
+    }
 }
 
 /// The core depends on no kernel, no runtime and no eBPF linker.
