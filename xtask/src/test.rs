@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::toolchain()?;
     let vms = options.vms();
     let further = if options.no_vm { 0 } else { vms.len() };
-    let mut tally = Tally::new(if options.no_root { 8 } else { 13 + further });
+    let mut tally = Tally::new(if options.no_root { 7 } else { 12 + further });
     without_root(&mut tally, &captures);
     if options.no_root {
         let names = vms.iter().map(|(name, _)| name);
@@ -107,7 +107,6 @@ fn without_root(tally: &mut Tally, captures: &[PathBuf]) {
     tally.check("core by itself", core_by_itself);
     tally.check("tidy", tidy::run);
     tally.check("ledger", || ledger::run(true));
-    tally.check("rules of mutants", mutants::check);
     tally.tests("tests without root", |count| {
         let mut cargo = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
         count.run(cargo.env("FLOWXDP_CAPTURES", join(captures, ":")))

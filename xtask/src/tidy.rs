@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::shell;
+use crate::{mutants, shell};
 
 mod budgets;
 mod circles;
@@ -16,6 +16,7 @@ mod scan;
 mod texts;
 mod timed;
 mod tree;
+mod unused;
 mod walls;
 mod words;
 
@@ -34,13 +35,14 @@ struct Findings {
 /// A rule: its name, and its judgement.
 type Rule = (&'static str, fn(&Tree, &Known) -> Findings);
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     ("files open with a line that says their job", opening::check),
     ("files and functions are short", budgets::check),
     ("unsafe code is in listed files", walls::unsafe_code),
     ("aya is in the kernel's folder alone", walls::aya),
     ("modules form no circle", circles::check),
     ("README and manual know the flags", flags::check),
+    ("no item is there for its tests alone", unused::check),
     ("comments are short", words::length),
     ("a comment's subject is a noun", words::subjects),
     ("no test measures time", timed::check),
@@ -59,6 +61,7 @@ pub(crate) fn run() -> Result<()> {
     let known = Known::read(root)?;
     let tree = Tree::read(root)?;
     let mut faults = known.risen(root);
+    faults.extend(mutants::check().err().map(|error| format!("tests/mutants/rules.toml: {error:#}")));
     for (name, rule) in RULES {
         let found = rule(&tree, &known);
         let verdict = if found.faults.is_empty() { "holds" } else { "BROKEN" };

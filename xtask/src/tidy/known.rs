@@ -33,6 +33,9 @@ pub(super) struct Known {
     /// Circles of modules that stand, each a list of files.
     #[serde(default)]
     pub(super) circles: Vec<Vec<String>>,
+    /// Public items that nothing but tests uses, by `PATH::NAME`.
+    #[serde(default)]
+    pub(super) unused: Vec<String>,
     /// Flags of other programs in README and manual.
     #[serde(default)]
     pub(super) foreign_flags: Vec<String>,
