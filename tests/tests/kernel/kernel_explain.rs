@@ -442,6 +442,17 @@ fn the_filter_of_a_killed_one_is_removed_and_those_of_others_stay() -> Result<()
 }
 
 #[test]
+fn an_interface_that_goes_is_no_error() -> Result<()> {
+    for (arguments, _) in hooks()? {
+        let netns = pair("explain")?;
+        let explain = Explain::start(&netns, arguments)?;
+        netns.ip("link del met0")?;
+        ensure!(explain.stop()?.left_out == 0, "packets of no interface are left out");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_request_that_cannot_be_met_is_one_line() -> Result<()> {
     let netns = pair("explain")?;
     netns.ip("tuntap add dev tun0 mode tun")?;

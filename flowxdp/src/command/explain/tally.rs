@@ -37,7 +37,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let packets: u64 = self.by_verdict.iter().sum();
         let metered = self.of(METERED);
-        write!(f, "{packets} packets: {metered} metered, {} ignored", packets - metered)?;
+        let noun = if packets == 1 { "packet" } else { "packets" };
+        write!(f, "{packets} {noun}: {metered} metered, {} ignored", packets - metered)?;
         let reasons = (1..).zip(reasons()).filter(|(verdict, _)| self.of(*verdict) > 0);
         let reasons: Vec<_> = reasons.map(|(verdict, name)| format!("{name} {}", self.of(verdict))).collect();
         if !reasons.is_empty() {

@@ -12,7 +12,10 @@ use aya::{
 };
 use flowxdp_common::names;
 
-use super::{Explain, qdisc::Qdisc};
+use super::{
+    Explain,
+    qdisc::{self, Qdisc},
+};
 use crate::kernel::{
     attach::{self, Mode},
     chain,
@@ -183,10 +186,11 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::pr
 ///
 /// # Errors
 ///
-/// The kernel refused to let a program go; that it was not loaded is none.
+/// The kernel's; a program that was not loaded, and an interface or a filter that is gone, are none.
 pub(super) fn detach(ebpf: &mut Ebpf) -> anyhow::Result<()> {
     let unloaded = |result: Result<(), ProgramError>| match result {
         Ok(()) | Err(ProgramError::NotLoaded) => Ok(()),
+        Err(ProgramError::NetlinkError(error)) if error.raw_os_error().is_some_and(qdisc::is_gone) => Ok(()),
         Err(error) => Err(error),
     };
     for name in [names::EXPLAIN, names::EXPLAIN_FRAGS] {

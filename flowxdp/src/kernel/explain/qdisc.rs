@@ -78,14 +78,14 @@ impl Qdisc {
     ///
     /// # Errors
     ///
-    /// Netlink's; an interface that is gone is none.
+    /// Netlink's; an interface or a qdisc that is gone is none.
     pub(super) fn remove(self) -> anyhow::Result<()> {
         if !self.was_made {
             return Ok(());
         }
         let removed = self.is_used().and_then(|is_used| if is_used { Ok(()) } else { self.delete() });
         match removed {
-            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+            Err(error) if error.raw_os_error().is_some_and(is_gone) => Ok(()),
             removed => removed.with_context(|| format!("{}: cannot remove the clsact qdisc", self.name)),
         }
     }
@@ -115,6 +115,11 @@ impl Qdisc {
         let request = Request::new().op_delqdisc_do(&header);
         socket.request(&request)?.recv_ack().map_err(io::Error::from)
     }
+}
+
+/// Whether an error number says that the interface, the qdisc or the filter is not there any more.
+pub(super) const fn is_gone(errno: i32) -> bool {
+    matches!(errno, libc::ENODEV | libc::ENOENT | libc::EINVAL)
 }
 
 /// An abstract socket, which this network namespace alone knows and which ends with the process; none if another
