@@ -6,12 +6,12 @@
 pub struct Constant(u32);
 
 impl Constant {
-    /// With the value of a loader that says nothing.
+    /// A constant with its default, which holds unless the loader sets another value.
     pub const fn new(value: u32) -> Self {
         Self(value)
     }
 
-    /// Volatile, or the compiler would take the value that stands in the source.
+    /// Volatile, or the compiler would use the default in the source.
     #[inline(always)]
     pub fn get(&'static self) -> u32 {
         // SAFETY: a static.

@@ -1,4 +1,4 @@
-//! The counters of this CPU for one interface. Nobody else writes them; the agent reads them any time.
+//! The counters of this CPU for one interface. Only this CPU writes them; the agent reads them at any time.
 
 use flowxdp_common::{
     counter::{Count, Counters, CpuState, ROWS},
@@ -32,7 +32,7 @@ fn add(count: *mut Count, octets: u32) {
     unsafe { sum.write_volatile(sum.read_volatile().wrapping_add(u64::from(octets))) };
 }
 
-/// Every packet, before anything else is counted of it.
+/// Every packet, before its other counters.
 #[inline(always)]
 pub fn seen(counters: *mut Counters, octets: u32) {
     // SAFETY: `counters` is a map element.

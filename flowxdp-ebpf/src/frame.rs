@@ -8,9 +8,8 @@ pub trait Frame {
     /// Octets that the frame had on the wire.
     fn wire(&self) -> u32;
 
-    /// The offset itself; but a frame that a verifier watches makes it forget how it came about.
-    ///
-    /// Each way to an offset would otherwise be verified on its own.
+    /// The offset itself. A frame in the kernel makes the verifier drop the range that it had tracked, so that paths
+    /// merge; else the verifier would follow each path to an offset on its own.
     fn forget(&self, at: u32) -> u32 {
         at
     }
@@ -19,8 +18,8 @@ pub trait Frame {
     fn header<const N: usize>(&self, at: u32) -> Option<impl Header>;
 }
 
-/// Octets that were found to be there. Reading behind the `N` that were asked for gives zeros or
-/// fails to load; the parser never does.
+/// Octets of a header whose bounds were checked. A read behind its `N` octets gives zeros or fails to load; the parser
+/// makes none.
 pub trait Header {
     /// One octet.
     fn octet(&self, at: usize) -> u8;
@@ -96,10 +95,10 @@ pub use bpf::{Cut, Linear, Whole};
 #[cfg(target_arch = "bpf")]
 pub use skb::Skb;
 
-/// Frames as an XDP program meets them.
+/// Frames of an XDP program.
 #[cfg(target_arch = "bpf")]
 mod bpf;
 
-/// Frames as a classifier meets them.
+/// Frames of a classifier.
 #[cfg(target_arch = "bpf")]
 mod skb;

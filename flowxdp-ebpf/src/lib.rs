@@ -2,9 +2,9 @@
 //!
 //! A packet's way: [`frame`] reads its octets, [`walk`] goes from header to header with one file of
 //! [`parse`] for each, and ends in a [`verdict::Verdict`]: a flow key with the packet's facts, or the
-//! reason why it is not metered. [`detail`] collects what a group of fields asks for beyond the key.
-//! [`hash`] then gives the key its place in the flow table. What follows
-//! (table, time, counters) exists in the kernel only and is in `main.rs`.
+//! reason why it is not metered. [`detail`] collects the facts of groups of fields beyond the key, and [`observe`]
+//! the headers read for `explain`. [`hash`] then gives the key its place in the flow table. Table, time and counters
+//! exist in the kernel only and are in `main.rs`.
 //!
 //! Architecture invariant: packet octets are read in [`frame`] only, behind a bounds check; nothing in
 //! this crate drops, changes or delays a packet.

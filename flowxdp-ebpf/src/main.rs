@@ -1,9 +1,10 @@
-//! The XDP program: one packet in, one counter up, always passed on: to the kernel,
-//! or to the other program on the interface, where the operator asked for both.
+//! The XDP program: it counts each packet and passes it, to the kernel or to the other program on the interface where
+//! the operator asked for both.
 //!
-//! [`flowxdp_ebpf::walk`] says what the packet is; then [`partition`] finds the CPU's part of the flow
-//! table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets that
-//! find no slot. [`cold`] stores the facts that groups of fields ask for. [`count`] keeps the CPU's counters. On the host this file is an empty program.
+//! [`flowxdp_ebpf::walk`] gives the packet's verdict; then [`partition`] finds the CPU's part of the flow
+//! table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets that find no
+//! slot. [`cold`] stores the facts of groups of fields. [`count`] keeps the CPU's counters. On the host this
+//! file is an empty program.
 #![cfg_attr(
     target_arch = "bpf",
     no_std,

@@ -53,14 +53,14 @@ pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// The other program on the interface has the last word; this returns where there is none.
+/// Tail-calls the other program on the interface, whose verdict holds; returns if there is none.
 #[inline(always)]
 fn hand_on(ctx: &XdpContext, chain: &ProgramArray) {
     if maps::is_chained() {
         // SAFETY: the value is read at once.
         let place = unsafe { maps::BESIDE.get(ctx.ingress_ifindex() as u32) }.copied();
         if let Some(place) = place {
-            // SAFETY: the context is the kernel's, and nothing here waits to be dropped.
+            // SAFETY: the context is the kernel's, and no value of this function has a destructor.
             unsafe { chain.tail_call(ctx, place) };
         }
     }
@@ -71,7 +71,7 @@ fn linear_length(ctx: &XdpContext) -> u32 {
     (ctx.data_end() - ctx.data()) as u32
 }
 
-/// Walks what can be read directly.
+/// Walks the octets that can be read directly.
 #[inline(always)]
 fn walk_linear(ctx: &XdpContext, cpu: Cpu, packet: &Packet, sink: &mut impl Sink) {
     let frame = Linear::new(ctx, packet.wire, cpu.state);
@@ -114,10 +114,10 @@ fn all_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
     cold::collect(&Whole::new(ctx, packet.captured, packet.wire, cpu.state), cpu, packet);
 }
 
-/// Takes the answer, unless other buffers could change it: a header or TCP flags that are not in the first.
+/// Takes the verdict, unless other buffers could change it: a header or TCP flags that are not in the first.
 struct FirstBuffer<'a> {
     meter: Meter<'a>,
-    /// There are other buffers.
+    /// The packet has other buffers.
     more: bool,
     undecided: bool,
 }

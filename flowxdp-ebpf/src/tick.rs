@@ -2,7 +2,7 @@
 //!
 //! A clock read costs more than the flow table. So one read serves the packets of its jiffy, up to
 //! [`CREDIT`] of them: an end is early by less than a jiffy, and by microseconds at high rates. A start
-//! is read exactly, and refreshes what the next packets use, so that no end precedes its start.
+//! is read exactly, and refreshes the time of the next packets, so that no end precedes its start.
 
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use flowxdp_common::counter::CpuState;
@@ -18,7 +18,7 @@ const FIN_OR_RST: u16 = 0x01 | 0x04;
 /// The time of one packet.
 pub struct Clock<'a> {
     state: &'a mut CpuState,
-    /// Of a replayed packet, nanoseconds.
+    /// The time of a replayed packet, nanoseconds.
     time: u64,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Clock<'a> {
         maps::is_replay()
     }
 
-    /// Tells the agent that a flow in the table ends, so that it need not look for nothing.
+    /// Counts the end of a flow in the table, so that the agent sweeps only where a flow has ended.
     #[inline(always)]
     pub fn closing(&mut self, tcp_flags: u16) {
         if tcp_flags & FIN_OR_RST != 0 {
@@ -51,7 +51,7 @@ impl<'a> Clock<'a> {
         }
     }
 
-    /// Tells the agent of a replay which slot the packet is in.
+    /// Notes the packet's slot for the agent of a replay.
     #[inline(always)]
     pub fn placed(&mut self, version: u32, index: u32) {
         if self.is_replayed() {

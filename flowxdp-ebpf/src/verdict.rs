@@ -1,10 +1,10 @@
-//! What the parser says of one packet.
+//! The parser's verdict on one packet, and the sink that takes it.
 
 use flowxdp_common::reason::Ignored;
 
 use crate::{frame::Header, layer::Layer, parse::transport::Packet};
 
-/// The words of an IPv4 key, as they lie in a slot. The interface is not the parser's to know.
+/// The words of an IPv4 key, as they lie in a slot. The parser does not know the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WordsV4 {
     /// Source and destination address, octets as on the wire.
@@ -22,7 +22,7 @@ pub struct WordsV6 {
     pub rest: u64,
 }
 
-/// What a metered packet adds to its flow.
+/// The facts that a metered packet adds to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// IP octets.
@@ -33,10 +33,10 @@ pub struct Facts {
     pub ttl: u8,
 }
 
-/// Whom the parser gives its answer to, exactly once for each packet.
+/// The receiver of the parser's verdict, exactly one for each packet.
 ///
-/// The answer is handed on where it is found, and not returned through the parser: what is not set in one
-/// of several kinds of answer would be a read of nothing to the verifier.
+/// The parser calls the sink where it finds the verdict, and returns none: an enum's fields that one variant leaves
+/// unset would be reads of uninitialised memory to the verifier.
 pub trait Sink {
     /// An IPv4 packet to be metered.
     fn v4(&mut self, words: WordsV4, facts: Facts);
@@ -87,7 +87,7 @@ pub trait Sink {
     fn extension(&mut self, _kind: u8, _header: &impl Header) {}
 }
 
-/// The answer as a value, for the host.
+/// The verdict as a value, for the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// An IPv4 packet to be metered.

@@ -11,7 +11,8 @@ use crate::{
     verdict::{Sink, Verdict},
 };
 
-/// Hands the outermost IP packet of `frame` to `sink`, or the reason why not. Tunnels are not opened.
+/// Walks to the outermost IP packet of `frame` and gives it to `sink`, or the reason for ignoring the frame. Tunnels
+/// stay closed.
 #[inline(always)]
 pub fn walk(frame: &impl Frame, sink: &mut impl Sink) {
     if let Err(reason) = to_ip(frame, sink) {

@@ -1,4 +1,4 @@
-//! Frames as an XDP program meets them: every offset bounded, every read behind a comparison with the end.
+//! Frames of an XDP program: every offset bounded, every read behind a comparison with the end.
 
 use core::mem::MaybeUninit;
 
@@ -10,9 +10,8 @@ use super::{Frame, Header};
 /// No header starts beyond this: the verifier wants a bound on every offset, below 65,535.
 const FARTHEST: u32 = 0x7fff;
 
-/// The state of this CPU has a word through which a number loses its history.
-///
-/// Its element of a map array is this CPU's alone.
+/// The scratch word of this CPU: storing a number there and loading it again makes the verifier drop the range it had
+/// tracked, so that paths merge. The element of the map array is this CPU's alone.
 #[derive(Clone, Copy)]
 pub(super) struct Scratch(pub(super) *mut CpuState);
 
@@ -38,7 +37,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// The frame of `ctx`, all that is there.
+    /// The frame of `ctx` in its first buffer.
     #[inline(always)]
     pub fn new(ctx: &XdpContext, wire: u32, state: *mut CpuState) -> Self {
         Self { start: ctx.data(), end: ctx.data_end(), wire, scratch: Scratch(state) }
@@ -83,7 +82,7 @@ impl Frame for Linear {
     }
 }
 
-/// The same with a captured length that the octets themselves do not tell: a replayed frame.
+/// A replayed frame: the metadata give its captured length, which the buffer's length may exceed.
 #[derive(Clone, Copy)]
 pub struct Cut {
     linear: Linear,

@@ -1,4 +1,4 @@
-//! A frame as a classifier meets it, read by copies; a VLAN tag may stand beside it.
+//! The frame of a classifier, read by copies; a VLAN tag may stand beside it.
 
 use aya_ebpf::{helpers::generated::bpf_skb_load_bytes, programs::TcContext};
 use flowxdp_common::counter::CpuState;

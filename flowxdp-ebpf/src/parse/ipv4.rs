@@ -9,7 +9,7 @@ use crate::{
     verdict::{Facts, Sink, WordsV4, rest_word},
 };
 
-/// Hands the IPv4 packet at `at` to `sink`.
+/// Gives the IPv4 packet at `at` to `sink`.
 #[inline(always)]
 pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
     sink.reads(Layer::Ipv4, at);

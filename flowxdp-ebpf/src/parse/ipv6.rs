@@ -24,7 +24,7 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Where the walk over the extension headers ended.
+/// The end of the walk over the extension headers.
 #[derive(Clone, Copy)]
 struct Upper {
     protocol: u8,
@@ -33,7 +33,7 @@ struct Upper {
     later_fragment: bool,
 }
 
-/// Hands the IPv6 packet at `at` to `sink`.
+/// Gives the IPv6 packet at `at` to `sink`.
 #[inline(always)]
 pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Result<(), Ignored> {
     sink.reads(Layer::Ipv6, at);
@@ -83,8 +83,8 @@ fn jumbo_payload(frame: &impl Frame, at: u32) -> u32 {
 
 /// Walks hop-by-hop, routing, fragment, authentication and destination options headers in any order.
 ///
-/// Everything else, ESP and no-next-header included, is the protocol; so is whatever a later
-/// fragment's header names, since what follows is not a header.
+/// Any other number, also ESP and no-next-header, is the protocol; so is the number that a later fragment's header
+/// names, since no header follows it.
 #[inline(always)]
 fn extensions(frame: &impl Frame, packet: Packet, first: u8, sink: &mut impl Sink) -> Result<Upper, Ignored> {
     let mut upper = Upper { protocol: first, at: LENGTH, later_fragment: false };

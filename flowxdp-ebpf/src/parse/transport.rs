@@ -1,4 +1,4 @@
-//! What the transport header adds to the key: ports, or the ICMP type and code; and the TCP flags.
+//! The transport header's part of the key: ports, or the ICMP type and code; and the TCP flags.
 
 use flowxdp_common::reason::Ignored;
 
@@ -24,7 +24,7 @@ mod protocol {
 /// An IP packet inside a frame.
 #[derive(Clone, Copy)]
 pub struct Packet {
-    /// Where its header starts in the frame.
+    /// Start of its header in the frame, octets.
     pub at: u32,
     /// Its own length: octets behind it are padding.
     pub octets: u32,

@@ -12,12 +12,12 @@ use crate::{
 /// Tags that are walked; a frame with more is not metered.
 const MOST: u32 = 2;
 
-/// What stands behind the tags.
+/// The header behind the tags, and the outer VLAN.
 #[derive(Clone, Copy)]
 pub struct Tags {
     /// Ethernet type behind the last tag.
     pub ethernet_type: u16,
-    /// Where that type's header starts.
+    /// Start of that type's header, octets.
     pub at: u32,
     /// Outer VLAN identifier, 12 bits, 0 for none and for a priority tag.
     pub vlan: u16,
