@@ -50,6 +50,15 @@ enum Header {
     NotIp,
 }
 
+/// Whether [`to_ethernet`] takes packets of this LINKTYPE.
+#[must_use]
+pub fn is_supported(link: u32) -> bool {
+    matches!(
+        link,
+        0 | 1 | 9 | 12 | 14 | 50 | 51 | 101 | 104 | 108 | 109 | 113 | 117 | 204 | 228 | 229 | 239 | 276
+    )
+}
+
 /// Writes the packet `data` of LINKTYPE `link` to `out` (in place of its content) as an
 /// Ethernet frame; `wire` is its length on the wire in octets.
 ///

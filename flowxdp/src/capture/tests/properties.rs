@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{CaptureError, MAX_CAPTURED, to_ethernet};
+use super::super::{CaptureError, MAX_CAPTURED, link, to_ethernet};
 use super::build::{BIG, LITTLE, Writer};
 use super::{Owned, in_range, read};
 
@@ -58,14 +58,6 @@ fn check(file: &[u8]) {
         let line = error.to_string();
         assert!(line.starts_with("a.pcap: at octet ") && !line.contains('\n'), "{line}");
     }
-}
-
-/// LINKTYPEs whose packets have an Ethernet header made for them.
-fn is_supported(link: u32) -> bool {
-    matches!(
-        link,
-        0 | 1 | 9 | 12 | 14 | 50 | 51 | 101 | 104 | 108 | 109 | 113 | 117 | 204 | 228 | 229 | 239 | 276
-    )
 }
 
 proptest! {
@@ -151,7 +143,7 @@ proptest! {
         let mut out = Vec::new();
         match to_ethernet(link, &data, wire, &mut out) {
             Ok(lengths) => {
-                prop_assert!(is_supported(link));
+                prop_assert!(link::is_supported(link));
                 prop_assert_eq!(lengths.captured as usize, out.len());
                 prop_assert!(lengths.wire >= lengths.captured);
                 // A packet is kept octet for octet, up to its end where it is the last of its link header.
@@ -162,7 +154,7 @@ proptest! {
             }
             Err(CaptureError::LinkType { link: named }) => {
                 prop_assert_eq!(named, link);
-                prop_assert!(!is_supported(link));
+                prop_assert!(!link::is_supported(link));
             }
             Err(other) => prop_assert!(false, "{}", other),
         }
