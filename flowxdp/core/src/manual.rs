@@ -57,37 +57,36 @@ const BOOKS: &str = "\
 # The books
 
 `seen = exported + queued + in_table + ignored (by reason) + lost (by reason)`, for packets and for octets,
-whenever `flowxdp status` is asked. A metered packet counts its IP octets, an ignored one its whole frame,
+at every question of `flowxdp status`. A metered packet counts its IP octets, an ignored packet its whole frame,
 and \"seen\" counts each packet by the same rule.
 
-- `seen` is counted by the XDP program before anything else is counted of the packet.
-- The octets of an IP packet are those that its header says. A length of 0 is left by segmentation offload and
-  BIG TCP, in generic mode and in captures of sending hosts. TCP over IPv4, and over IPv6 without extension
-  headers, is then as long as the frame behind its link header. IPv6 that begins with a jumbo payload option
-  (RFC 2675) has the length in that. Such a packet may have more than 65,535 octets: all of them count, and its
-  length is shown as 65,535 (minimumIpTotalLength, maximumIpTotalLength).
-- `in_table` is the sum over the slots of the flow tables, and over the agent's own table of flows that
-  found no slot.
-- A packet that no table had room for as a flow of its own is in an aggregate, and counts like any other.
-  `pressure` names the tables that fill, with the flows in them of a hundred and the idle timeout there now.
-- `queued` is in flow records that wait to be sent; `exported` in those that were handed to the kernel.
-  With several collectors the books of each are under `collectors`, with records, and the terms at the top
-  are those of the collector that is furthest behind; where each record goes to one collector only
-  (`--strategy balance` and `failover`) they are sums over all.
-- Under `collectors`, retired = exported + queued + lost for each; what waits in a spool on disk is queued.
-  `perhaps_twice` names records that went out again because a connection broke before it could be known
-  whether they had arrived (an end in order is no break), or because an ICMP message said that they were
-  refused: a collector received at least what is exported, and at most that and these.
-  `inherited` is what was in the spool when the agent started. An earlier run has seen and metered it, so
-  it stands in no term of the equation: `inherited_exported` of it went out, `inherited_lost` was given up.
+- `seen`: the XDP program counts a packet here before its other counters.
+- The octets of an IP packet are those of its header. Segmentation offload and BIG TCP leave a length of 0, in
+  generic mode and in captures of sending hosts. A packet of TCP over IPv4, or over IPv6 without extension
+  headers, then has the length of the frame behind its link header. An IPv6 packet that begins with a jumbo
+  payload option (RFC 2675) has that option's length. Such a packet may have more than 65,535 octets: all of them
+  count, and its length is shown as 65,535 (minimumIpTotalLength, maximumIpTotalLength).
+- `in_table` is the sum over the slots of the flow tables, and over the spill table of flows that found no slot.
+- A packet without room in any table for a flow of its own is counted in an aggregate, like any other packet.
+  `pressure` names the tables that fill, with the flows in each in per cent and the present idle timeout there.
+- `queued` are packets in flow records that wait to be sent, `exported` packets in records that were handed to the
+  kernel. With several collectors the books of each are under `collectors`, with records, and the terms at the top
+  are those of the collector that is furthest behind. If each record goes to one collector only
+  (`--strategy balance` and `failover`), the terms at the top are sums over all collectors.
+- Under `collectors`, retired = exported + queued + lost for each; records in a spool on disk are queued.
+  `perhaps_twice` names records that went out again, because a connection broke before their arrival could be
+  known (an end in order is no break), or because an ICMP message refused them: a collector received at least
+  `exported`, and at most `exported` and `perhaps_twice`.
+  `inherited` are the records in the spool at the agent's start. An earlier run has seen and metered their packets,
+  so they stand in no term of the equation: `inherited_exported` of them went out, `inherited_lost` were given up.
 
-While packets arrive, the terms cannot be read at one instant. A snapshot reads the counters of `seen`
-twice: before all else, and then waits for one grace period, so that no packet that was counted is on its
-way still; and after all else, behind another grace period. The sum of the terms lies between the two
-readings, and `seen` is what it was at that instant in between. Both readings are in `bracket`; they are as
-far apart as the packets that came in the meantime, some tens of milliseconds and the scan of the table.
-Without traffic they are equal. If the sum lay outside, `seen` would be the nearer reading, and the
-equation would visibly fail.
+While packets arrive, the terms cannot be read at one instant. A snapshot reads the counters of `seen` twice. The
+first reading comes before all other terms, and a grace period follows, so that every packet counted in it has
+reached its term. The second reading comes after all other terms and another grace period. The sum of the terms lies
+between the two readings, and `seen` is that sum: the value at an instant in between. Both readings are in `bracket`;
+they differ by the packets of the time between them, some tens of milliseconds and the scan of the table. Without
+traffic they are equal. If the sum lay outside, `seen` would be the nearer reading, and the equation would visibly
+fail.
 
 | term | reason | meaning |
 |---|---|---|
