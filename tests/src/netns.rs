@@ -27,7 +27,7 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Makes one; `label` is a short word for whoever looks at `ip netns` meanwhile.
+    /// Makes one; `label` is a short word that `ip netns` shows meanwhile.
     pub fn new(label: &str) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -107,7 +107,7 @@ impl Peer {
         self.address.port()
     }
 
-    /// Stops to accept and to read, or goes on.
+    /// Stops to accept and to read, or starts again.
     pub fn stall(&self, stalled: bool) {
         self.stall_at(if stalled { 0 } else { usize::MAX });
     }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::netns::Netns;
 
-/// How often a condition is looked at again.
+/// The interval between two checks of a condition.
 const POLL: Duration = Duration::from_millis(10);
 
 /// A limit on a machine of usual speed, as it is on this one: `FLOWXDP_PATIENCE` times as long.

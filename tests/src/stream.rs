@@ -94,7 +94,7 @@ impl Receiver {
         self.running.signal(Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Lets it continue.
     pub fn go_on(&self) -> Result<()> {
         self.running.signal(Signal::CONT)
     }

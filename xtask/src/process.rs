@@ -14,7 +14,7 @@ use crate::shell;
 /// How long a program may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A running program. Dropped, it is told to end, and killed when it does not.
+/// A running program. Its drop sends SIGTERM, and SIGKILL when the program does not end.
 pub(crate) struct Process {
     name: String,
     child: Child,

@@ -1,4 +1,4 @@
-//! Stopping early: a signal is noted, every wait looks at the note, and guards clean up on the way out.
+//! Early stops: a signal is noted, every wait checks the note, and guards clean up on the way out.
 
 use std::sync::Arc;
 use std::sync::OnceLock;

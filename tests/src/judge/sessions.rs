@@ -105,7 +105,7 @@ impl Received {
     }
 }
 
-/// Sessions that are read while they go on, of which only the sum is kept.
+/// Sessions that are read while they last, of which only the sum is kept.
 #[derive(Default)]
 pub struct Reader {
     sessions: Vec<(Wire, Vec<u8>)>,

@@ -245,7 +245,7 @@ impl Wire {
         Ok(())
     }
 
-    /// A template is told, again or anew, or withdrawn.
+    /// A template is announced, again or anew, or withdrawn.
     fn template(
         &mut self,
         id: u16,

@@ -139,7 +139,7 @@ impl Message {
                 }
                 ipfix::FlowSetBody::OptionsData(data) => {
                     let scope = scopes.get(&set.header.header_id).copied().unwrap_or_default();
-                    // Whether a field is of variable length is not told here.
+                    // The parsed options data do not say whether a field is of variable length.
                     self.ipfix_data(header, &data.fields, Some(scope), true, body);
                 }
                 ipfix::FlowSetBody::OptionsTemplate(template) => keep(scopes, std::slice::from_ref(template)),

@@ -1,4 +1,4 @@
-//! A record as a row of a table that grows for as long as one looks at it.
+//! A record as a row of a table that grows while the collector runs.
 
 use std::io::{self, Write};
 use std::net::IpAddr;

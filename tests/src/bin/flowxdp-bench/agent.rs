@@ -75,7 +75,7 @@ struct Subject {
     turns: Vec<Turn>,
 }
 
-/// Measures; prints a table if it is told to.
+/// Measures; prints a table if asked to.
 pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     let stage = Stage::new(options.seconds)?;
     let mut subjects = Vec::new();

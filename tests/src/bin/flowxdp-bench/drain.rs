@@ -25,7 +25,7 @@ use crate::measure::{Spread, cpu_time, move_to};
 use crate::some;
 use crate::subject::{Kind, Peer, Subject};
 
-/// Slots looked at and flows retired, a second and core
+/// Slots swept and flows retired, a second and core
 #[derive(Args)]
 pub(crate) struct Options {
     /// Flows that the tables have room for, and hold
@@ -71,13 +71,13 @@ fn subjects(other: Option<usize>) -> Vec<(&'static str, What)> {
 
 /// One turn.
 struct Turn {
-    /// Slots that were looked at, or entries.
+    /// Slots that were swept, or entries.
     slots: u64,
     flows: u64,
     cpu: Duration,
 }
 
-/// Measures; prints a table if it is told to.
+/// Measures; prints a table if asked to.
 pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     let here = sched_getcpu();
     let allowed = sched_getaffinity(None).context("the CPUs that this process may use")?;

@@ -132,7 +132,7 @@ fn subjects(alone: bool) -> Vec<Subject> {
     all.into_iter().map(|(name, what)| Subject { name, turns: Vec::new(), what }).collect()
 }
 
-/// Measures; prints tables if it is told to.
+/// Measures; prints tables if asked to.
 pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     let records = flows::records();
     let others = Others::new(options.flows)?;

@@ -38,7 +38,7 @@ const KINDS: [(Family, Order); 4] = [
     (Family::V6, Order::Uniform),
 ];
 
-/// Measures; prints tables if it is told to.
+/// Measures; prints tables if asked to.
 pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     measure::stay_on_this_cpu()?;
     let Options { table, rounds, packets, apart, all, .. } = *options;

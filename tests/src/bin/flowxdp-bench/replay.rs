@@ -37,7 +37,7 @@ pub(crate) struct Options {
     seconds: Vec<u32>,
 }
 
-/// Measures; prints a table if it is told to.
+/// Measures; prints a table if asked to.
 pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     let directory = tempfile::tempdir()?;
     let packets = u64::from(options.packets / options.flows * options.flows);

@@ -19,7 +19,7 @@ use crate::subject::{Kind, Subject};
 
 /// What the others are compared with.
 const HOME: &str = "in the home slot";
-/// Flows that run before the table is looked at: few enough for each to get its home slot, but for a few.
+/// Flows before the first sweep of the table: few enough for each to get its home slot, but for a few.
 const BATCH: u32 = 1_000;
 /// Octets of an event in the ring buffer, with its header.
 const EVENT: usize = size_of::<Event>() + 8;

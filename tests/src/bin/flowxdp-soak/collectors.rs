@@ -99,7 +99,7 @@ impl Collectors {
         Ok(())
     }
 
-    /// The receiver over TCP stops reading, or goes on.
+    /// The receiver over TCP stops reading, or starts again.
     pub(crate) fn stall(&self, stalled: bool) {
         self.peer.iter().for_each(|peer| peer.stall(stalled));
     }

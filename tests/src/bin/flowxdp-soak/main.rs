@@ -39,10 +39,10 @@ use watch::Watch;
 #[derive(Parser)]
 #[command(name = "cargo xtask soak --", bin_name = "cargo xtask soak --")]
 struct Options {
-    /// How long it goes on
+    /// Duration of the soak
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// What happens follows from this number
+    /// Seed of all events
     #[arg(long)]
     seed: Option<u64>,
     /// Neither kills nor collectors that go away: nothing may come twice

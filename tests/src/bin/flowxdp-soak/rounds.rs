@@ -24,7 +24,7 @@ const NOTICE: Duration = Duration::from_secs(30);
 /// The agent's log line for a refused datagram.
 const REFUSED: &str = "does not take messages";
 
-/// How often whoever waits is told.
+/// The interval between two lines of progress.
 const TELL: Duration = Duration::from_secs(5);
 
 /// Runs rounds for so long, then ends in order.

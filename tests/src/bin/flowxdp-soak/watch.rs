@@ -67,7 +67,7 @@ impl Watch {
         self.done.store(true, Ordering::Relaxed);
     }
 
-    /// Asks until told to end, or until something does not hold.
+    /// Asks until the end, or until a condition does not hold.
     pub(crate) fn run(&self) {
         let mut last = (0, 0);
         while !self.done.load(Ordering::Relaxed) {

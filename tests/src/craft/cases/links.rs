@@ -149,7 +149,7 @@ fn ppp() -> Vec<Frame> {
     frames
 }
 
-/// Cisco HDLC in the same link type: told by its address, and with an EtherType.
+/// Cisco HDLC in the same link type: its address tells it, and it has an EtherType.
 fn hdlc() -> Vec<Frame> {
     let link = 50;
     let mut frames = vec![

@@ -40,7 +40,7 @@ pub fn judge(recording: &Recording, version: u16) -> Result<u64> {
     Ok(records)
 }
 
-/// Uptime, seconds and nanoseconds: one instant, told twice.
+/// Uptime, seconds and nanoseconds: one instant in two forms.
 type Instant = (u32, u32, u32);
 
 fn message(payload: &[u8], version: u16, sent: u64, before: &mut Instant) -> Result<u64> {

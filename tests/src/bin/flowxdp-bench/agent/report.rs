@@ -35,7 +35,7 @@ fn share(subject: &Subject) -> Spread {
     spread(subject, |turn| 100.0 * turn.cpu.as_secs_f64() / turn.wall.as_secs_f64())
 }
 
-/// Microseconds of processor time of each record, looks at the table in it.
+/// Microseconds of processor time of each record, sweeps of the table included.
 fn each(subject: &Subject) -> Option<Spread> {
     let all = || spread(subject, |turn| turn.cpu.as_secs_f64() * 1e6 / turn.records as f64);
     matches!(subject.state, State::Churn(_)).then(all)

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (760, 420);
-/// Blue, orange, green, purple, sky blue: told apart by those who see red and green alike (Okabe and Ito, 2008).
+/// Blue, orange, green, purple, sky blue: apart also for readers who see red and green alike (Okabe and Ito, 2008).
 const COLORS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
