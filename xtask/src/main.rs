@@ -28,6 +28,7 @@ mod suite;
 mod tally;
 mod test;
 mod tidy;
+mod touched;
 mod vm;
 
 /// Jobs of the FlowXDP project. Each installs the programs that it lacks, and says so.
@@ -87,6 +88,8 @@ enum Job {
     Mutants(mutants::Options),
     /// Measure the part of the code behind each fuzzer that the committed corpus does not reach
     Coverage,
+    /// Count the product files that commits touch, tests, golden files and manual apart
+    Touched(touched::Options),
     /// Check the rules of the house that no compiler holds: lengths, unsafe code, circles, flags, comments
     Tidy,
     /// Write the core's table of information elements from IANA's registry
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Job::Ledger { brief } => ledger::run(brief),
         Job::Mutants(options) => mutants::run(&options),
         Job::Coverage => coverage::run(),
+        Job::Touched(options) => touched::run(&options),
         Job::Tidy => tidy::run(),
         Job::Registry { xml } => registry::run(&xml),
     };
