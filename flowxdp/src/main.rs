@@ -7,8 +7,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, error::ErrorKind};
 use flowxdp::{
-    command::{check, collect, detach, explain, flush, replay, run, status},
-    config::{fault::Faults, flags::Flags, key::RUN},
+    command::{check, collect, detach, explain, flush, reload, replay, run, status},
+    config::{
+        fault::Faults,
+        flags::{Flags, Source},
+        key::RUN,
+    },
     guard, limits, output, text,
 };
 
@@ -40,6 +44,8 @@ enum Command {
     Status(status::Options),
     /// Have a running agent retire and export every flow now
     Flush(flush::Options),
+    /// Have a running agent read its configuration again, and apply all of its changes or none
+    Reload(reload::Options),
     /// Take away what a killed agent left on interfaces
     Detach(detach::Options),
     /// Say of each packet which headers were read, and where and why it is ignored
@@ -105,13 +111,14 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(flags) => {
             let config = flags.config()?;
-            runtime()?.block_on(run::run(config))
+            runtime()?.block_on(run::run(config, Source::clone(&flags)))
         }
         Command::Replay(options) => replay::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Collect(options) => runtime()?.block_on(collect::run(options)),
         Command::Status(options) => status::run(&options),
         Command::Flush(options) => flush::run(&options),
+        Command::Reload(options) => reload::run(&options),
         Command::Detach(options) => detach::run(&options),
         Command::Explain(options) => runtime()?.block_on(explain::run(&options)),
     }

@@ -143,6 +143,11 @@ impl Overflow {
         self.refused
     }
 
+    /// A flow may be due at `due`, as timeouts changed.
+    pub fn expect(&mut self, due: u64) {
+        self.retirement.expect(due);
+    }
+
     /// When a flow can be due at the earliest; 0 while one closes.
     pub fn next_due(&self) -> u64 {
         match self.live.is_empty() {

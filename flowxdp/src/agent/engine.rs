@@ -15,6 +15,7 @@ pub mod deadlines;
 mod ending;
 pub mod metering;
 mod questions;
+mod reload;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -31,7 +32,10 @@ use self::{
     metering::{Metering, Sweep},
     questions::Flush,
 };
-use super::{control::Question, reporter::Reporter};
+use super::{
+    control::{Question, Reply},
+    reporter::Reporter,
+};
 use crate::dispatch::Dispatch;
 
 /// Records of a sweep after which collectors get their messages before it goes on: the records of that many
@@ -126,6 +130,8 @@ pub struct Engine<M> {
     waiting: Option<AgentTime>,
     questions: VecDeque<Question>,
     flush: Option<Flush>,
+    /// Clients that wait for a reload, none after SIGHUP.
+    reload: Option<Vec<Reply>>,
     /// The effective configuration, as a file.
     config: Arc<[u8]>,
 }
@@ -151,8 +157,14 @@ impl<M: Metering> Engine<M> {
             waiting: None,
             questions: VecDeque::new(),
             flush: None,
+            reload: None,
             config: Arc::default(),
         }
+    }
+
+    /// Whether the end leaves the tables to the next agent.
+    pub const fn leaves(&self) -> bool {
+        self.rules.leave
     }
 
     /// Keeps the effective configuration, as a file, for those who ask for it.
@@ -209,7 +221,12 @@ impl<M: Metering> Engine<M> {
         match event {
             Event::Woken => {}
             Event::Stop => self.end(),
-            Event::ReadAgain => self.read_again(at.real),
+            Event::ReadAgain => {
+                self.read_again(at.real);
+                if self.metering.can_reload() {
+                    self.begin_reload(Vec::new());
+                }
+            }
             Event::Asked(question) => self.questions.push_back(question),
         }
     }
@@ -219,6 +236,7 @@ impl<M: Metering> Engine<M> {
         if self.ending.is_none() {
             self.deadlines = Deadlines::default();
             self.flush.take().into_iter().for_each(Flush::refuse);
+            self.refuse_reload();
             self.ending = Some(Ending::new(self.rules.leave));
         }
     }
@@ -248,6 +266,7 @@ impl<M: Metering> Engine<M> {
                 Order::Live => self.sweep_live(at)?,
                 Order::Capture => self.sweep_capture(at)?,
             },
+            Arm::Reload => self.step_reload(at)?,
             Arm::Interfaces => self.look(at)?,
             Arm::Export => self.export(at, self.flush.is_some()),
             Arm::Patience => self.wait_for_collectors(at),

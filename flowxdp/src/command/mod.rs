@@ -5,6 +5,7 @@ pub mod collect;
 pub mod detach;
 pub mod explain;
 pub mod flush;
+pub mod reload;
 pub mod replay;
 pub mod run;
 pub mod status;

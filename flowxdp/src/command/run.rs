@@ -10,6 +10,7 @@ mod choose;
 mod interfaces;
 mod live;
 mod privileges;
+mod reload;
 mod sources;
 mod table;
 mod wanted;
@@ -20,7 +21,10 @@ use anyhow::Context;
 use flowxdp_common::names;
 use flowxdp_core::clock::MILLISECOND;
 
-use self::{interfaces::Interfaces, live::Live, privileges::Privileges, sources::Sources, table::Table};
+use self::{
+    interfaces::Interfaces, live::Live, privileges::Privileges, reload::Reload, sources::Sources,
+    table::Table,
+};
 use crate::{
     agent::{
         engine::{Engine, Rules, Wake},
@@ -28,7 +32,7 @@ use crate::{
         service::Manager,
     },
     clock,
-    config::{Config, print},
+    config::{Config, flags::Source, print},
     confine::{Needs, confine},
     dispatch::Dispatch,
     exporter::settings,
@@ -60,7 +64,7 @@ const COLLECTOR_DESCRIPTORS: usize = 5;
 /// # Errors
 ///
 /// Whatever is in the way of metering, before anything is attached; or the kernel fails underneath.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     limits::descriptors(DESCRIPTORS + config.exporter.len() * COLLECTOR_DESCRIPTORS)?;
     let monitor = &config.monitor;
     let mut interfaces = Interfaces::new(&monitor.interface, monitor.mode, config.narrow())?;
@@ -69,7 +73,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         preflight::finding_others()?;
     }
     // Before signals are caught and files are open: none of them is the loader's.
-    let Privileges { pins, loader } = privileges::start(&config)?;
+    let Privileges { pins, loader } = privileges::start(&config, &source)?;
     follow_kernel()?;
     let started = clock::reading();
     let system_start_ms = started.now.wall_ms.saturating_sub(started.real.nanoseconds() / MILLISECOND);
@@ -86,9 +90,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
                 log::warn!("{error:#}");
             }
         })?;
+    if let Some(loader) = &loader {
+        readiness.register(loader).context("cannot wait for the loader")?;
+    }
     meter.loader = loader;
     let reporter = Reporter::new(config.exporting.observation_domain, system_start_ms);
-    let live = Live::new(meter, interfaces, pins.clone());
+    let live = Live::new(meter, interfaces, pins.clone(), Reload::new(config.clone(), source));
     let mut engine = Engine::new(live, dispatch, reporter, Rules::live(monitor.keep));
     engine.configured(print::toml(&config));
     let manager = Manager::connect();
@@ -99,7 +106,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     manager.stopping();
     engine.end();
     let ended = guard::caught_async(ending(&mut engine, &mut sources)).await;
-    let closed = close(&mut engine, ended, monitor.keep, pins.as_deref());
+    let leaves = engine.leaves();
+    let closed = close(&mut engine, ended, leaves, pins.as_deref());
     guard::first(metered, closed)
 }
 

@@ -116,6 +116,22 @@ impl Faults {
         self.faults.iter().map(|fault| fault.text.as_str())
     }
 
+    /// The first one with the file's path and line, and how many more there are.
+    pub fn in_one_line(&self) -> String {
+        let Some(first) = self.faults.first() else { return String::new() };
+        let place = match (&first.place, &self.file) {
+            (Place::File(span), Some((path, source))) => {
+                format!("{}:{}: ", path.display(), Line::of(source, span).number)
+            }
+            _ => String::new(),
+        };
+        let more = match self.faults.len() {
+            1 => String::new(),
+            count => format!(" (and {} more, which `flowxdp check` shows)", count - 1),
+        };
+        format!("{place}{}{more}", output::one_line(&first.text))
+    }
+
     /// All of them for people, with a note where there are too many.
     pub fn shown(&self) -> String {
         let faults = self.faults.iter().take(SHOWN).map(|fault| fault.shown(self.file.as_ref()));

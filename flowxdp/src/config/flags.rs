@@ -76,12 +76,30 @@ impl Source {
         if reading.faults.faults.is_empty() { Ok(reading.config) } else { Err(reading.faults) }
     }
 
+    /// The configuration that this text of the file, which the loader has read, and the flags make.
+    ///
+    /// # Errors
+    ///
+    /// All faults.
+    pub fn config_of(&self, text: &str) -> Result<Config, Faults> {
+        let mut reading = Reading::default();
+        if let Some(path) = &self.file {
+            reading.text(path, text.to_owned());
+        }
+        let reading = self.flags(reading);
+        if reading.faults.faults.is_empty() { Ok(reading.config) } else { Err(reading.faults) }
+    }
+
     /// Reads file and flags.
     pub fn read(&self) -> Reading {
         let mut reading = Reading::default();
         if let Some(path) = &self.file {
             reading.file(path);
         }
+        self.flags(reading)
+    }
+
+    fn flags(&self, mut reading: Reading) -> Reading {
         self.typed.iter().for_each(|(key, texts)| reading.flag(key, texts));
         let more = contradictions::faults(&reading.config, &reading.places, self.command);
         reading.faults.add(more);
@@ -92,15 +110,17 @@ impl Source {
 impl Reading {
     fn file(&mut self, path: &Path) {
         match file::text(path) {
-            Ok(text) => {
-                self.faults.faults = document::read(&text, &mut self.config, &mut self.places);
-                self.faults.file = Some((path.to_owned(), text));
-            }
+            Ok(text) => self.text(path, text),
             Err(text) => {
                 self.places.refuse_all();
                 self.faults.faults.push(Fault::new(Place::Nowhere, text));
             }
         }
+    }
+
+    fn text(&mut self, path: &Path, text: String) {
+        self.faults.faults = document::read(&text, &mut self.config, &mut self.places);
+        self.faults.file = Some((path.to_owned(), text));
     }
 
     fn flag(&mut self, key: &'static Key, texts: &[OsString]) {

@@ -3,7 +3,10 @@
 use std::rc::Rc;
 
 use anyhow::{Context, ensure};
-use flowxdp_core::{hold::Place, retire::Retirement};
+use flowxdp_core::{
+    hold::Place,
+    retire::{Retirement, Timeouts},
+};
 
 use super::{Meter, Old, partitions::Owners};
 use crate::{
@@ -146,12 +149,28 @@ impl Meter {
         guard::first(waited, replaced)
     }
 
+    /// Flows are due by these timeouts from the next sweep on, which looks at all of them.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        if timeouts == self.timeouts {
+            return;
+        }
+        self.timeouts = timeouts;
+        self.retired_v4.expect(0);
+        self.retired_v6.expect(0);
+        self.overflow.expect(0);
+        self.begin_watch();
+    }
+
+    fn begin_watch(&mut self) {
+        self.watch = Watch::new(&self.loaded.shape, self.overflow.flows().1, self.timeouts);
+        self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
+    }
+
     /// What is remembered of a table's slots and CPUs begins anew.
     fn begin_table(&mut self) {
         self.retired_v4 = Retirement::default();
         self.retired_v6 = Retirement::default();
-        self.watch = Watch::new(&self.loaded.shape, self.overflow.flows().1, self.timeouts);
-        self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
+        self.begin_watch();
         self.owners = Owners::new(self.loaded.shape.partitions).after(&self.owners);
         self.closings = counters::closings(&self.loaded.cpus);
         self.done = false;

@@ -22,6 +22,9 @@ pub trait Answering {
     ///
     /// The kernel's.
     fn flush(&mut self, at: &Reading, replies: Vec<Reply>) -> anyhow::Result<()>;
+
+    /// Reads the configuration again; answers when its changes hold, or are refused.
+    fn reload(&mut self, replies: Vec<Reply>);
 }
 
 /// Who may use a verb, of those whom the socket's mode lets connect.
@@ -71,6 +74,15 @@ pub static VERBS: &[Verb] = &[
         sentence: "Every flow in the table retires now and is exported with end reason 4; the agent continues.",
         who: Who::Owner,
         handler: |agent, at, replies| agent.flush(at, replies),
+    },
+    Verb {
+        name: "reload",
+        sentence: "The configuration's file is read again; all changes hold from one instant on, or none does.",
+        who: Who::Owner,
+        handler: |agent, _, replies| {
+            agent.reload(replies);
+            Ok(())
+        },
     },
 ];
 

@@ -11,20 +11,29 @@ pub enum Arm {
     Ring = 1,
     /// Flows that are due retire.
     Sweep = 2,
+    /// A changed configuration, between two sweeps.
+    Reload = 3,
     /// Interfaces that came, changed or went.
-    Interfaces = 3,
+    Interfaces = 4,
     /// Messages that the pace lets go.
-    Export = 4,
+    Export = 5,
     /// Collectors that a capture's clock or a flush waits for.
-    Patience = 5,
+    Patience = 6,
     /// Questions at the control socket.
-    Control = 6,
+    Control = 7,
 }
 
 impl Arm {
     /// All of them, most urgent first.
-    pub const ALL: [Self; 6] =
-        [Self::Ring, Self::Sweep, Self::Interfaces, Self::Export, Self::Patience, Self::Control];
+    pub const ALL: [Self; 7] = [
+        Self::Ring,
+        Self::Sweep,
+        Self::Reload,
+        Self::Interfaces,
+        Self::Export,
+        Self::Patience,
+        Self::Control,
+    ];
 }
 
 #[cfg(test)]
@@ -34,6 +43,6 @@ mod tests {
     #[test]
     fn arms_are_served_in_the_order_of_their_numbers() {
         assert!(Arm::ALL.is_sorted_by_key(|arm| *arm as u8));
-        assert_eq!(Arm::ALL.map(|arm| arm as usize), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(Arm::ALL.map(|arm| arm as usize), [1, 2, 3, 4, 5, 6, 7]);
     }
 }

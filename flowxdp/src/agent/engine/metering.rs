@@ -20,6 +20,17 @@ pub struct Sweep {
     pub room: usize,
 }
 
+/// A configuration that holds from now on.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The effective configuration, as a file.
+    pub file: String,
+    /// The end leaves the tables to the next agent.
+    pub leave: bool,
+    /// What changed, in words.
+    pub changed: Vec<String>,
+}
+
 /// Flow tables and the packets that fill them.
 pub trait Metering {
     /// Takes a turn's share of the packets that found no slot; true where more of them wait.
@@ -89,6 +100,30 @@ pub trait Metering {
 
     /// Leaves tables and attached programs to the next agent.
     fn leave(&mut self);
+
+    /// Whether there is a file of a configuration that can be read again.
+    fn can_reload(&self) -> bool {
+        false
+    }
+
+    /// Begins to read the configuration again.
+    ///
+    /// # Errors
+    ///
+    /// There is no file, or no process with the privileges that this takes.
+    fn reload(&mut self) -> anyhow::Result<()> {
+        anyhow::bail!("the configuration of a capture does not change")
+    }
+
+    /// Progress of a reload: nothing while it is prepared, then its result. After a refusal, the inner error,
+    /// nothing changed.
+    ///
+    /// # Errors
+    ///
+    /// The kernel fails underneath.
+    fn reloaded(&mut self, _now: MeterTime) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
+        Ok(None)
+    }
 
     /// The metering part of the books, between two readings of the kernel's counters.
     ///

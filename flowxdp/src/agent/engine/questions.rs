@@ -137,4 +137,8 @@ impl<M: Metering> Answering for Engine<M> {
         self.flush = Some(flush);
         Ok(())
     }
+
+    fn reload(&mut self, replies: Vec<Reply>) {
+        self.begin_reload(replies);
+    }
 }

@@ -1,10 +1,13 @@
 //! The metered interfaces: those of the start, and those that come, change and go later.
 
 mod changes;
+mod selection;
+
+pub(super) use self::selection::Selection;
+use self::selection::none_is_refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{bail, ensure};
 use flowxdp_common::counter::ROWS;
 use flowxdp_core::{clock::SECOND, options};
 
@@ -69,15 +72,7 @@ impl Interfaces {
     pub(super) fn new(names: &[String], mode: Mode, narrow: Option<String>) -> anyhow::Result<Self> {
         // Before the first list, so that no change is missed.
         let follow = Follow::new()?;
-        let mut wanted = Vec::new();
-        for name in names.iter().map(|name| Wanted::new(name)) {
-            ensure!(!name.as_str().is_empty(), "--interface has an empty name: leave it out");
-            ensure!(!wanted.contains(&name), "interface {} is named twice: name it once", name.as_str());
-            wanted.push(name);
-        }
-        let all = link::all()?;
-        each_is_there_once(&wanted, &all)?;
-        none_is_refused(&choose(&wanted, &all, |_| false))?;
+        let Selection { wanted, mode, narrow } = Selection::new(names, mode, narrow, |_| false)?;
         Ok(Self {
             wanted,
             mode,
@@ -210,38 +205,6 @@ impl Interfaces {
     pub(super) fn announced(&mut self, now: u64, rest: u64) -> Vec<options::Interface> {
         self.announced.retain(|_, it| it.gone_at.is_none_or(|at| now.saturating_sub(at) < rest));
         self.announced.values().map(|it| it.interface.clone()).collect()
-    }
-}
-
-/// Each name is one interface's, and no two names are of the same.
-fn each_is_there_once(wanted: &[Wanted], all: &[Link]) -> anyhow::Result<()> {
-    for name in wanted.iter().filter(|name| !name.is_pattern()) {
-        let there = || all.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
-        ensure!(
-            all.iter().any(|link| name.stands_for(link)),
-            "there is no interface {}: name one of {}",
-            name.as_str(),
-            there()
-        );
-    }
-    for link in all {
-        let named = wanted.iter().filter(|wanted| !wanted.is_pattern() && wanted.stands_for(link));
-        let named: Vec<_> = named.map(Wanted::as_str).collect();
-        ensure!(
-            named.len() < 2,
-            "interface {} is named twice, as {}: name it once",
-            link.name,
-            named.join(" and as ")
-        );
-    }
-    Ok(())
-}
-
-/// At the start a named interface is metered or an error.
-fn none_is_refused(choice: &Choice<'_>) -> anyhow::Result<()> {
-    match choice.left_out.iter().find(|left| left.is_named) {
-        Some(left) => bail!("{}", left.why()),
-        None => Ok(()),
     }
 }
 

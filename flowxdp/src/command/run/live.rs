@@ -9,9 +9,9 @@ use flowxdp_core::{
     record::{FlowRecord, Total},
 };
 
-use super::interfaces::Interfaces;
+use super::{interfaces::Interfaces, reload::Reload};
 use crate::{
-    agent::engine::metering::{Metering, Sweep},
+    agent::engine::metering::{Applied, Metering, Sweep},
     kernel::{chain::Chain, pin::Pins},
     meter::Meter,
 };
@@ -21,11 +21,17 @@ pub(super) struct Live {
     pub(super) meter: Meter,
     pub(super) interfaces: Interfaces,
     pins: Option<Rc<Pins>>,
+    reload: Reload,
 }
 
 impl Live {
-    pub(super) const fn new(meter: Meter, interfaces: Interfaces, pins: Option<Rc<Pins>>) -> Self {
-        Self { meter, interfaces, pins }
+    pub(super) const fn new(
+        meter: Meter,
+        interfaces: Interfaces,
+        pins: Option<Rc<Pins>>,
+        reload: Reload,
+    ) -> Self {
+        Self { meter, interfaces, pins, reload }
     }
 }
 
@@ -100,6 +106,18 @@ impl Metering for Live {
         if let Some(chain) = &mut self.meter.loaded.chain {
             chain.leave();
         }
+    }
+
+    fn can_reload(&self) -> bool {
+        self.reload.has_file()
+    }
+
+    fn reload(&mut self) -> anyhow::Result<()> {
+        self.reload.begin(&mut self.meter)
+    }
+
+    fn reloaded(&mut self, now: MeterTime) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
+        self.reload.poll(&mut self.meter, &mut self.interfaces, now.nanoseconds())
     }
 
     fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {

@@ -1,9 +1,14 @@
 //! What a reload needs of privileges: a folder of pins, and the loader, forked before anything else is open.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use anyhow::anyhow;
 
 use crate::{
-    config::Config,
+    config::{Config, flags::Source},
     kernel::pin::{self, Pins},
     loader::{self, Allowed, Configuration, Folder, Loader},
 };
@@ -21,7 +26,7 @@ pub(super) struct Privileges {
 /// # Errors
 ///
 /// The folder of `--pin` cannot be used. Without a loader the agent runs all the same.
-pub(super) fn start(config: &Config) -> anyhow::Result<Privileges> {
+pub(super) fn start(config: &Config, source: &Source) -> anyhow::Result<Privileges> {
     let pinned = config.monitor.pin.as_deref().map(Pins::open).transpose()?;
     if config.monitor.no_loader {
         return Ok(Privileges { pins: pinned.map(Rc::new), loader: None });
@@ -30,7 +35,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Privileges> {
         (Some(pins), Some(path)) => (Some(pins), Folder::Named(path)),
         _ => private(),
     };
-    let loader = loader::start(configuration(config), &folder, !config.monitor.no_confine);
+    let loader = loader::start(configuration(config, source), &folder, !config.monitor.no_confine);
     let loader = loader.inspect_err(|error| {
         log::warn!("{error:#}: a change of the configuration that needs privileges is refused");
     });
@@ -55,9 +60,23 @@ fn private() -> (Option<Pins>, Folder) {
 }
 
 /// What the loader checks requests against.
-fn configuration(config: &Config) -> Configuration {
-    let allowed = allowed(config);
-    Configuration { file: None, read: Box::new(move |_| Ok(allowed.clone())) }
+fn configuration(config: &Config, source: &Source) -> Configuration {
+    let (start, source) = (allowed(config), source.clone());
+    let file = source.file().map(Path::to_owned);
+    let read = move |text: Option<&str>| match text {
+        Some(text) => Ok(allowed(&read(&source, text)?)),
+        None => Ok(start.clone()),
+    };
+    Configuration { file, read: Box::new(read) }
+}
+
+/// The configuration of a text of its file; its faults in one line.
+///
+/// # Errors
+///
+/// The faults.
+pub(super) fn read(source: &Source, text: &str) -> anyhow::Result<Config> {
+    source.config_of(text).map_err(|faults| anyhow!("{}", faults.in_one_line()))
 }
 
 fn allowed(config: &Config) -> Allowed {

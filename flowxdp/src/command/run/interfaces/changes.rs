@@ -4,7 +4,7 @@ use flowxdp_core::options;
 
 use super::{
     super::choose::{Choice, choose},
-    Announced, Interfaces,
+    Announced, Interfaces, Selection,
 };
 use crate::{
     kernel::{
@@ -39,6 +39,35 @@ impl Interfaces {
         }
         let mode = if attached == Attached::Native { "native" } else { "generic" };
         log::info!("{name}: metering in {mode} mode");
+    }
+
+    /// Whether an interface is metered, by its ifIndex.
+    pub(in super::super) fn has(&self, index: u32) -> bool {
+        self.metered.contains_key(&index)
+    }
+
+    /// Another selection holds from now on: interfaces that it does not name are released, and new ones are attached
+    /// at the next look, which is due at once.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub(in super::super) fn select(
+        &mut self,
+        selection: Selection,
+        meter: &mut Meter,
+        now: u64,
+    ) -> anyhow::Result<()> {
+        let Selection { wanted, mode, narrow } = selection;
+        (self.wanted, self.mode, self.narrow) = (wanted, mode, narrow);
+        let named = |link: &Link| self.wanted.iter().any(|wanted| wanted.stands_for(link));
+        let released = self.metered.iter().filter(|(_, (link, _))| !named(link)).map(|(index, _)| *index);
+        for index in released.collect::<Vec<_>>() {
+            self.let_go(meter, index, now)?;
+        }
+        self.refused.clear();
+        (self.look_at, self.not_before) = (0, 0);
+        Ok(())
     }
 
     /// Brings the metered interfaces into line with the links of this machine.

@@ -1,0 +1,292 @@
+//! A reload under traffic loses nothing, a refused one changes nothing, and the loader does what it is asked for alone.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use flowxdp_tests::agent::{Live, program};
+use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::bpffs::Bpffs;
+use flowxdp_tests::netns::Netns;
+use flowxdp_tests::process::Finished;
+use flowxdp_tests::traffic::{Traffic, UDP, generator};
+use flowxdp_tests::udp::free_port;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+const SENDER: &str = "gen0";
+const METERED: &str = "met0";
+const LIMIT: Duration = Duration::from_secs(60);
+/// Fewer flows than each table has in a partition: a packet without a slot could be lost while no sweep runs.
+const ROUND: Traffic = Traffic { flows: 2000, packets: 20_000, ipv6: false, protocol: UDP, length: 100 };
+/// The capabilities of the loader: CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON and CAP_BPF.
+const LOADING: u64 = 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39;
+
+/// A namespace, and the file of an agent in it.
+struct Stage {
+    netns: Netns,
+    folder: TempDir,
+    /// Nothing listens there: datagrams are handed to the kernel, and refused.
+    port: u16,
+}
+
+impl Stage {
+    fn new() -> Result<Self> {
+        let netns = Netns::new("reload")?;
+        netns.veth(SENDER, METERED)?;
+        let port = free_port()?;
+        Ok(Self { netns, folder: tempfile::tempdir()?, port })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("flowxdp.toml")
+    }
+
+    /// Writes the file, with these lines in `[monitor]`.
+    fn write(&self, flows: &str, lines: &str) -> Result<()> {
+        let socket = "idle-timeout = \"1s\"\nactive-timeout = \"1s\"";
+        let port = self.port;
+        let monitor =
+            format!("[monitor]\ninterface = [\"{METERED}\"]\nflows = \"{flows}\"\n{socket}\n{lines}\n");
+        let exporter = format!("[[exporter]]\ncollector = \"udp://198.51.100.9:{port}\"\n");
+        Ok(fs::write(self.file(), monitor + &exporter)?)
+    }
+
+    fn agent(&self, more: &[&str]) -> Result<Live> {
+        // A route for the collector, so that its datagrams leave.
+        drop(self.netns.ip_try("route add 198.51.100.9 dev lo"));
+        let file = self.file().display().to_string();
+        Live::start(&self.netns, &[&["--config", file.as_str()], more].concat())
+    }
+
+    /// Sends rounds of traffic while `what` is done; gives what was sent.
+    fn meanwhile(&self, what: impl FnOnce() -> Result<()>) -> Result<Count> {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let mut rounds = 0;
+                while !done.load(Ordering::Relaxed) {
+                    generator().send(&ROUND, &self.netns, SENDER)?;
+                    rounds += 1;
+                }
+                anyhow::Ok(rounds)
+            });
+            let result = what();
+            done.store(true, Ordering::Relaxed);
+            let rounds = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
+            result.map(|()| Count { packets: ROUND.packets * rounds, octets: ROUND.octets() * rounds })
+        })
+    }
+}
+
+fn reload(live: &Live) -> Result<Finished> {
+    program()?.args(["reload", "--socket"]).arg(live.socket()).run(LIMIT)
+}
+
+fn applied(live: &Live, word: &str) -> Result<()> {
+    let said = reload(live)?.success()?.stdout;
+    ensure!(said.contains(word), "{said:?} and not {word:?}");
+    let books = live.status()?;
+    books.balance()
+}
+
+/// One line with these words, exit status 1, and the agent goes on with the same configuration.
+fn refused(live: &Live, words: &[&str]) -> Result<()> {
+    let before = configuration(live)?;
+    let ended = reload(live)?;
+    ensure!(ended.code == Some(1), "{:?}: {}", ended.code, ended.stderr);
+    ensure!(ended.stderr.lines().count() == 1, "{}", ended.stderr);
+    for word in words {
+        ensure!(ended.stderr.contains(word), "{word:?} is not in {}", ended.stderr);
+    }
+    ensure!(configuration(live)? == before, "the configuration changed");
+    live.status()?.balance()
+}
+
+/// The effective configuration, as the agent says it.
+fn configuration(live: &Live) -> Result<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::os::unix::net::UnixStream::connect(live.socket())?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(b"config\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    ensure!(text.contains("[monitor]"), "{text}");
+    Ok(text)
+}
+
+fn at_rest(live: &mut Live) -> Result<Books> {
+    live.until(LIMIT, "at rest", |books| books.in_table.packets == 0 && books.queued.packets == 0)?;
+    let books = live.status()?;
+    books.balance()?;
+    Ok(books)
+}
+
+/// The loader of an agent, by the agent's own books.
+fn loader(live: &Live) -> Result<Pid> {
+    let status =
+        program()?.args(["status", "--json", "--socket"]).arg(live.socket()).run(LIMIT)?.success()?;
+    let books: serde_json::Value = serde_json::from_str(&status.stdout)?;
+    let pid = books.pointer("/loader/pid").and_then(serde_json::Value::as_i64).context("no loader")?;
+    ensure!(books.pointer("/loader/running") == Some(&true.into()), "{books}");
+    Pid::from_raw(pid.try_into()?).context("process 0")
+}
+
+/// Reloads with tables of several sizes under traffic: nothing is lost.
+fn resized(more: &[&str]) -> Result<()> {
+    let stage = Stage::new()?;
+    stage.write("16384", "")?;
+    let mut live = stage.agent(more)?;
+    let sent = stage.meanwhile(|| {
+        for flows in ["20000", "100000", "16384", "16385"] {
+            stage.write(flows, "")?;
+            applied(&live, &format!("a table of {flows} IPv4"))?;
+        }
+        // The same file once more.
+        applied(&live, "nothing differs")
+    })?;
+    let books = at_rest(&mut live)?;
+    ensure!(books.seen == sent, "seen {:?} of {sent:?}", books.seen);
+    ensure!(books.seen == books.exported, "{books:?}");
+    live.until_log(LIMIT, "tables that drained", |log| log.matches("is empty, and removed").count() >= 4)?;
+    live.stop()?.success()?;
+    stage.netns.expect_clean(METERED)
+}
+
+#[test]
+fn tables_of_other_sizes_under_traffic_lose_nothing() -> Result<()> {
+    resized(&[])
+}
+
+#[test]
+fn pinned_tables_of_other_sizes_under_traffic_lose_nothing() -> Result<()> {
+    let bpffs = Bpffs::new()?;
+    resized(&["--pin", &bpffs.pins().display().to_string()])?;
+    bpffs.expect_clean()
+}
+
+#[test]
+fn an_agent_killed_in_the_middle_of_a_reload_loses_nothing() -> Result<()> {
+    let (stage, bpffs) = (Stage::new()?, Bpffs::new()?);
+    let pins = bpffs.pins().display().to_string();
+    stage.write("16384", "")?;
+    let mut live = Some(stage.agent(&["--pin", &pins])?);
+    let sent = stage.meanwhile(|| {
+        for (flows, wait) in [("20000", 50), ("30000", 300), ("16384", 1000)] {
+            let running = live.take().context("no agent")?;
+            stage.write(flows, "")?;
+            let asking = program()?.args(["reload", "--socket"]).arg(running.socket()).start()?;
+            std::thread::sleep(Duration::from_millis(wait));
+            running.kill()?;
+            asking.wait(LIMIT)?;
+            live = Some(stage.agent(&["--pin", &pins])?);
+        }
+        Ok(())
+    })?;
+    let mut live = live.context("no agent")?;
+    let books = at_rest(&mut live)?;
+    ensure!(books.seen == sent, "seen {:?} of {sent:?}", books.seen);
+    ensure!(books.lost_total().packets == 0, "{books:?}");
+    live.stop()?.success()?;
+    stage.netns.expect_clean(METERED)?;
+    bpffs.expect_clean()
+}
+
+#[test]
+fn interfaces_and_timeouts_change_in_a_running_agent() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.netns.veth("gen1", "met1")?;
+    stage.write("16384", "")?;
+    let mut live = stage.agent(&[])?;
+    let text = fs::read_to_string(stage.file())?;
+    let both = text.replace("[\"met0\"]", "[\"met0\", \"met1\"]");
+    fs::write(stage.file(), &both)?;
+    applied(&live, "interfaces met1 are added")?;
+    live.until_log(LIMIT, "met1", |log| log.contains("met1: metering"))?;
+    generator().send(&ROUND, &stage.netns, "gen1")?;
+    // Flows that a long timeout would keep are due by a shorter one at once.
+    fs::write(stage.file(), both.replace("\"1s\"", "\"1h\""))?;
+    applied(&live, "the timeouts")?;
+    generator().send(&ROUND, &stage.netns, SENDER)?;
+    std::thread::sleep(Duration::from_secs(3));
+    ensure!(live.status()?.in_table.packets >= ROUND.packets, "the longer timeout does not hold");
+    fs::write(stage.file(), text.replace("[\"met0\"]", "[\"met1\"]"))?;
+    applied(&live, "interfaces met0 are released, the timeouts")?;
+    stage.netns.expect_clean(METERED)?;
+    let books = at_rest(&mut live)?;
+    ensure!(books.seen.packets == 2 * ROUND.packets && books.seen == books.exported, "{books:?}");
+    live.signal(Signal::HUP)?;
+    live.until_log(LIMIT, "SIGHUP", |log| log.contains("read again: nothing differs"))?;
+    live.stop()?.success()?;
+    stage.netns.expect_clean("met1")
+}
+
+#[test]
+fn a_reload_that_is_refused_changes_nothing() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.write("16384", "")?;
+    let mut live = stage.agent(&[])?;
+    stage.write("16384", "idel-timeout = \"2s\"")?;
+    refused(&live, &["flowxdp.toml:6: ", "idel-timeout"])?;
+    stage.write("20000", "pin = \"/sys/fs/bpf/elsewhere\"")?;
+    refused(&live, &["monitor.pin cannot change"])?;
+    stage.write("20000", "keep = false")?;
+    fs::write(stage.file(), fs::read_to_string(stage.file())?.replace("198.51.100.9", "198.51.100.10"))?;
+    refused(&live, &["198.51.100", "restart the agent"])?;
+    stage.write("99999999999", "")?;
+    refused(&live, &["--flows"])?;
+    stage.write("20000", "")?;
+    fs::write(stage.file(), fs::read_to_string(stage.file())?.replace(METERED, "nowhere0"))?;
+    refused(&live, &["nowhere0"])?;
+    fs::remove_file(stage.file())?;
+    refused(&live, &["flowxdp.toml", "No such file"])?;
+    generator().send(&ROUND, &stage.netns, SENDER)?;
+    // None of it has left a table behind.
+    ensure!(at_rest(&mut live)?.seen.packets == ROUND.packets, "it meters no more");
+    stage.write("20000", "")?;
+    applied(&live, "a table of 20000 IPv4")?;
+    live.stop()?.success()?;
+    Ok(())
+}
+
+#[test]
+fn without_a_loader_a_reload_is_refused_and_metering_continues() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.write("16384", "")?;
+    let live = stage.agent(&["--no-loader"])?;
+    stage.write("20000", "")?;
+    refused(&live, &["without --no-loader"])?;
+    live.stop()?.success()?;
+    stage.write("16384", "")?;
+    let mut live = stage.agent(&[])?;
+    let pid = loader(&live)?;
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()))?;
+    ensure!(status.contains("Name:\tflowxdp-loader"), "{status}");
+    for (name, wanted) in
+        [("CapEff", LOADING), ("CapPrm", LOADING), ("CapBnd", LOADING), ("CapInh", 0), ("CapAmb", 0)]
+    {
+        ensure!(status.contains(&format!("{name}:\t{wanted:016x}")), "{name}: {status}");
+    }
+    ensure!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+    kill_process(pid, Signal::KILL)?;
+    stage.write("20000", "")?;
+    refused(&live, &["the loader ended"])?;
+    refused(&live, &["the loader ended"])?;
+    generator().send(&ROUND, &stage.netns, SENDER)?;
+    ensure!(at_rest(&mut live)?.seen.packets == ROUND.packets, "it meters no more");
+    live.stop()?.success()?;
+    // With its agent a loader ends too, however that ends.
+    let live = stage.agent(&[])?;
+    let pid = loader(&live)?;
+    live.kill()?;
+    let gone = || !PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero())).exists();
+    for _ in 0..500 {
+        if gone() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    anyhow::bail!("the loader is left")
+}
