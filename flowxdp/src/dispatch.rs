@@ -132,15 +132,14 @@ impl Dispatch {
 
     /// When the first message is ready.
     pub fn deadline(&self) -> MeterTime {
-        let deadlines = self.exporters.iter().filter_map(Exporter::deadline).map(MeterTime::new);
-        deadlines.min().unwrap_or(MeterTime::NEVER)
+        self.exporters.iter().filter_map(Exporter::deadline).min().unwrap_or(MeterTime::NEVER)
     }
 
     /// Lets every collector send; [`Dispatch::wakes`] says when to do so again.
     pub fn poll(&mut self, real: AgentTime, now: Now, flush: bool) {
         self.real = real;
         for (exporter, wake) in self.exporters.iter_mut().zip(&mut self.wakes) {
-            *wake = exporter.poll(real.nanoseconds(), now, flush).map(AgentTime::new);
+            *wake = exporter.poll(real, now, flush);
         }
         if self.strategy != Strategy::Replicate {
             self.move_shares(now);
@@ -178,7 +177,7 @@ impl Dispatch {
     fn is_usable(&self, exporter: &Exporter) -> bool {
         exporter.availability().is_some_and(|since| {
             // A collector that was away proves itself first.
-            since == 0 || self.real.since(AgentTime::new(since)) >= self.hold
+            since == AgentTime::START || self.real.since(since) >= self.hold
         })
     }
 
@@ -202,8 +201,8 @@ impl Dispatch {
     /// [`Dispatch::is_settled`].
     pub fn lose_patience(&mut self, real: AgentTime, now: Now, flush: bool, begun: AgentTime, patience: u64) {
         for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_settled(now, flush)) {
-            if exporter.waited(begun.nanoseconds(), real.nanoseconds()) > patience {
-                exporter.give_up(Undelivered::CollectorUnreachable, real.nanoseconds(), now);
+            if exporter.waited(begun, real) > patience {
+                exporter.give_up(Undelivered::CollectorUnreachable, real, now);
             }
         }
     }
@@ -212,7 +211,7 @@ impl Dispatch {
     pub fn close(&mut self, real: AgentTime) -> bool {
         let mut closed = true;
         for exporter in &mut self.exporters {
-            closed &= exporter.close(real.nanoseconds());
+            closed &= exporter.close(real);
         }
         closed
     }
@@ -220,7 +219,7 @@ impl Dispatch {
     /// Gives up, as unreachable, every collector whose connection has not ended.
     pub fn give_up_open(&mut self, real: AgentTime, now: Now) {
         for exporter in self.exporters.iter_mut().filter(|exporter| !exporter.is_closed()) {
-            exporter.give_up(Undelivered::CollectorUnreachable, real.nanoseconds(), now);
+            exporter.give_up(Undelivered::CollectorUnreachable, real, now);
         }
     }
 

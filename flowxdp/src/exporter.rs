@@ -23,7 +23,7 @@ use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     backoff::Backoff,
     books::Collector,
-    clock::{Now, SECOND},
+    clock::{AgentTime, MeterTime, Now, SECOND},
     options::{Reliability, Snapshot},
     pace::Pace,
     record::{Batch, Entry, RecordTotal},
@@ -53,7 +53,7 @@ pub struct Exporter {
     out: Outgoing,
     delivery: Box<dyn Delivery>,
     /// When the files of TLS are looked at again.
-    look_at: u64,
+    look_at: AgentTime,
     /// Why nobody waits for this collector any more.
     given_up: Option<Undelivered>,
     /// Records that there is room for, where somebody asked since anything left the queue.
@@ -72,7 +72,7 @@ impl Exporter {
         url: CollectorUrl,
         tls: TlsSettings,
         settings: &Settings,
-        real: u64,
+        real: AgentTime,
         wall_ms: u64,
     ) -> anyhow::Result<Self> {
         let name = url.to_string();
@@ -83,11 +83,11 @@ impl Exporter {
         url: CollectorUrl,
         tls: TlsSettings,
         settings: &Settings,
-        real: u64,
+        real: AgentTime,
         wall_ms: u64,
     ) -> anyhow::Result<Self> {
         let protocol = url.protocol(settings.protocol);
-        let seed = real ^ u64::from(std::process::id());
+        let seed = real.nanoseconds() ^ u64::from(std::process::id());
         let backoff = Backoff::new(seed, settings.retry_limit);
         let port = url.port(protocol);
         let (mut account, left) = account(&url, settings)?;
@@ -113,7 +113,7 @@ impl Exporter {
             account,
             said: None,
             failing: false,
-            since: 0,
+            since: AgentTime::START,
             patience: Patience::default(),
             snapshot: None,
             forced: false,
@@ -194,8 +194,8 @@ impl Exporter {
         self.out.account.exported_records()
     }
 
-    /// Whether it takes messages, or nobody knows yet, and since when it does again (0: it always did).
-    pub fn availability(&self) -> Option<u64> {
+    /// Whether it takes messages, or nobody knows yet, and since when it does again (the clock's zero: it always did).
+    pub fn availability(&self) -> Option<AgentTime> {
         (!self.out.failing && self.given_up.is_none()).then_some(self.out.since)
     }
 
@@ -224,18 +224,18 @@ impl Exporter {
     }
 
     /// When a message is ready, on the session's clock.
-    pub fn deadline(&self) -> Option<u64> {
-        if self.given_up.is_some() { None } else { self.out.session.poll_timeout() }
+    pub fn deadline(&self) -> Option<MeterTime> {
+        if self.given_up.is_some() { None } else { self.out.session.poll_timeout().map(MeterTime::new) }
     }
 
     /// How long a caller that waits for this collector since `begun`, and did so before, has seen no progress:
     /// nanoseconds of waiting, both instants on the monotonic clock.
-    pub fn waited(&mut self, begun: u64, real: u64) -> u64 {
+    pub fn waited(&mut self, begun: AgentTime, real: AgentTime) -> u64 {
         self.out.patience.waited(begun, real)
     }
 
     /// The collector is given up: a record that still comes goes to disk, or is lost.
-    fn keep_on(&mut self, reason: Undelivered, real: u64, now: Now, flush: bool) {
+    fn keep_on(&mut self, reason: Undelivered, real: AgentTime, now: Now, flush: bool) {
         self.delivery.keep_on(&mut self.out, reason, real, now, flush);
         if flush || !self.delivery.has_store() {
             self.out.lose_queue(reason);
@@ -244,7 +244,7 @@ impl Exporter {
 
     /// Stops waiting for this collector: what is queued goes to disk where there is a spool, and is counted
     /// as lost otherwise, as is what comes from now on.
-    pub fn give_up(&mut self, reason: Undelivered, real: u64, now: Now) {
+    pub fn give_up(&mut self, reason: Undelivered, real: AgentTime, now: Now) {
         if self.given_up.is_some() {
             return;
         }
@@ -268,7 +268,7 @@ impl Exporter {
     }
 
     /// Leaves what is queued to the next agent: what is in no slot goes to disk, where there is a spool.
-    pub fn leave(&mut self, real: u64, now: Now) {
+    pub fn leave(&mut self, real: AgentTime, now: Now) {
         self.delivery.secure(&mut self.out, real, now);
     }
 
@@ -280,7 +280,7 @@ impl Exporter {
     /// Sends what is ready. `real` is the monotonic clock in nanoseconds, `now` the session's time.
     ///
     /// Gives the instant (of `real`) at which to call again at the latest, if any.
-    pub fn poll(&mut self, real: u64, now: Now, flush: bool) -> Option<u64> {
+    pub fn poll(&mut self, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime> {
         self.room = None;
         if let Some(reason) = self.given_up {
             self.keep_on(reason, real, now, flush);
@@ -294,12 +294,12 @@ impl Exporter {
     }
 
     /// Reads the files of TLS again: all of them (SIGHUP), or those that changed.
-    pub fn look(&mut self, real: u64, all: bool) {
+    pub fn look(&mut self, real: AgentTime, all: bool) {
         self.delivery.read_files(&mut self.out, real, all);
     }
 
     /// Looks, at the end over UDP, whether the last message was refused.
-    pub fn judge_last(&mut self, real: u64) {
+    pub fn judge_last(&mut self, real: AgentTime) {
         self.delivery.judge_last(&mut self.out, real);
     }
 
@@ -309,7 +309,7 @@ impl Exporter {
     }
 
     /// Ends a connection in order; true when it has ended, or is not there.
-    pub fn close(&mut self, real: u64) -> bool {
+    pub fn close(&mut self, real: AgentTime) -> bool {
         self.given_up.is_some() || self.delivery.close(&mut self.out, real)
     }
 }

@@ -76,6 +76,14 @@ macro_rules! instants {
                 Self(self.0.saturating_add(nanoseconds))
             }
         }
+
+        impl std::ops::Add<u64> for $name {
+            type Output = Self;
+
+            fn add(self, nanoseconds: u64) -> Self {
+                self.after(nanoseconds)
+            }
+        }
     };
 }
 

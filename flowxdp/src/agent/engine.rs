@@ -295,7 +295,7 @@ impl<M: Metering> Engine<M> {
     fn read_again(&mut self, real: AgentTime) {
         if self.is_running() {
             log::info!("SIGHUP: certificates and lists of peers are read again");
-            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.look(real.nanoseconds(), true));
+            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.look(real, true));
         }
     }
 

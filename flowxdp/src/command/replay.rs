@@ -16,7 +16,7 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     books::Books,
-    clock::{AgentTime, MeterTime, Now, Reading, WallClock},
+    clock::{AgentTime, MeterTime, Reading, WallClock},
 };
 
 use self::{
@@ -34,7 +34,7 @@ use crate::{
         reporter::Reporter,
     },
     capture::{CaptureError, Frame, Reader, to_ethernet},
-    clock::{agent_time, monotonic},
+    clock::agent_time,
     config::{Config, flags::Flags, key::REPLAY},
     dispatch::Dispatch,
     exporter::{Exporter, settings},
@@ -278,8 +278,9 @@ impl<'a> Replay<'a> {
     fn begin(&mut self, time: MeterTime) -> anyhow::Result<()> {
         self.clock = Some(CaptureClock { first: time, latest: time });
         let system_start_ms = instant(time).wall_ms.saturating_sub(3_600_000);
-        let now = Now { monotonic: monotonic(), wall_ms: instant(time).wall_ms };
-        let dispatch = settings::dispatch(self.config, system_start_ms, &self.readiness, now, None)?;
+        let (real, wall_ms) = (agent_time(), instant(time).wall_ms);
+        let dispatch =
+            settings::dispatch(self.config, system_start_ms, &self.readiness, real, wall_ms, None)?;
         self.engine.begin(dispatch, Reporter::new(self.config.exporting.observation_domain, system_start_ms));
         Ok(())
     }

@@ -81,7 +81,9 @@ pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     // Before anything is attached: a signal from now on ends in a flush.
     let mut sources = Sources::new(&readiness, &monitor.socket)?;
     config.warn();
-    let exporting = |keeper| settings::dispatch(&config, system_start_ms, &readiness, started.now, keeper);
+    let exporting = |keeper| {
+        settings::dispatch(&config, system_start_ms, &readiness, started.real, started.now.wall_ms, keeper)
+    };
     let new = pins.as_ref().is_some_and(|pins| pins.is_new());
     let (dispatch, mut meter) =
         meter(&config, &mut interfaces, pins.as_ref(), exporting).inspect_err(|_| {

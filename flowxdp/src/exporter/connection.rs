@@ -17,7 +17,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     backoff::Backoff,
-    clock::{MILLISECOND, Now, SECOND},
+    clock::{AgentTime, MILLISECOND, Now, SECOND},
     record::RecordTotal,
 };
 
@@ -46,7 +46,7 @@ const AWAY: u64 = SECOND;
 
 enum State {
     /// Until this instant nothing is tried.
-    Waiting(u64),
+    Waiting(AgentTime),
     Resolving(Resolving),
     /// Connecting and handshake, and the addresses that are left to try.
     Opening(Box<Stream>, VecDeque<SocketAddr>),
@@ -62,9 +62,9 @@ enum State {
 struct Ended {
     stream: Box<Stream>,
     /// Until then a reset says that acknowledged octets were not read.
-    until: u64,
+    until: AgentTime,
     /// The next connection is not tried before.
-    retry: u64,
+    retry: AgentTime,
     /// The connection was a good one.
     good: bool,
 }
@@ -99,13 +99,13 @@ pub(super) struct Connection {
     window_octets: usize,
     store: Store,
     /// The disk is not read before.
-    read_at: u64,
+    read_at: AgentTime,
     /// When the collector was looked for first, since it was there last.
-    sought: Option<u64>,
+    sought: Option<AgentTime>,
     /// It is not there, and not just being reached.
     away: bool,
     /// When the connection came up.
-    up_at: u64,
+    up_at: AgentTime,
     /// The most records that were with the kernel at one time, and how often a connection broke since.
     most: u64,
     fruitless: u32,
@@ -141,7 +141,7 @@ impl Connection {
         Self {
             making,
             backoff,
-            state: State::Waiting(0),
+            state: State::Waiting(AgentTime::START),
             backlog: VecDeque::new(),
             writing: VecDeque::new(),
             written: 0,
@@ -149,10 +149,10 @@ impl Connection {
             window: VecDeque::new(),
             window_octets: 0,
             store,
-            read_at: 0,
+            read_at: AgentTime::START,
             sought: None,
             away: false,
-            up_at: 0,
+            up_at: AgentTime::START,
             most: 0,
             fruitless: 0,
             kept: 0,
@@ -168,7 +168,7 @@ impl Connection {
     }
 
     /// Ends the session if its collector is no longer one that we trust.
-    fn judge_again(&mut self, out: &mut Outgoing, real: u64) {
+    fn judge_again(&mut self, out: &mut Outgoing, real: AgentTime) {
         let (Some(tls), State::Up(stream)) = (&self.making.tls, &self.state) else { return };
         if let Err(broken) = stream.judge_again(tls) {
             self.broken(out, real, &broken);
@@ -177,14 +177,14 @@ impl Connection {
 }
 
 impl Delivery for Connection {
-    fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+    fn poll(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime> {
         self.store.account(out, real, now);
         let wait = self.advance(out, real, now, flush);
         self.write_down(out, real, now);
         self.away = match self.state {
             State::Waiting(_) | State::Resolving(_) | State::Opening(..) | State::Ended(_) => {
                 let since = *self.sought.get_or_insert(real);
-                out.failing || real.saturating_sub(since) >= AWAY
+                out.failing || real.since(since) >= AWAY
             }
             State::Up(_) | State::Closing(_) | State::Closed => {
                 self.sought = None;
@@ -234,23 +234,23 @@ impl Delivery for Connection {
         RecordTotal::default()
     }
 
-    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now) {
+    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now) {
         self.abandon(out, reason, real, now);
     }
 
-    fn keep_on(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now, flush: bool) {
+    fn keep_on(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now, flush: bool) {
         self.shelve(out, reason, real, now, flush);
     }
 
-    fn secure(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    fn secure(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         self.write_down(out, real, now);
     }
 
-    fn close(&mut self, out: &mut Outgoing, real: u64) -> bool {
+    fn close(&mut self, out: &mut Outgoing, real: AgentTime) -> bool {
         self.end(out, real)
     }
 
-    fn read_files(&mut self, out: &mut Outgoing, real: u64, all: bool) {
+    fn read_files(&mut self, out: &mut Outgoing, real: AgentTime, all: bool) {
         let Some(tls) = &mut self.making.tls else { return };
         let changed = if all {
             match tls.reload() {
@@ -274,7 +274,7 @@ impl Delivery for Connection {
     }
 }
 
-fn store(place: &SpoolPlace, url: &CollectorUrl, real: u64, wall_ms: u64) -> anyhow::Result<Store> {
+fn store(place: &SpoolPlace, url: &CollectorUrl, real: AgentTime, wall_ms: u64) -> anyhow::Result<Store> {
     let SpoolPlace { directory, limit, age } = place.clone();
     Store::open(SpoolSettings { directory, limit, age }, &url.to_string(), real, wall_ms)
 }

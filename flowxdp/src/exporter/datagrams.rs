@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     backoff::Backoff,
-    clock::{MILLISECOND, Now, SECOND},
+    clock::{AgentTime, MILLISECOND, Now, SECOND},
     record::RecordTotal,
     session::Message,
 };
@@ -55,9 +55,9 @@ enum State {
     /// The name is being resolved.
     Resolving(Resolving),
     /// Until this instant nothing is tried.
-    Waiting(u64),
+    Waiting(AgentTime),
     /// The first message is out; until this instant it can be refused.
-    Probing(u64),
+    Probing(AgentTime),
     /// Data goes out.
     Up,
 }
@@ -73,7 +73,7 @@ pub(super) struct Datagrams {
     backoff: Backoff,
     /// The name is resolved again after so long, nanoseconds; 0 for never.
     resolve_interval: u64,
-    resolve_at: u64,
+    resolve_at: AgentTime,
     /// It is being resolved while messages go out.
     resolving: Option<Resolving>,
     state: State,
@@ -87,7 +87,7 @@ pub(super) struct Datagrams {
     /// Nothing was refused since the last start.
     probed: bool,
     /// Since then messages are refused, or since the last data that went out all the same.
-    refused_since: Option<u64>,
+    refused_since: Option<AgentTime>,
     /// The message that goes out now is one of data in spite of refusals.
     trial: bool,
     /// Messages that wait are to be made anew: some were refused, or are too large now.
@@ -115,9 +115,9 @@ impl Datagrams {
             segments: settings.udp_segments,
             backoff,
             resolve_interval: settings.resolve_interval,
-            resolve_at: 0,
+            resolve_at: AgentTime::START,
             resolving: None,
-            state: State::Waiting(0),
+            state: State::Waiting(AgentTime::START),
             socket: None,
             pending: VecDeque::new(),
             lately: Lately::default(),
@@ -138,7 +138,7 @@ impl Datagrams {
     }
 
     /// Begins (again): templates before data, in messages that fit the path.
-    fn start(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    fn start(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         self.fits = 0;
         self.probed = false;
         self.trial = false;
@@ -148,7 +148,7 @@ impl Datagrams {
     }
 
     /// Messages fit the path from now on, as far as it is known by now: new ones, and those that wait.
-    fn fit(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    fn fit(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         let Some(socket) = &mut self.socket else { return };
         let max = match out.url.mtu() {
             Some(mtu) => usize::from(mtu),
@@ -174,7 +174,7 @@ impl Datagrams {
 
     /// Lets go of the slots of messages that arrived as far as UDP can tell, of all messages if `all` says so,
     /// and of messages that cannot be refused any more.
-    fn let_go(&mut self, out: &mut Outgoing, real: u64, all: bool) {
+    fn let_go(&mut self, out: &mut Outgoing, real: AgentTime, all: bool) {
         self.lately.settle(real, all).for_each(|message| out.account.sure(message));
         while let Some(mut before) = self.lately.pop(real) {
             out.account.sure(&mut before);
@@ -183,7 +183,7 @@ impl Datagrams {
     }
 
     /// Nothing refused the first message: the collector listens, as far as UDP can tell.
-    fn not_refused(&mut self, out: &mut Outgoing, real: u64) {
+    fn not_refused(&mut self, out: &mut Outgoing, real: AgentTime) {
         self.probed = true;
         self.trial = false;
         self.refused_since = None;
@@ -194,14 +194,14 @@ impl Datagrams {
     }
 
     /// Waits for the next try, `least` nanoseconds or more.
-    fn wait(&mut self, out: &mut Outgoing, real: u64, what: &str, least: u64) {
+    fn wait(&mut self, out: &mut Outgoing, real: AgentTime, what: &str, least: u64) {
         out.failed(what);
         self.state = State::Waiting(real + self.backoff.next().max(least));
     }
 }
 
 impl Delivery for Datagrams {
-    fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+    fn poll(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime> {
         self.read_reports(out, real);
         self.let_go(out, real, false);
         loop {
@@ -255,14 +255,14 @@ impl Delivery for Datagrams {
         self.pending.is_empty() && !matches!(self.state, State::Probing(_))
     }
 
-    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, _real: u64, _now: Now) {
+    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, _real: AgentTime, _now: Now) {
         for message in self.pending.drain(..) {
             out.account.lost_message(reason, message);
         }
     }
 
     /// Messages that were not refused arrived as far as UDP can tell: their slots are released.
-    fn judge_last(&mut self, out: &mut Outgoing, real: u64) {
+    fn judge_last(&mut self, out: &mut Outgoing, real: AgentTime) {
         self.read_reports(out, real);
         self.let_go(out, real, true);
     }

@@ -1,7 +1,12 @@
 //! Transports behind one trait: a further one implements it, has a row of schemes and an arm in [`open`].
 
 use flowxdp_common::reason::Undelivered;
-use flowxdp_core::{backoff::Backoff, clock::Now, record::RecordTotal, session::Session};
+use flowxdp_core::{
+    backoff::Backoff,
+    clock::{AgentTime, Now},
+    record::RecordTotal,
+    session::Session,
+};
 
 use super::{Outgoing, Settings, account::Account, connection::Connection, datagrams::Datagrams};
 use crate::{
@@ -24,7 +29,7 @@ pub(super) struct Opening<'a> {
     pub(super) account: &'a mut Account,
     pub(super) session: &'a mut Session,
     /// CLOCK_MONOTONIC, nanoseconds.
-    pub(super) real: u64,
+    pub(super) real: AgentTime,
     /// Milliseconds since 1970.
     pub(super) wall_ms: u64,
 }
@@ -42,13 +47,13 @@ pub(super) fn open(opening: Opening<'_>) -> anyhow::Result<Box<dyn Delivery>> {
 }
 
 /// Takes messages from the session to the collector: sockets, retries, and messages on the way. No method blocks;
-/// `real` is CLOCK_MONOTONIC in nanoseconds, `now` the session's time. Called once a message at most, never once a
+/// `real` is the agent's clock, `now` the session's time. Called once a message at most, never once a
 /// record.
 ///
 /// The defaults are those of a transport without connection and without a disk.
 pub(super) trait Delivery {
     /// Sends messages that are ready, with `flush` all. Gives the instant (of `real`) of the next call at the latest.
-    fn poll(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64>;
+    fn poll(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime>;
 
     /// Records beyond the session's queue that are not handed to the kernel.
     fn queued(&self) -> RecordTotal;
@@ -65,7 +70,7 @@ pub(super) trait Delivery {
     fn is_settled(&self, flush: bool) -> bool;
 
     /// The collector is given up: messages on the way go to disk, or are lost for `reason`.
-    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now);
+    fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now);
 
     /// Whether a disk takes records that memory does not hold.
     fn has_store(&self) -> bool {
@@ -73,7 +78,15 @@ pub(super) trait Delivery {
     }
 
     /// After [`Delivery::give_up`]: the disk takes records that still come.
-    fn keep_on(&mut self, _out: &mut Outgoing, _reason: Undelivered, _real: u64, _now: Now, _flush: bool) {}
+    fn keep_on(
+        &mut self,
+        _out: &mut Outgoing,
+        _reason: Undelivered,
+        _real: AgentTime,
+        _now: Now,
+        _flush: bool,
+    ) {
+    }
 
     /// The folder in which records wait for the next agent, and their number.
     fn stored(&self) -> Option<(String, RecordTotal)> {
@@ -81,13 +94,13 @@ pub(super) trait Delivery {
     }
 
     /// Writes records to disk that no slot holds any more, where there is one.
-    fn secure(&mut self, _out: &mut Outgoing, _real: u64, _now: Now) {}
+    fn secure(&mut self, _out: &mut Outgoing, _real: AgentTime, _now: Now) {}
 
     /// Reads certificates and lists of peers again: those that changed, or `all`.
-    fn read_files(&mut self, _out: &mut Outgoing, _real: u64, _all: bool) {}
+    fn read_files(&mut self, _out: &mut Outgoing, _real: AgentTime, _all: bool) {}
 
     /// Reads, at the end, whether the last messages were refused.
-    fn judge_last(&mut self, _out: &mut Outgoing, _real: u64) {}
+    fn judge_last(&mut self, _out: &mut Outgoing, _real: AgentTime) {}
 
     /// Whether no connection is left to be ended.
     fn is_closed(&self) -> bool {
@@ -95,7 +108,7 @@ pub(super) trait Delivery {
     }
 
     /// Ends the connection in order; true when it has ended, or there is none.
-    fn close(&mut self, _out: &mut Outgoing, _real: u64) -> bool {
+    fn close(&mut self, _out: &mut Outgoing, _real: AgentTime) -> bool {
         true
     }
 }

@@ -2,7 +2,7 @@
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
-    clock::Now,
+    clock::{AgentTime, MeterTime, Now},
     options::{Reliability, Snapshot},
     pace::Pace,
     session::Session,
@@ -22,7 +22,7 @@ pub(super) struct Outgoing {
     /// It does not take messages now; before the first try nobody knows.
     pub(super) failing: bool,
     /// Since when it takes messages again, on the real clock; 0 if it always did.
-    pub(super) since: u64,
+    pub(super) since: AgentTime,
     /// How long it is waited for.
     pub(super) patience: Patience,
     /// What options data tell, and whether they must go out whatever the time.
@@ -45,7 +45,7 @@ impl Outgoing {
         self.failing = true;
     }
 
-    pub(super) fn reached(&mut self, real: u64) {
+    pub(super) fn reached(&mut self, real: AgentTime) {
         if self.failing {
             self.failing = false;
             self.since = real;
@@ -73,7 +73,7 @@ impl Outgoing {
     }
 
     /// The session's own deadline, on the real clock: the two advance alike.
-    pub(super) fn timeout(&self, real: u64, now: Now) -> Option<u64> {
-        self.session.poll_timeout().map(|at| real.saturating_add(at.saturating_sub(now.monotonic)))
+    pub(super) fn timeout(&self, real: AgentTime, now: Now) -> Option<AgentTime> {
+        self.session.poll_timeout().map(|at| real.after(MeterTime::new(at).since(now.metering())))
     }
 }

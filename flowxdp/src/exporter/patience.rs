@@ -4,6 +4,8 @@
 //! is progress as long as its connection stands; a connection that breaks at once and confirms nothing was
 //! none, or a collector that resets each connection would be waited for anew at each moment of a capture.
 
+use flowxdp_core::clock::AgentTime;
+
 /// Time that a caller waited for one collector, nanoseconds.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
@@ -12,13 +14,13 @@ pub(super) struct Patience {
     /// Since the last progress that no break can revoke.
     vain: u64,
     /// Until when time has been added.
-    counted: u64,
+    counted: AgentTime,
 }
 
 impl Patience {
     /// The caller has waited since `begun`, and does so still at `real`; gives for how long without progress.
-    pub(super) fn waited(&mut self, begun: u64, real: u64) -> u64 {
-        let more = real.saturating_sub(self.counted.max(begun));
+    pub(super) fn waited(&mut self, begun: AgentTime, real: AgentTime) -> u64 {
+        let more = real.since(self.counted.max(begun));
         self.counted = self.counted.max(real);
         self.idle += more;
         self.vain += more;
@@ -41,28 +43,32 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
-    use super::Patience;
+    use super::{AgentTime, Patience};
+
+    const fn at(nanoseconds: u64) -> AgentTime {
+        AgentTime::new(nanoseconds)
+    }
 
     #[test]
     fn only_waiting_counts() {
         let mut patience = Patience::default();
-        assert_eq!(patience.waited(100, 100), 0);
-        assert_eq!(patience.waited(100, 107), 7);
-        assert_eq!(patience.waited(1_000, 1_005), 12);
+        assert_eq!(patience.waited(at(100), at(100)), 0);
+        assert_eq!(patience.waited(at(100), at(107)), 7);
+        assert_eq!(patience.waited(at(1_000), at(1_005)), 12);
         patience.progress();
-        assert_eq!(patience.waited(1_000, 1_006), 1);
+        assert_eq!(patience.waited(at(1_000), at(1_006)), 1);
     }
 
     #[test]
     fn a_break_revokes_progress_that_is_not_firm() {
         let mut patience = Patience::default();
         for begun in [0, 100, 200] {
-            patience.waited(begun, begun + 10);
+            patience.waited(at(begun), at(begun + 10));
             patience.progress();
             patience.over(false);
         }
-        assert_eq!(patience.waited(300, 305), 35);
+        assert_eq!(patience.waited(at(300), at(305)), 35);
         patience.over(true);
-        assert_eq!(patience.waited(300, 306), 1);
+        assert_eq!(patience.waited(at(300), at(306)), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use flowxdp_core::{clock::Now, protocol::Protocol, session::SessionConfig};
+use flowxdp_core::{clock::AgentTime, protocol::Protocol, session::SessionConfig};
 
 use super::Exporter;
 use crate::{
@@ -132,12 +132,12 @@ pub fn dispatch(
     config: &Config,
     system_start_ms: u64,
     readiness: &Arc<Readiness>,
-    now: Now,
+    real: AgentTime,
+    wall_ms: u64,
     keeper: Option<Keeping>,
 ) -> anyhow::Result<Dispatch> {
     let settings = Settings::new(config, system_start_ms, readiness, keeper.clone());
-    let exporter =
-        |url| Exporter::new(Clone::clone(url), config.tls_of(url), &settings, now.monotonic, now.wall_ms);
+    let exporter = |url| Exporter::new(Clone::clone(url), config.tls_of(url), &settings, real, wall_ms);
     let exporters = config.exporter.iter().map(exporter).collect::<anyhow::Result<Vec<_>>>()?;
     let pages: Vec<usize> = exporters.iter().filter_map(Exporter::page).collect();
     if let Some(keeper) = &keeper {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use flowxdp_core::{
-    clock::{Now, SECOND},
+    clock::{AgentTime, Now, SECOND},
     record::RecordTotal,
     session::{Definition, Message},
     spool::begin,
@@ -53,9 +53,9 @@ pub(super) struct Store {
     foreign: RecordTotal,
     /// Records that were lost and not spoken of, by reason; nothing is said before `say_at`.
     unsaid: BTreeMap<&'static str, u64>,
-    say_at: u64,
+    say_at: AgentTime,
     /// The disk is left alone until then.
-    again_at: u64,
+    again_at: AgentTime,
 }
 
 impl Store {
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// While the collector is away: what is ready goes to disk.
-    pub(super) fn keep(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) {
+    pub(super) fn keep(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) {
         if self.spool.is_none() || real < self.again_at {
             return;
         }
@@ -104,16 +104,16 @@ impl Store {
     }
 
     /// While the collector is slow: what memory has no room for goes to disk.
-    pub(super) fn keep_up(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    pub(super) fn keep_up(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         if self.is_usable() && out.session.queued().records > IN_MEMORY {
             self.keep(out, real, now, false);
         }
     }
 
     /// At the end: everything that there is; what the disk does not take is lost for `reason`.
-    pub(super) fn keep_all(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now) {
+    pub(super) fn keep_all(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now) {
         // The last try, however short ago the one before was.
-        self.again_at = 0;
+        self.again_at = AgentTime::START;
         self.keep(out, real, now, true);
         for message in self.held.drain(..) {
             out.account.lost_message(reason, message);
@@ -127,7 +127,7 @@ impl Store {
         out: &mut Outgoing,
         message: &mut Message,
         again: bool,
-        real: u64,
+        real: AgentTime,
         now: Now,
     ) -> bool {
         if message.total.records == 0 {

@@ -79,13 +79,17 @@ impl Driver {
     }
 
     fn with(url: &str, tls: TlsSettings, settings: &Settings) -> Self {
-        let exporter = Exporter::new(url.parse().unwrap(), tls, settings, 0, T0).unwrap();
+        let exporter = Exporter::new(url.parse().unwrap(), tls, settings, AgentTime::START, T0).unwrap();
         Self { exporter, start: Instant::now() }
     }
 
     fn now(&self) -> Now {
         let monotonic = u64::try_from(self.start.elapsed().as_nanos()).unwrap();
         Now { monotonic, wall_ms: T0 + monotonic / MILLISECOND }
+    }
+
+    fn real(&self) -> AgentTime {
+        AgentTime::new(self.now().monotonic)
     }
 
     fn push(&mut self, ports: Range<u16>) {
@@ -95,7 +99,7 @@ impl Driver {
 
     fn poll(&mut self) {
         let now = self.now();
-        self.exporter.poll(now.monotonic, now, true);
+        self.exporter.poll(self.real(), now, true);
     }
 
     fn until(&mut self, what: &str, mut done: impl FnMut(&Exporter) -> bool) {
@@ -116,7 +120,7 @@ impl Driver {
         let now = self.now();
         self.until("settled", |exporter| exporter.is_settled(now, true));
         let begun = Instant::now();
-        while !self.exporter.close(self.now().monotonic) {
+        while !self.exporter.close(self.real()) {
             assert!(begun.elapsed() < LIMIT, "the connection does not end");
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -12,7 +12,7 @@ mod socket;
 
 use std::net::SocketAddr;
 
-use flowxdp_core::clock::MILLISECOND;
+use flowxdp_core::clock::{AgentTime, MILLISECOND};
 use socket2::Socket;
 
 pub use self::settings::StreamSettings;
@@ -44,15 +44,15 @@ pub struct Stream {
     /// Octets that were accepted without TLS.
     accepted: u64,
     /// When this phase is given up, or over.
-    until: u64,
+    until: AgentTime,
     handshake: u64,
     /// When the TCP connection stood: what TLS 1.3's handshake took since then is a round trip.
-    connected: u64,
+    connected: AgentTime,
     /// The collector ended its side.
     ended: bool,
     closing: Closing,
     /// The last poll left something to be read.
-    unread: Option<u64>,
+    unread: Option<AgentTime>,
 }
 
 impl Stream {
@@ -67,7 +67,7 @@ impl Stream {
         settings: &StreamSettings,
         tls: Option<&TlsClient>,
         readiness: &Readiness,
-        real: u64,
+        real: AgentTime,
     ) -> Result<Self, Broken> {
         let secure = tls.map(Secure::new).transpose()?;
         let socket = socket::connect(address, settings.source)?;
@@ -78,7 +78,7 @@ impl Stream {
             secure,
             phase: Phase::Connecting,
             accepted: 0,
-            until: real.saturating_add(settings.handshake),
+            until: real.after(settings.handshake),
             handshake: settings.handshake,
             connected: real,
             ended: false,
@@ -104,7 +104,7 @@ impl Stream {
     /// # Errors
     ///
     /// The connection is of no more use; what is not known to have been read may not have been.
-    pub fn poll(&mut self, real: u64) -> Result<Phase, Broken> {
+    pub fn poll(&mut self, real: AgentTime) -> Result<Phase, Broken> {
         if self.phase == Phase::Connecting && socket::connected(&self.socket)? {
             self.connected = real;
             self.phase = if self.secure.is_some() { Phase::Handshaking } else { Phase::Ready };
@@ -126,7 +126,7 @@ impl Stream {
     }
 
     /// When to poll at the latest: the handshake is given up, or the probe or the close is over.
-    pub fn deadline(&self) -> Option<u64> {
+    pub fn deadline(&self) -> Option<AgentTime> {
         let phase = match (&self.closing, self.phase) {
             (Closing::Acknowledged(until), _) => Some(*until),
             (Closing::No, Phase::Connecting | Phase::Handshaking | Phase::Probing) => Some(self.until),
@@ -190,13 +190,13 @@ impl Stream {
         }
     }
 
-    fn advance(&mut self, real: u64) {
+    fn advance(&mut self, real: AgentTime) {
         let Some(secure) = &self.secure else { return };
         if self.phase == Phase::Handshaking && !secure.is_handshaking() {
             self.phase = if secure.may_be_refused() { Phase::Probing } else { Phase::Ready };
             // The refusal takes as long as the handshake took: one way there, one back.
-            let round_trip = real.saturating_sub(self.connected);
-            self.until = real.saturating_add(PROBE.max(2 * round_trip).min(self.handshake));
+            let round_trip = real.since(self.connected);
+            self.until = real.after(PROBE.max(2 * round_trip).min(self.handshake));
         }
         if self.phase == Phase::Probing && (secure.is_accepted() || real >= self.until) {
             self.phase = Phase::Ready;

@@ -151,10 +151,7 @@ impl<M: Metering> Engine<M> {
     fn leave(&mut self, ending: &mut Ending, at: &Reading) {
         self.export(at, true);
         if self.dispatch.is_settled(at.now, true) || at.real > ending.since.after(self.rules.patience) {
-            self.dispatch
-                .all_mut()
-                .iter_mut()
-                .for_each(|exporter| exporter.leave(at.real.nanoseconds(), at.now));
+            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.leave(at.real, at.now));
             ending.enter(State::Closing, at.real, &mut self.deadlines);
         } else {
             self.deadlines.set(Timer::Ending, at.real.after(PROGRESS), "collectors that are waited for");
@@ -171,7 +168,7 @@ impl<M: Metering> Engine<M> {
             self.deadlines.set(Timer::Ending, at.real.after(CLOSING), "connections that end");
             return Ok(());
         }
-        self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(at.real.nanoseconds()));
+        self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.judge_last(at.real));
         let is_over = |exporter: &Exporter| exporter.is_given_up() || exporter.queued().records == 0;
         if ending.leave {
             self.metering.leave();

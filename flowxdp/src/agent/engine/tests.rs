@@ -46,7 +46,8 @@ impl World {
         let readiness = Arc::clone(&settings.readiness);
         let time = 100 * SECOND;
         let exporter = |url: &String| {
-            Exporter::new(url.parse().unwrap(), TlsSettings::default(), &settings, time, T0).unwrap()
+            Exporter::new(url.parse().unwrap(), TlsSettings::default(), &settings, AgentTime::new(time), T0)
+                .unwrap()
         };
         let exporters = urls.iter().map(exporter).collect();
         let dispatch = Dispatch::new(exporters, Strategy::Replicate, 0, None);

@@ -1,7 +1,7 @@
 //! The end of a connection: in order, or because nobody waits any longer.
 
 use flowxdp_common::reason::Undelivered;
-use flowxdp_core::clock::Now;
+use flowxdp_core::clock::{AgentTime, Now};
 
 use super::{
     Connection, Delivery, Outgoing, State,
@@ -10,7 +10,7 @@ use super::{
 
 impl Connection {
     /// Ends the connection in order; true when it has ended, or has broken and left nothing uncertain.
-    pub(super) fn end(&mut self, out: &mut Outgoing, real: u64) -> bool {
+    pub(super) fn end(&mut self, out: &mut Outgoing, real: AgentTime) -> bool {
         // An end of the collector's that came first is judged first.
         if let State::Up(stream) = &mut self.state
             && let Err(broken) = stream.poll(real)
@@ -50,10 +50,10 @@ impl Connection {
     }
 
     /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
-    pub(super) fn abandon(&mut self, out: &mut Outgoing, reason: Undelivered, real: u64, now: Now) {
+    pub(super) fn abandon(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now) {
         if !self.is_closed() {
             self.take_back(out, 0, false);
-            log::debug!("collector {}: the connection is left at {real} ns", out.url);
+            log::debug!("collector {}: the connection is left at {} ns", out.url, real.nanoseconds());
         }
         self.state = State::Closed;
         let unsent = self.backlog.drain(..).chain(self.writing.drain(..)).collect::<Vec<_>>();
@@ -64,7 +64,14 @@ impl Connection {
     }
 
     /// Leaves a message to the next run, or loses it.
-    fn keep(&mut self, out: &mut Outgoing, reason: Undelivered, outbound: Outbound, real: u64, now: Now) {
+    fn keep(
+        &mut self,
+        out: &mut Outgoing,
+        reason: Undelivered,
+        outbound: Outbound,
+        real: AgentTime,
+        now: Now,
+    ) {
         let Outbound { mut message, place, inherited, again, .. } = outbound;
         let total = message.total;
         let on_disk = place.is_some_and(|place| self.store.holds(place));
@@ -90,7 +97,7 @@ impl Connection {
         &mut self,
         out: &mut Outgoing,
         reason: Undelivered,
-        real: u64,
+        real: AgentTime,
         now: Now,
         flush: bool,
     ) {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use flowxdp_core::clock::{MILLISECOND, Now, SECOND};
+use flowxdp_core::clock::{AgentTime, MILLISECOND, Now, SECOND};
 
 use super::{Connection, Ended, LOOK_AGAIN, Outgoing, Resolving, State};
 use crate::transport::{
@@ -21,7 +21,13 @@ const GOOD: u64 = SECOND;
 const RESET_FOLLOWS: u64 = SECOND;
 
 impl Connection {
-    pub(super) fn advance(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+    pub(super) fn advance(
+        &mut self,
+        out: &mut Outgoing,
+        real: AgentTime,
+        now: Now,
+        flush: bool,
+    ) -> Option<AgentTime> {
         loop {
             let wait = match &mut self.state {
                 State::Waiting(until) if real < *until => Some(*until),
@@ -72,7 +78,7 @@ impl Connection {
         }
     }
 
-    fn open(&mut self, out: &mut Outgoing, mut addresses: VecDeque<SocketAddr>, real: u64) {
+    fn open(&mut self, out: &mut Outgoing, mut addresses: VecDeque<SocketAddr>, real: AgentTime) {
         let Some(address) = addresses.pop_front() else {
             return self.wait(out, real, "cannot be reached: its name has no address that can be used");
         };
@@ -86,7 +92,7 @@ impl Connection {
     }
 
     /// One address did not do: the next one, or a while later again.
-    fn try_next(&mut self, out: &mut Outgoing, real: u64, broken: &Broken) {
+    fn try_next(&mut self, out: &mut Outgoing, real: AgentTime, broken: &Broken) {
         let rest = match std::mem::replace(&mut self.state, State::Closed) {
             State::Opening(_, rest) => rest,
             _ => VecDeque::new(),
@@ -99,7 +105,7 @@ impl Connection {
     }
 
     /// A new transport session: sequence, templates and options anew.
-    fn up(&mut self, out: &mut Outgoing, real: u64) {
+    fn up(&mut self, out: &mut Outgoing, real: AgentTime) {
         if let State::Opening(stream, _) = std::mem::replace(&mut self.state, State::Closed) {
             self.state = State::Up(stream);
         }
@@ -110,8 +116,8 @@ impl Connection {
 
     /// The connection is gone: what may not have arrived is sent again, before all else. After an end in order
     /// nothing is written any more, and [`Connection::judge_end`] decides later.
-    pub(super) fn broken(&mut self, out: &mut Outgoing, real: u64, broken: &Broken) {
-        let good = real.saturating_sub(self.up_at) >= GOOD;
+    pub(super) fn broken(&mut self, out: &mut Outgoing, real: AgentTime, broken: &Broken) {
+        let good = real.since(self.up_at) >= GOOD;
         if good {
             self.backoff.reset();
         }
@@ -129,14 +135,14 @@ impl Connection {
         }
     }
 
-    fn wait(&mut self, out: &mut Outgoing, real: u64, what: &str) {
+    fn wait(&mut self, out: &mut Outgoing, real: AgentTime, what: &str) {
         out.failed(what);
         self.state = State::Waiting(real + self.backoff.next());
     }
 
     /// After an end in order: acknowledged octets were read, unless a reset followed in time. Gives the
     /// instant at which that is known, or nothing when it is.
-    pub(super) fn judge_end(&mut self, out: &mut Outgoing, real: u64) -> Option<u64> {
+    pub(super) fn judge_end(&mut self, out: &mut Outgoing, real: AgentTime) -> Option<AgentTime> {
         let uncertain = self.window.iter().any(|outbound| outbound.message.total.records > 0);
         let State::Ended(Ended { stream, until, retry, good }) = &mut self.state else { return None };
         let (until, retry, good) = (*until, *retry, *good);

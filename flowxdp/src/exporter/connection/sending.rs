@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowxdp_core::{
-    clock::{Now, SECOND},
+    clock::{AgentTime, Now, SECOND},
     session::{Definition, Message},
 };
 
@@ -61,10 +61,10 @@ impl Connection {
     pub(super) fn send_ready(
         &mut self,
         out: &mut Outgoing,
-        real: u64,
+        real: AgentTime,
         now: Now,
         flush: bool,
-    ) -> Result<Option<u64>, Broken> {
+    ) -> Result<Option<AgentTime>, Broken> {
         let port = self.local_port();
         out.offer(now, port);
         self.sending(out);
@@ -91,9 +91,9 @@ impl Connection {
             if let Some(outbound) = self.backlog.pop_front() {
                 self.number(out, outbound, now);
             } else if readable {
-                if let Err(when) = out.pace.take(real) {
+                if let Err(when) = out.pace.take(real.nanoseconds()) {
                     self.store.keep_up(out, real, now);
-                    return Ok(Some(when));
+                    return Ok(Some(AgentTime::new(when)));
                 }
                 self.read_back(out, real, now);
             } else if let Some(message) = out.session.poll_message(now, flush) {
@@ -116,7 +116,7 @@ impl Connection {
     }
 
     /// The next message on disk; a disk that cannot be read holds up nothing else.
-    fn read_back(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    fn read_back(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         let Some(stored) = self.store.take(out) else {
             self.read_at = real + READ_AGAIN;
             return;
@@ -213,7 +213,7 @@ impl Connection {
     }
 
     /// What is neither in a slot nor on disk goes to disk, if there is one: it would be lost with the agent.
-    pub(super) fn write_down(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    pub(super) fn write_down(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         if !self.store.is_usable() || !self.backlog.iter().any(|outbound| is_in_danger(out, outbound)) {
             return;
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use flowxdp_core::{
-    clock::{MILLISECOND, SECOND},
+    clock::{AgentTime, MILLISECOND, SECOND},
     session::Message,
 };
 
@@ -29,7 +29,7 @@ pub(super) const TELLING: usize = 16;
 #[derive(Debug)]
 struct Sent {
     message: Message,
-    at: u64,
+    at: AgentTime,
 }
 
 /// See the [module](self).
@@ -39,7 +39,7 @@ pub(super) struct Lately {
     /// So many from the front have no slots any more.
     sure: usize,
     /// The first octets of messages that were refused, and when.
-    refused: VecDeque<(Vec<u8>, u64)>,
+    refused: VecDeque<(Vec<u8>, AgentTime)>,
 }
 
 /// Whether a message begins with the octets that an ICMP message quotes.
@@ -50,13 +50,13 @@ fn begins(message: &[u8], quoted: &[u8]) -> bool {
 
 impl Lately {
     /// A message was handed to the kernel.
-    pub(super) fn push(&mut self, message: Message, real: u64) {
+    pub(super) fn push(&mut self, message: Message, real: AgentTime) {
         self.sent.push_back(Sent { message, at: real });
     }
 
     /// Messages whose slots need not be kept from now on; with `all`, those of every message.
-    pub(super) fn settle(&mut self, real: u64, all: bool) -> impl Iterator<Item = &mut Message> {
-        let old = |sent: &Sent| all || sent.at.saturating_add(SURE) <= real;
+    pub(super) fn settle(&mut self, real: AgentTime, all: bool) -> impl Iterator<Item = &mut Message> {
+        let old = |sent: &Sent| all || sent.at.after(SURE) <= real;
         let more = self.sent.iter().skip(self.sure).take_while(|sent| old(sent)).count();
         let before = self.sure;
         self.sure += more;
@@ -64,9 +64,9 @@ impl Lately {
     }
 
     /// The oldest message, if it is too old or there are too many.
-    pub(super) fn pop(&mut self, real: u64) -> Option<Message> {
+    pub(super) fn pop(&mut self, real: AgentTime) -> Option<Message> {
         let front = self.sent.front()?;
-        if self.sent.len() <= MOST && front.at.saturating_add(KEPT) > real {
+        if self.sent.len() <= MOST && front.at.after(KEPT) > real {
             return None;
         }
         self.pop_front()
@@ -84,14 +84,14 @@ impl Lately {
     }
 
     /// The place of the last message, if a refusal of it can be under way.
-    pub(super) fn last(&self, real: u64) -> Option<usize> {
-        let is_recent = self.sent.back().is_some_and(|last| last.at.saturating_add(SURE) > real);
+    pub(super) fn last(&self, real: AgentTime) -> Option<usize> {
+        let is_recent = self.sent.back().is_some_and(|last| last.at.after(SURE) > real);
         self.sent.len().checked_sub(1).filter(|_| is_recent)
     }
 
     /// The place of the first message with more octets than these, if a refusal of it can be under way.
-    pub(super) fn larger(&self, octets: usize, real: u64) -> Option<usize> {
-        self.sent.iter().position(|it| it.message.bytes.len() > octets && it.at.saturating_add(SURE) > real)
+    pub(super) fn larger(&self, octets: usize, real: AgentTime) -> Option<usize> {
+        self.sent.iter().position(|it| it.message.bytes.len() > octets && it.at.after(SURE) > real)
     }
 
     /// The place of the first message of data from `from` on with more octets than these.
@@ -106,7 +106,7 @@ impl Lately {
     }
 
     /// Takes out the messages from a place on, in order.
-    pub(super) fn take_from(&mut self, place: usize, real: u64) -> VecDeque<Message> {
+    pub(super) fn take_from(&mut self, place: usize, real: AgentTime) -> VecDeque<Message> {
         self.sure = self.sure.min(place);
         let taken = self.sent.split_off(place.min(self.sent.len()));
         for sent in &taken {
@@ -119,14 +119,14 @@ impl Lately {
     }
 
     /// Whether the message that begins with these octets was refused lately: no datagram is refused twice.
-    pub(super) fn was_refused(&self, quoted: &[u8], real: u64) -> bool {
-        let is_it = |(first, at): &(Vec<u8>, u64)| at.saturating_add(KEPT) > real && begins(first, quoted);
+    pub(super) fn was_refused(&self, quoted: &[u8], real: AgentTime) -> bool {
+        let is_it = |(first, at): &(Vec<u8>, AgentTime)| at.after(KEPT) > real && begins(first, quoted);
         self.refused.iter().any(is_it)
     }
 
     /// When to look for refusals again, and whether slots can be let go of; `None` if no message is left.
-    pub(super) fn wake(&self, real: u64) -> Option<u64> {
+    pub(super) fn wake(&self, real: AgentTime) -> Option<AgentTime> {
         let wait = if self.last(real).is_some() { SOON } else { LATER };
-        (!self.sent.is_empty()).then(|| real.saturating_add(wait))
+        (!self.sent.is_empty()).then(|| real.after(wait))
     }
 }

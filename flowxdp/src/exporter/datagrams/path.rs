@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use flowxdp_core::clock::SECOND;
+use flowxdp_core::clock::{AgentTime, SECOND};
 
 /// The smallest path MTU that is believed: the kernel's for IPv4 (`net.ipv4.route.min_pmtu`), and RFC 8200's.
 const LEAST_V4: usize = 552;
@@ -28,9 +28,9 @@ pub(super) struct PathMtu {
     /// The size that holds.
     size: usize,
     /// A larger one, which is being tried, and until when it can be refused.
-    trying: Option<(usize, u64)>,
+    trying: Option<(usize, AgentTime)>,
     /// A larger one that was refused, and when it may be tried again.
-    refused: Option<(usize, u64)>,
+    refused: Option<(usize, AgentTime)>,
 }
 
 impl PathMtu {
@@ -51,7 +51,7 @@ impl PathMtu {
     }
 
     /// The size that holds, where the kernel knows of `kernel`.
-    pub(super) fn size(&mut self, kernel: usize, real: u64) -> usize {
+    pub(super) fn size(&mut self, kernel: usize, real: AgentTime) -> usize {
         if let Some((size, until)) = self.trying
             && real >= until
         {
@@ -81,25 +81,25 @@ impl PathMtu {
     }
 
     /// A router takes packets of `mtu` octets at most; it refused one of `packet` octets. Whether that is news.
-    pub(super) fn refused(&mut self, packet: usize, mtu: usize, real: u64) -> bool {
+    pub(super) fn refused(&mut self, packet: usize, mtu: usize, real: AgentTime) -> bool {
         let before = self.size;
         if self.trying.is_some_and(|(trying, _)| trying >= packet) {
             self.trying = None;
         }
-        self.refused = Some((packet, real.saturating_add(AGAIN)));
+        self.refused = Some((packet, real.after(AGAIN)));
         self.size = self.size.min(self.believed(mtu));
         self.size < before
     }
 
     /// A larger size to try now.
-    pub(super) fn larger(&self, real: u64) -> Option<usize> {
+    pub(super) fn larger(&self, real: AgentTime) -> Option<usize> {
         let may = self.refused.is_none_or(|(size, at)| self.kernel < size || real >= at);
         (self.kernel > self.size && self.trying.is_none() && may).then_some(self.kernel)
     }
 
     /// A message of this size, or a few octets less, tries it.
-    pub(super) fn trying(&mut self, size: usize, real: u64) {
-        self.trying = Some((size, real.saturating_add(JUDGED)));
+    pub(super) fn trying(&mut self, size: usize, real: AgentTime) {
+        self.trying = Some((size, real.after(JUDGED)));
     }
 }
 
@@ -109,46 +109,50 @@ mod tests {
 
     const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
+    const fn at(nanoseconds: u64) -> AgentTime {
+        AgentTime::new(nanoseconds)
+    }
+
     fn path(kernel: usize) -> PathMtu {
         let mut path = PathMtu::default();
         path.at(V4);
-        assert_eq!(path.size(kernel, 0), kernel);
+        assert_eq!(path.size(kernel, at(0)), kernel);
         path
     }
 
     #[test]
     fn what_the_kernel_forgets_is_kept_until_a_larger_size_was_not_refused() {
         let mut path = path(1_500);
-        assert!(path.refused(1_500, 1_280, 0));
-        assert_eq!(path.size(1_280, 0), 1_280);
-        assert_eq!(path.larger(0), None);
+        assert!(path.refused(1_500, 1_280, at(0)));
+        assert_eq!(path.size(1_280, at(0)), 1_280);
+        assert_eq!(path.larger(at(0)), None);
         // The kernel forgot it.
-        assert_eq!(path.size(1_500, SECOND), 1_280);
-        assert_eq!(path.larger(SECOND), Some(1_500));
-        path.trying(1_500, SECOND);
-        assert_eq!((path.size(1_500, 2 * SECOND), path.larger(2 * SECOND)), (1_280, None));
-        assert!(!path.refused(1_500, 1_280, 2 * SECOND));
+        assert_eq!(path.size(1_500, at(SECOND)), 1_280);
+        assert_eq!(path.larger(at(SECOND)), Some(1_500));
+        path.trying(1_500, at(SECOND));
+        assert_eq!((path.size(1_500, at(2 * SECOND)), path.larger(at(2 * SECOND))), (1_280, None));
+        assert!(!path.refused(1_500, 1_280, at(2 * SECOND)));
         // It knows it again, forgets it again, and the path is wider now.
-        assert_eq!(path.size(1_280, 2 * SECOND), 1_280);
-        assert_eq!((path.size(1_500, 9 * SECOND), path.larger(9 * SECOND)), (1_280, Some(1_500)));
-        path.trying(1_500, 9 * SECOND);
-        assert_eq!((path.size(1_500, 11 * SECOND), path.larger(11 * SECOND)), (1_500, None));
+        assert_eq!(path.size(1_280, at(2 * SECOND)), 1_280);
+        assert_eq!((path.size(1_500, at(9 * SECOND)), path.larger(at(9 * SECOND))), (1_280, Some(1_500)));
+        path.trying(1_500, at(9 * SECOND));
+        assert_eq!((path.size(1_500, at(11 * SECOND)), path.larger(at(11 * SECOND))), (1_500, None));
     }
 
     #[test]
     fn a_kernel_that_learns_nothing_is_asked_again_after_ten_minutes() {
         let mut path = path(1_500);
-        path.refused(1_500, 1_280, 0);
-        assert_eq!((path.size(1_500, 0), path.larger(SECOND)), (1_280, None));
-        assert_eq!(path.larger(AGAIN), Some(1_500));
+        path.refused(1_500, 1_280, at(0));
+        assert_eq!((path.size(1_500, at(0)), path.larger(at(SECOND))), (1_280, None));
+        assert_eq!(path.larger(at(AGAIN)), Some(1_500));
     }
 
     #[test]
     fn a_path_that_is_somewhat_wider_is_found() {
         let mut path = path(1_280);
-        path.trying(1_500, 0);
-        path.refused(1_500, 1_400, 1);
-        assert_eq!((path.size(1_400, 1), path.larger(1)), (1_280, Some(1_400)));
+        path.trying(1_500, at(0));
+        path.refused(1_500, 1_400, at(1));
+        assert_eq!((path.size(1_400, at(1)), path.larger(at(1))), (1_280, Some(1_400)));
     }
 
     #[test]
@@ -157,9 +161,9 @@ mod tests {
             for mtu in [0, 68] {
                 let mut path = PathMtu::default();
                 path.at(address);
-                path.size(1_500, 0);
-                assert!(path.refused(1_500, mtu, 0));
-                assert_eq!(path.size(1_500, 0), least);
+                path.size(1_500, at(0));
+                assert!(path.refused(1_500, mtu, at(0)));
+                assert_eq!(path.size(1_500, at(0)), least);
             }
         }
     }
@@ -168,8 +172,8 @@ mod tests {
     fn another_address_starts_anew_and_the_same_does_not() {
         let mut path = path(1_300);
         path.at(V4);
-        assert_eq!(path.size(1_500, 0), 1_300);
+        assert_eq!(path.size(1_500, at(0)), 1_300);
         path.at([192, 0, 2, 2].into());
-        assert_eq!(path.size(1_500, 0), 1_500);
+        assert_eq!(path.size(1_500, at(0)), 1_500);
     }
 }

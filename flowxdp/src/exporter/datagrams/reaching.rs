@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use flowxdp_core::clock::Now;
+use flowxdp_core::clock::{AgentTime, Now};
 
 use super::{Datagrams, Outgoing, Resolving, SOON, State};
 use crate::collector_url::Host;
@@ -14,13 +14,13 @@ impl Datagrams {
         &mut self,
         out: &mut Outgoing,
         addresses: io::Result<Vec<SocketAddr>>,
-        real: u64,
+        real: AgentTime,
         now: Now,
     ) {
         match addresses.and_then(|addresses| self.connect(out, &addresses)) {
             Ok(()) => {
                 self.state = State::Up;
-                self.resolve_at = real.saturating_add(self.resolve_interval);
+                self.resolve_at = real.after(self.resolve_interval);
                 self.start(out, real, now);
             }
             Err(error) => self.wait(out, real, &format!("cannot be reached: {error}"), 0),
@@ -29,14 +29,14 @@ impl Datagrams {
 
     /// Resolves the name again while messages go out, and follows the collector to where it is now; gives
     /// the instant to go on.
-    pub(super) fn look_up(&mut self, out: &mut Outgoing, real: u64, now: Now) -> Option<u64> {
+    pub(super) fn look_up(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) -> Option<AgentTime> {
         if self.resolve_interval == 0 || !matches!(out.url.host(), Host::Name(_)) {
             return None;
         }
         if let Some(resolving) = &mut self.resolving {
             let Some(addresses) = resolving.answer() else { return Some(real + SOON) };
             self.resolving = None;
-            self.resolve_at = real.saturating_add(self.resolve_interval);
+            self.resolve_at = real.after(self.resolve_interval);
             match addresses {
                 Ok(addresses) => self.follow(out, &addresses, real, now),
                 // Where it was, it still is, as far as anybody knows.
@@ -50,7 +50,7 @@ impl Datagrams {
     }
 
     /// Sends to another address if the one in use is not among these: as after a start, templates first.
-    fn follow(&mut self, out: &mut Outgoing, addresses: &[SocketAddr], real: u64, now: Now) {
+    fn follow(&mut self, out: &mut Outgoing, addresses: &[SocketAddr], real: AgentTime, now: Now) {
         let Some(socket) = &self.socket else { return };
         let before = socket.address();
         if addresses.is_empty() || addresses.contains(&before) {

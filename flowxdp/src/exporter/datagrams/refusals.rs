@@ -9,7 +9,7 @@
 
 use std::net::IpAddr;
 
-use flowxdp_core::clock::SECOND;
+use flowxdp_core::clock::{AgentTime, SECOND};
 
 use super::lately::{Lately, TELLING};
 use crate::transport::udp::reports::{Report, Said};
@@ -38,22 +38,22 @@ pub(super) enum Verdict {
 /// Refusals of one kind.
 #[derive(Debug, Default)]
 struct Surplus {
-    since: u64,
+    since: AgentTime,
     count: u32,
     /// Until then none is believed.
-    distrust: u64,
+    distrust: AgentTime,
 }
 
 impl Surplus {
     /// One more; whether nothing of its kind is believed from now on, and was before.
-    fn add(&mut self, real: u64) -> bool {
-        if real >= self.since.saturating_add(WITHIN) {
+    fn add(&mut self, real: AgentTime) -> bool {
+        if real >= self.since.after(WITHIN) {
             (self.since, self.count) = (real, 0);
         }
         self.count += 1;
         let before = real < self.distrust;
         if before || self.count >= SURPLUS {
-            self.distrust = real.saturating_add(DISTRUST);
+            self.distrust = real.after(DISTRUST);
         }
         !before && self.distrust > real
     }
@@ -74,7 +74,7 @@ impl Refusals {
         report: &Report,
         collector: IpAddr,
         lately: &Lately,
-        real: u64,
+        real: AgentTime,
     ) -> Verdict {
         let quotes = report.quoted.len() >= TELLING;
         if report.said == Said::Port && report.offender.to_canonical() != collector.to_canonical() {
@@ -120,6 +120,10 @@ mod tests {
     const COLLECTOR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
 
+    const fn at(nanoseconds: u64) -> AgentTime {
+        AgentTime::new(nanoseconds)
+    }
+
     fn message(nth: u8) -> Vec<u8> {
         vec![nth; 100]
     }
@@ -131,7 +135,7 @@ mod tests {
     fn lately(count: u8) -> Lately {
         let mut lately = Lately::default();
         for nth in 0..count {
-            lately.push(Message { bytes: message(nth), ..Message::default() }, 0);
+            lately.push(Message { bytes: message(nth), ..Message::default() }, at(0));
         }
         lately
     }
@@ -145,7 +149,7 @@ mod tests {
         let (mut refusals, lately) = (Refusals::default(), lately(3));
         let quote = &message(1)[..80];
         let mut judge =
-            |said, offender| refusals.judge(&report(said, offender, quote), COLLECTOR, &lately, 1);
+            |said, offender| refusals.judge(&report(said, offender, quote), COLLECTOR, &lately, at(1));
         assert_eq!(judge(Said::Port, COLLECTOR), Verdict::Counts(1));
         assert!(!counts(judge(Said::Port, ROUTER)));
         assert_eq!(judge(Said::Unreachable(3, 1), ROUTER), Verdict::Counts(1));
@@ -158,21 +162,21 @@ mod tests {
         let (mut refusals, mut lately) = (Refusals::default(), lately(3));
         let other = report(Said::Port, COLLECTOR, &message(9)[..80]);
         for _ in 0..100 {
-            assert!(!counts(refusals.judge(&other, COLLECTOR, &lately, 1)));
+            assert!(!counts(refusals.judge(&other, COLLECTOR, &lately, at(1))));
         }
         // Behind a quote there may be padding and extensions.
         let mut quoted = message(2);
         quoted.extend([0; 20]);
         assert_eq!(
-            refusals.judge(&report(Said::Port, COLLECTOR, &quoted), COLLECTOR, &lately, 1),
+            refusals.judge(&report(Said::Port, COLLECTOR, &quoted), COLLECTOR, &lately, at(1)),
             Verdict::Counts(2)
         );
-        while lately.pop(6 * SECOND).is_some() {}
+        while lately.pop(at(6 * SECOND)).is_some() {}
         assert!(!counts(refusals.judge(
             &report(Said::Port, COLLECTOR, &quoted),
             COLLECTOR,
             &lately,
-            6 * SECOND
+            at(6 * SECOND)
         )));
     }
 
@@ -180,13 +184,13 @@ mod tests {
     fn without_a_quote_it_speaks_of_the_last_message_of_a_second_and_of_a_router_never() {
         let (mut refusals, lately) = (Refusals::default(), lately(3));
         let bare = report(Said::Port, COLLECTOR, &[]);
-        assert_eq!(refusals.judge(&bare, COLLECTOR, &lately, 1), Verdict::Counts(2));
-        assert!(!counts(refusals.judge(&bare, COLLECTOR, &lately, SECOND)));
+        assert_eq!(refusals.judge(&bare, COLLECTOR, &lately, at(1)), Verdict::Counts(2));
+        assert!(!counts(refusals.judge(&bare, COLLECTOR, &lately, at(SECOND))));
         assert!(!counts(refusals.judge(
             &report(Said::Unreachable(3, 0), ROUTER, &[]),
             COLLECTOR,
             &lately,
-            1
+            at(1)
         )));
     }
 
@@ -195,9 +199,9 @@ mod tests {
         let (mut refusals, mut lately) = (Refusals::default(), lately(1));
         let bare = report(Said::Port, COLLECTOR, &[]);
         let quoting = report(Said::Port, COLLECTOR, &message(1));
-        let (mut real, mut verdicts) = (0, Vec::new());
+        let (mut real, mut verdicts) = (at(0), Vec::new());
         for _ in 0..6 {
-            real += 20 * MILLISECOND;
+            real = real.after(20 * MILLISECOND);
             let verdict = refusals.judge(&bare, COLLECTOR, &lately, real);
             if let Verdict::Counts(place) = verdict {
                 assert_eq!(lately.take_from(place, real).len(), 1);
@@ -219,10 +223,10 @@ mod tests {
     fn a_message_is_refused_once() {
         let (mut refusals, mut lately) = (Refusals::default(), lately(2));
         let quoting = report(Said::Port, COLLECTOR, &message(0));
-        assert_eq!(refusals.judge(&quoting, COLLECTOR, &lately, 1), Verdict::Counts(0));
-        assert_eq!(lately.take_from(0, 1).len(), 2);
+        assert_eq!(refusals.judge(&quoting, COLLECTOR, &lately, at(1)), Verdict::Counts(0));
+        assert_eq!(lately.take_from(0, at(1)).len(), 2);
         let verdicts: Vec<_> =
-            (2..7).map(|real| refusals.judge(&quoting, COLLECTOR, &lately, real)).collect();
+            (2..7).map(|real| refusals.judge(&quoting, COLLECTOR, &lately, at(real))).collect();
         assert!(
             !verdicts.iter().any(|it| counts(*it)) && verdicts.contains(&Verdict::Forged),
             "{verdicts:?}"

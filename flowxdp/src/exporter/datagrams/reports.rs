@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use flowxdp_core::clock::MILLISECOND;
+use flowxdp_core::clock::{AgentTime, MILLISECOND};
 
 use super::{Datagrams, Outgoing, State, TRIAL, lately::TELLING, refusals::Verdict};
 use crate::transport::udp::reports::{Report, Said};
@@ -16,7 +16,7 @@ const ROUTER: u64 = 2_500 * MILLISECOND;
 
 impl Datagrams {
     /// Reads the ICMP messages that came. Whether there was one.
-    pub(super) fn read_reports(&mut self, out: &mut Outgoing, real: u64) -> bool {
+    pub(super) fn read_reports(&mut self, out: &mut Outgoing, real: AgentTime) -> bool {
         for nth in 0..AT_ONCE {
             let Some(report) = self.socket.as_ref().and_then(|socket| socket.report()) else {
                 return nth > 0;
@@ -30,7 +30,7 @@ impl Datagrams {
     }
 
     /// A router refused a message for its size: it goes out again, in smaller ones.
-    fn found_too_large(&mut self, out: &mut Outgoing, real: u64, report: &Report, mtu: usize) {
+    fn found_too_large(&mut self, out: &mut Outgoing, real: AgentTime, report: &Report, mtu: usize) {
         let Some(headers) = self.socket.as_ref().map(|socket| socket.headers()) else { return };
         let quoted = self.lately.find(&report.quoted);
         let size = self.path.believed(mtu).saturating_sub(headers);
@@ -70,7 +70,7 @@ impl Datagrams {
     }
 
     /// An ICMP message says that the collector does not take messages, or that there is no way to it.
-    fn found_refused(&mut self, out: &mut Outgoing, real: u64, report: &Report) {
+    fn found_refused(&mut self, out: &mut Outgoing, real: AgentTime, report: &Report) {
         let Some(collector) = self.socket.as_ref().map(|socket| socket.address().ip()) else { return };
         match self.refusals.judge(report, collector, &self.lately, real) {
             Verdict::Counts(place) => self.refused(out, real, report, place),
@@ -99,7 +99,7 @@ impl Datagrams {
     }
 
     /// The messages from a place on were refused: they wait again, and nothing is sent for a while.
-    fn refused(&mut self, out: &mut Outgoing, real: u64, report: &Report, place: usize) {
+    fn refused(&mut self, out: &mut Outgoing, real: AgentTime, report: &Report, place: usize) {
         out.account.refused();
         self.take_back(out, real, place);
         let since = *self.refused_since.get_or_insert(real);
@@ -107,7 +107,7 @@ impl Datagrams {
             return;
         }
         let what = format!("does not take messages: {}, says {}", report.said, report.offender);
-        let is_time = real >= since.saturating_add(TRIAL);
+        let is_time = real >= since.after(TRIAL);
         if is_time && !self.trial && self.pending.iter().any(|message| !message.templates_only) {
             // All this may be forged: data goes out all the same, one message at a time.
             self.trial = true;
@@ -129,7 +129,7 @@ impl Datagrams {
 
     /// Messages from a place on go back to the front of those that wait, and are named: the refusal may be wrong.
     /// Gives the records in them.
-    fn take_back(&mut self, out: &mut Outgoing, real: u64, place: usize) -> u64 {
+    fn take_back(&mut self, out: &mut Outgoing, real: AgentTime, place: usize) -> u64 {
         let mut records = 0;
         for message in self.lately.take_from(place, real).into_iter().rev() {
             out.account.take_back(&message);

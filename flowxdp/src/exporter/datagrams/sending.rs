@@ -2,7 +2,10 @@
 
 use std::io;
 
-use flowxdp_core::{clock::Now, session::Message};
+use flowxdp_core::{
+    clock::{AgentTime, Now},
+    session::Message,
+};
 
 use super::{Datagrams, Outgoing, PROBE, SOON, State};
 use crate::exporter::account::Origin;
@@ -13,7 +16,13 @@ const ERRORS: u32 = 64;
 
 impl Datagrams {
     /// Sends until the pace, the socket or the session has no more; gives the instant to go on.
-    pub(super) fn send_ready(&mut self, out: &mut Outgoing, real: u64, now: Now, flush: bool) -> Option<u64> {
+    pub(super) fn send_ready(
+        &mut self,
+        out: &mut Outgoing,
+        real: AgentTime,
+        now: Now,
+        flush: bool,
+    ) -> Option<AgentTime> {
         out.offer(now, self.local_port());
         let mut errors = 0;
         loop {
@@ -23,9 +32,9 @@ impl Datagrams {
                 let message = self.larger(out, real, now).or_else(|| out.session.poll_message(now, flush))?;
                 self.pending.push_back(message);
             }
-            let ready = match out.pace.ready(real) {
+            let ready = match out.pace.ready(real.nanoseconds()) {
                 Ok(ready) => usize::try_from(ready).unwrap_or(BATCH),
-                Err(when) => return Some(when),
+                Err(when) => return Some(AgentTime::new(when)),
             };
             if self.trial {
                 // The templates in front went out just before; another message is next after this one.
@@ -43,7 +52,7 @@ impl Datagrams {
             out.account.sending(self.pending.iter().take(most));
             let Sent { handed, error } = self.send(most)?;
             // A try costs a token, whatever comes of it.
-            out.pace.spend(real, handed.max(1) as u64);
+            out.pace.spend(real.nanoseconds(), handed.max(1) as u64);
             (0..handed).for_each(|_| self.sent(out, real));
             out.account.commit();
             let read = self.read_reports(out, real);
@@ -66,11 +75,11 @@ impl Datagrams {
     fn failed(
         &mut self,
         out: &mut Outgoing,
-        real: u64,
+        real: AgentTime,
         error: &io::Error,
         read: bool,
         nth: u32,
-    ) -> Option<u64> {
+    ) -> Option<AgentTime> {
         if error.kind() == io::ErrorKind::WouldBlock || nth > ERRORS {
             return Some(real + SOON);
         }
@@ -91,7 +100,7 @@ impl Datagrams {
     }
 
     /// A message that tries a larger size than the path is known to take, if it is time for one.
-    fn larger(&mut self, out: &mut Outgoing, real: u64, now: Now) -> Option<Message> {
+    fn larger(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) -> Option<Message> {
         let socket = self.socket.as_ref().filter(|_| self.probed && out.url.mtu().is_none())?;
         let packet = self.path.larger(real)?;
         let message = out.session.probe(packet - socket.headers(), now)?;
@@ -110,7 +119,7 @@ impl Datagrams {
     }
 
     /// The first message that waits is with the kernel; it may yet be refused.
-    fn sent(&mut self, out: &mut Outgoing, real: u64) {
+    fn sent(&mut self, out: &mut Outgoing, real: AgentTime) {
         let Some(mut message) = self.pending.pop_front() else { return };
         if message.templates_only
             && message.bytes.len() > self.fits

@@ -9,7 +9,7 @@ use std::{
 };
 
 use flowxdp_core::{
-    clock::{Now, SECOND},
+    clock::{AgentTime, Now, SECOND},
     protocol::Protocol,
     record::{Flow, FlowKey, FlowRecord},
     samples,
@@ -54,7 +54,8 @@ impl Pair {
             keeper: None,
         };
         let url = format!("udp://127.0.0.1:{port}").parse().unwrap();
-        let exporter = Exporter::new(url, TlsSettings::default(), &settings, 0, NOW.wall_ms).unwrap();
+        let exporter =
+            Exporter::new(url, TlsSettings::default(), &settings, AgentTime::START, NOW.wall_ms).unwrap();
         Self { exporter, begin: Instant::now(), port }
     }
 
@@ -67,7 +68,7 @@ impl Pair {
     /// Polls until everything is sent, or something is refused.
     fn settle(&mut self) {
         loop {
-            let real = u64::try_from(self.begin.elapsed().as_nanos()).unwrap();
+            let real = AgentTime::new(u64::try_from(self.begin.elapsed().as_nanos()).unwrap());
             self.exporter.poll(real, NOW, true);
             self.exporter.judge_last(real);
             if self.exporter.is_settled(NOW, true) || self.exporter.availability().is_none() {
@@ -159,7 +160,7 @@ fn what_a_burst_met_a_closed_port_with_comes_once_when_it_opens() {
 /// Polls once for each 50 ms of a time that passes faster than the clock's.
 fn pass(pair: &mut Pair, seconds: std::ops::Range<u64>) {
     for real in (seconds.start * SECOND..seconds.end * SECOND).step_by(50_000_000) {
-        pair.exporter.poll(real, NOW, true);
+        pair.exporter.poll(AgentTime::new(real), NOW, true);
         // For the resolver's thread.
         std::thread::sleep(Duration::from_micros(300));
     }

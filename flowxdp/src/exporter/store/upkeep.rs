@@ -3,7 +3,7 @@
 use std::io;
 
 use flowxdp_core::{
-    clock::{Now, SECOND},
+    clock::{AgentTime, Now, SECOND},
     record::RecordTotal,
 };
 
@@ -27,7 +27,7 @@ impl Store {
     pub(in crate::exporter) fn open(
         settings: SpoolSettings,
         collector: &str,
-        real: u64,
+        real: AgentTime,
         wall_ms: u64,
     ) -> anyhow::Result<Self> {
         match Spool::open(settings.clone(), collector, wall_ms) {
@@ -50,7 +50,7 @@ impl Store {
         self.foreign = account.adopt_spool(found, left);
     }
 
-    fn reopen(&mut self, out: &mut Outgoing, real: u64, wall_ms: u64) {
+    fn reopen(&mut self, out: &mut Outgoing, real: AgentTime, wall_ms: u64) {
         if real < self.again_at {
             return;
         }
@@ -59,7 +59,7 @@ impl Store {
         match Spool::open(settings.clone(), &out.url.to_string(), wall_ms) {
             Ok(spool) => {
                 log::info!("collector {}: its spool takes records now", out.url);
-                (self.spool, self.closed, self.again_at) = (Some(spool), None, 0);
+                (self.spool, self.closed, self.again_at) = (Some(spool), None, AgentTime::START);
                 self.adopt(&mut out.account, &Left::default());
             }
             Err(error) => log::debug!("collector {}: {error:#}", out.url),
@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// Gives up what is too old, and brings what the spool lost into the books.
-    pub(in crate::exporter) fn account(&mut self, out: &mut Outgoing, real: u64, now: Now) {
+    pub(in crate::exporter) fn account(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         self.reopen(out, real, now.wall_ms);
         if let Some(spool) = &mut self.spool {
             spool.expire(now);

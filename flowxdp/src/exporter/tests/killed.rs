@@ -84,7 +84,7 @@ fn what_a_collector_read_before_it_ended_in_order_is_neither_on_disk_nor_in_memo
     push(&memory, &mut driver, &keeping, 0..100);
     // On disk first, then in order behind it what comes while the collector is there.
     let now = driver.now();
-    driver.exporter.give_up(Undelivered::AgentKilled, now.monotonic, now);
+    driver.exporter.give_up(Undelivered::AgentKilled, driver.real(), now);
     assert_eq!(driver.exporter.books().queued.records, 100);
     drop((driver, keeping));
     let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));

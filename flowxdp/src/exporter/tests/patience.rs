@@ -56,7 +56,7 @@ fn given_up(moments: u16, resend_window: usize) -> Option<u64> {
     });
     let settings = Settings { resend_window, ..settings() };
     let url = format!("tcp://{address}").parse().unwrap();
-    let exporter = Exporter::new(url, TlsSettings::default(), &settings, 0, T0).unwrap();
+    let exporter = Exporter::new(url, TlsSettings::default(), &settings, AgentTime::START, T0).unwrap();
     let mut waiting =
         Waiting { dispatch: Dispatch::new(vec![exporter], Strategy::Replicate, 0, None), real: 0 };
     for moment in 0..moments {

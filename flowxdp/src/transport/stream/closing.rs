@@ -2,7 +2,7 @@
 
 use std::net::Shutdown;
 
-use flowxdp_core::clock::MILLISECOND;
+use flowxdp_core::clock::{AgentTime, MILLISECOND};
 
 use super::{Broken, Phase, Stream};
 
@@ -18,7 +18,7 @@ pub(super) enum Closing {
     /// The FIN is behind it.
     Shut,
     /// All is acknowledged; until this instant the collector's own end is waited for.
-    Acknowledged(u64),
+    Acknowledged(AgentTime),
 }
 
 impl Stream {
@@ -29,7 +29,7 @@ impl Stream {
     /// # Errors
     ///
     /// The connection broke first, and with it the certainty.
-    pub fn close(&mut self, real: u64) -> Result<bool, Broken> {
+    pub fn close(&mut self, real: AgentTime) -> Result<bool, Broken> {
         if matches!(self.phase, Phase::Connecting | Phase::Handshaking) {
             return Ok(true);
         }
@@ -49,7 +49,7 @@ impl Stream {
             self.closing = Closing::Shut;
         }
         if matches!(self.closing, Closing::Shut) && self.outstanding() == 0 {
-            self.closing = Closing::Acknowledged(real.saturating_add(LINGER));
+            self.closing = Closing::Acknowledged(real.after(LINGER));
         }
         Ok(matches!(self.closing, Closing::Acknowledged(until) if self.ended || real >= until))
     }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use flowxdp_core::clock::AgentTime;
+
 use super::{
     Broken, Phase, Stream,
     closing::Closing,
@@ -19,7 +21,7 @@ impl Stream {
     }
 
     /// Reads until there is nothing, or enough for once.
-    pub(super) fn read(&mut self, real: u64) -> Result<(), Broken> {
+    pub(super) fn read(&mut self, real: AgentTime) -> Result<(), Broken> {
         self.unread = None;
         for _ in 0..READS {
             if self.ended {

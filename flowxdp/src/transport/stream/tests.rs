@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flowxdp_core::clock::{MILLISECOND, SECOND};
+use flowxdp_core::clock::{AgentTime, MILLISECOND, SECOND};
 
 use super::{Broken, Phase, Stream, StreamSettings};
 use crate::{
@@ -45,18 +45,18 @@ impl Driver {
         tls: Option<&TlsClient>,
     ) -> Result<Self, Broken> {
         let readiness = Readiness::new().unwrap();
-        let stream = Stream::connect(address, settings, tls, &readiness, 0)?;
+        let stream = Stream::connect(address, settings, tls, &readiness, AgentTime::START)?;
         Ok(Self { stream, readiness, start: Instant::now() })
     }
 
-    fn real(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap()
+    fn real(&self) -> AgentTime {
+        AgentTime::new(u64::try_from(self.start.elapsed().as_nanos()).unwrap())
     }
 
     /// Polls at each wake and deadline until `what` gives something.
     fn until<T>(
         &mut self,
-        mut what: impl FnMut(&mut Stream, u64) -> Result<Option<T>, Broken>,
+        mut what: impl FnMut(&mut Stream, AgentTime) -> Result<Option<T>, Broken>,
     ) -> Result<T, Broken> {
         loop {
             assert!(self.start.elapsed() < LIMIT, "no answer in time");
@@ -64,8 +64,8 @@ impl Driver {
             if let Some(found) = what(&mut self.stream, real)? {
                 return Ok(found);
             }
-            let deadline = self.stream.deadline().unwrap_or(u64::MAX).min(real + SECOND);
-            self.readiness.wait(Some(Duration::from_nanos(deadline.saturating_sub(real)))).unwrap();
+            let deadline = self.stream.deadline().unwrap_or(AgentTime::NEVER).min(real.after(SECOND));
+            self.readiness.wait(Some(Duration::from_nanos(deadline.since(real)))).unwrap();
         }
     }
 
@@ -98,7 +98,7 @@ impl Driver {
 
     /// Closes with a time that stands still, so that only the collector's own end is one.
     fn close_patiently(&mut self) -> Result<(), Broken> {
-        self.until(|stream, _| Ok(stream.close(0)?.then_some(())))
+        self.until(|stream, _| Ok(stream.close(AgentTime::START)?.then_some(())))
     }
 
     /// What breaks a stream that nobody writes to.

@@ -60,7 +60,11 @@ fn a_ticket_ends_the_probe() {
     let client = client(authority.settings_as(&authority.issue(&pki::exporter())));
     let mut driver = Driver::connect(server.address, &StreamSettings::default(), Some(&client)).unwrap();
     // The time stands still, so nothing else can.
-    driver.until(|stream, _| Ok((stream.poll(0)? == Phase::Ready).then_some(()))).unwrap();
+    driver
+        .until(|stream, _| {
+            Ok((stream.poll(flowxdp_core::clock::AgentTime::START)? == Phase::Ready).then_some(()))
+        })
+        .unwrap();
     driver.close().unwrap();
     server.result();
 }
@@ -135,7 +139,7 @@ fn a_refusal_that_comes_late_is_found_by_a_write() {
 #[test]
 fn a_refusal_that_comes_late_spoils_an_orderly_end() {
     let (mut driver, server, go) = slow_judge();
-    assert!(!driver.stream.close(0).unwrap());
+    assert!(!driver.stream.close(flowxdp_core::clock::AgentTime::START).unwrap());
     go.send(()).unwrap();
     assert_eq!(
         driver.close_patiently().unwrap_err().to_string(),

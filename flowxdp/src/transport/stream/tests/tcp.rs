@@ -112,7 +112,7 @@ fn a_collector_that_dies_with_octets_unread_spoils_the_end() {
     let mut driver = Driver::connect(server.address, &StreamSettings::default(), None).unwrap();
     driver.ready().unwrap();
     driver.write(RECORDS).unwrap();
-    assert!(!driver.stream.close(0).unwrap());
+    assert!(!driver.stream.close(flowxdp_core::clock::AgentTime::START).unwrap());
     go.send(()).unwrap();
     assert_eq!(driver.close_patiently().unwrap_err().to_string(), "reset the connection");
     server.result();

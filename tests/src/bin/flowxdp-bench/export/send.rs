@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use flowxdp::exporter::{Exporter, Settings};
 use flowxdp::transport::readiness::Readiness;
 use flowxdp::transport::tls::TlsSettings;
-use flowxdp_core::clock::SECOND;
+use flowxdp_core::clock::{AgentTime, SECOND};
 use flowxdp_core::protocol::Protocol;
 use flowxdp_core::record::FlowRecord;
 
@@ -65,12 +65,12 @@ impl Driver {
             keeper: None,
         };
         let tls = TlsSettings { ca, ..TlsSettings::default() };
-        let exporter = Exporter::new(url.parse()?, tls, &settings, 1, NOW.wall_ms)?;
+        let exporter = Exporter::new(url.parse()?, tls, &settings, AgentTime::new(1), NOW.wall_ms)?;
         Ok(Self { exporter, readiness, start: Instant::now() })
     }
 
-    fn real(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    fn real(&self) -> AgentTime {
+        AgentTime::new(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Polls once.
@@ -98,7 +98,7 @@ impl Driver {
                 return Ok(());
             }
             ensure!(begin.elapsed() < PATIENCE, "the receiver takes nothing");
-            let wait = wake.map_or(1_000_000, |at| at.saturating_sub(self.real())).min(1_000_000);
+            let wait = wake.map_or(1_000_000, |at| at.since(self.real())).min(1_000_000);
             self.readiness.wait(Some(Duration::from_nanos(wait)))?;
         }
     }
