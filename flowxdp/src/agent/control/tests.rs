@@ -84,7 +84,7 @@ async fn a_request_line_is_a_verb_and_another_one_is_refused_by_name() {
         refused
     })
     .await;
-    assert_eq!(answers[0], "unknown request \"flsuh\": send one of books, config, flush");
+    assert_eq!(answers[0], "unknown request \"flsuh\": send one of books, config, flush, reload");
     assert!(answers[1].contains("not UTF-8") && answers[2].contains("books now"), "{answers:?}");
     assert_eq!(verbs, ["books", "flush", "flush"]);
 }
