@@ -1,11 +1,12 @@
 //! Where flow records go, as typed: `SCHEME://HOST[:PORT][?NAME=VALUE&…]`, udp, tcp or tls.
 //!
-//! Parameters are `protocol`, `preset`, `mtu` and `source`, for tcp and tls `resend-after-end`, and for tls `ca`,
+//! Parameters are `protocol`, `preset`, `fields`, `mtu` and `source`, for tcp and tls `resend-after-end`, and for tls `ca`,
 //! `cert`, `key`, `name`, `peers` and, as often as needed, `peer`. Values may have escapes: `%26` for an ampersand;
 //! a plus sign stands for itself.
 
 mod authority;
 mod error;
+mod fields;
 mod list;
 mod listen;
 mod parameters;
@@ -40,6 +41,7 @@ pub struct CollectorUrl {
     port: Option<u16>,
     protocol: Option<Protocol>,
     preset: Option<Preset>,
+    fields: Vec<String>,
     mtu: Option<u16>,
     source: Option<IpAddr>,
     resend_after_end: Option<bool>,
@@ -71,6 +73,11 @@ impl CollectorUrl {
     /// What kind of collector it is, where the URL says so.
     pub const fn preset(&self) -> Option<Preset> {
         self.preset
+    }
+
+    /// The terms of the list of fields, where the URL has one.
+    pub fn fields(&self) -> &[String] {
+        &self.fields
     }
 
     /// Largest message, octets of UDP payload or of one message in a stream, where the URL says so.
@@ -112,6 +119,7 @@ impl CollectorUrl {
         let duplicate = match value.name() {
             "protocol" => self.protocol.replace(value.protocol()?).is_some(),
             "preset" => self.preset.replace(value.preset()?).is_some(),
+            "fields" => !std::mem::replace(&mut self.fields, value.list()?).is_empty(),
             "mtu" => self.mtu.replace(value.mtu(self.scheme)?).is_some(),
             "source" => self.source.replace(value.source()?).is_some(),
             "resend-after-end" => self.resend_after_end.replace(value.switch()?).is_some(),
@@ -144,6 +152,7 @@ impl CollectorUrl {
             port: parts.port,
             protocol: None,
             preset: None,
+            fields: Vec::new(),
             mtu: None,
             source: None,
             resend_after_end: None,

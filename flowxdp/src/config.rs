@@ -41,7 +41,7 @@ use std::{
 };
 
 use flowxdp_common::field::{Group, Groups};
-use flowxdp_core::{protocol::Protocol, retire::Timeouts};
+use flowxdp_core::{elements::ELEMENTS, protocol::Protocol, retire::Timeouts};
 
 use crate::{
     collector_url::CollectorUrl,
@@ -101,7 +101,7 @@ pub struct Monitor {
 /// The fields that flow records have beyond the base ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Names of groups.
+    /// Names of groups, and IANA's names of single elements.
     pub collect: Vec<String>,
 }
 
@@ -220,7 +220,14 @@ impl Config {
         let idle = self.spool.directory.is_some() && self.streams() == 0;
         let text = "--spool is for collectors over TCP and TLS, and there is none: no record will wait on disk; name \
                     one by tcp:// or tls://, or take --spool away";
-        idle.then(|| text.to_owned()).into_iter().collect()
+        let mut warnings: Vec<String> = idle.then(|| text.to_owned()).into_iter().collect();
+        for url in &self.exporter {
+            let (_, absent) = url.choice(&self.record).unwrap_or_default();
+            warnings.extend(absent.iter().map(|name| {
+                format!("collector {url}: its records have no {name} that fields could leave out: take -{name} away")
+            }));
+        }
+        warnings
     }
 
     /// Writes the warnings on the log.
@@ -247,9 +254,22 @@ impl Monitor {
 }
 
 impl Record {
-    /// The groups that the meter collects.
+    /// The groups that the meter collects: those that are named, and those of single elements.
     pub fn groups(&self) -> Groups {
-        self.collect.iter().filter_map(|name| Group::from_name(name)).collect()
+        self.collect.iter().filter_map(|name| parsers::group(name)).collect()
+    }
+
+    /// The elements that come along with a single element of their group.
+    pub fn others(&self) -> Vec<&'static str> {
+        let is_named = |name: &str| self.collect.iter().any(|other| other == name);
+        let mut others: Vec<&'static str> = ELEMENTS
+            .iter()
+            .filter(|element| element.group != Group::Base && self.groups().has(element.group))
+            .filter(|element| !is_named(element.group.name()) && !is_named(element.name))
+            .map(|element| element.name)
+            .collect();
+        others.dedup();
+        others
     }
 }
 

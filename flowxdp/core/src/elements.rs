@@ -12,7 +12,7 @@ mod kind;
 pub mod options;
 mod table;
 
-pub use self::choice::Choice;
+pub use self::choice::{Choice, FieldsError};
 pub use self::kind::{Kind, Within};
 pub use self::table::ELEMENTS;
 

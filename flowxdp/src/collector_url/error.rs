@@ -45,7 +45,7 @@ pub enum UrlError {
     #[error("a listening address takes no parameters: take what stands behind the ? away")]
     NoParameters,
     #[error(
-        "unknown parameter \"{0}\": the known ones are protocol, preset, mtu, source, for tcp:// and tls:// \
+        "unknown parameter \"{0}\": the known ones are protocol, preset, fields, mtu, source, for tcp:// and tls:// \
          resend-after-end, and for tls:// ca, cert, key, name, peer, peers"
     )]
     UnknownParameter(String),

@@ -62,6 +62,14 @@ impl<'a> Value<'a> {
         Preset::named(text).ok_or_else(|| UrlError::UnknownPreset(text.to_owned()))
     }
 
+    /// Terms with commas between them.
+    pub(super) fn list(&self) -> Result<Vec<String>, UrlError> {
+        match self.text()? {
+            "" => Err(UrlError::Empty(self.name.to_owned())),
+            text => Ok(text.split(',').map(str::to_owned).collect()),
+        }
+    }
+
     /// Octets of UDP payload, or of a message in a stream.
     pub(super) fn mtu(&self, scheme: Scheme) -> Result<u16, UrlError> {
         let (text, largest) = (self.text()?, scheme.largest_message());

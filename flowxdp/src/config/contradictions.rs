@@ -4,12 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Config,
+    exporter::culprit,
     fault::{Fault, Place},
     key::{CHECK, Commands, REPLAY, Table},
 };
+use crate::collector_url::CollectorUrl;
 
 /// Octets of a spool that one message of the longest kind needs with its file.
 const LEAST_SPOOL: u64 = 64 << 10;
+
+/// Places of parameters, by their names.
+type Parameters = Vec<(&'static str, Place)>;
 
 /// Where the values of a configuration come from.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +23,8 @@ pub struct Places {
     keys: HashMap<String, Place>,
     /// Paths of keys with a value that is none.
     refused: HashSet<String>,
-    /// Of each exporter, in their order.
-    pub exporters: Vec<Place>,
+    /// Of each exporter, in their order, and of its parameters by their names.
+    exporters: Vec<(Place, Parameters)>,
 }
 
 impl Places {
@@ -43,9 +48,20 @@ impl Places {
         self.keys.get(&format!("{}.{name}", table.name())).cloned().unwrap_or(Place::Nowhere)
     }
 
-    /// The place of an exporter's collector.
-    pub fn exporter(&self, at: usize) -> Place {
-        self.exporters.get(at).cloned().unwrap_or(Place::Nowhere)
+    /// Notes the place of the next exporter and of its parameters.
+    pub fn exporter(&mut self, place: Place, parameters: Parameters) {
+        self.exporters.push((place, parameters));
+    }
+
+    /// Forgets the exporters: others replace them.
+    pub fn forget_exporters(&mut self) {
+        self.exporters.clear();
+    }
+
+    /// The place of a parameter of an exporter; its collector's where it has none.
+    pub fn parameter(&self, at: usize, name: &str) -> Place {
+        let Some((place, parameters)) = self.exporters.get(at) else { return Place::Nowhere };
+        parameters.iter().find(|(other, _)| *other == name).map_or(place, |(_, place)| place).clone()
     }
 }
 
@@ -62,17 +78,8 @@ pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault>
     }
     let mut known = HashMap::new();
     for (at, url) in config.exporter.iter().enumerate() {
-        let (place, protocol) = (places.exporter(at), config.exporting.protocol);
-        let before = *known.entry(url.endpoint(protocol)).or_insert(url);
-        let text = match url.check(protocol, &config.tls) {
-            _ if !std::ptr::eq(before, url) => Some(format!(
-                "{} {url} is named twice, as {before} before: name it once",
-                named(&place, "--collector", "collector")
-            )),
-            Err(error) => Some(format!("collector {url}: {error}")),
-            Ok(()) => None,
-        };
-        faults.extend(text.map(|text| Fault::new(place, text)));
+        let before = *known.entry(url.endpoint(config.exporting.protocol)).or_insert(url);
+        faults.extend(exporter(config, places, at, before));
     }
     let limit = places.of(Table::Spool, "limit");
     faults.extend(spool(config, &limit).map(|text| Fault::new(limit, text)));
@@ -111,6 +118,27 @@ fn twice(config: &Config, places: &Places) -> Option<Fault> {
         names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name));
     let text = |name: &String| format!("interface {name} is named twice: name it once");
     again.map(|(_, name)| Fault::new(places.of(Table::Monitor, "interface"), text(name)))
+}
+
+/// The first fault of an exporter beside the common settings, and beside the first one of the same collector.
+fn exporter(config: &Config, places: &Places, at: usize, first: &CollectorUrl) -> Option<Fault> {
+    let url = config.exporter.get(at)?;
+    if !std::ptr::eq(first, url) {
+        let place = places.parameter(at, "collector");
+        let flag = named(&place, "--collector", "collector").to_owned();
+        return Some(Fault::new(
+            place,
+            format!("{flag} {url} is named twice, as {first} before: name it once"),
+        ));
+    }
+    let refused = |name: &str, error: &dyn std::fmt::Display| {
+        Some(Fault::new(places.parameter(at, name), format!("collector {url}: {error}")))
+    };
+    if let Err(error) = url.check(config.exporting.protocol, &config.tls) {
+        return refused(culprit(&error), &error);
+    }
+    let error = url.choice(&config.record).err()?;
+    refused("fields", &error)
 }
 
 /// Whether the spool has room for one message of each collector over TCP and TLS.

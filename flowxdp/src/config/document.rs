@@ -94,12 +94,12 @@ impl Reader<'_> {
     }
 
     fn exporter(&mut self, span: Range<usize>, table: &DeTable<'_>) {
-        let (url, faults) = exporter::read(span, table);
+        let (found, faults) = exporter::read(span, table);
         self.faults.extend(faults);
-        match url {
-            Some((url, place)) => {
-                self.config.exporter.push(url);
-                self.places.exporters.push(place);
+        match found {
+            Some(found) => {
+                self.config.exporter.push(found.url);
+                self.places.exporter(found.place, found.parameters);
             }
             None => self.places.refuse(contradictions::COLLECTOR.to_owned()),
         }

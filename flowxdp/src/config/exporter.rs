@@ -1,6 +1,9 @@
 //! A table `[[exporter]]`: a collector's URL, and its parameters as keys.
 
-use std::ops::Range;
+use std::{
+    ffi::{OsStr, OsString},
+    ops::Range,
+};
 
 use toml::de::DeTable;
 
@@ -8,10 +11,10 @@ use super::{
     document::{Entry, entries, unknown},
     fault::{Fault, Place},
     form,
-    key::Table,
+    key::{Key, Table},
     keys,
 };
-use crate::collector_url::CollectorUrl;
+use crate::collector_url::{CollectorUrl, UrlError};
 
 /// The key without which a table is no exporter.
 const COLLECTOR: &str = "collector";
@@ -19,29 +22,52 @@ const COLLECTOR: &str = "collector";
 /// A URL that takes every parameter, so that those of a wrong one are judged too.
 const ANY: &str = "tls://collector";
 
-/// The collector of a table with its place, if every value is one; and all faults.
-pub(super) fn read(span: Range<usize>, table: &DeTable<'_>) -> (Option<(CollectorUrl, Place)>, Vec<Fault>) {
+/// A collector, and where it and its parameters stand.
+pub(super) struct Found {
+    pub(super) url: CollectorUrl,
+    pub(super) place: Place,
+    pub(super) parameters: Vec<(&'static str, Place)>,
+}
+
+/// The collector of a table, if every value is one; and all faults.
+pub(super) fn read(span: Range<usize>, table: &DeTable<'_>) -> (Option<Found>, Vec<Fault>) {
     let mut faults = Vec::new();
     let found = collector(table, &mut faults);
     if !table.keys().any(|name| name.get_ref() == COLLECTOR) {
         let text = "the exporter has no collector: write collector = \"udp://HOST\" below [[exporter]]";
         faults.push(Fault::new(Place::File(span), text));
     }
-    let is_known = found.is_some();
+    let mut is_right = found.is_some();
     let place = found.as_ref().map_or(Place::Nowhere, |(_, place)| place.clone());
     let base = found.map(|(url, _)| url).or_else(|| CollectorUrl::begin(ANY).ok());
     let Some(mut url) = base else { return (None, faults) };
-    let mut is_right = is_known;
+    let mut parameters = Vec::new();
     for entry in entries(table) {
         is_right &= parameter(&mut url, entry, &mut faults);
+        if let Some(key) = keys::find(Table::Exporter, entry.0.get_ref()) {
+            parameters.push((key.name, Place::File(entry.1.span())));
+        }
     }
     match url.finish() {
-        Ok(url) if is_right => (Some((url, place)), faults),
+        Ok(url) if is_right => (Some(Found { url, place, parameters }), faults),
         Ok(_) => (None, faults),
         Err(error) => {
+            let of_parameter = parameters.iter().find(|(name, _)| *name == culprit(&error));
+            let place = of_parameter.map_or(place, |(_, place)| place.clone());
             faults.push(Fault::new(place, format!("exporter: {error}")));
             (None, faults)
         }
+    }
+}
+
+/// The key whose value does not agree with the others.
+pub(super) const fn culprit(error: &UrlError) -> &'static str {
+    match error {
+        UrlError::UdpAlone(..) => "protocol",
+        UrlError::SourceFamily(..) => "source",
+        UrlError::NoKey => "cert",
+        UrlError::NoCertificate => "key",
+        _ => COLLECTOR,
     }
 }
 
@@ -73,7 +99,7 @@ fn parameter(url: &mut CollectorUrl, (name, value): Entry<'_>, faults: &mut Vec<
     let before = faults.len();
     match form::texts(key, value) {
         Ok(texts) => {
-            for (text, span) in texts {
+            for (text, span) in joined(key, texts, value.span()) {
                 if let Err(error) = url.add(key.name, &text) {
                     faults.push(Fault::value(Place::File(span), key, &text, &error.to_string()));
                 }
@@ -82,4 +108,17 @@ fn parameter(url: &mut CollectorUrl, (name, value): Entry<'_>, faults: &mut Vec<
         Err(wrong) => faults.extend(wrong),
     }
     faults.len() == before
+}
+
+/// The values of a parameter: peers repeat, all other lists are one value with commas.
+fn joined(
+    key: &Key,
+    texts: Vec<(OsString, Range<usize>)>,
+    whole: Range<usize>,
+) -> Vec<(OsString, Range<usize>)> {
+    if !key.is_one_value() {
+        return texts;
+    }
+    let terms: Vec<OsString> = texts.into_iter().map(|(text, _)| text).collect();
+    vec![(terms.join(OsStr::new(",")), whole)]
 }

@@ -136,7 +136,7 @@ impl Reading {
     /// The list of `--collector` replaces the file's.
     fn collectors(&mut self, key: &'static Key, texts: &[OsString]) {
         self.config.exporter.clear();
-        self.places.exporters.clear();
+        self.places.forget_exporters();
         for text in texts {
             let Some(list) = text.to_str() else {
                 self.refuse(key, text, "the URL is not UTF-8: write other octets as %XX");
@@ -146,7 +146,7 @@ impl Reading {
                 match url.parse::<CollectorUrl>() {
                     Ok(url) => {
                         self.config.exporter.push(url);
-                        self.places.exporters.push(Place::Flag(key));
+                        self.places.exporter(Place::Flag(key), Vec::new());
                     }
                     Err(error) => self.refuse(key, OsStr::new(url), &error.to_string()),
                 }

@@ -162,6 +162,11 @@ impl Key {
         Some(choices::names(&all().iter().map(|(name, _)| *name).collect::<Vec<_>>()))
     }
 
+    /// Whether the list is one parameter of a URL, with commas.
+    pub fn is_one_value(&self) -> bool {
+        self.list && self.name == "fields"
+    }
+
     /// The path in the file.
     pub fn path(&self) -> String {
         format!("{}.{}", self.table.name(), self.name)

@@ -31,6 +31,7 @@ const FILE: Value = ("FILE", Form::Path, false, "\"/etc/flowxdp/file.pem\"");
 const SOCKET: Value = ("PATH", Form::Path, false, "\"/run/flowxdp/flowxdp.sock\"");
 const NAME: Value = ("NAME", Form::Text, false, "\"collector.example\"");
 const ADDRESS: Value = ("ADDRESS", Form::Text, false, "\"192.0.2.1\"");
+const FIELDS: Value = ("FIELD", Form::Text, true, "\"default\", \"-minimumTTL\"");
 const PEERS: Value = (
     "FINGERPRINT",
     Form::Text,
@@ -131,7 +132,8 @@ keys! {
         "ifIndex to meter the packets of a capture with";
 
     Record "collect" BOTH list GROUPS "" in record.collect by parsers::collected,
-        "Group of fields that records have beyond the base ones; repeat for several, or separate them by commas";
+        "Group of fields, or element by IANA's name, that records have beyond the base ones; repeat for several, or \
+         separate them by commas";
 
     Exporting "protocol" BOTH one PROTOCOL "ipfix" in exporting.protocol by choices::named,
         "Protocol for collectors whose URL has none; NetFlow is sent over UDP alone";
@@ -172,6 +174,9 @@ keys! {
         "Protocol of this collector instead of the common one";
     Exporter "preset" BOTH parameter PRESET "",
         "Kind of collector, whose peculiarities are respected";
+    Exporter "fields" BOTH parameter FIELDS "",
+        "Fields of this collector's records: `default` for all that are collected, IANA's name of an element to add, \
+         and -NAME to leave one out";
     Exporter "mtu" BOTH parameter OCTETS "",
         "Largest message, octets of UDP payload or of one message in a stream";
     Exporter "source" BOTH parameter ADDRESS "",

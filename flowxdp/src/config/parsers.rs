@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowxdp_common::field::Group;
-use flowxdp_core::backoff;
+use flowxdp_core::{backoff, elements::ELEMENTS};
 
 use super::choices::names;
 use crate::units;
@@ -26,12 +26,21 @@ pub(crate) fn interface(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a group of fields.
+/// The group of a group's name, or of an element's.
+pub(super) fn group(name: &str) -> Option<Group> {
+    let element = || ELEMENTS.iter().find(|element| element.name == name).map(|element| element.group);
+    Group::from_name(name).or_else(element)
+}
+
+/// The name of a group of fields, or IANA's name of an element that records can have.
 pub(super) fn collected(text: &str) -> Result<String, String> {
     let known = || Group::ALL.into_iter().filter(|group| *group != Group::Base).map(Group::name);
-    match Group::from_name(text) {
-        Some(group) => Ok(group.name().to_owned()),
-        None => Err(format!("\"{text}\" is no group of fields: use {}", names(&known().collect::<Vec<_>>()))),
+    match group(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!(
+            "\"{text}\" is neither a group of fields nor an element: use {}, or a name of the manual's elements.md",
+            names(&known().collect::<Vec<_>>())
+        )),
     }
 }
 

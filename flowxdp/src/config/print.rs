@@ -45,6 +45,11 @@ fn exporter(url: &CollectorUrl) -> Vec<String> {
         let Some(key) = keys::find(Table::Exporter, name).filter(|_| value.to_str().is_some()) else {
             return whole();
         };
+        let values = || value.to_str().unwrap_or_default().split(',').map(OsString::from);
+        if key.is_one_value() {
+            texts.push((key, values().collect()));
+            continue;
+        }
         match texts.iter().position(|(other, _)| *other == key) {
             None => texts.push((key, vec![value])),
             Some(at) if at + 1 == texts.len() => texts[at].1.push(value),

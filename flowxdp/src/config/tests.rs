@@ -393,6 +393,12 @@ fn a_printed_configuration_is_the_same_again() {
             "--collector",
             "tls://c?name=%63.example",
         ],
+        &[
+            "--collector",
+            "udp://a?fields=default,-minimumTTL,+maximumTTL&mtu=1400",
+            "--collect",
+            "mac,minimumTTL",
+        ],
         &["--mode", "generic", "--strategy", "failover", "--failover-hold", "0", "--protocol", "v9"],
     ] {
         let arguments = [&["--interface", "a,b*", "--collector", "udp://h"], arguments].concat();
@@ -433,5 +439,32 @@ proptest::proptest! {
         proptest::prop_assert!(reading.faults.faults.is_empty() == shown.is_empty());
         let again = of_file(&print::toml(&reading.config), &[]).config;
         proptest::prop_assert_eq!(again, reading.config);
+    }
+}
+
+#[test]
+fn fields_and_what_is_collected_make_the_choice() {
+    let ids = |arguments: &[&str]| {
+        let config = parsed(arguments);
+        let (choice, absent) = config.exporter[0].choice(&config.record).unwrap();
+        (choice.elements().map(|element| element.id).collect::<Vec<u16>>(), absent)
+    };
+    let (all, _) = ids(&["--collector", "udp://h"]);
+    let (fewer, absent) = ids(&["--collector", "udp://h?fields=default,-minimumTTL,-bgpSourceAsNumber"]);
+    assert_eq!(
+        (fewer, absent),
+        (all.iter().copied().filter(|id| *id != 52).collect(), vec!["bgpSourceAsNumber".into()])
+    );
+    let warnings = parsed(&["--collector", "udp://h?fields=default,-bgpSourceAsNumber"]).warnings();
+    assert!(matches!(&warnings[..], [one] if one.contains("-bgpSourceAsNumber")), "{warnings:?}");
+    // An element of the base record adds nothing; a group's element comes without the group's others.
+    assert_eq!(ids(&["--collector", "udp://h", "--collect", "minimumTTL"]).0, all);
+    for element in ELEMENTS.iter().filter(|element| element.group != Group::Base) {
+        let (with, _) = ids(&["--collector", "udp://h", "--collect", element.name]);
+        assert!(with.iter().all(|id| all.contains(id) || *id == element.id) && with.contains(&element.id));
+        let (group, _) = ids(&["--collector", "udp://h", "--collect", element.group.name()]);
+        assert!(group.contains(&element.id) && group.len() >= with.len());
+        let text = refused(&["--collector", &format!("udp://h?fields=default,+{}", element.name)]);
+        assert!(text.contains(element.group.name()) && text.contains(element.name), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use flowxdp_core::{clock::AgentTime, protocol::Protocol, session::SessionConfig}
 use super::Exporter;
 use crate::{
     collector_url::CollectorUrl,
-    config::{Config, nanoseconds},
+    config::{Config, Record, nanoseconds},
     dispatch::Dispatch,
     keeper::Keeping,
     transport::readiness::Readiness,
@@ -20,6 +20,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Observation domain id.
     pub observation_domain: u32,
+    /// The fields that the meter collects.
+    pub record: Record,
     /// Messages a second, 0 for no limit: over UDP all, over TCP and TLS those that come from disk.
     pub pace: u32,
     /// Messages of one size that the kernel takes as one, over UDP; 1 for none.
@@ -80,6 +82,7 @@ impl Settings {
         Self {
             protocol: exporting.protocol,
             observation_domain: exporting.observation_domain,
+            record: config.record.clone(),
             pace: exporting.pace,
             udp_segments: usize::from(exporting.udp_segments),
             system_start_ms,
@@ -115,6 +118,8 @@ impl Settings {
         config.observation_domain = self.observation_domain;
         config.options_interval = self.options_interval;
         config.preset = url.preset();
+        // A list with a fault is refused with the configuration.
+        (config.choice, _) = url.choice(&self.record).unwrap_or_default();
         if let Some(mtu) = url.mtu() {
             config.max_message = usize::from(mtu);
         }

@@ -37,6 +37,7 @@ pub(crate) fn settings() -> Settings {
     Settings {
         protocol: Protocol::Ipfix,
         observation_domain: 1,
+        record: crate::config::Record::default(),
         pace: 0,
         udp_segments: 1,
         system_start_ms: T0 - 3_600_000,

@@ -29,7 +29,7 @@ pub(super) fn faults(config: &Config, places: &Places) -> anyhow::Result<Vec<Fau
     let sessions = sessions(config)?.into_iter().enumerate();
     let refused = sessions.filter_map(|(at, (url, session))| {
         let error = Session::new(session).err()?;
-        Some(Fault::new(places.exporter(at), format!("collector {url}: {error}")))
+        Some(Fault::new(places.parameter(at, "mtu"), format!("collector {url}: {error}")))
     });
     Ok(refused.collect())
 }

@@ -37,6 +37,7 @@ impl Pair {
         let settings = Settings {
             protocol: Protocol::V5,
             observation_domain: 1,
+            record: crate::config::Record::default(),
             pace,
             udp_segments: segments,
             system_start_ms: NOW.wall_ms - 60_000,

@@ -48,6 +48,7 @@ impl Driver {
         let settings = Settings {
             protocol,
             observation_domain: 1,
+            record: flowxdp::config::Record::default(),
             pace: 0,
             udp_segments,
             system_start_ms: SYSTEM_START,

@@ -1,0 +1,35 @@
+//! The fields of a collector's records.
+
+use flowxdp_core::elements::{Choice, FieldsError};
+
+use super::CollectorUrl;
+use crate::config::Record;
+
+/// The term for every field that is collected.
+const DEFAULT: &str = "default";
+
+impl CollectorUrl {
+    /// The elements of the collector's records, of those that the meter collects; and the elements that its list
+    /// leaves out although they are not there.
+    ///
+    /// # Errors
+    ///
+    /// The list names an element that is not collected, or leaves one out that every record needs.
+    pub fn choice(&self, record: &Record) -> Result<(Choice, Vec<String>), FieldsError> {
+        let (groups, others) = (record.groups(), record.others());
+        if self.fields.is_empty() && others.is_empty() {
+            return Ok((Choice::of(groups), Vec::new()));
+        }
+        let default = [DEFAULT.to_owned()];
+        let listed = if self.fields.is_empty() { &default[..] } else { &self.fields };
+        let mut terms = Vec::new();
+        for term in listed {
+            terms.push(term.clone());
+            if term.trim_start_matches('+') == DEFAULT {
+                // A group came along with a single element of it.
+                terms.extend(others.iter().map(|name| format!("-{name}")));
+            }
+        }
+        Choice::parse(groups, &terms)
+    }
+}
