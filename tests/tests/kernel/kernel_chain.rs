@@ -3,6 +3,7 @@
 //! What the other drops must not arrive behind the interface, by the kernel's own counter, at any instant
 //! of the agent's life: attaching, stopping, killed, started again, cleaned up after.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -230,6 +231,39 @@ fn the_other_runs_at_every_instant() -> Result<()> {
             scene.expect_alone()?;
             tell(&format!("{how:?}: {sent} packets, none arrived"));
             Ok(())
+        });
+    }
+    failures.end()
+}
+
+/// The file of an agent with a table of this size.
+fn sized(file: &Path, flows: u32) -> Result<()> {
+    Ok(std::fs::write(file, format!("[monitor]\nflows = {flows}\nflows6 = {flows}\n"))?)
+}
+
+#[test]
+fn a_table_of_another_size_runs_beside_the_same_other() -> Result<()> {
+    let mut failures = Failures::default();
+    for how in [How::Interface, How::Link] {
+        failures.check(&format!("{how:?}"), || {
+            let (mut scene, folder) = (Scene::new(how, true)?, tempfile::tempdir()?);
+            let file = folder.path().join("flowxdp.toml");
+            sized(&file, 16_384)?;
+            let mut live = scene.agent(NOWHERE, &["--config", &file.display().to_string()])?;
+            let sent = without_a_gap(&scene, || {
+                for flows in [20_000, 16_384] {
+                    sized(&file, flows)?;
+                    program()?.args(["reload", "--socket"]).arg(live.socket()).run(LIMIT)?.success()?;
+                    scene.expect_ours("flowxdp")?;
+                    metering(&mut live)?;
+                }
+                Ok(())
+            })?;
+            let books = live.status()?;
+            books.at_rest()?;
+            ensure!(books.seen.packets == sent, "seen {:?} of {sent} packets", books.seen);
+            live.stop()?.success()?;
+            scene.expect_alone()
         });
     }
     failures.end()
