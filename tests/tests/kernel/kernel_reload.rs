@@ -235,6 +235,8 @@ fn a_reload_that_is_refused_changes_nothing() -> Result<()> {
     stage.write("20000", "keep = false")?;
     fs::write(stage.file(), fs::read_to_string(stage.file())?.replace("198.51.100.9", "198.51.100.10"))?;
     refused(&live, &["198.51.100", "restart the agent"])?;
+    stage.write("20000", "[record]\ncollect = [\"mac\"]")?;
+    refused(&live, &["record.collect cannot change"])?;
     stage.write("99999999999", "")?;
     refused(&live, &["--flows"])?;
     stage.write("20000", "")?;

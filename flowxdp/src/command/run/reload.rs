@@ -118,6 +118,8 @@ impl Reload {
         if let Some(why) = diff.refused.first() {
             bail!("{why}");
         }
+        // Single elements of one group differ without a change of groups.
+        ensure!(config.record == self.config.record, restart("record.collect"));
         let changed = diff.changes.iter().map(named).collect::<anyhow::Result<Vec<_>>>()?;
         let monitor = &config.monitor;
         let selection =
