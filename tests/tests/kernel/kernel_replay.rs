@@ -243,3 +243,38 @@ fn nfdump_without_its_preset_shows_each_packet_once() -> Result<()> {
     }
     Ok(())
 }
+
+/// A file gives each collector its fields: tshark and nfcapd find no TTL in the records of one that leaves it out.
+#[test]
+fn a_collector_has_the_fields_of_its_list() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("some.pcap");
+    let traffic = Traffic { flows: 20, packets: 100, ipv6: false, protocol: UDP, length: 100 };
+    capture(&file, &traffic, 1_000)?;
+    for protocol in PROTOCOLS {
+        for (fields, has_ttl) in
+            [("\"default\"", true), ("\"default\", \"-minimumTTL\", \"-maximumTTL\"", false)]
+        {
+            let nfcapd = Nfcapd::start(None)?;
+            let sniffer = Sniffer::start(nfcapd.port(), None)?;
+            let settings = directory.path().join("flowxdp.toml");
+            let exporter =
+                format!("collector = \"{}\"\nprotocol = \"{protocol}\"\nfields = [{fields}]\n", nfcapd.url());
+            std::fs::write(&settings, format!("[[exporter]]\n{exporter}"))?;
+            let replay =
+                agent::program()?.arg("replay").arg(&file).arg("--json").arg("--config").arg(&settings);
+            agent::books(&replay.run(LIMIT)?.success()?)?.all_exported()?;
+            let sniffed = sniffer.stop()?;
+            equal(&traffic.truth(), &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)?;
+            let records = tshark::judge(sniffed.file(), sniffed.port)?.clean()?;
+            ensure!(!records.is_empty(), "{protocol}: no record");
+            for record in records {
+                ensure!(
+                    record.sums.min_ttl.is_some() == has_ttl && record.sums.max_ttl.is_some() == has_ttl,
+                    "{protocol} {fields}: {record:?}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
