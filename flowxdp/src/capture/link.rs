@@ -21,8 +21,8 @@ const NOT_IP: u16 = 0x88b5;
 /// ARPHRD_NETLINK: a cooked packet whose protocol field is a netlink family, no EtherType.
 const NETLINK: [u8; 2] = 824u16.to_be_bytes();
 
-/// Destination and source address: locally administered, of no host.
-const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+/// Destination and source address: a record of the packet has none.
+const ADDRESSES: [u8; 12] = [0; 12];
 const ETHERNET_HEADER: u32 = 14;
 
 /// The shortest header of PFLOG that there was, octets.
