@@ -1,17 +1,18 @@
 //! THE table of information elements: all that flow records carry, and how. An element more is a row more.
 
-use flowxdp_common::field::Group;
+use flowxdp_common::field::{Cold, Group};
 
 use super::Source::{Computed, Row, Uptime};
 use super::{Carried, Element, Key, Of, Source, Within};
 use crate::data_type::DataType::{
-    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
+    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, MacAddress, Unsigned8, Unsigned16, Unsigned32,
+    Unsigned64,
 };
 use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 31] = [
+pub const ELEMENTS: [Element; 33] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -74,6 +75,10 @@ pub const ELEMENTS: [Element; 31] = [
         "In aggregates alone: 128, or 0 where their flows may have any destination.").within(Within::Ipv6).of(Of::Aggregates),
     row(3, "deltaFlowCount", Unsigned64, Computed(8, FlowRecord::packets),
         "In aggregates alone: flows in it; each packet counts as one, for it would have been a record of its own.").of(Of::Aggregates),
+    row(80, "destinationMacAddress", MacAddress, Source::Cold(Cold::DestinationMac),
+        "Destination address of the first packet's Ethernet header; 0 where `replay` reads another link type.").of(Of::Flows),
+    row(56, "sourceMacAddress", MacAddress, Source::Cold(Cold::SourceMac),
+        "Source address of the first packet's Ethernet header; 0 where `replay` reads another link type.").of(Of::Flows),
 ];
 
 /// A row of [`ELEMENTS`]: of all records, in both protocols, at full size, no part of the key.
