@@ -6,13 +6,13 @@ use super::Source::{Computed, Row, Uptime};
 use super::{Carried, Element, Key, Of, Source, Within};
 use crate::data_type::DataType::{
     self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, MacAddress, Unsigned8, Unsigned16, Unsigned32,
-    Unsigned64,
+    Unsigned64, Unsigned256,
 };
 use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 33] = [
+pub const ELEMENTS: [Element; 35] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -79,6 +79,10 @@ pub const ELEMENTS: [Element; 33] = [
         "Destination address of the first packet's Ethernet header; 0 where `replay` reads another link type.").of(Of::Flows),
     row(56, "sourceMacAddress", MacAddress, Source::Cold(Cold::SourceMac),
         "Source address of the first packet's Ethernet header; 0 where `replay` reads another link type.").of(Of::Flows),
+    row(31, "flowLabelIPv6", Unsigned32, Source::Cold(Cold::FlowLabel),
+        "Flow label of the first packet, 20 bits; 0 for IPv4.").of(Of::Flows),
+    row(515, "ipv6ExtensionHeadersFull", Unsigned256, Source::Cold(Cold::ExtensionHeaders),
+        "Extension headers of all packets, by the bits of RFC 9740, in four octets: 0 destination options, 1 hop-by-hop options, 2 no next header, 4 and 6 first and later fragments, 5 routing, 12 mobility, 13 ESP, 14 authentication, 16 HIP, 17 Shim6, 18 and 19 experiments; 0 for IPv4.").of(Of::Flows),
 ];
 
 /// A row of [`ELEMENTS`]: of all records, in both protocols, at full size, no part of the key.
