@@ -12,7 +12,7 @@ use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 35] = [
+pub const ELEMENTS: [Element; 39] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -83,6 +83,14 @@ pub const ELEMENTS: [Element; 35] = [
         "Flow label of the first packet, 20 bits; 0 for IPv4.").of(Of::Flows),
     row(515, "ipv6ExtensionHeadersFull", Unsigned256, Source::Cold(Cold::ExtensionHeaders),
         "Extension headers of all packets, by the bits of RFC 9740, in four octets: 0 destination options, 1 hop-by-hop options, 2 no next header, 4 and 6 first and later fragments, 5 routing, 12 mobility, 13 ESP, 14 authentication, 16 HIP, 17 Shim6, 18 and 19 experiments; 0 for IPv4.").of(Of::Flows),
+    row(243, "dot1qVlanId", Unsigned16, Source::Cold(Cold::VlanId),
+        "VLAN identifier of the first packet's outer tag, 802.1Q or 802.1ad; 0 for none and for a priority tag.").of(Of::Flows),
+    row(245, "dot1qCustomerVlanId", Unsigned16, Source::Cold(Cold::CustomerVlanId),
+        "VLAN identifier of the first packet's inner tag; 0 for none.").of(Of::Flows),
+    row(244, "dot1qPriority", Unsigned8, Source::Cold(Cold::Priority),
+        "Priority in the first packet's outer tag, 3 bits; 0 for none.").of(Of::Flows),
+    row(246, "dot1qCustomerPriority", Unsigned8, Source::Cold(Cold::CustomerPriority),
+        "Priority in the first packet's inner tag, 3 bits; 0 for none.").of(Of::Flows),
 ];
 
 /// A row of [`ELEMENTS`]: of all records, in both protocols, at full size, no part of the key.
