@@ -5,14 +5,14 @@ use flowxdp_common::field::{Cold, Group};
 use super::Source::{Computed, Row, Uptime};
 use super::{Carried, Element, Key, Of, Source, Within};
 use crate::data_type::DataType::{
-    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, MacAddress, Unsigned8, Unsigned16, Unsigned32,
-    Unsigned64, Unsigned256,
+    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, MacAddress, OctetArray, Unsigned8, Unsigned16,
+    Unsigned32, Unsigned64, Unsigned256,
 };
 use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 39] = [
+pub const ELEMENTS: [Element; 42] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -91,6 +91,12 @@ pub const ELEMENTS: [Element; 39] = [
         "Priority in the first packet's outer tag, 3 bits; 0 for none.").of(Of::Flows),
     row(246, "dot1qCustomerPriority", Unsigned8, Source::Cold(Cold::CustomerPriority),
         "Priority in the first packet's inner tag, 3 bits; 0 for none.").of(Of::Flows),
+    row(70, "mplsTopLabelStackSection", OctetArray, Source::Cold(Cold::Label1),
+        "Top entry of the first packet's label stack: label 20 bits, EXP 3, bottom of stack 1; 0 for none.").of(Of::Flows),
+    row(71, "mplsLabelStackSection2", OctetArray, Source::Cold(Cold::Label2),
+        "The second entry of the stack; 0 for none.").of(Of::Flows),
+    row(72, "mplsLabelStackSection3", OctetArray, Source::Cold(Cold::Label3),
+        "The third entry of the stack; 0 for none.").of(Of::Flows),
 ];
 
 /// A row of [`ELEMENTS`]: of all records, in both protocols, at full size, no part of the key.
