@@ -40,6 +40,7 @@ pub mod committed;
 pub mod compare;
 pub mod craft;
 pub mod delivery;
+pub mod facts;
 pub mod failures;
 pub mod flows;
 pub mod foreign;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flowxdp_common::reason;
+use flowxdp_common::{field::Group, reason};
 
 use crate::elements::options::{OPTIONS, OptionsTemplate, VARIABLE};
 use crate::elements::{Choice, ELEMENTS, Element, Within};
@@ -182,8 +182,12 @@ fn element_row(element: &Element) -> String {
         Within::IcmpIpv4 => kind_name(Kind::IcmpIpv4),
         Within::IcmpIpv6 => kind_name(Kind::IcmpIpv6),
     };
+    let group = match element.group {
+        Group::Base => String::new(),
+        group => format!("Group `{}`. ", group.name()),
+    };
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {group}{} |",
         element.id,
         element.name,
         element.data_type.name(),

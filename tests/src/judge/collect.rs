@@ -22,6 +22,14 @@ pub fn judge(datagrams: &[Datagram]) -> Result<Verdict> {
     Ok(Verdict { records: records.filter_map(Result::transpose).collect::<Result<_>>()?, findings })
 }
 
+/// The flow records that it prints for these datagrams, each with its key; any complaint of its is an error.
+pub fn flows(datagrams: &[Datagram]) -> Result<Vec<(Key, Value)>> {
+    let (lines, findings) = lines(datagrams)?;
+    ensure!(findings.is_empty(), "{}", listed(&findings));
+    let keyed = lines.into_iter().map(|line| Ok(record(&line)?.map(|record| (record.key, line))));
+    keyed.filter_map(Result::transpose).collect()
+}
+
 /// The options records that it prints for these datagrams; any complaint of its is an error.
 pub fn options(datagrams: &[Datagram]) -> Result<Vec<Value>> {
     let (mut lines, findings) = lines(datagrams)?;

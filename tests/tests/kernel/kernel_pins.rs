@@ -102,13 +102,14 @@ fn only(books: &Books) -> Result<&Rows> {
     Ok(&books.collectors.values().next().context("no collector")?.rows)
 }
 
-fn kept(protocol: &str, ipv6: bool, more: &[&str]) -> Result<()> {
+/// `first` are options of the first agent alone, `more` those of the second.
+fn kept(protocol: &str, ipv6: bool, first: &[&str], more: &[&str]) -> Result<()> {
     let stage = Stage::new()?;
     let nfcapd = Nfcapd::start(Some(&stage.netns))?;
     let url = nfcapd.url();
     let round = traffic(2_000, 20_000, ipv6);
     let mut arguments = vec!["--protocol", protocol, "--keep"];
-    let mut live = stage.agent(&url, &arguments)?;
+    let mut live = stage.agent(&url, &[&arguments[..], first].concat())?;
     stage.send(&round)?;
     live.until(LIMIT, "exporting", |books| books.exported.packets > 0)?;
     stage.send(&round)?;
@@ -142,7 +143,7 @@ fn kept(protocol: &str, ipv6: bool, more: &[&str]) -> Result<()> {
 fn a_stop_that_keeps_is_no_gap_to_the_collector() -> Result<()> {
     let mut failures = Failures::default();
     for (protocol, ipv6) in PROTOCOLS.into_iter().zip([false, true]).chain([("v5", false)]) {
-        failures.check(protocol, || kept(protocol, ipv6, &[]));
+        failures.check(protocol, || kept(protocol, ipv6, &[], &[]));
     }
     failures.end()
 }
@@ -150,8 +151,18 @@ fn a_stop_that_keeps_is_no_gap_to_the_collector() -> Result<()> {
 #[test]
 fn a_table_of_another_size_takes_over_from_the_one_before() -> Result<()> {
     let mut failures = Failures::default();
-    failures.check("smaller", || kept("ipfix", false, &["--flows", "10K"]));
-    failures.check("larger", || kept("v9", true, &["--flows", "2M", "--flows6", "20K"]));
+    failures.check("smaller", || kept("ipfix", false, &[], &["--flows", "10K"]));
+    failures.check("larger", || kept("v9", true, &[], &["--flows", "2M", "--flows6", "20K"]));
+    failures.end()
+}
+
+/// Tables of few flows, so that packets go through the ring buffer and the spill table too.
+#[test]
+fn a_table_with_other_groups_of_fields_takes_over_from_the_one_before() -> Result<()> {
+    let (mut failures, small) = (Failures::default(), ["--flows", "5K", "--flows6", "5K"]);
+    let with = |groups: &'static str| [&small[..], &["--collect", groups]].concat();
+    failures.check("none before", || kept("ipfix", false, &small, &with("mac,vlan")));
+    failures.check("others before", || kept("v9", true, &with("mac,mpls"), &with("ipv6,mac")));
     failures.end()
 }
 

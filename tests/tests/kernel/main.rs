@@ -16,6 +16,7 @@ mod kernel_encoder;
 mod kernel_errors;
 mod kernel_explain;
 mod kernel_export;
+mod kernel_facts;
 mod kernel_flood;
 mod kernel_harness;
 mod kernel_judges;
