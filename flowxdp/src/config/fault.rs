@@ -89,8 +89,9 @@ impl<'a> Line<'a> {
         let begin = before.rfind('\n').map_or(0, |at| at + 1);
         let rest = source.get(begin..).unwrap_or_default();
         let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
-        let start = before.len() - begin;
-        let end = span.end.saturating_sub(begin).clamp(start, text.len().max(start));
+        // A carriage return that is a fault itself is behind the text.
+        let start = (before.len() - begin).min(text.len());
+        let end = span.end.saturating_sub(begin).clamp(start, text.len());
         Self { text, number: before.matches('\n').count() + 1, span: start..end }
     }
 }

@@ -443,6 +443,14 @@ proptest::proptest! {
 }
 
 #[test]
+fn a_fault_behind_the_text_of_its_line_is_shown_at_its_end() {
+    for text in ["[monitor]\nkeep = tru\r\r\n", "[monitor]\r\r", "\r\r\r\n\r", "flows = 1\r\r\rx\r"] {
+        let reading = of_file(text, &[]);
+        assert!(reading.faults.shown().starts_with("flowxdp: "), "{text:?}");
+    }
+}
+
+#[test]
 fn fields_and_what_is_collected_make_the_choice() {
     let ids = |arguments: &[&str]| {
         let config = parsed(arguments);
