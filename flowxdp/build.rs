@@ -5,6 +5,6 @@
 mod object;
 
 fn main() -> anyhow::Result<()> {
-    object::build(&[], &["flowxdp"])?;
+    object::build(&[], &["meter"])?;
     object::build(&["explain"], &["explain"])
 }

@@ -8,6 +8,6 @@ fn main() -> anyhow::Result<()> {
         println!("cargo::rerun-if-changed=build.rs");
         return Ok(());
     }
-    object::build(&["slow"], &["flowxdp"])?;
+    object::build(&["slow"], &["meter"])?;
     object::build(&["lab"], &["lab_floor", "lab_parse", "lab_peers", "lab_send", "lab_vary", "lab_verdict"])
 }

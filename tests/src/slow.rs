@@ -2,4 +2,4 @@
 //! that reads a retired slot without a grace period misses the packet.
 
 /// The object, with the maps and programs of the one that is shipped.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meter"));

@@ -47,7 +47,7 @@ use self::source::{Source, mapped};
 pub use self::{replace::make, source::PROGRAMS};
 
 /// The object that the build script compiled.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flowxdp"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meter"));
 
 /// The shape of the flow tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
