@@ -115,7 +115,9 @@ record. Over UDP the templates of usual records go out at the start of a session
 data, and then every `--template-interval` and `--template-messages`; over TCP and TLS once a session. All
 others go out in the message that first needs them: in IPFIX the ones for records with one of the upper four
 TCP flags (6 has two octets), in NetFlow v9 those with times of day (152, 153) for records that the 32 bits of
-sysUptime cannot place. In one protocol an id stands for one layout, in this release and in earlier ones.
+sysUptime cannot place. The ids in
+the tables are those of the default fields; other fields (`--collect`, `fields=`) have ids from 512 on, which
+follow from the fields. In one protocol an id stands for one layout, in this release and in earlier ones.
 
 | template id | protocol | records | fields | octets |
 |---:|---|---|---|---:|

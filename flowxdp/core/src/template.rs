@@ -36,14 +36,13 @@ impl Form {
         Self { aggregates: true, wide: true },
     ];
 
-    /// Template id of the first kind; those of the others follow. Ids below 256 are those of sets (RFC 7011
-    /// section 3.4.1, RFC 3954 section 5.2).
-    const fn first_id(self, protocol: Protocol) -> u16 {
+    /// Its ids behind the first one of a layout: one for each kind.
+    const fn offset(self, protocol: Protocol) -> u16 {
         match (self.aggregates, self.wide, protocol) {
-            (false, true, Protocol::Ipfix) | (false, false, Protocol::V9) => 256,
-            (false, false, Protocol::Ipfix) | (false, true, Protocol::V9) => 260,
-            (true, true, _) => 264,
-            (true, false, _) => 268,
+            (false, true, Protocol::Ipfix) | (false, false, Protocol::V9) => 0,
+            (false, false, Protocol::Ipfix) | (false, true, Protocol::V9) => 4,
+            (true, true, _) => 8,
+            (true, false, _) => 12,
         }
     }
 
@@ -54,6 +53,35 @@ impl Form {
         let has = element.within.holds(kind) && element.is_of(self.aggregates);
         if has { element.length(of, self.wide) } else { None }
     }
+}
+
+/// Ids of a layout's templates: one for each form and kind.
+const IDS: u64 = 16;
+/// The first id of the layout that all elements of the base group make. Below 256 are the ids of sets (RFC 7011
+/// section 3.4.1, RFC 3954 section 5.2); 256 to 271 had layouts without 60 and 61, and options have 272 to 287.
+const BASE_IDS: u16 = 288;
+/// The first id of the layouts that a configuration makes, and how many of them have ids of their own.
+const CHOSEN_IDS: u16 = 512;
+const CHOSEN: u64 = (65_536 - CHOSEN_IDS as u64) / IDS;
+
+/// The first template id of a choice in a protocol.
+///
+/// A choice that is not the default one has ids that follow from its fields: the same in each run, and for another
+/// choice the same in one of 4,064 cases only. All templates go out before the first data of a session, so that such
+/// a pair would meet at a collector that missed them over UDP, until they are repeated.
+fn first_id(protocol: Protocol, choice: &Choice) -> u16 {
+    if choice.is_base() {
+        return BASE_IDS;
+    }
+    // FNV-1a, over number and length of each field.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for element in choice.elements() {
+        let length = element.length(protocol, false).map_or(0, low_16);
+        for octet in [element.id.to_be_bytes(), length.to_be_bytes()].as_flattened() {
+            hash = (hash ^ u64::from(*octet)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    CHOSEN_IDS + u16::try_from((hash ^ hash >> 32) % CHOSEN * IDS).unwrap_or(0)
 }
 
 /// One field specifier: an element and its length.
@@ -85,7 +113,7 @@ impl Template {
     /// The template that the element table gives for these elements.
     pub fn new(protocol: Protocol, form: Form, kind: Kind, choice: &Choice) -> Self {
         let mut template = Self {
-            id: form.first_id(protocol) + kind as u16,
+            id: first_id(protocol, choice) + form.offset(protocol) + kind as u16,
             fields: Vec::new(),
             keys: 0,
             length: 0,
@@ -183,6 +211,8 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
+    use flowxdp_common::field::{Group, Groups};
+
     use super::*;
 
     const AGGREGATES: Form = Form { aggregates: true, wide: false };
@@ -215,21 +245,40 @@ mod tests {
         for protocol in Protocol::ALL {
             let of = every().filter(|(its, ..)| *its == protocol);
             let ids: std::collections::BTreeSet<u16> = of.map(|(.., template)| template.id()).collect();
-            assert!(ids.into_iter().eq(256..272));
+            assert!(ids.into_iter().eq(288..304));
         }
     }
 
-    /// The layouts that earlier releases had under these ids.
+    /// A default layout that changes needs other ids, and this number too.
     #[test]
     fn ids_keep_the_layouts_that_they_had() {
-        let of = |protocol, id| every().find(|(its, _, it)| *its == protocol && it.id() == id).unwrap().2;
-        let length = |protocol, id, element| {
-            of(protocol, id).fields().iter().find(|it| it.id == element).map(|it| it.length)
+        let layouts = every().map(|(protocol, _, it)| (protocol, it.id(), it.fields().to_vec()));
+        let text = format!("{:?}", layouts.collect::<Vec<_>>());
+        let sum = text.bytes().fold(0_u32, |sum, octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
+        assert_eq!((BASE_IDS, sum), (288, 338_529_820));
+    }
+
+    #[test]
+    fn another_choice_has_other_ids_and_the_same_choice_the_same() {
+        let chosen = |terms: &[&str]| {
+            let terms: Vec<String> = terms.iter().map(|term| (*term).to_owned()).collect();
+            Choice::parse(Groups::BASE.with(Group::Duration), &terms).unwrap().0
         };
-        assert_eq!(length(Protocol::Ipfix, 256, 6), Some(2));
-        assert_eq!(length(Protocol::Ipfix, 264, 6), Some(2));
-        assert_eq!((length(Protocol::V9, 256, 22), length(Protocol::V9, 260, 152)), (Some(4), Some(8)));
-        assert_eq!(length(Protocol::V9, 264, 152), Some(8));
+        let choices = [
+            chosen(&["default"]),
+            chosen(&["default", "-minimumTTL"]),
+            chosen(&["default", "-minimumTTL", "-flowDurationMilliseconds"]),
+            chosen(&["packetDeltaCount", "octetDeltaCount"]),
+        ];
+        for protocol in Protocol::ALL {
+            let firsts: Vec<u16> = choices.iter().map(|choice| first_id(protocol, choice)).collect();
+            let apart: std::collections::BTreeSet<u16> = firsts.iter().copied().collect();
+            assert!(
+                apart.len() == firsts.len() && apart.iter().all(|id| *id >= 512 && id % 16 == 0),
+                "{firsts:?}"
+            );
+            assert_eq!(first_id(protocol, &chosen(&["default", "-flowDurationMilliseconds"])), 288);
+        }
     }
 
     #[test]
@@ -252,32 +301,33 @@ mod tests {
         };
         assert_eq!(
             ids(Protocol::Ipfix, Form::USUAL, Kind::Ipv4),
-            [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136]
+            [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 60, 61]
         );
         assert_eq!(
             ids(Protocol::Ipfix, Form::USUAL, Kind::IcmpIpv6),
-            [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 139]
+            [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 60, 61, 139]
         );
         assert_eq!(
             ids(Protocol::V9, Form::USUAL, Kind::IcmpIpv4),
-            [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 32]
+            [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 60, 61, 32]
         );
         assert_eq!(
             ids(Protocol::V9, Form::USUAL, Kind::IcmpIpv6),
-            [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 178, 179]
+            [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 60, 61, 178, 179]
         );
-        let ipv4 = |first, last| [8, 12, 11, 4, 10, 2, 1, first, last, 6, 52, 53, 25, 26, 136, 9, 13, 3];
+        let ipv4 =
+            |first, last| [8, 12, 11, 4, 10, 2, 1, first, last, 6, 52, 53, 25, 26, 136, 60, 61, 9, 13, 3];
         assert_eq!(ids(Protocol::Ipfix, AGGREGATES, Kind::Ipv4), ipv4(152, 153));
         assert_eq!(ids(Protocol::V9, AGGREGATES, Kind::Ipv4), ipv4(22, 21));
         assert_eq!(
             ids(Protocol::V9, Form { aggregates: true, wide: true }, Kind::IcmpIpv6),
-            [27, 28, 11, 4, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 178, 179, 29, 30, 3]
+            [27, 28, 11, 4, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 60, 61, 178, 179, 29, 30, 3]
         );
     }
 
     #[test]
     fn the_key_of_an_aggregate_has_no_source() {
         let (id, keys) = template(Protocol::Ipfix, AGGREGATES, Kind::Ipv4).flow_keys();
-        assert_eq!((id, keys), (268, 0b11110));
+        assert_eq!((id, keys), (300, 1 << 16 | 0b11110));
     }
 }

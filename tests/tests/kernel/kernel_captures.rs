@@ -76,7 +76,7 @@ fn rules(truth: &Truth, replayed: &Replayed, name: &str, failures: &mut Failures
 }
 
 /// Templates of IPFIX records with one of the upper four TCP flags, by id.
-const WIDE: RangeInclusive<u16> = 256..=259;
+const WIDE: RangeInclusive<u16> = 288..=291;
 
 /// Whether an IPFIX record has TCP flags of two octets.
 fn has_wide_flags(recording: &Recording) -> bool {

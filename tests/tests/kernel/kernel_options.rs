@@ -258,7 +258,7 @@ fn collect_reads(recording: &Recording, options: &[Options]) -> Result<()> {
 }
 
 /// What makes a flow: addresses, ports or ICMP, protocol, type of service, VLAN, interface.
-const KEY: [u16; 12] = [8, 12, 27, 28, 7, 11, 32, 139, 4, 5, 58, 10];
+const KEY: [u16; 13] = [8, 12, 27, 28, 7, 11, 32, 139, 4, 5, 58, 10, 61];
 
 #[test]
 fn flow_keys_only_where_they_are_asked_for() -> Result<()> {

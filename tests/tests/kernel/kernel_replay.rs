@@ -77,7 +77,7 @@ fn flow_sets(payload: &[u8]) -> Vec<u16> {
     let short = |at: usize| payload.get(at..at + 2).map(|it| u16::from_be_bytes([it[0], it[1]]));
     let (mut ids, mut at) = (Vec::new(), if short(0) == Some(10) { 16 } else { 20 });
     while let (Some(id), Some(length)) = (short(at), short(at + 2)) {
-        ids.extend(Some(id).filter(|id| (256..272).contains(id)));
+        ids.extend(Some(id).filter(|id| (288..304).contains(id)));
         at += usize::from(length).max(4);
     }
     ids

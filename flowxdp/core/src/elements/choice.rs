@@ -99,6 +99,11 @@ impl Choice {
         Ok(())
     }
 
+    /// Whether it is all elements of the base group and no other.
+    pub fn is_base(&self) -> bool {
+        self.rows == Self::default().rows
+    }
+
     /// The groups that the meter collects.
     pub const fn groups(&self) -> Groups {
         self.groups

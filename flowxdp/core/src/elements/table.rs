@@ -12,7 +12,7 @@ use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 42] = [
+pub const ELEMENTS: [Element; 44] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -57,6 +57,10 @@ pub const ELEMENTS: [Element; 42] = [
         "Length of the largest IP packet, octets; 65,535 stands for that and more."),
     row(136, "flowEndReason", Unsigned8, Row(row::END_REASON),
         "Why the record was made: 1 idle timeout, 2 active timeout, 3 end of flow, 4 forced, 5 lack of resources."),
+    row(60, "ipVersion", Unsigned8, Row(row::VERSION),
+        "IP version: 4 or 6."),
+    row(61, "flowDirection", Unsigned8, Row(row::DIRECTION),
+        "Where the packets were observed: 0 as they came in; part of the flow key.").key(Key::Always),
     row(32, "icmpTypeCodeIPv4", Unsigned16, Row(row::DESTINATION_PORT),
         "ICMP type × 256 + code.").within(Within::IcmpIpv4).key(Key::Always),
     row(139, "icmpTypeCodeIPv6", Unsigned16, Row(row::DESTINATION_PORT),

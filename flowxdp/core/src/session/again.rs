@@ -104,9 +104,9 @@ mod tests {
         let mut session = session();
         let first = sent(&mut session, 0..3);
         // Templates, flow keys (four records), data.
-        assert_eq!(first.iter().map(head).collect::<Vec<_>>(), [(0, 2), (0, 275), (4, 260)]);
+        assert_eq!(first.iter().map(head).collect::<Vec<_>>(), [(0, 2), (0, 275), (4, 292)]);
         let many = sent(&mut session, 0..10_000);
-        assert!(many.len() > 60 && many.iter().all(|message| head(message).1 == 260));
+        assert!(many.len() > 60 && many.iter().all(|message| head(message).1 == 292));
     }
 
     #[test]
@@ -116,28 +116,28 @@ mod tests {
         session.begin();
         let again = session.again(first[2].clone(), None, NOW);
         // The templates that it needs stand in front of its data.
-        assert_eq!(again.iter().map(ids).collect::<Vec<_>>(), [[2, 3, 260]]);
+        assert_eq!(again.iter().map(ids).collect::<Vec<_>>(), [[2, 3, 292]]);
         assert_eq!(head(&again[0]).0, 0);
         let mut data = again[0].clone();
         data.without_templates();
         assert_eq!(data.bytes[16..], first[2].bytes[16..]);
         let next = sent(&mut session, 3..4);
-        assert_eq!(next.iter().map(head).collect::<Vec<_>>(), [(3, 275), (7, 260)]);
+        assert_eq!(next.iter().map(head).collect::<Vec<_>>(), [(3, 275), (7, 292)]);
     }
 
     #[test]
     fn foreign_templates_are_withdrawn_before_ours_come_back() {
         let mut session = session();
         let ours = sent(&mut session, 0..1);
-        let foreign = vec![Definition { id: 260, is_options: false, octets: vec![1, 4, 0, 1, 0, 8, 0, 4] }];
+        let foreign = vec![Definition { id: 292, is_options: false, octets: vec![1, 36, 0, 1, 0, 8, 0, 4] }];
         let again = session.again(ours[2].clone(), Some(&foreign), NOW);
-        // The withdrawal of 260, then its new definition, in one message; then the data.
+        // The withdrawal of 292, then its new definition, in one message; then the data.
         assert_eq!(again.len(), 2);
-        assert_eq!(again[0].bytes[16..32], [0, 2, 0, 8, 1, 4, 0, 0, 0, 2, 0, 12, 1, 4, 0, 1]);
+        assert_eq!(again[0].bytes[16..32], [0, 2, 0, 8, 1, 36, 0, 0, 0, 2, 0, 12, 1, 36, 0, 1]);
         let back = sent(&mut session, 1..2);
         assert_eq!(back.len(), 2);
-        assert_eq!(back[0].bytes[16..24], [0, 2, 0, 8, 1, 4, 0, 0]);
-        assert_eq!(head(&back[1]).1, 260);
+        assert_eq!(back[0].bytes[16..24], [0, 2, 0, 8, 1, 36, 0, 0]);
+        assert_eq!(head(&back[1]).1, 292);
     }
 
     #[test]
@@ -150,14 +150,14 @@ mod tests {
         // Templates, flow keys, flows; aggregates behind theirs; the keys of all eight.
         assert_eq!(
             first.iter().map(ids).collect::<Vec<_>>(),
-            [&[2, 3][..], &[275], &[260], &[2, 268], &[275]]
+            [&[2, 3][..], &[275], &[292], &[2, 300], &[275]]
         );
         for _ in 0..2 {
             session.begin();
             let again = |session: &mut Session, place: usize| session.again(first[place].clone(), None, NOW);
-            assert_eq!(again(&mut session, 2).iter().map(ids).collect::<Vec<_>>(), [[2, 3, 260]]);
-            assert_eq!(again(&mut session, 3).iter().map(ids).collect::<Vec<_>>(), [[2, 268]]);
-            assert_eq!(again(&mut session, 3).iter().map(ids).collect::<Vec<_>>(), [[268]]);
+            assert_eq!(again(&mut session, 2).iter().map(ids).collect::<Vec<_>>(), [[2, 3, 292]]);
+            assert_eq!(again(&mut session, 3).iter().map(ids).collect::<Vec<_>>(), [[2, 300]]);
+            assert_eq!(again(&mut session, 3).iter().map(ids).collect::<Vec<_>>(), [[300]]);
         }
     }
 }

@@ -180,11 +180,11 @@ mod tests {
                     let id = u16::from_be_bytes([message.bytes[at], message.bytes[at + 1]]);
                     let end =
                         at + usize::from(u16::from_be_bytes([message.bytes[at + 2], message.bytes[at + 3]]));
-                    let kind = if id == 256 { Kind::Ipv4 } else { Kind::IcmpIpv4 };
+                    let kind = if id == 288 { Kind::Ipv4 } else { Kind::IcmpIpv4 };
                     let template =
                         Template::new(wire::Protocol::Ipfix, Form::USUAL, kind, &Choice::default());
                     let length = template.record_length();
-                    let set = if id == 256 || id == 258 { &message.bytes[at + 4..end] } else { &[][..] };
+                    let set = if id == 288 || id == 290 { &message.bytes[at + 4..end] } else { &[][..] };
                     for record in set.chunks_exact(length) {
                         let ticket = message.tickets.get(nth).copied().unwrap_or_default();
                         pairs.push((record[..12].to_vec(), record[18..30].to_vec(), ticket));

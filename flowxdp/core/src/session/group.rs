@@ -177,9 +177,9 @@ mod tests {
         assert_eq!(session.queued().records, 0);
         let ids: Vec<Vec<u16>> =
             messages.iter().map(|message| set_ids(Protocol::V9, &message.bytes).collect()).collect();
-        assert_eq!(ids, [vec![0], vec![0, 256], vec![0, 260]]);
+        assert_eq!(ids, [vec![0], vec![0, 288], vec![0, 292]]);
         // Behind the FlowSet's header: the id of the first template.
-        assert_eq!(messages[2].bytes[24..26], 260_u16.to_be_bytes());
+        assert_eq!(messages[2].bytes[24..26], 292_u16.to_be_bytes());
         let old = &messages[2].bytes;
         assert!(old.windows(16).any(|octets| {
             octets[..8] == (START + 1).to_be_bytes() && octets[8..] == (START + 2).to_be_bytes()

@@ -52,9 +52,9 @@ fn exchange(
         for data in &read.records {
             let record = flow(&read, data);
             let first = match (record.end_reason(), protocol) {
-                (EndReason::Aggregated, _) => 268,
-                (_, Protocol::V9) => 256,
-                _ => 260,
+                (EndReason::Aggregated, _) => 300,
+                (_, Protocol::V9) => 288,
+                _ => 292,
             };
             assert_eq!(data.set, first + Kind::of(&record) as u16);
             told.push(record);
@@ -74,12 +74,12 @@ fn they_say_what_they_are_and_nothing_of_what_they_are_not() {
     for protocol in BOTH {
         let (mut session, mut collector) = (session(protocol), Collector::default());
         let flows = exchange(&mut session, &mut collector, protocol, &[ipv4(6, 80)]);
-        let first = if protocol == Protocol::V9 { 256 } else { 260 };
+        let first = if protocol == Protocol::V9 { 288 } else { 292 };
         let usual = [0, 1, 2, 3].map(|kind| first + kind);
         // At the start, and with the first data.
         assert_eq!(flows, [usual, usual].concat(), "{protocol:?}");
         let all = exchange(&mut session, &mut collector, protocol, &samples());
-        assert_eq!(all, [268, 269, 270, 271], "{protocol:?}");
+        assert_eq!(all, [300, 301, 302, 303], "{protocol:?}");
         assert!(exchange(&mut session, &mut collector, protocol, &samples()).is_empty());
     }
 }

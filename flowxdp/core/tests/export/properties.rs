@@ -190,7 +190,7 @@ impl Pair {
         for data in &read.records {
             let record = flow(&read, data);
             let ipfix = self.config.protocol == Protocol::Ipfix;
-            let first = if ipfix && record.tcp_flags() < 0x100 { 260 } else { 256 };
+            let first = if ipfix && record.tcp_flags() < 0x100 { 292 } else { 288 };
             assert_eq!(data.set, first + Kind::of(&record) as u16);
             let messages = self.without_templates.get(&first);
             assert!(messages.is_some_and(|messages| *messages <= self.config.template_messages.max(1)));

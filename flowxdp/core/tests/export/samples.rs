@@ -101,6 +101,7 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
     if get(&[178]).is_some() {
         assert_eq!(value(&[178]) << 8 | value(&[179]), value(&[11]));
     }
+    assert_eq!((value(&[60]), value(&[61])), (if get(&[8]).is_some() { 4 } else { 6 }, 0));
     if aggregate {
         let any = [&[12][..], &[28]].iter().any(|id| get(id).is_some_and(|it| it.iter().all(|o| *o == 0)));
         let all = if get(&[8]).is_some() { 32 } else { 128 };

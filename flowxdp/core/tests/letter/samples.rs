@@ -34,7 +34,7 @@ pub(crate) fn session(config: &SessionConfig) -> Session {
 
 /// The ids of the templates that usual flow records have.
 pub(crate) const fn usual(protocol: Protocol) -> [u16; 4] {
-    if matches!(protocol, Protocol::V9) { [256, 257, 258, 259] } else { [260, 261, 262, 263] }
+    if matches!(protocol, Protocol::V9) { [288, 289, 290, 291] } else { [292, 293, 294, 295] }
 }
 
 /// A record with one of the upper four TCP flags (RFC 9565).

@@ -63,7 +63,7 @@ fn what_is_true_of_the_whole_process_has_domain_0_and_what_is_of_the_flows_their
         }
         for (set, domains) in domains {
             // Flow keys, interfaces and the sampler are those of the flows.
-            let expected = if set < 272 || [275, 276, 279].contains(&set) { 1 } else { 0 };
+            let expected = if set >= 288 || [275, 276, 279].contains(&set) { 1 } else { 0 };
             assert_eq!(domains, BTreeSet::from([expected]), "set {set}");
         }
     }

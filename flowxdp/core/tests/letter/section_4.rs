@@ -114,7 +114,7 @@ fn flow_keys_have_the_template_as_scope_and_a_bit_for_each_key_field() {
         assert!(told.into_iter().eq(flows.keys().map(|id| u64::from(*id))));
         for data in &data {
             let template = flows[&(values(data, 145)[0] as u16)];
-            let keys = [4, 5, 7, 8, 10, 11, 12, 27, 28, 32, 58, 139];
+            let keys = [4, 5, 7, 8, 10, 11, 12, 27, 28, 32, 58, 61, 139];
             let bits = template.fields.iter().enumerate().filter(|(_, field)| keys.contains(&field.id));
             let bits = bits.fold(0, |bits, (place, _)| bits | 1_u64 << place);
             assert_eq!(values(data, 173), [bits], "template {}", template.id);

@@ -157,7 +157,7 @@ fn over_tcp_templates_go_out_once_and_all_again_in_a_new_session() {
         let reads = Collector::all(messages);
         let mut ids: Vec<u16> = reads.iter().flat_map(Read::templates).map(|template| template.id).collect();
         ids.sort_unstable();
-        assert_eq!(ids, [260, 261, 262, 263, 275, 276, 277, 279, 280, 281, 282]);
+        assert_eq!(ids, [275, 276, 277, 279, 280, 281, 282, 292, 293, 294, 295]);
         assert!(reads.iter().all(|read| read.withdrawals().is_empty()));
     }
     assert!(Collector::all(&second).iter().any(|read| read.domain == 1 && read.sequence == 0));
@@ -178,7 +178,7 @@ fn with_foreign(domain: u32, foreign: &[Definition], data: &[u8]) -> Vec<Message
 
 #[test]
 fn over_tcp_an_id_is_withdrawn_by_set_2_before_it_means_something_else() {
-    let messages = with_foreign(1, &[flows(260)], &address(260));
+    let messages = with_foreign(1, &[flows(292)], &address(292));
     let reads = Collector::all(&messages);
     let withdrawn: Vec<_> =
         reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)).collect();
@@ -217,7 +217,7 @@ fn over_tcp_our_options_templates_come_back() {
     let options = Definition { id: 280, is_options: true, octets };
     // Theirs of options are not told at all, and theirs of flows give way.
     for (domain, foreign, data) in
-        [(1, vec![options, flows(260)], address(260)), (0, vec![flows(280)], address(280))]
+        [(1, vec![options, flows(292)], address(292)), (0, vec![flows(280)], address(280))]
     {
         let messages = with_foreign(domain, &foreign, &data);
         let reads = Collector::all(&messages);
@@ -235,7 +235,7 @@ fn is_withdrawal(set: &crate::read::Set) -> bool {
 
 #[test]
 fn withdrawals_share_no_set_with_definitions() {
-    let reads = Collector::all(&with_foreign(1, &[flows(260)], &address(260)));
+    let reads = Collector::all(&with_foreign(1, &[flows(292)], &address(292)));
     for set in reads.iter().flat_map(|read| &read.sets).filter(|set| is_withdrawal(set)) {
         assert!(set.records.iter().all(|record| matches!(record, Record::Withdrawal(_))));
     }
@@ -280,8 +280,8 @@ fn the_flow_keys_template_is_told_with_those_it_speaks_of() {
         let with_flows = templates(&reads).iter().filter(|ids| !ids.is_empty()).count();
         for read in &reads {
             let ids: Vec<u16> = read.templates().map(|it| it.id).collect();
-            let flows = ids.contains(&260);
-            assert!(!flows || ids == [260, 261, 262, 263, 275], "{ids:?}");
+            let flows = ids.contains(&292);
+            assert!(!flows || ids == [292, 293, 294, 295, 275], "{ids:?}");
         }
         // What they say of the templates stands behind these, with the flows.
         let keys = reads.iter().flat_map(Read::data).filter(|(set, _)| *set == 275).count();
@@ -324,9 +324,9 @@ fn every_first_data_has_its_templates_in_front_of_it() {
                 known.insert(set);
             }
         }
-        let forms: BTreeSet<u16> = known.iter().filter(|id| **id < 272).map(|id| id / 4 * 4).collect();
+        let forms: BTreeSet<u16> = known.iter().filter(|id| **id >= 288).map(|id| id / 4 * 4).collect();
         let expected =
-            if config.protocol == Protocol::V9 { vec![256, 268] } else { vec![256, 260, 264, 268] };
+            if config.protocol == Protocol::V9 { vec![288, 300] } else { vec![288, 292, 296, 300] };
         assert!(forms.into_iter().eq(expected));
     }
 }
@@ -340,8 +340,8 @@ fn over_tcp_templates_of_aggregates_go_out_once_with_the_first_of_them() {
         messages.extend(drain(&mut session, at(ms)));
     }
     let reads = Collector::all(&messages);
-    let with: Vec<&Read> = reads.iter().filter(|it| it.templates().any(|it| it.id == 268)).collect();
-    assert_eq!((with.len(), with[0].data().filter(|(set, _)| *set == 268).count()), (1, 1));
+    let with: Vec<&Read> = reads.iter().filter(|it| it.templates().any(|it| it.id == 300)).collect();
+    assert_eq!((with.len(), with[0].data().filter(|(set, _)| *set == 300).count()), (1, 1));
 }
 
 #[test]

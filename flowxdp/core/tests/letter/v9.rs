@@ -23,7 +23,7 @@ fn the_sequence_counts_packets_of_each_source_id() {
 #[test]
 fn the_source_id_is_the_configured_one() {
     let reads = Collector::all(&life(&SessionConfig { observation_domain: 0x0102_0304, ..config() }));
-    let domains = reads.iter().filter(|read| read.data().any(|(set, _)| set < 272));
+    let domains = reads.iter().filter(|read| read.data().any(|(set, _)| set >= 288));
     assert!(domains.map(|read| read.domain).all(|domain| domain == 0x0102_0304));
 }
 

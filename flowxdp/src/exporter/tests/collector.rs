@@ -113,7 +113,7 @@ pub(crate) fn ports(messages: &[Message]) -> Vec<u16> {
                 templates.insert(short(&rest[..2]), fields.collect::<Vec<_>>());
                 rest = behind;
             }
-        } else if (256..272).contains(id) {
+        } else if (288..304).contains(id) {
             let fields = &templates[id];
             let record = fields.iter().map(|(_, length)| length).sum();
             let place = fields.iter().take_while(|(field, _)| *field != 7).map(|(_, length)| length).sum();

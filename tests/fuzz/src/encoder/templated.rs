@@ -100,7 +100,7 @@ impl Domain {
 
     /// The bits of the flow key of a template.
     pub(super) fn flow_key(&self, template: u16) -> u64 {
-        const KEY: [u16; 14] = [8, 12, 27, 28, 7, 11, 4, 5, 58, 10, 32, 139, 178, 179];
+        const KEY: [u16; 15] = [8, 12, 27, 28, 7, 11, 4, 5, 58, 10, 61, 32, 139, 178, 179];
         let fields = self.templates[&template].iter().enumerate();
         fields.filter(|(_, (id, _))| KEY.contains(id)).map(|(place, _)| 1 << place).sum()
     }
@@ -227,6 +227,8 @@ fn flow(export_ms: u64, uptime: u32, values: &Values) -> Flow {
     };
     let icmp = get(32).or(get(139)).map(number).or(get(178).map(|it| number(it) << 8 | large(179)));
     assert_eq!(icmp, key.is_icmp().then_some(key.destination_port.into()));
+    let version = if matches!(addresses, Addresses::V4 { .. }) { 4 } else { 6 };
+    assert_eq!((get(60), get(61)), (Some(&[version][..]), Some(&[0][..])));
     let end_reason = match small(136) {
         1 => EndReason::IdleTimeout,
         2 => EndReason::ActiveTimeout,

@@ -74,7 +74,7 @@ fn reasons(read: &[crate::exporter::tests::collector::Message]) -> Vec<u8> {
                 }
                 length += usize::from(field[3]);
             }
-        } else if (256..272).contains(id) {
+        } else if (288..304).contains(id) {
             reasons.extend(body.chunks_exact(length).map(|record| record[place]));
         }
     }

@@ -31,7 +31,7 @@ fn everything_retires_and_leaves_before_the_connection_ends_in_order() {
     let last = |is_it: fn(u16) -> bool| {
         read.iter().rposition(|message| message.sets.iter().any(|set| is_it(set.0))).unwrap()
     };
-    assert!(last(|id| id == 282) > last(|id| (256..272).contains(&id)), "{:?}", read.last());
+    assert!(last(|id| id == 282) > last(|id| (288..304).contains(&id)), "{:?}", read.last());
     assert_eq!((books.exported.packets, books.seen.packets, world.flows().stopped), (3_000, 3_000, 1));
     assert!(books.balance() && took < 2 * SECOND, "{took} {books:?}");
 }
