@@ -12,7 +12,7 @@ use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 44] = [
+pub const ELEMENTS: [Element; 45] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -61,6 +61,8 @@ pub const ELEMENTS: [Element; 44] = [
         "IP version: 4 or 6."),
     row(61, "flowDirection", Unsigned8, Row(row::DIRECTION),
         "Where the packets were observed: 0 as they came in; part of the flow key.").key(Key::Always),
+    row(161, "flowDurationMilliseconds", Unsigned32, Computed(4, duration_ms),
+        "From the first packet to the last; 2^32 - 1 stands for that and more.").group(Group::Duration),
     row(32, "icmpTypeCodeIPv4", Unsigned16, Row(row::DESTINATION_PORT),
         "ICMP type × 256 + code.").within(Within::IcmpIpv4).key(Key::Always),
     row(139, "icmpTypeCodeIPv6", Unsigned16, Row(row::DESTINATION_PORT),
@@ -103,6 +105,11 @@ pub const ELEMENTS: [Element; 44] = [
         "The third entry of the stack; 0 for none.").of(Of::Flows),
 ];
 
+/// From the first packet to the last, milliseconds, as far as 32 bits hold them.
+fn duration_ms(record: &FlowRecord) -> u64 {
+    record.end_ms().saturating_sub(record.start_ms()).min(u32::MAX.into())
+}
+
 /// A row of [`ELEMENTS`]: of all records, in both protocols, at full size, no part of the key.
 const fn row(
     id: u16,
@@ -139,6 +146,10 @@ impl Element {
 
     const fn of(self, of: Of) -> Self {
         Self { of, ..self }
+    }
+
+    const fn group(self, group: Group) -> Self {
+        Self { group, ..self }
     }
 
     const fn key(self, key: Key) -> Self {
