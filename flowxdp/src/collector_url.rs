@@ -65,9 +65,10 @@ impl CollectorUrl {
         usual.unwrap_or_else(|| self.protocol(default_protocol).port())
     }
 
-    /// The protocol: the one typed here, or the given one.
+    /// The protocol: the one typed here, that of the kind of collector, or the given one.
     pub fn protocol(&self, default_protocol: Protocol) -> Protocol {
-        self.protocol.unwrap_or(default_protocol)
+        let preset = self.preset.and_then(|preset| preset.row().protocol);
+        self.protocol.or(preset).unwrap_or(default_protocol)
     }
 
     /// What kind of collector it is, where the URL says so.

@@ -227,6 +227,12 @@ impl Config {
                 format!("collector {url}: its records have no {name} that fields could leave out: take -{name} away")
             }));
         }
+        warnings.extend(self.exporter.iter().filter_map(|url| {
+            let most = Duration::from_secs(url.preset()?.row().active_timeout_s?);
+            (self.monitor.active_timeout > most).then(|| {
+                format!("collector {url}: its preset wants --active-timeout {}s or less", most.as_secs())
+            })
+        }));
         warnings
     }
 

@@ -71,7 +71,7 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// The defaults over UDP: domain 1, 1,472 octets, templates every 600 s and every 20 messages, linger
+    /// The defaults over UDP: domain 1, 1,472 octets, templates every 60 s and every 20 messages, linger
     /// 1 s, options every 60 s.
     pub fn new(protocol: impl Into<Protocol>, system_start_ms: u64) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl SessionConfig {
             reliable: false,
             observation_domain: 1,
             max_message: 1472,
-            template_interval: 600 * SECOND,
+            template_interval: 60 * SECOND,
             template_messages: 20,
             linger: SECOND,
             options_interval: 60 * SECOND,

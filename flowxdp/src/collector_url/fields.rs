@@ -17,11 +17,13 @@ impl CollectorUrl {
     /// The list names an element that is not collected, or leaves one out that every record needs.
     pub fn choice(&self, record: &Record) -> Result<(Choice, Vec<String>), FieldsError> {
         let (groups, others) = (record.groups(), record.others());
-        if self.fields.is_empty() && others.is_empty() {
+        let preset = self.preset.map_or(&[][..], |preset| preset.row().fields);
+        if self.fields.is_empty() && others.is_empty() && preset.is_empty() {
             return Ok((Choice::of(groups), Vec::new()));
         }
-        let default = [DEFAULT.to_owned()];
-        let listed = if self.fields.is_empty() { &default[..] } else { &self.fields };
+        let default = if preset.is_empty() { &[DEFAULT][..] } else { preset };
+        let default: Vec<String> = default.iter().map(|term| (*term).to_owned()).collect();
+        let listed = if self.fields.is_empty() { &default } else { &self.fields };
         let mut terms = Vec::new();
         for term in listed {
             terms.push(term.clone());

@@ -250,3 +250,19 @@ proptest! {
         prop_assert_eq!(url.host().address(), Some(IpAddr::from(address)));
     }
 }
+
+#[test]
+fn a_preset_brings_its_protocol_and_fields_and_the_url_has_the_last_word() {
+    let protocol = |text| parsed(text).protocol(Protocol::V5);
+    assert_eq!(protocol("udp://h?preset=elastic"), Protocol::V9);
+    assert_eq!(protocol("udp://h?preset=elastic&protocol=ipfix"), Protocol::Ipfix);
+    let [nfdump, akvorado] = ["udp://h?preset=nfdump", "udp://h?preset=akvorado"].map(protocol);
+    assert_eq!((nfdump, akvorado), (Protocol::V5, Protocol::Ipfix));
+    let fields = |text| -> Vec<u16> {
+        let (choice, _) = parsed(text).choice(&crate::config::Record::default()).unwrap();
+        choice.elements().map(|element| element.id).collect()
+    };
+    let original = fields("udp://h?preset=netflow-original");
+    assert!(original.contains(&7) && [52, 58, 136, 60].iter().all(|id| !original.contains(id)));
+    assert_eq!(fields("udp://h?preset=netflow-original&fields=default"), fields("udp://h"));
+}

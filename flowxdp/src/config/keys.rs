@@ -149,7 +149,7 @@ keys! {
         "Messages of one size that the kernel takes as one over UDP and cuts apart as they leave, 1 to 16";
     Exporting "options-interval" BOTH one DURATION "60s" in exporting.options_interval by parsers::interval,
         "How often options data (interfaces, statistics) are sent again";
-    Exporting "template-interval" BOTH one DURATION "600s" in exporting.template_interval by parsers::interval,
+    Exporting "template-interval" BOTH one DURATION "60s" in exporting.template_interval by parsers::interval,
         "Over UDP, how often templates are sent again";
     Exporting "template-messages" BOTH one COUNT "20" in exporting.template_messages by parsers::template_messages,
         "Over UDP, messages after which templates are sent again, should the interval not be over";

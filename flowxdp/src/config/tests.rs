@@ -94,7 +94,7 @@ fn defaults_are_those_of_the_manual() {
     );
     assert_eq!((spool.directory.as_ref(), spool.limit), (None, 1 << 30));
     assert_eq!((spool.age, flags.resend_window), (Duration::from_secs(86_400), 4 << 20));
-    assert_eq!((flags.template_interval, flags.template_messages), (Duration::from_secs(600), 20));
+    assert_eq!((flags.template_interval, flags.template_messages), (Duration::from_secs(60), 20));
     assert_eq!(
         (flags.handshake_timeout, flags.retry_limit),
         (Duration::from_secs(10), Duration::from_secs(10))
@@ -110,9 +110,9 @@ fn template_intervals_are_taken() {
         let settings = settings(&[&["--collector", "udp://h"], arguments].concat());
         (settings.template_interval, settings.template_messages)
     };
-    assert_eq!(settings(&[]), (600 * SECOND, 20));
+    assert_eq!(settings(&[]), (60 * SECOND, 20));
     assert_eq!(settings(&["--template-interval", "90s", "--template-messages", "1K"]), (90 * SECOND, 1_000));
-    assert_eq!(settings(&["--template-messages", "1"]), (600 * SECOND, 1));
+    assert_eq!(settings(&["--template-messages", "1"]), (60 * SECOND, 1));
     for arguments in
         [["--template-interval", "0s"], ["--template-messages", "0"], ["--template-messages", "5G"]]
     {

@@ -118,6 +118,8 @@ impl Settings {
         config.observation_domain = self.observation_domain;
         config.options_interval = self.options_interval;
         config.preset = url.preset();
+        let interval = url.preset().and_then(|preset| preset.row().template_interval);
+        config.template_interval = config.template_interval.min(interval.unwrap_or(u64::MAX));
         // A list with a fault is refused with the configuration.
         (config.choice, _) = url.choice(&self.record).unwrap_or_default();
         if let Some(mtu) = url.mtu() {

@@ -40,7 +40,7 @@ fn templates_come_again_by_the_clock_of_the_capture() -> Result<()> {
         equal(&traffic.truth(), &Flows::by_tuple(&replayed.nfcapd.clean()?), Columns::WITHOUT_TTL)?;
         let seen = wire::judge(&replayed.sniffed.recording)?;
         ensure!(
-            seen.seconds_after_template <= 601,
+            seen.seconds_after_template <= 61,
             "{protocol}: data {} s after its templates",
             seen.seconds_after_template
         );

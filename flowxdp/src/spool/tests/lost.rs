@@ -57,7 +57,7 @@ fn a_smaller_limit_holds_from_the_opening_on() {
 
 #[test]
 fn a_message_that_is_longer_than_the_limit_costs_nothing() {
-    let mut bench = Bench::new(1500);
+    let mut bench = Bench::new(1700);
     let mut spool = bench.open();
     let small = bench.message(1);
     bench.append(&mut spool, &small);
