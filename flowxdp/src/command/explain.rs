@@ -1,6 +1,6 @@
 //! `flowxdp explain`: the headers that the parser read of each packet, and at which octet and why it stopped.
 //!
-//! [`capture`] explains the packets of files, which needs neither root nor a kernel; [`live`] those of interfaces, by
+//! [`capture`] explains the packets of files, which needs neither root nor a kernel; [`live`] packets of interfaces, by
 //! a program with log calls. [`observed`] and [`cause`] turn an observation into words, [`line`] into a line of text
 //! or JSON.
 

@@ -1,27 +1,13 @@
 //! `flowxdp flush`: a running agent retires and exports every flow of its table now.
 
-use std::{path::PathBuf, time::Duration};
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use flowxdp_core::record::RecordTotal;
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::{
-    agent::control::{SOCKET, client},
-    output, report, text,
-};
+use super::verb;
+use crate::report;
 
-/// How long an agent may take: its own limit for a flush, and the books that others ask for meanwhile.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Options of `flowxdp flush`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// Socket of the agent
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
-    pub socket: PathBuf,
-}
+pub use super::verb::Options;
 
 /// Asks, waits, and prints how much was retired.
 ///
@@ -29,16 +15,11 @@ pub struct Options {
 ///
 /// No agent answers at the socket, or the agent refuses: it is of an older version, or no collector has room.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let answer = client::ask(&options.socket, "flush", PATIENCE)?;
-    let line = shown(&answer).with_context(|| format!("the agent at {}", options.socket.display()))?;
-    output::product(line)
+    verb::run(options, "flush", shown)
 }
 
 fn shown(answer: &[u8]) -> anyhow::Result<String> {
-    let answer: Value = serde_json::from_slice(answer).context("sends no answer that is known")?;
-    if let Some(why) = answer["error"].as_str() {
-        bail!("refuses: {}", text::printable(why));
-    }
+    let answer = verb::accepted(answer)?;
     // Books, say, of an agent that knows no verbs.
     let total = |key: &str| RecordTotal::deserialize(&answer[key]);
     let flushed = total("flushed").context("cannot flush: it is of another version; start this version's")?;

@@ -9,3 +9,4 @@ pub mod reload;
 pub mod replay;
 pub mod run;
 pub mod status;
+mod verb;

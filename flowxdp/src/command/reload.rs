@@ -1,25 +1,12 @@
 //! `flowxdp reload`: a running agent reads its configuration again, and applies all of its changes or none.
 
-use std::{path::PathBuf, time::Duration};
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::Value;
 
-use crate::{
-    agent::control::{SOCKET, client},
-    output, text,
-};
+use super::verb;
+use crate::text;
 
-/// How long an agent may take: the kernel verifies the programs of a new table meanwhile.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Options of `flowxdp reload`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// Socket of the agent
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
-    pub socket: PathBuf,
-}
+pub use super::verb::Options;
 
 /// Asks, waits, and prints the keys whose values changed.
 ///
@@ -27,16 +14,11 @@ pub struct Options {
 ///
 /// No agent answers at the socket, or the agent refuses: nothing changed then.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let answer = client::ask(&options.socket, "reload", PATIENCE)?;
-    let line = shown(&answer).with_context(|| format!("the agent at {}", options.socket.display()))?;
-    output::product(line)
+    verb::run(options, "reload", shown)
 }
 
 fn shown(answer: &[u8]) -> anyhow::Result<String> {
-    let answer: Value = serde_json::from_slice(answer).context("sends no answer that is known")?;
-    if let Some(why) = answer["error"].as_str() {
-        bail!("refuses: {}", text::printable(why));
-    }
+    let answer = verb::accepted(answer)?;
     let changed = answer["reloaded"].as_array().context("cannot reload: it is of another version")?;
     let changed: Vec<_> = changed.iter().filter_map(Value::as_str).map(text::printable).collect();
     if changed.is_empty() {

@@ -113,7 +113,7 @@ pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     guard::first(metered, closed)
 }
 
-/// Recovers what an earlier agent left, gives up privileges, and meters until a signal.
+/// Recovers an earlier agent's slots, gives up privileges, and meters until a signal.
 async fn metering(
     engine: &mut Engine<Live>,
     sources: &mut Sources,
@@ -181,7 +181,7 @@ fn follow_kernel() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives up what is not needed any more, unless `no-confine` is set.
+/// Gives up privileges that are not needed any more, unless `no-confine` is set.
 fn confined(config: &Config, loaded: &mut Loaded) -> anyhow::Result<()> {
     if config.monitor.no_confine {
         log::warn!("not confined, as --no-confine says: the agent keeps the privileges it was started with");

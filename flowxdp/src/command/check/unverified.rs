@@ -44,7 +44,7 @@ fn interface(name: &str) -> Option<String> {
     (!is_there).then(|| format!("interface {name}: there is none of this name now"))
 }
 
-/// Files of TLS: those that this user may not read can be right all the same.
+/// Files of TLS: a file that this user may not read can be right all the same.
 fn files(error: &anyhow::Error) -> String {
     let denied = error.chain().any(|cause| {
         let cause = cause.downcast_ref::<io::Error>();

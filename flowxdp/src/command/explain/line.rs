@@ -56,7 +56,7 @@ fn reason(verdict: u8) -> &'static str {
     reasons().nth(usize::from(verdict).wrapping_sub(1)).unwrap_or("unknown")
 }
 
-/// What became of a packet in words: `metered, 60 octets`, or the reason for ignoring it.
+/// A packet's verdict in words: `metered, 60 octets`, or the reason for ignoring it.
 fn outcome(observation: &Observation) -> String {
     match observation.verdict {
         METERED => format!("metered, {} octets", observation.octets),

@@ -88,7 +88,7 @@ pub(super) fn kind(step: &Step) -> &'static str {
     }
 }
 
-/// The header at which the parser stopped, without what it held.
+/// The header at which the parser stopped, without its content.
 pub(super) fn header(step: &Step, link: Link) -> String {
     match Layer::of(step.layer) {
         Some(Layer::Ethernet) if !link.is_ethernet() => format!("header of link type {}", link.number),
@@ -102,7 +102,7 @@ pub(super) fn header(step: &Step, link: Link) -> String {
     }
 }
 
-/// A header that was read and held no fault; none for the octet that tells the IP version.
+/// A header that was read and held no fault; none for the octet with the IP version.
 pub(super) fn read(observation: &Observation, step: &Step, link: Link) -> Option<String> {
     Some(match Layer::of(step.layer)? {
         Layer::Ethernet => ethernet(step, link),

@@ -6,7 +6,7 @@ use flowxdp_common::observation::METERED;
 
 use super::filter::reasons;
 
-/// Verdicts of every kind: metered, the parser's reasons, and those of captures.
+/// Verdicts of every kind: metered, the parser's reasons, and the reasons of captures.
 const KINDS: usize = 8;
 
 /// Packets by verdict.

@@ -3,7 +3,7 @@
 use super::wanted::Wanted;
 use crate::kernel::link::Link;
 
-/// The links to meter, and those to leave out.
+/// The links to meter, and the links to leave out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Choice<'a> {
     /// Links to be metered from now on.

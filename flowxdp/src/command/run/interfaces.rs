@@ -1,4 +1,4 @@
-//! The metered interfaces: those of the start, and those that come, change and go later.
+//! The metered interfaces: present at the start, or come, changed and gone later.
 
 mod changes;
 mod selection;
@@ -44,7 +44,7 @@ pub(super) struct Interfaces {
     wanted: Vec<Wanted>,
     mode: Mode,
     narrow: Option<String>,
-    /// ifIndexes that the log has named as too large for those protocols.
+    /// ifIndexes that the log has named as too large for these protocols.
     too_wide: BTreeSet<u32>,
     follow: Follow,
     /// By ifIndex: the link as the kernel described it last, and its kind of attachment.
@@ -163,7 +163,7 @@ impl Interfaces {
         self.look_at
     }
 
-    /// Lists the links: releases those that went, follows those that changed, meters those that came.
+    /// Lists the links: releases gone ones, follows changed ones, meters new ones.
     ///
     /// # Errors
     ///

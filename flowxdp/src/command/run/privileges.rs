@@ -1,4 +1,4 @@
-//! What a reload needs of privileges: a folder of pins, and the loader, forked before anything else is open.
+//! The privileged parts that a reload needs: a folder of pins, and the loader, forked before anything else is open.
 
 use std::{
     path::{Path, PathBuf},
@@ -59,7 +59,7 @@ fn private() -> (Option<Pins>, Folder) {
     }
 }
 
-/// What the loader checks requests against.
+/// The settings that the loader checks requests against.
 fn configuration(config: &Config, source: &Source) -> Configuration {
     let (start, source) = (allowed(config), source.clone());
     let file = source.file().map(Path::to_owned);

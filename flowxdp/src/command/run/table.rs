@@ -64,7 +64,7 @@ impl Table {
         Ok(Self { loaded, generation, old, adopted: false })
     }
 
-    /// The ledger of its slots, and of those of the tables before it.
+    /// The ledger of its slots, and of the slots of earlier tables.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use crate::kernel::{
     link::{self, Link},
 };
 
-/// Names and patterns of interfaces, and how those are metered.
+/// Names and patterns of interfaces, and the mode of metering.
 pub(in super::super) struct Selection {
     /// Names and patterns.
     pub(super) wanted: Vec<Wanted>,
