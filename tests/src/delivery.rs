@@ -60,7 +60,7 @@ pub struct Rows {
     pub lost: Records,
     /// May have come twice.
     pub perhaps_twice: Records,
-    /// Records found in the spool, and those of them that were exported and lost.
+    /// Records found in the spool, and how many of them were exported and lost.
     pub inherited: [Records; 3],
     /// Given up, by reason.
     pub lost_by_reason: BTreeMap<String, Records>,

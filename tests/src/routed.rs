@@ -1,7 +1,6 @@
 //! An agent whose collector is behind a router: three namespaces, traffic, and the messages that came.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +11,7 @@ use crate::books::Count;
 use crate::delivery::Rows;
 use crate::netns::Netns;
 use crate::process::{Program, Running};
-use crate::traffic::{Traffic, UDP, generator};
+use crate::traffic::{Traffic, UDP};
 
 /// Where traffic is sent out.
 pub const SENDER: &str = "gen0";
@@ -95,22 +94,8 @@ impl Stage {
     /// Sends rounds of packets until `what` is done; gives how many.
     pub fn traffic(&self, what: impl FnOnce() -> Result<()>) -> Result<Count> {
         let round = Traffic { flows: 1_000, packets: 2_000, ipv6: false, protocol: UDP, length: 100 };
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let sending = scope.spawn(|| {
-                let mut sent = Count::default();
-                while !done.load(Ordering::Relaxed) {
-                    generator().send(&round, &self.agent, SENDER)?;
-                    sent = sent + Count { packets: round.packets, octets: round.octets() };
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                anyhow::Ok(sent)
-            });
-            let result = what();
-            done.store(true, Ordering::Relaxed);
-            let sent = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
-            result.map(|()| sent)
-        })
+        let pause = Duration::from_millis(100);
+        Ok(round.times(round.rounds_while(&self.agent, SENDER, pause, what)?))
     }
 }
 

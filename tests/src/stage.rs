@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -15,7 +14,7 @@ use crate::failures::tell;
 use crate::judge::sessions::{Received, Session};
 use crate::netns::Netns;
 use crate::peer::Peer;
-use crate::traffic::{Traffic, UDP, generator};
+use crate::traffic::{Traffic, UDP};
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
@@ -85,22 +84,7 @@ impl Stage {
     /// Sends rounds of traffic until `what` is done; gives the packets and octets.
     pub fn traffic(&self, flows: u32, pause: Duration, what: impl FnOnce() -> Result<()>) -> Result<Count> {
         let round = Traffic { flows, packets: u64::from(flows) * 2, ipv6: false, protocol: UDP, length: 100 };
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let sending = scope.spawn(|| {
-                let mut sent = Count::default();
-                while !done.load(Ordering::Relaxed) {
-                    generator().send(&round, &self.netns, SENDER)?;
-                    sent = sent + Count { packets: round.packets, octets: round.octets() };
-                    std::thread::sleep(pause);
-                }
-                anyhow::Ok(sent)
-            });
-            let result = what();
-            done.store(true, Ordering::Relaxed);
-            let sent = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
-            result.map(|()| sent)
-        })
+        Ok(round.times(round.rounds_while(&self.netns, SENDER, pause, what)?))
     }
 }
 
@@ -141,7 +125,7 @@ pub fn of<'a>(rows: &'a BTreeMap<String, Rows>, scheme: &str) -> Result<&'a Rows
     rows.iter().find(|(url, _)| url.starts_with(scheme)).map(|(_, rows)| rows).context("no such collector")
 }
 
-/// The records that came must be those of the books, with none lost.
+/// The records that came must equal the books, with none lost.
 pub fn all_delivered(name: &str, rows: &Rows, sessions: &[Session]) -> Result<()> {
     let received = Received::read(sessions).with_context(|| name.to_owned())?;
     rows.delivered(&received).with_context(|| name.to_owned())?;

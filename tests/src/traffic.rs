@@ -4,10 +4,12 @@
 //! [`Traffic::key`] names, so that a test can ask for each single flow at the collector.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::books::Count;
 use crate::flows::{Flows, Key, Sums, Tuple};
 use crate::netns::Netns;
 use crate::pcap::Writer;
@@ -119,6 +121,39 @@ impl Traffic {
         let [.., high, low] = (!(folded + (folded >> 16))).to_be_bytes();
         frame.splice(24..26, [high, low]);
         frame
+    }
+}
+
+impl Traffic {
+    /// Sends all packets again and again, with a pause behind each round, while `work` runs; gives the rounds.
+    pub fn rounds_while(
+        &self,
+        netns: &Netns,
+        interface: &str,
+        pause: Duration,
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<u64> {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let mut rounds = 0;
+                while !done.load(Ordering::Relaxed) {
+                    generator().send(self, netns, interface)?;
+                    rounds += 1;
+                    std::thread::sleep(pause);
+                }
+                anyhow::Ok(rounds)
+            });
+            let result = work();
+            done.store(true, Ordering::Relaxed);
+            let rounds = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
+            result.map(|()| rounds)
+        })
+    }
+
+    /// Packets and octets of so many rounds.
+    pub fn times(&self, rounds: u64) -> Count {
+        Count { packets: self.packets * rounds, octets: self.octets() * rounds }
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::pcap::Datagram;
 use crate::process::{Finished, Running, patient};
 
-/// A free port, over UDP and TCP, below those that the kernel gives to clients.
+/// A free port, over UDP and TCP, below the ports that the kernel gives to clients.
 pub fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test binaries that run at the same time begin at different places.

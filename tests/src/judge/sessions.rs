@@ -22,7 +22,7 @@ pub struct Session {
     pub ended: bool,
 }
 
-/// The values that tell one flow record from any other: its key, its start and its end.
+/// The values that distinguish one flow record from any other: its key, its start and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     /// Whose.

@@ -7,11 +7,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use flowxdp_tests::judge::sessions::Received;
+use flowxdp_tests::peer::Peer;
 use flowxdp_tests::process::patient;
 use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
 
 /// The longest wait for a collector's first octets after it came back.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits until octets came to both collectors that were started after an event.
+fn both_received(tcp: &Peer, tls: &Peer, event: &str) -> Result<()> {
+    let begun = Instant::now();
+    while tcp.received() == 0 || tls.received() == 0 {
+        ensure!(begun.elapsed() < patient(PATIENCE), "nothing came to the one after {event}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
 
 #[test]
 fn a_collector_that_dies_ten_times_gets_every_record() -> Result<()> {
@@ -23,11 +34,7 @@ fn a_collector_that_dies_ten_times_gets_every_record() -> Result<()> {
     let mut sessions = (Vec::new(), Vec::new());
     let sent = stage.traffic(2_000, Duration::from_millis(200), || {
         for death in 0..10_u64 {
-            let begun = Instant::now();
-            while tcp.received() == 0 || tls.received() == 0 {
-                ensure!(begun.elapsed() < patient(PATIENCE), "nothing came to the one after death {death}");
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            both_received(&tcp, &tls, &format!("death {death}"))?;
             // One that lives shorter is waited for longer.
             std::thread::sleep(Duration::from_millis(1_000 + 37 * death));
             sessions.0.extend(tcp.kill());
@@ -56,11 +63,7 @@ fn collectors_that_leave_in_order_under_traffic_get_every_record_once() -> Resul
     let mut sessions = (Vec::new(), Vec::new());
     let sent = stage.traffic(2_000, Duration::from_millis(200), || {
         for end in 0..3 {
-            let begun = Instant::now();
-            while tcp.received() == 0 || tls.received() == 0 {
-                ensure!(begun.elapsed() < patient(PATIENCE), "nothing came to the one after end {end}");
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            both_received(&tcp, &tls, &format!("end {end}"))?;
             std::thread::sleep(Duration::from_millis(1_200));
             sessions.0.extend(tcp.leave());
             sessions.1.extend(tls.leave());

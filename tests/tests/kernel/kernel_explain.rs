@@ -46,7 +46,7 @@ impl Explain {
 /// The output of an `explain` that has ended.
 struct Explained {
     ended: Finished,
-    /// Packets by verdict, as the summary has them; those without a packet are left out.
+    /// Packets by verdict, as the summary has them; verdicts without a packet are left out.
     packets: BTreeMap<String, u64>,
     explained: u64,
     left_out: u64,

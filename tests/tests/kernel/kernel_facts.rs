@@ -1,6 +1,6 @@
-//! The groups `mac`, `vlan`, `mpls` and `ipv6`: the facts in the records are those of the packets.
+//! The groups `mac`, `vlan`, `mpls` and `ipv6`: the facts in the records equal the packets' headers.
 //!
-//! Every capture that has a file of facts is replayed into both protocols: the project's own, and those of the
+//! Every capture that has a file of facts is replayed into both protocols: the project's own, and the captures of the
 //! directories in `FLOWXDP_CAPTURES`. Extension headers are judged by the headers that tshark lists.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ fn replayed(file: &Path, protocol: &str) -> Result<Replayed> {
     replay(&[file], protocol, &[&ONE_RECORD[..], &GROUPS].concat())
 }
 
-/// The facts of each key's first record are those of its first packet.
+/// The facts of each key's first record come from its first packet.
 fn equal(file: &Path, replayed: &Replayed) -> Result<usize> {
     let expected = facts::read(file)?;
     tshark::judge(replayed.sniffed.file(), replayed.sniffed.port)?.clean()?;
@@ -77,7 +77,7 @@ fn each_fact_is_that_of_the_first_packet_in_v9() -> Result<()> {
 const BITS: [(&str, u32); 5] =
     [("ipv6.dstopts", 0), ("ipv6.hopopts", 1), ("ipv6.routing", 5), ("esp", 13), ("ah", 14)];
 
-/// What tshark lists of each packet, by source address: the bits of its headers.
+/// tshark's list for each packet, by source address: the bits of its headers.
 fn listed(file: &Path) -> Result<BTreeMap<IpAddr, u64>> {
     let fields = ["ipv6.src", "frame.protocols", "ipv6.fraghdr.offset", "ipv6.nxt"];
     let fields = fields.into_iter().flat_map(|field| ["-e", field]);
@@ -102,7 +102,7 @@ fn listed(file: &Path) -> Result<BTreeMap<IpAddr, u64>> {
     Ok(all)
 }
 
-/// Packets with chains of extension headers; those of one host are one flow.
+/// Packets with chains of extension headers; the packets of one host are one flow.
 fn chains() -> Vec<craft::Frame> {
     let (hop, destination, routing) =
         (extension::hop_by_hop(0), extension::destination(1), extension::routing(0));

@@ -2,11 +2,12 @@
 //! shrinks and grows, ICMP messages that are forged.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp::transport::udp::BATCH;
+use flowxdp_tests::agent::Live;
 use flowxdp_tests::delivery::Rows;
 use flowxdp_tests::failures::tell;
 use flowxdp_tests::forged::{self, Forgery};
@@ -173,7 +174,39 @@ fn record(netns: &Netns, link: &str, file: &Path, road: Road) -> Result<Running>
     Ok(running)
 }
 
-/// What came of a path that got narrow while records went over it.
+/// A collector at the end of a road, and all that the agent's link carries.
+struct Recording {
+    udp: Running,
+    tcpdump: Running,
+    file: PathBuf,
+}
+
+impl Recording {
+    /// Starts both, and then an agent with these arguments.
+    fn start(stage: &Stage, road: Road, more: &[&str]) -> Result<(Self, Live)> {
+        let collector = SocketAddr::new(road.host.parse()?, 4_739);
+        let udp = stage.receive(road.listen, collector.port())?;
+        let file = stage.file("wire.pcap");
+        let tcpdump = record(&stage.agent, "up0", &file, road)?;
+        let live = stage.start(&[&format!("udp://{collector}")], more)?;
+        Ok((Self { udp, tcpdump, file }, live))
+    }
+
+    /// Ends both; gives the capture.
+    fn end(self) -> Result<PathBuf> {
+        self.udp.stop(Signal::TERM, LIMIT)?;
+        self.tcpdump.stop(Signal::INT, LIMIT)?.success()?;
+        Ok(self.file)
+    }
+}
+
+/// Seconds in which the traffic alone runs.
+fn pause(seconds: u64) -> Result<()> {
+    std::thread::sleep(Duration::from_secs(seconds));
+    Ok(())
+}
+
+/// The outcome of a path that got narrow while records went over it.
 struct Narrowed {
     /// All that the agent's link carried.
     packets: Vec<Packet>,
@@ -186,15 +219,7 @@ struct Narrowed {
 /// Narrows the path while an agent with these arguments exports over it.
 fn narrow(road: Road, more: &[&str]) -> Result<Narrowed> {
     let stage = Stage::new()?;
-    let collector = SocketAddr::new(road.host.parse()?, 4_739);
-    let udp = stage.receive(road.listen, collector.port())?;
-    let file = stage.file("wire.pcap");
-    let tcpdump = record(&stage.agent, "up0", &file, road)?;
-    let mut live = stage.start(&[&format!("udp://{collector}")], more)?;
-    let pause = |seconds| {
-        std::thread::sleep(Duration::from_secs(seconds));
-        Ok(())
-    };
+    let (recording, mut live) = Recording::start(&stage, road, more)?;
     let before = stage.traffic(|| pause(3))?;
     // So that the first to meet the narrow path is not what a burst left over, but the next burst.
     at_rest(&mut live, before)?;
@@ -203,8 +228,7 @@ fn narrow(road: Road, more: &[&str]) -> Result<Narrowed> {
     at_rest(&mut live, before + after)?;
     let rows = rows(&live, "udp:")?;
     let log = live.stop()?.success()?.stderr;
-    udp.stop(Signal::TERM, LIMIT)?;
-    tcpdump.stop(Signal::INT, LIMIT)?.success()?;
+    let file = recording.end()?;
     // Not what was dropped for its size is to stop what follows.
     ensure!(!log.contains("does not take messages"), "{log}");
     let octets = std::fs::read(stage.file(road.listen))?;
@@ -286,15 +310,7 @@ fn forgotten(road: Road, more: &[&str]) -> Result<()> {
         stage.agent.sysctl(&format!("{version}/route/mtu_expires"), "1")?;
     }
     set_mtu(&stage, road.narrow)?;
-    let collector = SocketAddr::new(road.host.parse()?, 4_739);
-    let udp = stage.receive(road.listen, collector.port())?;
-    let file = stage.file("wire.pcap");
-    let tcpdump = record(&stage.agent, "up0", &file, road)?;
-    let mut live = stage.start(&[&format!("udp://{collector}")], more)?;
-    let pause = |seconds| {
-        std::thread::sleep(Duration::from_secs(seconds));
-        Ok(())
-    };
+    let (recording, mut live) = Recording::start(&stage, road, more)?;
     let first = stage.traffic(|| pause(1))?;
     at_rest(&mut live, first)?;
     let named = rows(&live, "udp:")?.perhaps_twice.records;
@@ -320,8 +336,7 @@ fn forgotten(road: Road, more: &[&str]) -> Result<()> {
     at_rest(&mut live, first + second + third)?;
     let rows = rows(&live, "udp:")?;
     let log = live.stop()?.success()?.stderr;
-    udp.stop(Signal::TERM, LIMIT)?;
-    tcpdump.stop(Signal::INT, LIMIT)?.success()?;
+    let file = recording.end()?;
     delivered(&rows, &std::fs::read(stage.file(road.listen))?, &log)?;
     let packets = packets(&file, road)?;
     whole(&packets)?;

@@ -1,4 +1,4 @@
-//! The agent under a service manager: the flags of its unit for systemd, and what the manager is told.
+//! The agent under a service manager: the flags of its unit for systemd, and its messages to the manager.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -82,7 +82,7 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() -> Result<()> {
     Ok(())
 }
 
-/// The next that a service manager is told.
+/// The next message to a service manager.
 fn next(told: &UnixDatagram) -> Result<String> {
     let mut octets = [0; 256];
     let length = told.recv(&mut octets).context("nothing is told")?;

@@ -4,7 +4,6 @@
 //! was told to keep its table to the last octet and without one gap in the sequence, with killed ones up to
 //! what the books name as perhaps twice.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -58,21 +57,7 @@ impl Stage {
 
     /// Sends rounds of traffic while `what` is done; gives the number of rounds.
     fn meanwhile(&self, round: &Traffic, what: impl FnOnce() -> Result<()>) -> Result<u64> {
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let sending = scope.spawn(|| {
-                let mut rounds = 0;
-                while !done.load(Ordering::Relaxed) {
-                    self.send(round)?;
-                    rounds += 1;
-                }
-                anyhow::Ok(rounds)
-            });
-            let result = what();
-            done.store(true, Ordering::Relaxed);
-            let rounds = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
-            result.map(|()| rounds)
-        })
+        round.rounds_while(&self.netns, SENDER, Duration::ZERO, what)
     }
 
     /// Nothing may be left, neither attached nor pinned.
@@ -102,7 +87,7 @@ fn only(books: &Books) -> Result<&Rows> {
     Ok(&books.collectors.values().next().context("no collector")?.rows)
 }
 
-/// `first` are options of the first agent alone, `more` those of the second.
+/// `first` are options of the first agent alone, `more` options of the second.
 fn kept(protocol: &str, ipv6: bool, first: &[&str], more: &[&str]) -> Result<()> {
     let stage = Stage::new()?;
     let nfcapd = Nfcapd::start(Some(&stage.netns))?;

@@ -1,8 +1,7 @@
-//! A reload under traffic loses nothing, a refused one changes nothing, and the loader does what it is asked for alone.
+//! A reload under traffic loses nothing, a refused one changes nothing, and the loader serves valid requests alone.
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -61,23 +60,9 @@ impl Stage {
         Live::start(&self.netns, &[&["--config", file.as_str()], more].concat())
     }
 
-    /// Sends rounds of traffic while `what` is done; gives what was sent.
+    /// Sends rounds of traffic while `what` is done; gives packets and octets sent.
     fn meanwhile(&self, what: impl FnOnce() -> Result<()>) -> Result<Count> {
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let sending = scope.spawn(|| {
-                let mut rounds = 0;
-                while !done.load(Ordering::Relaxed) {
-                    generator().send(&ROUND, &self.netns, SENDER)?;
-                    rounds += 1;
-                }
-                anyhow::Ok(rounds)
-            });
-            let result = what();
-            done.store(true, Ordering::Relaxed);
-            let rounds = sending.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
-            result.map(|()| Count { packets: ROUND.packets * rounds, octets: ROUND.octets() * rounds })
-        })
+        Ok(ROUND.times(ROUND.rounds_while(&self.netns, SENDER, Duration::ZERO, what)?))
     }
 }
 
@@ -92,7 +77,7 @@ fn applied(live: &Live, word: &str) -> Result<()> {
     books.balance()
 }
 
-/// One line with these words, exit status 1, and the agent goes on with the same configuration.
+/// One line with these words, exit status 1, and the agent keeps its configuration.
 fn refused(live: &Live, words: &[&str]) -> Result<()> {
     let before = configuration(live)?;
     let ended = reload(live)?;

@@ -21,7 +21,7 @@ struct Sums {
     perhaps_twice: Records,
     /// Given up, by reason.
     lost: BTreeMap<String, Records>,
-    /// Records that waited on disk at the end of a life, and those that a later one found there.
+    /// Records that waited on disk at the end of a life, and records that a later one found there.
     left: Records,
     found: Records,
     came: Records,
