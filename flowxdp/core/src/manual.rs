@@ -60,7 +60,9 @@ const BOOKS: &str = "\
 at every question of `flowxdp status`. A metered packet counts its IP octets, an ignored packet its whole frame,
 and \"seen\" counts each packet by the same rule.
 
-- `seen`: the XDP program counts a packet here before its other counters.
+- `seen`: the XDP program counts a packet here before its other counters. Its packets compare with an interface's
+  `rx_packets`, and its octets with `rx_bytes` after the link header of each metered packet, 14 octets on Ethernet
+  without tags, is added.
 - The octets of an IP packet are those of its header. Segmentation offload and BIG TCP leave a length of 0, in
   generic mode and in captures of sending hosts. A packet of TCP over IPv4, or over IPv6 without extension
   headers, then has the length of the frame behind its link header. An IPv6 packet that begins with a jumbo
