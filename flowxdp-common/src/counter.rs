@@ -76,7 +76,7 @@ pub struct CpuState {
     pub scratch: u64,
     /// In a replay, the slot of the last packet that has one: the IP version's number, and its index.
     pub slot: [u32; 2],
-    /// Cold facts that the program owes once the packet is placed: [`PENDING_NONE`] or what to do, and the
+    /// Cold facts that the program owes once the packet is placed: [`PENDING_NONE`] or the step to take, and the
     /// slot's index. The program writes and clears it while it handles one packet.
     pub pending: [u32; 2],
 }

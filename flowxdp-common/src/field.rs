@@ -273,7 +273,7 @@ pub fn join(groups: Groups, row: &mut [u8], other: &[u8], is_earlier: bool) {
     }
 }
 
-/// The cold fields of a slot with another layout, in the layout of `groups`; zeros for those that are not
+/// The cold fields of a slot with another layout, in the layout of `groups`; zeros for fields that are not
 /// there. `places` says where each of [`COLD`] lies in `octets`.
 pub fn convert(places: &[u16], octets: &[u8], groups: Groups) -> ColdRow {
     let mut row = [0; WIDEST];

@@ -12,7 +12,7 @@ pub const EXPLAIN_FRAGS: &str = "explain_frags";
 pub const EXPLAIN_CLASSIFIER: &str = "flowxdp_explain";
 /// Load-time constant of `explain`: [`crate::observation::FILTER_WORDS`] u32.
 pub const FILTER: &str = "FILTER";
-/// PERCPU_ARRAY of `explain`, one element: packets by verdict, and then those that passed the filter, u64 each.
+/// PERCPU_ARRAY of `explain`, one element: packets by verdict, and then packets that passed the filter, u64 each.
 pub const TALLY: &str = "TALLY";
 /// IPv4 flow table: ARRAY of [`crate::slot::SlotV4`], mapped by the agent.
 pub const FLOWS_V4: &str = "FLOWS_V4";

@@ -36,7 +36,7 @@ pub struct Step {
     pub octets: [u8; 8],
 }
 
-/// What the parser saw of a packet.
+/// The headers of a packet as the parser read them, and its verdict.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Observation {
@@ -74,7 +74,7 @@ pub struct Observation {
     pub count: u8,
     /// Zero.
     pub pad: [u8; 6],
-    /// The headers in the order in which the parser asked for them; those behind `count` mean nothing.
+    /// The headers in the order in which the parser asked for them; headers behind `count` mean nothing.
     pub steps: [Step; STEPS],
 }
 
@@ -89,7 +89,7 @@ impl Observation {
 /// second at once may each log one more.
 pub const LINES: u64 = 100;
 
-/// Counters of the programs: packets by verdict, and those that passed the filter.
+/// Counters of the programs: packets by verdict, and packets that passed the filter.
 pub const TALLIES: usize = VERDICTS + 1;
 
 /// Words of a filter, which the loader sets as one constant: see [`passes`].

@@ -79,7 +79,7 @@ fn store(slots: &Array<u64>, index: u32, row: *const u64) {
     }
 }
 
-/// Adds the row's extension headers to those of the slot of this index.
+/// Adds the row's extension headers to the slot of this index.
 #[inline(always)]
 fn join_extensions(index: u32, row: *const u64) {
     let Some(group) = maps::cold_offset(Group::Ipv6) else { return };

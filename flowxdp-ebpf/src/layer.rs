@@ -12,7 +12,7 @@ pub enum Layer {
     Pppoe = 3,
     /// An entry of an MPLS label stack.
     Label = 4,
-    /// The octet behind the last label, which tells the IP version.
+    /// The octet behind the last label, whose upper half is the IP version.
     Version = 5,
     /// The fixed IPv4 header.
     Ipv4 = 6,

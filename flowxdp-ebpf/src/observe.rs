@@ -13,7 +13,7 @@ use crate::{
     walk::walk,
 };
 
-/// Walks the headers of `frame` and leaves in `observation` what the parser saw. Time, interface and the
+/// Walks the headers of `frame` and leaves them, with the verdict, in `observation`. Time, interface and the
 /// place of the tag are the caller's to set.
 #[inline(always)]
 pub fn observe(frame: &impl Frame, observation: &mut Observation) {

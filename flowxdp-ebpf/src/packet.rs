@@ -5,7 +5,7 @@ use flowxdp_common::counter::CpuState;
 
 use crate::maps;
 
-/// What is known of the packet apart from its headers.
+/// The packet's lengths, interface and time, which no header has.
 #[derive(Clone, Copy)]
 pub struct Packet {
     /// Octets on the wire.
@@ -23,7 +23,7 @@ pub struct Packet {
 pub struct Cpu {
     /// Its number.
     pub number: u32,
-    /// What it remembers.
+    /// The CPU's memory, shared with the agent.
     pub state: *mut CpuState,
 }
 

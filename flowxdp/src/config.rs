@@ -260,7 +260,7 @@ impl Monitor {
 }
 
 impl Record {
-    /// The groups that the meter collects: those that are named, and those of single elements.
+    /// The groups that the meter collects: named groups, and the groups of single elements.
     pub fn groups(&self) -> Groups {
         self.collect.iter().filter_map(|name| parsers::group(name)).collect()
     }

@@ -2,7 +2,7 @@
 //!
 //! In this order, for each step needs what the next one takes away: no new privileges, no capabilities, no
 //! files but its own (Landlock), no system calls but those it makes (seccomp). Threads inherit all of it, so
-//! it comes before the first of them. The loader's process keeps what loading takes, and less of the rest.
+//! it comes before the first of them. The loader's process keeps the capabilities of loading, and less of the rest.
 
 mod calls;
 mod capabilities;
@@ -40,8 +40,8 @@ pub fn confine(needs: &Needs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for the loader, which keeps the capabilities to load programs and makes them; gives in words what
-/// holds and what does not.
+/// The same for the loader, which keeps the capabilities to load programs and to make maps; gives in words
+/// the limits that hold and the limits that do not.
 ///
 /// # Errors
 ///

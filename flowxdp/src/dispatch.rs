@@ -151,7 +151,7 @@ impl Dispatch {
         &self.wakes
     }
 
-    /// Moves records that are in no message yet from collectors that are lost to those that are there.
+    /// Moves records that are in no message yet from collectors that are lost to collectors that are there.
     fn move_shares(&mut self, now: Now) {
         let usable: Vec<bool> = self.exporters.iter().map(|exporter| self.is_usable(exporter)).collect();
         let moving = (0..usable.len()).filter(|&at| !usable[at]);

@@ -138,8 +138,8 @@ impl Exporter {
         &self.out.url
     }
 
-    /// Queues a record, with its extension row or without, or counts it as lost here. `patient` says that nobody
-    /// else waits for room.
+    /// Queues a record, with its extension row or without, or counts it as lost here. `patient`: no other
+    /// collector waits for room.
     pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now, patient: bool) {
         let entry = entry.into();
         if let Some(reason) = self.given_up
@@ -194,7 +194,8 @@ impl Exporter {
         self.out.account.exported_records()
     }
 
-    /// Whether it takes messages, or nobody knows yet, and since when it does again (the clock's zero: it always did).
+    /// The instant since which the collector takes messages, the clock's zero from the start and before the first
+    /// try; none while it takes none.
     pub fn availability(&self) -> Option<AgentTime> {
         (!self.out.failing && self.given_up.is_none()).then_some(self.out.since)
     }

@@ -10,7 +10,7 @@
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
 //! - [`capture`]: packets of a file, for the same way.
 //! - [`agent`]: the engine that drives metering and exporting, the control socket, options data.
-//! - [`confine`]: what the agent gives up once everything is open.
+//! - [`confine`]: the privileges that the agent gives up once everything is open.
 //! - [`loader`]: a second process that keeps the capabilities to load programs, for requests of the agent.
 //! - [`config`]: all settings as one value, from flags. [`command`]: one file a command;
 //!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.

@@ -1,6 +1,6 @@
 //! `explain` on captures, as any user: each packet's verdict and reason against the captures' ground truth.
 //!
-//! The captures are the project's own and those of the directories in `FLOWXDP_CAPTURES`.
+//! The captures are the project's own, and the files of the directories in `FLOWXDP_CAPTURES`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 use std::{

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// Times that each build has its turn
     #[arg(long, default_value = "7", value_parser = clap::value_parser!(u32).range(1..))]
     turns: u32,
-    /// Show those figures alone whose name has this word
+    /// Show the figures alone whose name has this word
     #[arg(long)]
     only: Option<String>,
     /// Arguments of the benchmark, without its --json; by default packets, drain and export

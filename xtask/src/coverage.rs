@@ -41,7 +41,7 @@ struct Ceilings {
     uncovered: BTreeMap<String, f64>,
 }
 
-/// Source regions of an area, and those that an input reached.
+/// Source regions of an area, and regions that an input reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Regions {
     count: u64,

@@ -22,7 +22,7 @@ pub(crate) struct Suite {
     pub(crate) others: Vec<build::Executable>,
 }
 
-/// Builds the tests with those of a VM, so that the gate links one test program only.
+/// Builds the tests with the tests of a VM, so that the gate links one test program only.
 ///
 /// # Errors
 ///

@@ -29,7 +29,7 @@ pub(crate) struct Count {
     left_out: Vec<String>,
 }
 
-/// Begins what a test writes on stdout when this machine cannot run it; libtest then reports it as passed.
+/// Begins a test's line on stdout when this machine cannot run it; libtest then reports it as passed.
 const LEFT_OUT: &str = "left out: ";
 
 impl Tally {

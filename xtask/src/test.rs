@@ -1,4 +1,4 @@
-//! `cargo xtask test`: formats, lints and every test, first those without root, then those with it.
+//! `cargo xtask test`: formats, lints and every test, first without root, then with it.
 
 use std::path::{Path, PathBuf};
 

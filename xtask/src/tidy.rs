@@ -23,7 +23,7 @@ mod words;
 use known::Known;
 use tree::Tree;
 
-/// What a rule says of the sources.
+/// A rule's findings in the sources.
 #[derive(Default)]
 struct Findings {
     /// Breaches, a line each, with the remedy.

@@ -30,7 +30,7 @@ mod program {
     #[map]
     static STATE: PerCpuArray<CpuState> = PerCpuArray::with_max_entries(1, 0);
 
-    /// Packets by verdict, and those that passed the filter.
+    /// Packets by verdict, and packets that passed the filter.
     #[map]
     static TALLY: PerCpuArray<[u64; TALLIES]> = PerCpuArray::with_max_entries(1, 0);
 

@@ -199,7 +199,7 @@ impl Frame for Whole<'_> {
 pub(super) struct Copied(MaybeUninit<[u64; 5]>);
 
 impl Copied {
-    /// Not cleared first: that would be a loop for the verifier, and only what is written is read.
+    /// Octets are not cleared first: a loop would cost the verifier, and only written octets are read.
     #[inline(always)]
     pub(super) fn new() -> Self {
         Self(MaybeUninit::uninit())

@@ -50,7 +50,7 @@ impl<'a> Skb<'a> {
         self.tag.is_some()
     }
 
-    /// Copies `N` octets from `at` of what lies in the kernel's buffer to `copied`, from octet `to` on.
+    /// Copies `N` octets from `at` in the kernel's buffer to `copied`, from octet `to` on.
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32, copied: &mut Copied, to: usize) -> bool {
         // SAFETY: the callers stay within the 40 octets of `copied`.

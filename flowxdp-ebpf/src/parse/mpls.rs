@@ -1,4 +1,4 @@
-//! MPLS label stacks (RFC 3032): at most eight labels, then the first nibble tells the IP version.
+//! MPLS label stacks (RFC 3032): at most eight labels, then the first nibble is the IP version.
 
 use flowxdp_common::reason::Ignored;
 

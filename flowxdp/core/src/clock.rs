@@ -43,7 +43,7 @@ impl WallClock {
     }
 }
 
-/// The instants of one clock: those of another do not compile in their place.
+/// The instants of one clock: an instant of another clock does not compile in their place.
 macro_rules! instants {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! Information elements: what a row of THE [`table`] says of one, and which of them a collector gets.
+//! Information elements: the form of a row of THE [`table`], and the elements that a collector gets.
 //!
 //! Templates, their lists of copies and the manual follow from it; a row more here is an element more in all
 //! three. The order of the rows is the order of the fields in every template.
@@ -96,9 +96,9 @@ pub enum Carried {
 pub enum Of {
     /// Both.
     All,
-    /// Those of flows alone.
+    /// Records of flows alone.
     Flows,
-    /// Those of aggregates alone.
+    /// Records of aggregates alone.
     Aggregates,
 }
 
@@ -135,7 +135,7 @@ impl Element {
         }
     }
 
-    /// Whether records of flows have it, or those of aggregates do.
+    /// Whether records of flows have it, or records of aggregates do.
     pub(crate) const fn is_of(&self, aggregates: bool) -> bool {
         match self.of {
             Of::All => true,

@@ -337,7 +337,7 @@ fn undo<T: Own>(table: &mut T, intent: &Intent) {
     }
 }
 
-/// Writes the cold facts of a record's first packet; zeros for what is missing.
+/// Writes the cold facts of a record's first packet; zeros for missing octets.
 fn write_cold<T: Own>(table: &mut T, index: usize, cold: &[u8]) {
     let mut row = [0; WIDEST];
     row.iter_mut().zip(cold).for_each(|(place, octet)| *place = *octet);

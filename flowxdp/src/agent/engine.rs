@@ -38,14 +38,14 @@ use super::{
 };
 use crate::dispatch::Dispatch;
 
-/// Records of a sweep after which collectors get their messages before it goes on: the records of that many
+/// Records of a sweep after which collectors get their messages before the sweep continues: the records of that many
 /// stay in a CPU's cache.
 pub const BETWEEN: u64 = 1 << 12;
 
 /// A sweep that ended for want of room is resumed after so long, nanoseconds.
 const RESUME: u64 = 10 * MILLISECOND;
 
-/// A wait for collectors looks at their progress so often, nanoseconds.
+/// Nanoseconds between two checks of the collectors' progress in a wait.
 const PROGRESS: u64 = 100 * MILLISECOND;
 
 /// The clock that flows are due by.
@@ -96,7 +96,7 @@ pub enum Event {
     Asked(Question),
 }
 
-/// What the caller does until the next step.
+/// The caller's wait until the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
     /// Work is left: the next step follows at once.
@@ -167,7 +167,7 @@ impl<M: Metering> Engine<M> {
         self.rules.leave
     }
 
-    /// Keeps the effective configuration, as a file, for those who ask for it.
+    /// Keeps the effective configuration, as a file, for the verb `config`.
     pub fn configured(&mut self, file: String) {
         self.config = file.into_bytes().into();
     }
@@ -198,11 +198,11 @@ impl<M: Metering> Engine<M> {
         self.ending.is_none()
     }
 
-    /// Exports what an earlier agent had taken out of the table.
+    /// Exports the slots that an earlier agent had retired.
     ///
     /// # Errors
     ///
-    /// Those of [`Metering::recover`].
+    /// The errors of [`Metering::recover`].
     pub fn recover(&mut self, at: &Reading) -> anyhow::Result<()> {
         let known = self.dispatch.all().iter().fold(0, |known, exporter| known | exporter.bit());
         let (dispatch, mut records) = (&mut self.dispatch, 0_u64);
@@ -322,7 +322,7 @@ impl<M: Metering> Engine<M> {
         Ok(())
     }
 
-    /// One sweep; gives what retired.
+    /// One sweep; gives the total that retired.
     fn sweep(&mut self, at: &Reading, forced: Option<EndReason>) -> anyhow::Result<RecordTotal> {
         let (now, mut total) = (at.now, RecordTotal::default());
         let sweep = Sweep { now: now.metering(), wall: at.wall, forced, room: self.room() };

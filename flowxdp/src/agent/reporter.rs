@@ -32,7 +32,7 @@ impl Reporter {
 
     /// Gives every collector the state of this instant; `force` sends it at the next poll, due or not.
     ///
-    /// `interfaces` are those of which flow records may come, `ignored` all packets that were not metered.
+    /// `interfaces` are the interfaces of which flow records may come, `ignored` all packets that were not metered.
     pub fn announce(
         &mut self,
         interfaces: Vec<Interface>,

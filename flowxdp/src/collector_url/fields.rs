@@ -9,7 +9,7 @@ use crate::config::Record;
 const DEFAULT: &str = "default";
 
 impl CollectorUrl {
-    /// The elements of the collector's records, of those that the meter collects; and the elements that its list
+    /// The elements of the collector's records, of all that the meter collects; and the elements that its list
     /// leaves out although they are not there.
     ///
     /// # Errors

@@ -148,7 +148,7 @@ pub(super) fn decode(text: &str) -> Option<OsString> {
     octets(text).map(OsString::from_vec)
 }
 
-/// A value with escapes for what would end it, and for what does not print.
+/// A value with escapes for characters that would end it or do not print.
 pub(super) fn encode(value: &OsStr) -> String {
     let mut text = String::new();
     for chunk in value.as_bytes().utf8_chunks() {

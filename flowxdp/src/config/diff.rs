@@ -15,9 +15,9 @@ use crate::{collector_url::CollectorUrl, dispatch::Strategy, kernel::attach::Mod
 pub enum Change {
     /// Names and patterns of interfaces that come and go.
     Interfaces {
-        /// Those that were not there.
+        /// Values that were not there.
         added: Vec<String>,
-        /// Those that are there no more.
+        /// Values that are there no more.
         removed: Vec<String>,
     },
     /// Where the program runs, for interfaces that are attached from now on.

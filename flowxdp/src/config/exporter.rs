@@ -19,7 +19,7 @@ use crate::collector_url::{CollectorUrl, UrlError};
 /// The key without which a table is no exporter.
 const COLLECTOR: &str = "collector";
 
-/// A URL that takes every parameter, so that those of a wrong one are judged too.
+/// A URL that takes every parameter, so that the parameters of a wrong one are judged too.
 const ANY: &str = "tls://collector";
 
 /// A collector, and where it and its parameters stand.

@@ -1,4 +1,4 @@
-//! A row of the table of keys, and what follows from it alone.
+//! A row of the table of keys, and its derived values.
 
 use std::{ffi::OsString, fmt};
 

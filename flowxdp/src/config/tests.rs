@@ -1,4 +1,4 @@
-//! Values from flags: those that agree with each other, and the faults of those that do not.
+//! Values from flags: values that agree with each other, and the faults of values that do not.
 
 use std::sync::Arc;
 

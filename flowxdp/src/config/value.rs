@@ -68,7 +68,7 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Suffixes of a number that is a multiple of what they stand for, the largest first.
+/// Suffixes of a number that is a multiple of their value, the largest first.
 type Suffixes = [(&'static str, u64); 3];
 
 const DECIMAL: Suffixes = [("G", 1_000_000_000), ("M", 1_000_000), ("K", 1_000)];

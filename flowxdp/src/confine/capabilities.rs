@@ -25,13 +25,13 @@ use super::Needs;
 /// How deep the folder of a spool is looked into: a collector's folder, and its files.
 const DEPTH: u32 = 2;
 
-/// What loading BPF programs and maps takes, and what sockets of AF_XDP and netlink requests will.
+/// Capabilities for loading BPF programs and maps, for sockets of AF_XDP and for netlink requests.
 pub(super) const LOADING: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::PERFMON)
     .union(CapabilitySet::NET_ADMIN)
     .union(CapabilitySet::NET_RAW);
 
-/// Gives up all capabilities but those of [`LOADING`] that are held.
+/// Gives up all capabilities that [`LOADING`] does not name.
 pub(super) fn keep_loading() -> anyhow::Result<()> {
     keep_only(capabilities(None)?.permitted.intersection(LOADING))
 }

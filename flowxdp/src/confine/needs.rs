@@ -29,7 +29,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Those of a configuration: control socket, pins, spool and collectors.
+    /// The needs of a configuration: control socket, pins, spool and collectors.
     pub fn new(config: &Config) -> Self {
         let mut needs = Self { removed: vec![config.monitor.socket.clone()], ..Self::default() };
         // Pins are made and removed in the folder, and the folder itself is removed at the end.

@@ -229,7 +229,7 @@ impl Delivery for Connection {
         !matches!(self.state, State::Up(_) | State::Ended(_) | State::Closing(_))
     }
 
-    /// Records on disk take no memory, and those that may go out again no more than the window.
+    /// Records on disk take no memory, and records that may go out again no more than the window.
     fn in_memory(&self) -> RecordTotal {
         RecordTotal::default()
     }

@@ -206,7 +206,7 @@ impl Delivery for Datagrams {
         self.let_go(out, real, false);
         loop {
             let wait = match &mut self.state {
-                // Refusals go on to be judged while messages wait.
+                // Refusals are judged also while messages wait.
                 State::Waiting(until) if real < *until && self.refused_since.is_some() => {
                     Some((*until).min(real + WATCH))
                 }

@@ -50,7 +50,7 @@ pub(super) fn open(opening: Opening<'_>) -> anyhow::Result<Box<dyn Delivery>> {
 /// `real` is the agent's clock, `now` the session's time. Called once a message at most, never once a
 /// record.
 ///
-/// The defaults are those of a transport without connection and without a disk.
+/// The defaults suit a transport without connection and without a disk.
 pub(super) trait Delivery {
     /// Sends messages that are ready, with `flush` all. Gives the instant (of `real`) of the next call at the latest.
     fn poll(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime>;
@@ -58,7 +58,7 @@ pub(super) trait Delivery {
     /// Records beyond the session's queue that are not handed to the kernel.
     fn queued(&self) -> RecordTotal;
 
-    /// Those of them that take memory without a bound of their own.
+    /// The part of them that takes memory without a bound of its own.
     fn in_memory(&self) -> RecordTotal {
         self.queued()
     }
@@ -96,7 +96,7 @@ pub(super) trait Delivery {
     /// Writes records to disk that no slot holds any more, where there is one.
     fn secure(&mut self, _out: &mut Outgoing, _real: AgentTime, _now: Now) {}
 
-    /// Reads certificates and lists of peers again: those that changed, or `all`.
+    /// Reads certificates and lists of peers again: changed ones, or `all`.
     fn read_files(&mut self, _out: &mut Outgoing, _real: AgentTime, _all: bool) {}
 
     /// Reads, at the end, whether the last messages were refused.

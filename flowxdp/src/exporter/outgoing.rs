@@ -1,4 +1,4 @@
-//! The part of an exporter that is the same over every transport: session, pace, books and what was logged.
+//! The part of an exporter that is the same over every transport: session, pace, books and logged states.
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
@@ -19,13 +19,13 @@ pub(super) struct Outgoing {
     pub(super) account: Account,
     /// Trouble that the log has named, until it is over.
     pub(super) said: Option<String>,
-    /// It does not take messages now; before the first try nobody knows.
+    /// The last try failed: the collector takes no messages now.
     pub(super) failing: bool,
     /// Since when it takes messages again, on the real clock; 0 if it always did.
     pub(super) since: AgentTime,
     /// How long it is waited for.
     pub(super) patience: Patience,
-    /// What options data tell, and whether they must go out whatever the time.
+    /// The state for options data, and whether they must go out whatever the time.
     pub(super) snapshot: Option<Snapshot>,
     pub(super) forced: bool,
     pub(super) not_sent: Reliability,
@@ -55,7 +55,7 @@ impl Outgoing {
         }
     }
 
-    /// What no message has yet is lost, and what is left of options data is of no use.
+    /// Records in no message are lost, and unsent options data are of no use.
     pub(super) fn lose_queue(&mut self, reason: Undelivered) {
         for entry in self.session.drain().iter() {
             self.account.lost_record(reason, entry.record);

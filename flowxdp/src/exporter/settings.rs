@@ -13,7 +13,7 @@ use crate::{
     transport::readiness::Readiness,
 };
 
-/// What all collectors of one agent have in common.
+/// Settings that all collectors of one agent have in common.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Protocol of collectors that do not say.
@@ -22,7 +22,7 @@ pub struct Settings {
     pub observation_domain: u32,
     /// The fields that the meter collects.
     pub record: Record,
-    /// Messages a second, 0 for no limit: over UDP all, over TCP and TLS those that come from disk.
+    /// Messages a second, 0 for no limit: over UDP all, over TCP and TLS messages that come from disk.
     pub pace: u32,
     /// Messages of one size that the kernel takes as one, over UDP; 1 for none.
     pub udp_segments: usize,
@@ -48,9 +48,9 @@ pub struct Settings {
     pub resend_after_end: bool,
     /// Where records wait on disk for collectors over TCP and TLS.
     pub spool: Option<SpoolPlace>,
-    /// What wakes the agent's loop.
+    /// The descriptor that wakes the agent's loop.
     pub readiness: Arc<Readiness>,
-    /// What outlives the agent, if anything does.
+    /// The ledger that outlives the agent, with pins.
     pub keeper: Option<Keeping>,
 }
 
@@ -66,7 +66,7 @@ pub struct SpoolPlace {
 }
 
 impl Settings {
-    /// What all exporters of a configuration have in common. `system_start_ms` is in milliseconds since 1970.
+    /// The common settings of a configuration's exporters. `system_start_ms` is in milliseconds since 1970.
     pub fn new(
         config: &Config,
         system_start_ms: u64,

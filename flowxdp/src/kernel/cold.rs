@@ -41,7 +41,7 @@ impl ColdSlots {
         }
     }
 
-    /// Lets memory fetch a slot, or what would be one behind the last.
+    /// Lets memory fetch a slot, or the octets behind the last slot.
     #[inline]
     pub fn prefetch(&self, index: usize) {
         if self.each > 0 {

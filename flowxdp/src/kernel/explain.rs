@@ -116,7 +116,7 @@ impl Explain {
         self.lines.take()
     }
 
-    /// Packets by verdict since the start, and those that passed the filter.
+    /// Packets by verdict since the start, and packets that passed the filter.
     ///
     /// # Errors
     ///

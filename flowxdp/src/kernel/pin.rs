@@ -54,7 +54,7 @@ const OF_ONE_SIZE: [&str; 7] = [
     names::SHAPE,
 ];
 
-/// The map that a table of another size goes on with if it has the same groups of fields.
+/// The map that a table of another size keeps if it has the same groups of fields.
 const OF_SAME_GROUPS: &str = names::COLD_OWN;
 
 /// Maps that a table of another size goes on with.
@@ -205,7 +205,7 @@ impl Pins {
     }
 
     /// A folder for the generation behind `last`; with `last`, everything but the table is shared with it.
-    /// `groups` are those that the new one has cold fields of.
+    /// `groups` are the groups of the new one's cold fields.
     ///
     /// It is one once [`finish`] was called.
     ///

@@ -42,7 +42,7 @@ impl Ring {
         position(&self.consumed)
     }
 
-    /// Hands what lies in the ring to `sink`, at most `most` packets, with cold facts and position of each.
+    /// Hands the ring's events to `sink`, at most `most` packets, with cold facts and position of each.
     ///
     /// An event is consumed when `sink` has returned true. False ends it: the event is to be had again.
     /// Gives the number taken.

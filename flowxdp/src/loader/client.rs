@@ -126,5 +126,5 @@ impl AsFd for Loader {
     }
 }
 
-/// The remedy is a start: a second loader would need what the agent gave up.
+/// The remedy is a start: a second loader would need capabilities that the agent gave up.
 const ENDED: &str = "the loader ended: restart the agent to change what needs privileges";

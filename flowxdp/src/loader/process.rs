@@ -136,10 +136,10 @@ fn next(socket: &OwnedFd) -> io::Result<Option<Result<Request, String>>> {
     }
 }
 
-/// Closes the agent's descriptors in this process but stderr and those that are `kept`: locks, sockets and the
+/// Closes the agent's descriptors in this process but stderr and the `kept` ones: locks, sockets and the
 /// files of others are the agent's alone.
 fn close_others(mut kept: Vec<RawFd>) -> anyhow::Result<()> {
-    // What reads the agent's output waits for its end.
+    // A reader of the agent's output waits for its end.
     let null = File::options().read(true).write(true).open("/dev/null");
     for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
         let from = null.as_ref().map_or(libc::STDERR_FILENO, AsRawFd::as_raw_fd);

@@ -22,7 +22,7 @@ use crate::kernel::load::Shape;
 /// Octets of the longest message: a path, or a refusal of one line.
 pub const LONGEST: usize = 16 << 10;
 
-/// What the agent asks for.
+/// A request of the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Request {
@@ -74,7 +74,7 @@ impl Table {
     }
 }
 
-/// What the loader answers. The first answer comes without a request, when it is confined.
+/// An answer of the loader. The first answer comes without a request, when it is confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// It is ready.

@@ -1,4 +1,4 @@
-//! Requests, checked against the configuration that the loader has read: what it does not name is refused.
+//! Requests, checked against the configuration that the loader has read: a file or table that it does not name is refused.
 
 use std::{
     fmt,
@@ -29,7 +29,7 @@ const LONGEST: u64 = 1 << 20;
 /// The most octets of a ring buffer.
 const RING: u32 = 1 << 26;
 
-/// What a configuration lets the agent ask for.
+/// Requests that a configuration allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// IPv4 flows of the table.
@@ -49,7 +49,7 @@ type Reader = Box<dyn Fn(Option<&str>) -> anyhow::Result<Allowed>>;
 pub struct Configuration {
     /// Its file, if there is one.
     pub file: Option<PathBuf>,
-    /// What the text of the file, and the flags beside it, allow.
+    /// Requests that the text of the file, and the flags beside it, allow.
     pub read: Reader,
 }
 

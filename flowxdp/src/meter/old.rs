@@ -117,7 +117,7 @@ impl Old {
         marked
     }
 
-    /// Hands on what was marked. Slots stay retired with `then`, and have a reference.
+    /// Hands the marked slots on. Slots stay retired with `then`, and have a reference.
     pub(super) fn collect(
         &mut self,
         then: Then,

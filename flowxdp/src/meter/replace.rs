@@ -70,7 +70,7 @@ impl Meter {
     ///
     /// # Errors
     ///
-    /// Those of [`Self::replace_table`].
+    /// The errors of [`Self::replace_table`].
     pub fn fill_next(&mut self, asked: &Asked) -> anyhow::Result<anyhow::Result<bool>> {
         let Some(loader) = self.loader.as_mut() else { return Ok(Err(anyhow::anyhow!(WITHOUT))) };
         let made = match loader.answer() {
@@ -149,7 +149,7 @@ impl Meter {
         guard::first(waited, replaced)
     }
 
-    /// Flows are due by these timeouts from the next sweep on, which looks at all of them.
+    /// Flows are due by these timeouts from the next sweep on, which reads all of them.
     pub fn set_timeouts(&mut self, timeouts: Timeouts) {
         if timeouts == self.timeouts {
             return;
@@ -166,7 +166,7 @@ impl Meter {
         self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
     }
 
-    /// What is remembered of a table's slots and CPUs begins anew.
+    /// The memory of a table's slots and CPUs begins anew.
     fn begin_table(&mut self) {
         self.retired_v4 = Retirement::default();
         self.retired_v6 = Retirement::default();

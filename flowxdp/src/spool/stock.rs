@@ -11,7 +11,7 @@ use super::losses::Tally;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) number: u64,
-    /// Octets of its whole messages: all octets, but for those that a failed write could not take back.
+    /// Octets of its whole messages: all octets, but for the rest of a failed write.
     pub(super) length: u64,
     /// An earlier run wrote it.
     pub(super) inherited: bool,

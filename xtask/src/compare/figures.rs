@@ -19,7 +19,7 @@ const NAMES: [&str; 5] = ["family", "order", "flows", "program", "name"];
 /// Subjects that others are measured by.
 const BASE: [&str; 2] = ["pass only", "parse and pass"];
 
-/// What was measured so far: of each figure all values of the old and of the new build.
+/// The figures so far: of each all values of the old and of the new build.
 #[derive(Default)]
 pub(super) struct Figures(BTreeMap<String, (bool, [Vec<f64>; 2])>);
 

@@ -133,7 +133,7 @@ fn circles(graph: &Graph<'_>) -> Vec<Vec<String>> {
     sets.into_iter().collect()
 }
 
-/// All files that a file names, and those that they name.
+/// All files that a file names, directly or through others.
 fn reached<'a>(graph: &Graph<'a>, file: &str) -> BTreeSet<&'a str> {
     let (mut all, mut left) = (BTreeSet::new(), vec![file]);
     while let Some(file) = left.pop() {

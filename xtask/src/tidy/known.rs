@@ -11,7 +11,7 @@ use crate::ceilings::{self, Figures};
 /// The file, from the top of the workspace.
 pub(super) const FILE: &str = "xtask/tidy.toml";
 
-/// What the rules let pass.
+/// Exceptions to the rules.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Known {

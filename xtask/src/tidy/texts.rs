@@ -3,7 +3,7 @@
 
 use super::{Findings, Known, Tree};
 
-/// Folders that are somebody's own.
+/// Folders of one machine or user.
 const MACHINE: [&str; 3] = [concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/tmp/br", "ief")];
 /// The manual's index, and its folder.
 const INDEX: &str = "flowxdp/manual/README.md";

@@ -1,4 +1,4 @@
-//! The files that the rules read: those that git knows or would take.
+//! The files that the rules read: tracked by git, or new and not ignored.
 
 use std::path::Path;
 use std::process::Command;

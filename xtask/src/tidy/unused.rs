@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::tree::Source;
 use super::{Findings, Known, Tree, known::FILE};
 
-/// Crates whose items are judged; those of the harness and of the jobs are their own users.
+/// Crates whose items are judged; items of the harness and of the jobs are their own users.
 const PRODUCT: [&str; 3] = ["flowxdp/", "flowxdp-common/", "flowxdp-ebpf/src/"];
 /// Programs that only the harness loads, by their symbols.
 const PROGRAMS: &str = "flowxdp-ebpf/src/bin/";

@@ -9,7 +9,7 @@ use crate::registry;
 /// The term that stands for every element of the collected groups.
 const DEFAULT: &str = "default";
 
-/// A choice of elements: those of the groups that are collected, as far as a collector wants them.
+/// A choice of elements: elements of the collected groups, as far as a collector wants them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Choice {
     /// The groups that the meter collects: they lay the extension row out.
@@ -59,7 +59,7 @@ impl Choice {
     ///
     /// # Errors
     ///
-    /// A name is unknown or not collected; or what the books are read from is left out.
+    /// A name is unknown or not collected; or a counter that the books are read from is left out.
     pub fn parse(groups: Groups, terms: &[String]) -> Result<(Self, Vec<String>), FieldsError> {
         let (mut choice, mut absent) = (Self { groups, rows: 0 }, Vec::new());
         for term in terms {

@@ -38,13 +38,13 @@ impl Kind {
 pub enum Within {
     /// Every flow record.
     All,
-    /// Those of IPv4 packets.
+    /// Records of IPv4 packets.
     Ipv4,
-    /// Those of IPv6 packets.
+    /// Records of IPv6 packets.
     Ipv6,
-    /// Those of ICMP in IPv4.
+    /// Records of ICMP in IPv4.
     IcmpIpv4,
-    /// Those of ICMPv6 in IPv6.
+    /// Records of ICMPv6 in IPv6.
     IcmpIpv6,
 }
 

@@ -39,13 +39,13 @@ struct Run {
     /// Monotonic nanoseconds.
     pushed: u64,
     count: usize,
-    /// The records that what is left of each makes.
+    /// The records that the remainders make.
     parts: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// What is left of each record.
+    /// The remainder of each record.
     records: Batch,
     runs: VecDeque<Run>,
     total: RecordTotal,

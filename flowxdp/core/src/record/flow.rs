@@ -19,7 +19,7 @@ pub enum Addresses {
     },
 }
 
-/// What makes a flow.
+/// The flow key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
     /// Source and destination address.
@@ -51,11 +51,11 @@ impl FlowKey {
 pub enum EndReason {
     /// No packet for the idle timeout.
     IdleTimeout = 1,
-    /// The flow goes on, past the active timeout.
+    /// The flow continues past the active timeout.
     ActiveTimeout = 2,
     /// A TCP FIN or RST was seen.
     EndOfFlow = 3,
-    /// The agent was told to stop, or the capture ended.
+    /// The agent stops, a flush was asked for, or the capture ended.
     Forced = 4,
     /// Retired early to make room.
     LackOfResources = 5,
@@ -76,7 +76,7 @@ impl EndReason {
 /// The values of one flow record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// What makes the flow.
+    /// The flow key.
     pub key: FlowKey,
     /// Packets, never 0.
     pub packets: u64,

@@ -5,13 +5,13 @@ use super::Due;
 /// Where [`super::Retirement::collect_in_turns`] is.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
-    /// What lies before this in any partition has been handed out.
+    /// Slots before this in any partition have been handed out.
     pub start: usize,
     /// Slots between the start of the partition and this one.
     pub offset: usize,
 }
 
-/// What retires in one partition.
+/// The retiring slots of one partition.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
     /// The partition's first slot.
@@ -25,14 +25,14 @@ impl<'a> Run<'a> {
         Some(self.due.first()?.index() - self.base)
     }
 
-    /// Those before an offset, and the others.
+    /// Slots before an offset, and the others.
     pub(super) fn before(&self, offset: usize) -> (&'a [Due], &'a [Due]) {
         let count = self.due.iter().take_while(|due| due.index() - self.base < offset).count();
         self.due.split_at_checked(count).unwrap_or_default()
     }
 }
 
-/// Cuts what is in the order of the slots into partitions, without those in which nothing retires.
+/// Cuts a list in the order of the slots into partitions, without partitions in which no slot retires.
 pub(super) fn runs(mut due: &[Due], partition: usize) -> Vec<Run<'_>> {
     let mut runs = Vec::new();
     while let Some(first) = due.first() {

@@ -82,7 +82,7 @@ const MINUTE: Option<u64> = Some(60 * SECOND);
 
 /// All presets.
 const PRESETS: [Row; 7] = [
-    // nfcapd counts no options data in an IPFIX domain, and takes those among flows for lost records. It reads no
+    // nfcapd counts no options data in an IPFIX domain, and takes options data among flows for lost records. It reads no
     // names of variable length.
     Row { preset: Preset::Nfdump, name: "nfdump", protocol: None, options_apart: true, ..PLAIN },
     // A flow is dropped until the sampler of its domain is known.

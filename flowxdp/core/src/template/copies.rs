@@ -10,7 +10,7 @@ use crate::clock::uptime;
 use crate::elements::Source;
 use crate::record::FlowRecord;
 
-/// Where a step reads in a row, and what it writes of a data record.
+/// Where a step reads in a row, and the part of a data record that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Move {
     /// Octets of the row in front.
@@ -48,7 +48,7 @@ enum Step {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Copies(Vec<Step>);
 
-/// Records, their extension rows one behind the other, and what they are written with.
+/// Records, their extension rows one behind the other, and the session's settings for writing them.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     pub(crate) records: &'a [FlowRecord],
@@ -125,7 +125,7 @@ fn copy<R: AsRef<[u8]>>(rows: impl Iterator<Item = R>, place: Move, octets: &mut
     }
 }
 
-/// Copies the first `N` octets and the last `N`, and where these do not meet, what is between them.
+/// Copies the first `N` octets and the last `N`, and where these do not meet, the octets between them.
 #[inline]
 fn ends<const N: usize, R: AsRef<[u8]>>(
     rows: impl Iterator<Item = R>,

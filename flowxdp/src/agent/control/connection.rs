@@ -73,7 +73,7 @@ async fn request(stream: &mut UnixStream) -> Result<String, String> {
     text(line)
 }
 
-/// Reads some octets; whether the line goes on behind them.
+/// Reads some octets; whether the line continues behind them.
 async fn read(stream: &mut UnixStream, line: &mut Vec<u8>) -> Result<bool, String> {
     let mut octets = [0; LONGEST];
     let count = stream.read(&mut octets).await.map_err(|error| error.to_string())?;

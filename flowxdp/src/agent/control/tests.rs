@@ -1,4 +1,4 @@
-//! Clients of the control socket: today's, yesterday's, and those that mean no good.
+//! Clients of the control socket: today's, yesterday's, and hostile ones.
 
 #![expect(clippy::disallowed_methods, reason = "a test may panic where the system has no thread")]
 

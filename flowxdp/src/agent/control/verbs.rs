@@ -4,7 +4,7 @@ use flowxdp_core::clock::Reading;
 
 use super::Reply;
 
-/// What an agent does for a verb. An error ends the agent.
+/// The agent's action for a verb. An error ends the agent.
 pub trait Answering {
     /// The books, one JSON object.
     ///
@@ -27,7 +27,7 @@ pub trait Answering {
     fn reload(&mut self, replies: Vec<Reply>);
 }
 
-/// Who may use a verb, of those whom the socket's mode lets connect.
+/// Who may use a verb, of the users whom the socket's mode lets connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// Every client.

@@ -26,7 +26,7 @@ pub struct CaptureClock {
 }
 
 impl CaptureClock {
-    /// The first whole second at or after `event` that is still to come: nothing was due at those before.
+    /// The first whole second at or after `event` that is still to come: no flow was due at an earlier one.
     pub fn second(&self, event: MeterTime) -> MeterTime {
         let to_come = self.latest.since(self.first) / SECOND + 1;
         let seconds = event.since(self.first).div_ceil(SECOND).max(to_come);
@@ -76,7 +76,7 @@ impl<M: Metering> Engine<M> {
         Ok(())
     }
 
-    /// The capture's clock stands still until every collector was sent what is ready, or is given up.
+    /// The capture's clock stands still until every collector was sent its ready messages, or is given up.
     pub(super) fn wait_for_capture(&mut self, at: &Reading) {
         let begun = *self.waiting.get_or_insert(at.real);
         if !self.dispatch.is_settled(at.now, false) {

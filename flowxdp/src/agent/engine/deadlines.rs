@@ -21,7 +21,7 @@ pub enum Timer {
     Collector(usize),
 }
 
-/// When, and what set it.
+/// The instant, and the rule that set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// The instant.

@@ -15,7 +15,7 @@ use crate::exporter::Exporter;
 /// How long a refusal of the last datagram may take to come back, nanoseconds.
 const LAST_REFUSAL: u64 = 50 * MILLISECOND;
 
-/// Connections that are being ended are looked at so often, nanoseconds.
+/// Nanoseconds between two checks of connections that are being ended.
 const CLOSING: u64 = 10 * MILLISECOND;
 
 /// The state of an ending.
@@ -100,7 +100,7 @@ impl<M: Metering> Engine<M> {
     }
 
     fn stop(&mut self, ending: &mut Ending, real: AgentTime) {
-        // Exporting what was metered comes first; the error is the caller's at the end.
+        // The export of metered packets comes first; the error is the caller's at the end.
         ending.fault = self.metering.stop().err();
         self.metering.drain_all();
         self.resumes = false;
@@ -147,7 +147,7 @@ impl<M: Metering> Engine<M> {
         self.deadlines.set(Timer::Ending, at.real.after(PROGRESS), "collectors that are waited for");
     }
 
-    /// Until records that are made have left; those of no slot go to disk otherwise.
+    /// Until records that are made have left; records without a slot go to disk otherwise.
     fn leave(&mut self, ending: &mut Ending, at: &Reading) {
         self.export(at, true);
         if self.dispatch.is_settled(at.now, true) || at.real > ending.since.after(self.rules.patience) {

@@ -27,7 +27,7 @@ pub struct Applied {
     pub file: String,
     /// The end leaves the tables to the next agent.
     pub leave: bool,
-    /// What changed, in words.
+    /// The changes, in words.
     pub changed: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub trait Metering {
     /// Takes all packets that found no slot until now.
     fn drain_all(&mut self);
 
-    /// Exports what an earlier agent had retired and not delivered. `known` are the bits of the collectors.
+    /// Exports slots that an earlier agent had retired and not delivered. `known` are the bits of the collectors.
     ///
     /// # Errors
     ///

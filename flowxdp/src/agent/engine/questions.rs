@@ -59,7 +59,7 @@ impl Flush {
             .for_each(|reply| reply.refusal("the agent is ending: it exports everything"));
     }
 
-    /// One JSON object: what retired, and what waits for collectors all the same.
+    /// One JSON object: the records that retired, and records that still wait for collectors.
     fn answer(self, queued: RecordTotal) {
         let object = if self.left {
             let why = "no collector has room: what has not retired stays in the table";
@@ -74,7 +74,7 @@ impl Flush {
 }
 
 impl<M: Metering> Engine<M> {
-    /// Answers all questions that wait; those of one verb share its work.
+    /// Answers all questions that wait; questions of one verb share its work.
     pub(super) fn answer(&mut self, at: &Reading) -> anyhow::Result<()> {
         while let Some(first) = self.questions.pop_front() {
             let (same, others): (VecDeque<Question>, _) =

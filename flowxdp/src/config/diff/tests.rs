@@ -26,7 +26,7 @@ fn changes(change: impl FnOnce(&mut Config)) -> Vec<Change> {
 #[test]
 fn equal_configurations_have_no_changes() {
     assert_eq!(diff(&config(|_| ()), &config(|_| ())), Diff::default());
-    // A number that says what the default is.
+    // A number that equals the default.
     assert_eq!(changes(|config| config.monitor.flows6 = Some(config.monitor.flows)), []);
     assert_eq!(changes(|config| config.monitor.interface.reverse()), []);
 }

@@ -45,7 +45,7 @@ pub(super) const CALLS: &[c_long] = calls![
 /// get, information by descriptor, load types, freeze a map. No attachment, no test run and no object by its number.
 const BPF: [c_int; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 15, 18, 22];
 
-/// Calls that the agent may make and the loader may not, beside those that neither may.
+/// Calls that the agent may make and the loader may not, beside calls that neither may.
 const REFUSED: [c_long; 7] = [
     libc::SYS_socket,
     libc::SYS_connect,

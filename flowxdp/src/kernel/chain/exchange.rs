@@ -20,7 +20,7 @@ impl Chain {
         pinned.and_then(|()| self.places.pin(&beside)).context("cannot pin an array of programs")
     }
 
-    /// Puts new programs of ours, which call the same others, in the place of those that run beside them.
+    /// Puts new programs of ours, which call the same others, in the place of our programs that run beside them.
     ///
     /// Where the kernel refuses, the other program runs alone again until the next look.
     pub fn exchange_ours(

@@ -9,7 +9,7 @@ use flowxdp_core::{
 
 use crate::agent::engine::metering::{Metering, Sweep};
 
-/// Flows by their source ports, and what the engine did with them.
+/// Flows by their source ports, and the calls of the engine.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
     /// Each with the instant at which it is due.
@@ -20,7 +20,7 @@ pub(super) struct Flows {
     pub(super) drained: u64,
     /// The times of the sweeps.
     pub(super) sweeps: Vec<u64>,
-    /// The times of the looks at interfaces, and when the next one is due.
+    /// The times at which interfaces were listed, and when the next list is due.
     pub(super) looks: Vec<MeterTime>,
     pub(super) look_at: MeterTime,
     pub(super) stopped: u64,
