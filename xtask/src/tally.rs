@@ -2,9 +2,9 @@
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::shell;
 
@@ -50,12 +50,36 @@ impl Tally {
     pub(crate) fn tests(&mut self, name: &str, job: impl FnOnce(&mut Count) -> Result<()>) {
         self.step(name, |count| {
             job(count)?;
-            match (count.passed, count.failed) {
-                (0, 0) => bail!("no test ran"),
-                (_, 0) => Ok(()),
-                (_, failed) => bail!("{failed} tests failed"),
-            }
+            count.verdict()
         });
+    }
+
+    /// Steps that run tests at the same time, each a program that keeps one CPU busy. A step's output is shown when
+    /// that step ends.
+    pub(crate) fn side_by_side(&mut self, steps: Vec<(&str, Command)>) {
+        self.begun += steps.len();
+        let names: Vec<&str> = steps.iter().map(|(name, _)| *name).collect();
+        println!("\n[{}/{}] {}, side by side", self.begun, self.steps, names.join(", "));
+        let ended = std::thread::scope(|scope| {
+            let started = steps.into_iter().map(|(name, mut command)| {
+                let job = move || {
+                    let (start, mut count, mut output) = (Instant::now(), Count::default(), Vec::new());
+                    let result = count.run_into(&mut command, &mut output);
+                    // Printed at once, so that two outputs do not mix.
+                    print!("{}", String::from_utf8_lossy(&output));
+                    (count, result, start.elapsed())
+                };
+                (name, scope.spawn(job))
+            });
+            let started: Vec<_> = started.collect();
+            started.into_iter().map(|(name, thread)| (name, thread.join())).collect::<Vec<_>>()
+        });
+        for (name, ended) in ended {
+            let panicked = |_| (Count::default(), Err(anyhow!("the step panicked")), Duration::ZERO);
+            let (count, result, time) = ended.unwrap_or_else(panicked);
+            let result = result.and_then(|()| count.verdict());
+            self.note(name, count, result, time);
+        }
     }
 
     fn step(&mut self, name: &str, job: impl FnOnce(&mut Count) -> Result<()>) {
@@ -63,7 +87,13 @@ impl Tally {
         println!("\n[{}/{}] {name}", self.begun, self.steps);
         let start = Instant::now();
         let mut count = Count::default();
-        let verdict = match job(&mut count) {
+        let result = job(&mut count);
+        self.note(name, count, result, start.elapsed());
+    }
+
+    /// Takes a step's result into the summary.
+    fn note(&mut self, name: &str, mut count: Count, result: Result<()>, time: Duration) {
+        let verdict = match result {
             Ok(()) => "passed",
             Err(error) => {
                 eprintln!("xtask: {name}: {error:#}");
@@ -72,7 +102,7 @@ impl Tally {
                 "FAILED"
             }
         };
-        let seconds = start.elapsed().as_secs();
+        let seconds = time.as_secs();
         let Count { passed, failed, ignored, names, left_out } = count;
         self.lines.push(format!(
             "{name:<20} {verdict:<8} {seconds:>5} s  {passed} passed, {failed} failed, {ignored} ignored"
@@ -115,11 +145,21 @@ impl Tally {
 impl Count {
     /// Runs a program that ends with libtest's lines of results, shows its output and adds up.
     pub(crate) fn run(&mut self, command: &mut Command) -> Result<()> {
+        self.run_into(command, &mut std::io::stdout())
+    }
+
+    /// The same, with the output to a place of its own.
+    fn run_into(&mut self, command: &mut Command, output: &mut impl Write) -> Result<()> {
         let shown = shell::show(command);
-        println!("$ {shown}");
+        writeln!(output, "$ {shown}")?;
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
-        let text = child.stdout.take().map(pass_on).transpose().context("cannot read the test's output")?;
+        let text = child
+            .stdout
+            .take()
+            .map(|pipe| pass_on(pipe, output))
+            .transpose()
+            .context("cannot read the test's output")?;
         let status = child.wait()?;
         let failed = self.failed;
         let text = text.unwrap_or_default();
@@ -132,6 +172,15 @@ impl Count {
             bail!("`{shown}` failed ({status})");
         }
         Ok(())
+    }
+
+    /// An error where no test ran or one failed.
+    fn verdict(&self) -> Result<()> {
+        match (self.passed, self.failed) {
+            (0, 0) => bail!("no test ran"),
+            (_, 0) => Ok(()),
+            (_, failed) => bail!("{failed} tests failed"),
+        }
     }
 
     /// Counts tests that could not run here as ignored, not as passed.
@@ -182,11 +231,10 @@ fn failures(text: &str) -> impl Iterator<Item = String> {
     lists.flat_map(|(_, list)| list.split_whitespace()).map(str::to_owned)
 }
 
-/// Copies a pipe to stdout as it comes, half lines too, so that a slow test shows its name.
-fn pass_on(mut pipe: impl Read) -> std::io::Result<String> {
+/// Copies a pipe as it comes, half lines too, so that a slow test shows its name.
+fn pass_on(mut pipe: impl Read, output: &mut impl Write) -> std::io::Result<String> {
     let mut text = Vec::new();
     let mut piece = [0; 8192];
-    let mut terminal = std::io::stdout();
     loop {
         let length = pipe.read(&mut piece)?;
         let read = piece.get(..length).unwrap_or_default();
@@ -194,8 +242,8 @@ fn pass_on(mut pipe: impl Read) -> std::io::Result<String> {
             return Ok(String::from_utf8_lossy(&text).into_owned());
         }
         text.extend_from_slice(read);
-        terminal.write_all(read)?;
-        terminal.flush()?;
+        output.write_all(read)?;
+        output.flush()?;
     }
 }
 
@@ -212,6 +260,22 @@ mod tests {
         count.add("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.00s");
         count.add("test names::of_a_test ... ok");
         assert_eq!((count.passed, count.failed, count.ignored), (15, 2, 1));
+    }
+
+    #[test]
+    fn steps_side_by_side_each_have_their_result() {
+        let command = |text: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("echo 'test result: {text}'")]);
+            shell
+        };
+        let mut tally = Tally::new(3);
+        let steps =
+            [("one", "ok. 2 passed; 0 failed;"), ("two", "FAILED. 1 passed; 1 failed;"), ("three", "")];
+        tally.side_by_side(steps.map(|(name, text)| (name, command(text))).into());
+        assert_eq!(tally.failed, ["two", "three"]);
+        assert_eq!((tally.count.passed, tally.count.failed), (3, 2));
+        assert!(tally.lines.iter().any(|line| line.starts_with("one ") && line.contains(" passed ")));
     }
 
     #[test]

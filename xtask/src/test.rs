@@ -1,6 +1,7 @@
 //! `cargo xtask test`: formats, lints and every test, first without root, then with it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -76,12 +77,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     } else {
         as_root(&mut tally, &captures);
-        for (name, arguments) in vms {
-            if options.no_vm {
-                tally.leave_out(name, "--no-vm");
-            } else {
-                tally.tests(name, |count| in_vm(count, arguments));
-            }
+        if options.no_vm {
+            vms.iter().for_each(|(name, _)| tally.leave_out(name, "--no-vm"));
+        } else {
+            in_vms(&mut tally, vms)?;
         }
     }
     tally.close()
@@ -184,10 +183,19 @@ fn kernel_tests(count: &mut Count, agent: &Path, captures: &[PathBuf]) -> Result
     Ok(())
 }
 
-/// This program again, so that its children end with it. No root is needed.
-fn in_vm(count: &mut Count, arguments: &[&str]) -> Result<()> {
+/// This program again for each VM, so that its children end with it. No root is needed. An emulated machine keeps one
+/// CPU busy, so two run at a time.
+fn in_vms(tally: &mut Tally, vms: &[Vm]) -> Result<()> {
     let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
-    count.run(std::process::Command::new(xtask).arg("vm").args(arguments))
+    for pair in vms.chunks(2) {
+        let command = |arguments: &[&str]| {
+            let mut command = Command::new(&xtask);
+            command.arg("vm").args(arguments);
+            command
+        };
+        tally.side_by_side(pair.iter().map(|(name, arguments)| (*name, command(arguments))).collect());
+    }
+    Ok(())
 }
 
 fn join(folders: &[PathBuf], between: &str) -> String {

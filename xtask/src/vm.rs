@@ -2,6 +2,7 @@
 //!
 //! No root and no hardware virtualisation are needed; with them, NICs have several queues and it is faster.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,11 +79,12 @@ enum Job {
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(cfg!(target_arch = "x86_64"), "the VMs boot kernels for x86_64, and this machine is another");
     let kernels = options.kernel.iter().map(|name| kernels::find(name)).collect::<Result<Vec<_>>>()?;
+    let store = store()?;
+    let alone = alone(&store)?;
     setup::toolchain()?;
     setup::packages(setup::VM)?;
     let agent = build::agent()?;
     stop::listen()?;
-    let store = store()?;
     let cable = if sudo::is_root() { Some(Cable::new()?) } else { None };
     if cable.is_none() {
         println!("vm: without root there is no NIC with several queues");
@@ -99,9 +101,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         words => Job::Command(words.to_vec()),
     };
+    let images = kernels.iter().map(|kernel| debian::image(kernel, &store)).collect::<Result<Vec<_>>>()?;
+    drop(alone);
     let mut failed = Vec::new();
-    for kernel in kernels {
-        let image = debian::image(kernel, &store)?;
+    for (kernel, image) in kernels.into_iter().zip(images) {
         if kernel.refused && matches!(job, Job::Tests(_)) {
             println!("vm: {}: all that there is to test is that the agent refuses this kernel", kernel.name);
         }
@@ -119,6 +122,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("failed in the VM with kernel {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Holds other runs back while this one installs packages, builds and fetches kernels; boots may run side by side.
+fn alone(store: &Path) -> Result<File> {
+    let path = store.join("lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
 }
 
 /// The folder that keeps kernels from one run to the next: below cargo's target folder.
