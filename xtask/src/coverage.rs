@@ -16,6 +16,9 @@ use crate::{build, ceilings, setup, shell};
 /// The ceilings, from the top of the workspace.
 const FILE: &str = "xtask/coverage.toml";
 
+/// Percent by which a build may differ: other functions are left out of it with other settings of the compiler.
+const SLACK: f64 = 0.5;
+
 /// An area, and the beginnings of its files' paths.
 type Area = (&'static str, &'static [&'static str]);
 
@@ -71,8 +74,9 @@ pub(crate) fn run() -> Result<()> {
         let (found, ceiling) = (regions.uncovered(), now.get(name).copied());
         let ceiling = ceiling.with_context(|| format!("{FILE} has no ceiling for {name}"))?;
         println!("{name:<10} {found:>5} % of {} regions uncovered, ceiling {ceiling} %", regions.count);
-        if found > ceiling {
-            faults.push(format!("{name}: its corpus leaves {found} % uncovered, {FILE} allows {ceiling} %: run `cargo xtask fuzz {name} --update`"));
+        if found > ceiling + SLACK {
+            let fuzzer = if name == "sessions" { "encoder" } else { name };
+            faults.push(format!("{name}: its corpus leaves {found} % uncovered, {FILE} allows {ceiling} %: run `cargo xtask fuzz {fuzzer} --update`"));
         }
     }
     faults.iter().for_each(|fault| eprintln!("coverage: {fault}"));
