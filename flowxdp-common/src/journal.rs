@@ -1,6 +1,6 @@
 //! What the agent writes down while it runs, for the next one: memory that outlives a killed process.
 //!
-//! One [`Page`] belongs to one collector. Two copies of its [`Account`] take turns, and one word says which
+//! One [`Page`] belongs to one collector. Two copies of its [`Terms`] take turns, and one word says which
 //! of them holds and which slots are being let go of, so that every step is done or not done:
 //!
 //! 1. `SENDING`: messages are about to be handed over. The other copy tells what holds if they were, and
@@ -74,7 +74,7 @@ pub struct Sequence {
 /// One collector's part of the books.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-pub struct Account {
+pub struct Terms {
     /// Handed over.
     pub exported: Sum,
     /// Sent again after a break or a kill that left their delivery uncertain.
@@ -116,10 +116,10 @@ pub struct Page {
     /// Zero.
     pub pad: u64,
     /// The two copies.
-    pub accounts: [Account; 2],
+    pub terms: [Terms; 2],
     /// Slots: the table in the highest octet, the index in the others.
     pub slots: [u64; REFS],
 }
 
 const _: () = assert!(size_of::<Page>().is_multiple_of(8));
-const _: () = assert!(size_of::<Account>() == 24 * (10 + reason::UNDELIVERED.len()) + 8 + 16 * DOMAINS);
+const _: () = assert!(size_of::<Terms>() == 24 * (10 + reason::UNDELIVERED.len()) + 8 + 16 * DOMAINS);

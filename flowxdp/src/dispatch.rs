@@ -10,12 +10,12 @@ use flowxdp_core::{
     books::Books,
     clock::{AgentTime, MeterTime, Now},
     options::Snapshot,
-    record::{Batch, Entry, FlowRecord, Ticket},
+    record::{Batch, DeliveryId, Entry, FlowRecord},
 };
 
 use crate::{
+    deliveries::SharedLedger,
     exporter::{Exporter, QUEUE},
-    keeper::Keeping,
 };
 
 /// The collectors that get a record.
@@ -41,18 +41,23 @@ pub struct Dispatch {
     real: AgentTime,
     /// Whether each collector took records at the last poll: a change moves its share.
     usable: Vec<bool>,
-    keeper: Option<Keeping>,
+    ledger: Option<SharedLedger>,
     /// When each collector wants to be polled again, as its last poll said.
     wakes: Vec<Option<AgentTime>>,
 }
 
 impl Dispatch {
     /// `hold` is in nanoseconds.
-    pub fn new(exporters: Vec<Exporter>, strategy: Strategy, hold: u64, keeper: Option<Keeping>) -> Self {
+    pub fn new(
+        exporters: Vec<Exporter>,
+        strategy: Strategy,
+        hold: u64,
+        ledger: Option<SharedLedger>,
+    ) -> Self {
         let usable = vec![true; exporters.len()];
         let names = exporters.iter().map(|exporter| hash(&exporter.url().to_string())).collect();
         let wakes = vec![None; exporters.len()];
-        Self { exporters, names, strategy, hold, real: AgentTime::START, usable, keeper, wakes }
+        Self { exporters, names, strategy, hold, real: AgentTime::START, usable, ledger, wakes }
     }
 
     /// No collector, as before the first packet of a replay.
@@ -75,7 +80,7 @@ impl Dispatch {
         let entry = entry.into();
         let patient = self.exporters.len() == 1;
         let chosen = if self.strategy == Strategy::Replicate { None } else { self.choose(entry.record) };
-        let has = self.expect(entry.record.ticket, chosen);
+        let has = self.expect(entry.record.delivery, chosen);
         for (at, exporter) in self.exporters.iter_mut().enumerate() {
             if chosen.is_none_or(|chosen| at == chosen) && exporter.bit() & has == 0 {
                 exporter.push(entry, now, patient);
@@ -85,20 +90,20 @@ impl Dispatch {
 
     /// Its slots stay until each collector of a record has delivered it. Gives the bits of the collectors that
     /// need no copy: an earlier agent delivered it to them, or, where each record goes to one, to any.
-    fn expect(&mut self, ticket: Ticket, chosen: Option<usize>) -> u32 {
-        let Some(keeper) = self.keeper.as_ref().filter(|_| ticket != Ticket::NONE) else { return 0 };
-        let mut keeper = keeper.borrow_mut();
+    fn expect(&mut self, delivery: DeliveryId, chosen: Option<usize>) -> u32 {
+        let Some(ledger) = self.ledger.as_ref().filter(|_| delivery != DeliveryId::NONE) else { return 0 };
+        let mut ledger = ledger.borrow_mut();
         let bits = self.exporters.iter().map(Exporter::bit);
         let all = bits.enumerate().filter(|(at, _)| chosen.is_none_or(|chosen| *at == chosen));
         let all = all.fold(0, |all, (_, bit)| all | bit);
-        let has = match keeper.has(ticket) {
+        let has = match ledger.has(delivery) {
             0 => 0,
             has if chosen.is_none() => has,
             _ => all,
         };
-        keeper.expect(ticket, all & !has);
+        ledger.expect(delivery, all & !has);
         if all & !has == 0 {
-            keeper.drop(ticket);
+            ledger.drop(delivery);
         }
         has
     }

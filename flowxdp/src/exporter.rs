@@ -2,13 +2,13 @@
 //!
 //! - [`delivery`] is the trait of transports: [`datagrams`] sends over UDP, [`connection`] over TCP and TLS;
 //!   [`store`] is the part of a queue that is on disk. [`outgoing`] is the state that each of them works on, and
-//!   [`account`] keeps the collector's part of the books.
+//!   [`books`] keeps the collector's part of the books.
 //! - [`dispatch`](crate::dispatch) decides which collector a record goes to.
 //!
 //! Nothing here blocks or reads a clock: an exporter is polled with the time, and says when it wants to be
 //! polled again. One that stalls costs the others nothing.
 
-mod account;
+mod books;
 mod connection;
 mod datagrams;
 mod delivery;
@@ -32,12 +32,12 @@ use flowxdp_core::{
 
 pub use self::settings::{Settings, SpoolPlace};
 use self::{
-    account::Account,
+    books::CollectorBooks,
     delivery::{Delivery, Opening},
     outgoing::Outgoing,
     patience::Patience,
 };
-use crate::{collector_url::CollectorUrl, keeper::page::Left, transport::tls::TlsSettings};
+use crate::{collector_url::CollectorUrl, deliveries::page::Left, transport::tls::TlsSettings};
 
 /// Records that may wait for a collector in memory.
 pub const QUEUE: usize = 1 << 18;
@@ -90,7 +90,7 @@ impl Exporter {
         let seed = real.nanoseconds() ^ u64::from(std::process::id());
         let backoff = Backoff::new(seed, settings.retry_limit);
         let port = url.port(protocol);
-        let (mut account, left) = account(&url, settings)?;
+        let (mut books, left) = recover_books(&url, settings)?;
         let mut session = Session::new(settings.session(&url))?;
         let opening = Opening {
             url: &url,
@@ -99,18 +99,18 @@ impl Exporter {
             port,
             backoff,
             left: &left,
-            account: &mut account,
+            books: &mut books,
             session: &mut session,
             real,
             wall_ms,
         };
         let delivery = delivery::open(opening)?;
-        account.commit();
+        books.commit();
         let out = Outgoing {
             session,
             url,
             pace: if settings.pace == 0 { Pace::unlimited() } else { Pace::new(settings.pace, BURST) },
-            account,
+            books,
             said: None,
             failing: false,
             since: AgentTime::START,
@@ -124,7 +124,7 @@ impl Exporter {
 
     /// What stands for this collector in the slots of its records; 0 if nobody keeps them.
     pub fn bit(&self) -> u32 {
-        self.out.account.bit()
+        self.out.books.bit()
     }
 
     /// Its page of the journal, if somebody keeps one.
@@ -145,18 +145,18 @@ impl Exporter {
         if let Some(reason) = self.given_up
             && !self.delivery.has_store()
         {
-            return self.out.account.lost_record(reason, entry.record);
+            return self.out.books.lost_record(reason, entry.record);
         }
         if !patient {
             // Counting what waits for each record would take longer than the record.
             let room = self.room.unwrap_or_else(|| self.room());
             self.room = Some(room.saturating_sub(1));
             if room == 0 {
-                return self.out.account.lost_record(Undelivered::QueueFull, entry.record);
+                return self.out.books.lost_record(Undelivered::QueueFull, entry.record);
             }
         }
         if self.out.session.push(entry, now).is_err() {
-            self.out.account.lost_record(Undelivered::NotRepresentable, entry.record);
+            self.out.books.lost_record(Undelivered::NotRepresentable, entry.record);
         }
     }
 
@@ -185,13 +185,13 @@ impl Exporter {
         Collector {
             statistics: self.out.session.statistics(),
             not_sent: self.out.not_sent,
-            ..self.out.account.books(self.queued())
+            ..self.out.books.snapshot(self.queued())
         }
     }
 
     /// Records that were handed to the kernel, those of an earlier run included.
     pub fn exported_records(&self) -> u64 {
-        self.out.account.exported_records()
+        self.out.books.exported_records()
     }
 
     /// The instant since which the collector takes messages, the clock's zero from the start and before the first
@@ -249,11 +249,11 @@ impl Exporter {
         if self.given_up.is_some() {
             return;
         }
-        let before = self.out.account.all_lost();
+        let before = self.out.books.all_lost();
         self.delivery.give_up(&mut self.out, reason, real, now);
         self.out.lose_queue(reason);
         self.given_up = Some(reason);
-        let left = self.out.account.all_lost();
+        let left = self.out.books.all_lost();
         if left.records > before.records {
             log::error!(
                 "collector {}: given up with {} records not delivered ({} packets)",
@@ -316,16 +316,16 @@ impl Exporter {
 }
 
 /// What an earlier agent left of this collector's books, if somebody keeps them.
-fn account(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(Account, Left)> {
-    let Some(keeping) = &settings.keeper else { return Ok((Account::default(), Left::default())) };
-    let at = keeping.borrow_mut().page(&url.to_string())?;
-    let left = keeping.borrow_mut().adopt(at);
-    let mut account = Account::adopt(keeping, at, &left);
+fn recover_books(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(CollectorBooks, Left)> {
+    let Some(ledger) = &settings.ledger else { return Ok((CollectorBooks::default(), Left::default())) };
+    let at = ledger.borrow_mut().page(&url.to_string())?;
+    let left = ledger.borrow_mut().adopt(at);
+    let mut books = CollectorBooks::adopt(ledger, at, &left);
     if url.scheme().is_reliable() {
         // Lost, as it cannot be sent again; the connection that broke may have carried it all the same.
-        account.perhaps_twice(account::total(left.account.held));
+        books.perhaps_twice(books::total(left.terms.held));
     }
-    Ok((account, left))
+    Ok((books, left))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use flowxdp_common::reason::{self, NotReplayed};
 use flowxdp_core::{
     books::{Books, Bracket, Interface},
     clock::WallClock,
-    hold::{Place, SlotRef},
+    deliveries::{Place, SlotRef},
     merge::{self, Merge},
     overflow::Overflow,
     record::{EndReason, FlowRecord, Total},
@@ -29,7 +29,7 @@ pub use self::{
     replace::{Asked, Next, WITHOUT},
 };
 use crate::{
-    keeper::Keeping,
+    deliveries::SharedLedger,
     kernel::{counters, grace::Grace, load::Loaded},
     loader::Loader,
     pressure::{Watch, Which},
@@ -72,7 +72,7 @@ pub struct Meter {
     /// Packets of a capture that the program was not given.
     unmetered: Unmetered,
     /// Who keeps slots until their record was handed over, if somebody does.
-    keeper: Option<Keeping>,
+    ledger: Option<SharedLedger>,
     /// The number of the table's generation.
     generation: u64,
     old: Vec<Old>,
@@ -114,16 +114,16 @@ impl Meter {
             rows,
             owners,
             unmetered: Unmetered::default(),
-            keeper: None,
+            ledger: None,
             generation: 1,
             old: Vec::new(),
         })
     }
 
-    /// The table is that of a pinned generation, and `old` ones drain. With a `keeper` slots stay retired until
+    /// The table is that of a pinned generation, and `old` ones drain. With a `ledger` slots stay retired until
     /// it releases them.
-    pub fn keep(&mut self, keeper: Option<Keeping>, generation: u64, old: Vec<Old>) {
-        self.keeper = keeper;
+    pub fn keep(&mut self, ledger: Option<SharedLedger>, generation: u64, old: Vec<Old>) {
+        self.ledger = ledger;
         self.generation = generation;
         self.old = old;
     }
@@ -140,12 +140,12 @@ impl Meter {
         known: u32,
         mut sink: impl FnMut(FlowRecord, &[u8]),
     ) -> anyhow::Result<()> {
-        let Some(keeper) = self.keeper.clone() else { return Ok(()) };
+        let Some(ledger) = self.ledger.clone() else { return Ok(()) };
         self.grace.wait()?;
         self.take_over();
         let mut keep = |place: Place, index: usize, has: u32, flow: SlotFlow<'_>, reason: EndReason| {
-            let ticket = keeper.borrow_mut().keep(&[SlotRef::new(place, index)], has);
-            sink(merge::record(&flow, reason, clock, ticket), flow.cold);
+            let delivery = ledger.borrow_mut().keep(&[SlotRef::new(place, index)], has);
+            sink(merge::record(&flow, reason, clock, delivery), flow.cold);
         };
         let (timeouts, number) = (self.timeouts, self.generation);
         for old in &mut self.old {
@@ -244,8 +244,8 @@ impl Meter {
 
     /// Slots of the agent's own table that somebody let go of can be used again.
     fn free_own(&mut self) {
-        let Some(keeper) = &self.keeper else { return };
-        for index in keeper.borrow_mut().freed() {
+        let Some(ledger) = &self.ledger else { return };
+        for index in ledger.borrow_mut().freed() {
             self.overflow.free(&mut self.loaded.own, index);
         }
     }
@@ -270,7 +270,7 @@ impl Meter {
         let closing = std::mem::replace(&mut self.closings, closings) != closings;
         let look = Look { now, closing, seen: self.seen().packets, forced, timeouts: self.timeouts };
         let marked = self.mark(&look, room);
-        let mut out = Out::new(self.keeper.clone(), clock, &mut sink);
+        let mut out = Out::new(self.ledger.clone(), clock, &mut sink);
         if marked > 0 {
             self.grace.wait()?;
             self.collect(now, &mut out);
@@ -371,7 +371,7 @@ impl Meter {
 
     fn in_table(&self) -> Total {
         // Slots that wait for a collector are in the terms of its queue.
-        let live = self.keeper.is_some();
+        let live = self.ledger.is_some();
         let mut total = in_slots(&self.loaded.flows_v4, live);
         total += in_slots(&self.loaded.flows_v6, live);
         total += in_slots(&self.loaded.own, live);

@@ -34,7 +34,7 @@ use self::queue::{Queue, Times};
 pub use self::version::Version;
 use crate::clock::{Now, SECOND};
 use crate::elements::Choice;
-use crate::record::{Entry, FlowRecord, RecordTotal, Ticket};
+use crate::record::{DeliveryId, Entry, FlowRecord, RecordTotal};
 use crate::session::{Message, SessionError};
 use crate::wire::low_16;
 
@@ -108,7 +108,7 @@ pub struct Fixed {
     /// Export time of the last message, milliseconds since 1970.
     export_ms: u64,
     spare: Vec<Vec<u8>>,
-    spare_tickets: Vec<Vec<Ticket>>,
+    spare_deliveries: Vec<Vec<DeliveryId>>,
 }
 
 impl Fixed {
@@ -126,7 +126,7 @@ impl Fixed {
             // A SysUptime below zero would read as one of 49 days.
             export_ms: config.system_start_ms,
             spare: Vec::new(),
-            spare_tickets: Vec::new(),
+            spare_deliveries: Vec::new(),
             config,
         })
     }
@@ -178,7 +178,7 @@ impl Fixed {
         let most = self.per_message.min(usize::try_from(self.queue.total().records).unwrap_or(usize::MAX));
         bytes.clear();
         bytes.resize(version.header() + most * version.record(), 0);
-        let mut tickets = self.spare_tickets.pop().unwrap_or_default();
+        let mut deliveries = self.spare_deliveries.pop().unwrap_or_default();
         let (mut total, mut times) = (RecordTotal::default(), Times::default());
         let (layout, start) = (&self.layout, self.config.system_start_ms);
         let mut rest = &mut bytes[version.header()..];
@@ -187,7 +187,7 @@ impl Fixed {
             rest = behind;
             layout.encode(records, more, start, octets);
             for record in records {
-                Ticket::keep(&mut tickets, total.records, record.ticket);
+                DeliveryId::keep(&mut deliveries, total.records, record.delivery);
                 total.count(record);
             }
         };
@@ -212,7 +212,7 @@ impl Fixed {
         self.sequence = self.sequence.wrapping_add(counted);
         let domain = self.config.observation_domain;
         let next = self.sequence;
-        Some(Message { bytes, templates: 0, total, templates_only: false, domain, counted, next, tickets })
+        Some(Message { bytes, templates: 0, total, templates_only: false, domain, counted, next, deliveries })
     }
 
     /// When [`Fixed::poll_message`] will have a message without a further push: monotonic nanoseconds,
@@ -239,9 +239,9 @@ impl Fixed {
         if self.spare.len() < SPARE_BUFFERS {
             self.spare.push(message.bytes);
         }
-        if self.spare_tickets.len() < SPARE_BUFFERS && message.tickets.capacity() > 0 {
-            message.tickets.clear();
-            self.spare_tickets.push(message.tickets);
+        if self.spare_deliveries.len() < SPARE_BUFFERS && message.deliveries.capacity() > 0 {
+            message.deliveries.clear();
+            self.spare_deliveries.push(message.deliveries);
         }
     }
 }

@@ -10,7 +10,7 @@
 //! - [`partitions`]: which CPU has which part of the table.
 //! - [`overflow`]: flows that found no slot; [`aggregate`]: those that there is no room to keep apart;
 //!   [`merge`]: parts that retire together become one record.
-//! - [`hold`]: slots that stay until every collector has their record.
+//! - [`deliveries`]: slots that stay until every collector has their record.
 //! - [`books`]: where every packet is.
 //!
 //! The exporting process, from a flow record to a message:
@@ -36,10 +36,10 @@ pub mod backoff;
 pub mod books;
 pub mod clock;
 pub mod data_type;
+pub mod deliveries;
 pub mod elements;
 pub mod fixed;
 pub mod foreign;
-pub mod hold;
 pub mod manual;
 pub mod merge;
 pub mod options;

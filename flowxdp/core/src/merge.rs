@@ -17,8 +17,8 @@ use hashbrown::HashTable;
 use self::sketch::Sketch;
 use crate::{
     clock::WallClock,
-    hold::SlotRef,
-    record::{EndReason, Flow, FlowKey, FlowRecord, Ticket, Total},
+    deliveries::SlotRef,
+    record::{DeliveryId, EndReason, Flow, FlowKey, FlowRecord, Total},
     retire::Turn,
     slots::{Part, SlotFlow},
 };
@@ -205,8 +205,8 @@ fn rehash(entries: &[Entry], hasher: &RandomState, place: usize) -> u64 {
     key(entries, place).map_or(0, |key| hasher.hash_one(key))
 }
 
-/// The record of one part, whose slots the ticket stands for.
-pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, ticket: Ticket) -> FlowRecord {
+/// The record of one part, whose slots the delivery stands for.
+pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, delivery: DeliveryId) -> FlowRecord {
     let start_ms = clock.wall_ms(part.first);
     let flow = Flow {
         key: part.key,
@@ -221,7 +221,7 @@ pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, ticket: Tick
         length_max: part.length_max,
         end_reason,
     };
-    FlowRecord::new(&flow, ticket)
+    FlowRecord::new(&flow, delivery)
 }
 
 #[cfg(test)]
@@ -255,7 +255,7 @@ mod tests {
             length_max: 1500,
         };
         let clock = WallClock::new(1_000_000_000, 1_700_000_000_000_000_000);
-        let made = record(&part, EndReason::ActiveTimeout, clock, Ticket(11));
+        let made = record(&part, EndReason::ActiveTimeout, clock, DeliveryId(11));
         let expected = Flow {
             key,
             packets: 9,
@@ -269,7 +269,7 @@ mod tests {
             length_max: 1500,
             end_reason: EndReason::ActiveTimeout,
         };
-        assert_eq!((made.flow(), made.ticket), (expected, Ticket(11)));
+        assert_eq!((made.flow(), made.delivery), (expected, DeliveryId(11)));
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
             length_min: 40,
             length_max: 40,
         };
-        let made = record(&part, EndReason::Forced, WallClock::default(), Ticket::NONE);
+        let made = record(&part, EndReason::Forced, WallClock::default(), DeliveryId::NONE);
         assert_eq!((made.start_ms(), made.end_ms()), (9, 9));
     }
 }

@@ -21,18 +21,18 @@ pub struct FlowRecord {
     row: Row,
     end_reason: EndReason,
     /// The slots that it came from.
-    pub ticket: Ticket,
+    pub delivery: DeliveryId,
 }
 
 impl From<Flow> for FlowRecord {
     fn from(flow: Flow) -> Self {
-        Self::new(&flow, Ticket::NONE)
+        Self::new(&flow, DeliveryId::NONE)
     }
 }
 
 impl FlowRecord {
-    /// The record of these values; the ticket stands for its slots.
-    pub fn new(flow: &Flow, ticket: Ticket) -> Self {
+    /// The record of these values; the delivery stands for its slots.
+    pub fn new(flow: &Flow, delivery: DeliveryId) -> Self {
         let mut row = Row::ZERO;
         let key = &flow.key;
         match key.addresses {
@@ -63,7 +63,7 @@ impl FlowRecord {
         row.set(row::LENGTH_MIN, flow.length_min.to_be_bytes());
         row.set(row::LENGTH_MAX, flow.length_max.to_be_bytes());
         row.set(row::END_REASON, [flow.end_reason.number()]);
-        Self { row, end_reason: flow.end_reason, ticket }
+        Self { row, end_reason: flow.end_reason, delivery }
     }
 
     /// Its values, each by its name.
@@ -90,7 +90,7 @@ impl FlowRecord {
     pub fn with(self, change: impl FnOnce(&mut Flow)) -> Self {
         let mut flow = self.flow();
         change(&mut flow);
-        Self::new(&flow, self.ticket)
+        Self::new(&flow, self.delivery)
     }
 
     /// The base row.
@@ -197,7 +197,7 @@ impl FlowRecord {
 
 impl fmt::Debug for FlowRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FlowRecord").field(&self.flow()).field(&self.ticket).finish()
+        f.debug_tuple("FlowRecord").field(&self.flow()).field(&self.delivery).finish()
     }
 }
 
@@ -218,20 +218,20 @@ impl<'a> From<&'a FlowRecord> for Entry<'a> {
 
 /// Stands for the slots that a record came from, which are kept until every collector has it.
 ///
-/// Whoever sends the record, or gives it up, hands the ticket back: see [`crate::hold`].
+/// Whoever sends the record, or gives it up, hands the delivery back: see [`crate::deliveries`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub(crate) u32);
+pub struct DeliveryId(pub(crate) u32);
 
-impl Ticket {
+impl DeliveryId {
     /// No slots: nothing waits for this record.
     pub const NONE: Self = Self(0);
 
-    /// Notes the ticket of a message's record behind those of the `before` records in front of it. A list
-    /// is empty as long as no record has a ticket, and ends with the last one that has.
-    pub(crate) fn keep(tickets: &mut Vec<Self>, before: u64, ticket: Self) {
-        if ticket != Self::NONE {
-            tickets.resize(usize::try_from(before).unwrap_or_default(), Self::NONE);
-            tickets.push(ticket);
+    /// Notes the delivery of a message's record behind those of the `before` records in front of it. A list
+    /// is empty as long as no record has a delivery, and ends with the last one that has.
+    pub(crate) fn keep(deliveries: &mut Vec<Self>, before: u64, delivery: Self) {
+        if delivery != Self::NONE {
+            deliveries.resize(usize::try_from(before).unwrap_or_default(), Self::NONE);
+            deliveries.push(delivery);
         }
     }
 }

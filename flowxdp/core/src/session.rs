@@ -36,7 +36,7 @@ pub use crate::fixed::NotRepresentable;
 use crate::fixed::{Fixed, FixedConfig, Version};
 use crate::options::{Snapshot, Statistics};
 pub use crate::protocol::Protocol;
-use crate::record::{Batch, Entry, FlowRecord, RecordTotal, Ticket};
+use crate::record::{Batch, DeliveryId, Entry, FlowRecord, RecordTotal};
 use crate::wire;
 
 /// What a session needs to know before the first record.
@@ -135,9 +135,9 @@ pub struct Message {
     pub counted: u32,
     /// The sequence of that domain behind it.
     pub next: u32,
-    /// Of its records, in their order: [`Ticket::NONE`] for one without, also for all parts of a divided
-    /// record but the last. The list ends with the last record that has a ticket.
-    pub tickets: Vec<Ticket>,
+    /// Of its records, in their order: [`DeliveryId::NONE`] for one without, also for all parts of a divided
+    /// record but the last. The list ends with the last record that has a delivery.
+    pub deliveries: Vec<DeliveryId>,
 }
 
 impl Message {

@@ -10,9 +10,9 @@ use flowxdp_common::{
 use flowxdp_core::{
     books::{Books, Bracket, Collector},
     clock::{SECOND, WallClock},
-    hold::{Place, SlotRef},
+    deliveries::{Place, SlotRef},
     merge::{Merge, record},
-    record::{EndReason, FlowRecord, RecordTotal, Ticket, Total},
+    record::{DeliveryId, EndReason, FlowRecord, RecordTotal, Total},
     retire::{Glance, Retirement, Table, Then, Timeouts, free, in_table},
     slots::{Part, Slot, SlotFlow},
 };
@@ -260,7 +260,7 @@ fn parts_of_one_flow_that_retire_together_are_one_record() {
     assert_eq!(merge.total(), Total { packets: 10, octets: 1000 });
     let mut records: Vec<FlowRecord> = Vec::new();
     merge.drain(|part, reason, _| {
-        records.push(record(&part, reason, WallClock::default(), Ticket::NONE));
+        records.push(record(&part, reason, WallClock::default(), DeliveryId::NONE));
     });
     assert_eq!(records.iter().map(|record| record.packets()).collect::<Vec<_>>(), [5, 5]);
     assert_eq!((records[0].flow().ttl_min, records[0].flow().ttl_max), (3, 9));
@@ -320,7 +320,7 @@ fn one_offset_converts_both_ends() {
     assert_eq!(clock.wall_ms(6 * SECOND + 1_999_999), 1_000_001_001);
     // A clock that stands before 1970 in its first seconds gives no wrapped time.
     assert_eq!(WallClock::new(10 * SECOND, SECOND).wall_ms(0), 0);
-    let record = record(&part(1, 1, 7, 7), EndReason::Forced, clock, Ticket::NONE);
+    let record = record(&part(1, 1, 7, 7), EndReason::Forced, clock, DeliveryId::NONE);
     assert!(record.start_ms() <= record.end_ms());
 }
 

@@ -34,10 +34,10 @@ use crate::{
     clock,
     config::{Config, flags::Source, print},
     confine::{Needs, confine},
+    deliveries::SharedLedger,
     dispatch::Dispatch,
     exporter::settings,
     guard,
-    keeper::Keeping,
     kernel::{
         attach::Attached,
         cpus,
@@ -81,8 +81,8 @@ pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     // Before anything is attached: a signal from now on ends in a flush.
     let mut sources = Sources::new(&readiness, &monitor.socket)?;
     config.warn();
-    let exporting = |keeper| {
-        settings::dispatch(&config, system_start_ms, &readiness, started.real, started.now.wall_ms, keeper)
+    let exporting = |ledger| {
+        settings::dispatch(&config, system_start_ms, &readiness, started.real, started.now.wall_ms, ledger)
     };
     let new = pins.as_ref().is_some_and(|pins| pins.is_new());
     let (dispatch, mut meter) =
@@ -204,7 +204,7 @@ fn meter(
     config: &Config,
     interfaces: &mut Interfaces,
     pins: Option<&Rc<Pins>>,
-    exporting: impl Fn(Option<Keeping>) -> anyhow::Result<Dispatch>,
+    exporting: impl Fn(Option<SharedLedger>) -> anyhow::Result<Dispatch>,
 ) -> anyhow::Result<(Dispatch, Meter)> {
     let monitor = &config.monitor;
     let mut shape = Shape {
@@ -226,11 +226,11 @@ fn meter(
             log::info!("an earlier agent's table goes on");
         }
         let outlives = pins.is_some_and(|pins| pins.outlive_the_agent());
-        let keeper = outlives.then(|| table.keeper()).transpose()?;
-        let dispatch = exporting(keeper.clone())?;
+        let ledger = outlives.then(|| table.ledger()).transpose()?;
+        let dispatch = exporting(ledger.clone())?;
         let (generation, old) = (table.generation, table.old()?);
         let mut meter = Meter::new(table.loaded, monitor.timeouts())?;
-        meter.keep(keeper, generation, old);
+        meter.keep(ledger, generation, old);
         let started = interfaces.start(&mut meter, clock::monotonic())?;
         let is_generic = started.iter().any(|(_, attached)| *attached == Attached::Generic);
         if is_generic && shape.partitions < cpus::online()? {

@@ -133,7 +133,7 @@ impl Connection {
         };
         let store = settings.spool.as_ref().map(|place| store(place, url, real, wall_ms)).transpose()?;
         let mut store = store.unwrap_or_default();
-        store.adopt(opening.account, opening.left);
+        store.adopt(opening.books, opening.left);
         Ok(Self::new(making, store, opening.backoff))
     }
 
@@ -178,7 +178,7 @@ impl Connection {
 
 impl Delivery for Connection {
     fn poll(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime> {
-        self.store.account(out, real, now);
+        self.store.expire(out, real, now);
         let wait = self.advance(out, real, now, flush);
         self.write_down(out, real, now);
         self.away = match self.state {

@@ -101,7 +101,7 @@ pub(super) struct Datagrams {
 impl Datagrams {
     /// The session continues the sequences of an earlier agent.
     pub(super) fn prepare(opening: Opening<'_>) -> Self {
-        for (domain, sequence) in opening.account.sequences() {
+        for (domain, sequence) in opening.books.sequences() {
             opening.session.go_on(domain, sequence);
         }
         Self::new(opening.port, opening.left.port, opening.backoff, opening.settings)
@@ -175,9 +175,9 @@ impl Datagrams {
     /// Lets go of the slots of messages that arrived as far as UDP can tell, of all messages if `all` says so,
     /// and of messages that cannot be refused any more.
     fn let_go(&mut self, out: &mut Outgoing, real: AgentTime, all: bool) {
-        self.lately.settle(real, all).for_each(|message| out.account.sure(message));
+        self.lately.confirm(real, all).for_each(|message| out.books.confirm(message));
         while let Some(mut before) = self.lately.pop(real) {
-            out.account.sure(&mut before);
+            out.books.confirm(&mut before);
             out.session.recycle(before);
         }
     }
@@ -257,7 +257,7 @@ impl Delivery for Datagrams {
 
     fn give_up(&mut self, out: &mut Outgoing, reason: Undelivered, _real: AgentTime, _now: Now) {
         for message in self.pending.drain(..) {
-            out.account.lost_message(reason, message);
+            out.books.lost_message(reason, message);
         }
     }
 

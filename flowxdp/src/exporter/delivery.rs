@@ -8,10 +8,10 @@ use flowxdp_core::{
     session::Session,
 };
 
-use super::{Outgoing, Settings, account::Account, connection::Connection, datagrams::Datagrams};
+use super::{Outgoing, Settings, books::CollectorBooks, connection::Connection, datagrams::Datagrams};
 use crate::{
     collector_url::{CollectorUrl, Scheme},
-    keeper::page::Left,
+    deliveries::page::Left,
     transport::tls::TlsSettings,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Opening<'a> {
     pub(super) backoff: Backoff,
     /// An earlier agent's part of the books.
     pub(super) left: &'a Left,
-    pub(super) account: &'a mut Account,
+    pub(super) books: &'a mut CollectorBooks,
     pub(super) session: &'a mut Session,
     /// CLOCK_MONOTONIC, nanoseconds.
     pub(super) real: AgentTime,

@@ -8,7 +8,7 @@ use flowxdp_core::{
     session::Session,
 };
 
-use super::{account::Account, patience::Patience};
+use super::{books::CollectorBooks, patience::Patience};
 use crate::collector_url::CollectorUrl;
 
 /// State that a [`Delivery`](super::delivery::Delivery) works on.
@@ -16,7 +16,7 @@ pub(super) struct Outgoing {
     pub(super) url: CollectorUrl,
     pub(super) session: Session,
     pub(super) pace: Pace,
-    pub(super) account: Account,
+    pub(super) books: CollectorBooks,
     /// Trouble that the log has named, until it is over.
     pub(super) said: Option<String>,
     /// The last try failed: the collector takes no messages now.
@@ -58,7 +58,7 @@ impl Outgoing {
     /// Records in no message are lost, and unsent options data are of no use.
     pub(super) fn lose_queue(&mut self, reason: Undelivered) {
         for entry in self.session.drain().iter() {
-            self.account.lost_record(reason, entry.record);
+            self.books.lost_record(reason, entry.record);
         }
         self.session.clear();
     }
@@ -67,7 +67,7 @@ impl Outgoing {
     pub(super) fn offer(&mut self, now: Now, port: u16) {
         let Some(snapshot) = &mut self.snapshot else { return };
         snapshot.port = port;
-        self.not_sent.update(self.account.all_lost(), now.wall_ms);
+        self.not_sent.update(self.books.all_lost(), now.wall_ms);
         snapshot.not_sent = self.not_sent;
         self.session.offer(snapshot, now, std::mem::take(&mut self.forced));
     }

@@ -8,8 +8,8 @@ use super::Exporter;
 use crate::{
     collector_url::CollectorUrl,
     config::{Config, Record, nanoseconds},
+    deliveries::SharedLedger,
     dispatch::Dispatch,
-    keeper::Keeping,
     transport::readiness::Readiness,
 };
 
@@ -51,7 +51,7 @@ pub struct Settings {
     /// The descriptor that wakes the agent's loop.
     pub readiness: Arc<Readiness>,
     /// The ledger that outlives the agent, with pins.
-    pub keeper: Option<Keeping>,
+    pub ledger: Option<SharedLedger>,
 }
 
 /// Where records wait on disk, for each collector.
@@ -71,7 +71,7 @@ impl Settings {
         config: &Config,
         system_start_ms: u64,
         readiness: &Arc<Readiness>,
-        keeper: Option<Keeping>,
+        ledger: Option<SharedLedger>,
     ) -> Self {
         let spool = config.spool.directory.as_ref().map(|directory| SpoolPlace {
             directory: directory.clone(),
@@ -97,7 +97,7 @@ impl Settings {
             resend_after_end: exporting.resend_after_end,
             spool,
             readiness: Arc::clone(readiness),
-            keeper,
+            ledger,
         }
     }
 }
@@ -141,15 +141,15 @@ pub fn dispatch(
     readiness: &Arc<Readiness>,
     real: AgentTime,
     wall_ms: u64,
-    keeper: Option<Keeping>,
+    ledger: Option<SharedLedger>,
 ) -> anyhow::Result<Dispatch> {
-    let settings = Settings::new(config, system_start_ms, readiness, keeper.clone());
+    let settings = Settings::new(config, system_start_ms, readiness, ledger.clone());
     let exporter = |url| Exporter::new(Clone::clone(url), config.tls_of(url), &settings, real, wall_ms);
     let exporters = config.exporter.iter().map(exporter).collect::<anyhow::Result<Vec<_>>>()?;
     let pages: Vec<usize> = exporters.iter().filter_map(Exporter::page).collect();
-    if let Some(keeper) = &keeper {
-        keeper.borrow_mut().forget_all_but(&pages);
+    if let Some(ledger) = &ledger {
+        ledger.borrow_mut().forget_all_but(&pages);
     }
     let hold = nanoseconds(config.exporting.failover_hold);
-    Ok(Dispatch::new(exporters, config.exporting.strategy, hold, keeper))
+    Ok(Dispatch::new(exporters, config.exporting.strategy, hold, ledger))
 }

@@ -18,7 +18,7 @@ use flowxdp_core::{
 
 use flowxdp_common::reason::Undelivered;
 
-use super::{Outgoing, account::less};
+use super::{Outgoing, books::less};
 use crate::spool::{Place, Spool, SpoolSettings};
 
 /// Records that a session may hold beside a collector that is connected and slow, before they go to disk.
@@ -116,7 +116,7 @@ impl Store {
         self.again_at = AgentTime::START;
         self.keep(out, real, now, true);
         for message in self.held.drain(..) {
-            out.account.lost_message(reason, message);
+            out.books.lost_message(reason, message);
         }
     }
 
@@ -136,7 +136,7 @@ impl Store {
         let Some(spool) = &mut self.spool else { return false };
         // A file begins with every template.
         message.without_templates();
-        out.account.storing(message, again);
+        out.books.storing(message, again);
         let session = &out.session;
         let seconds = u32::try_from(now.wall_ms / 1000).unwrap_or(u32::MAX);
         let templates = || begin(message.domain, &session.templates(), seconds);
@@ -148,11 +148,11 @@ impl Store {
                     log::info!("collector {}: its spool takes records again", out.url);
                 }
                 self.failing = false;
-                out.account.stored(message, again);
+                out.books.stored(message, again);
                 true
             }
             Err(error) => {
-                out.account.commit();
+                out.books.commit();
                 if !self.failing {
                     log::error!(
                         "collector {}: its spool cannot be written: {error}; records stay in memory while there is room",

@@ -26,7 +26,7 @@ use rustls::{ServerConnection, StreamOwned};
 
 use self::collector::{accept, all, listen, not_sent, ports, reset, self_signed, sets};
 use super::*;
-use crate::{keeper::Keeping, transport::readiness::Readiness};
+use crate::{deliveries::SharedLedger, transport::readiness::Readiness};
 
 /// No test waits longer than this for anything.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -52,7 +52,7 @@ pub(crate) fn settings() -> Settings {
         resend_after_end: false,
         spool: None,
         readiness: Arc::new(Readiness::new().unwrap()),
-        keeper: None,
+        ledger: None,
     }
 }
 

@@ -6,37 +6,37 @@
 
 use flowxdp_core::{
     clock::WallClock,
-    hold::{Place, SlotRef},
+    deliveries::{Place, SlotRef},
     merge::{self, Merge},
-    record::{EndReason, FlowKey, FlowRecord, Ticket},
+    record::{DeliveryId, EndReason, FlowKey, FlowRecord},
     retire::{Retirement, Table, Then},
     slots::{Part, SlotFlow},
 };
 
 use super::Meter;
-use crate::{keeper::Keeping, kernel::claims};
+use crate::{deliveries::SharedLedger, kernel::claims};
 
 /// Where records go.
 pub(super) struct Out<S> {
-    keeper: Option<Keeping>,
+    ledger: Option<SharedLedger>,
     clock: WallClock,
     records: usize,
     sink: S,
 }
 
 impl<S: FnMut(FlowRecord, &[u8])> Out<S> {
-    pub(super) const fn new(keeper: Option<Keeping>, clock: WallClock, sink: S) -> Self {
-        Self { keeper, clock, records: 0, sink }
+    pub(super) const fn new(ledger: Option<SharedLedger>, clock: WallClock, sink: S) -> Self {
+        Self { ledger, clock, records: 0, sink }
     }
 
     /// Makes a record of a flow and its slots.
     pub(super) fn record(&mut self, flow: SlotFlow<'_>, reason: EndReason, slots: &[SlotRef]) {
-        let ticket = match &self.keeper {
-            Some(keeper) if !slots.is_empty() => keeper.borrow_mut().keep(slots, 0),
-            _ => Ticket::NONE,
+        let delivery = match &self.ledger {
+            Some(ledger) if !slots.is_empty() => ledger.borrow_mut().keep(slots, 0),
+            _ => DeliveryId::NONE,
         };
         self.records += 1;
-        (self.sink)(merge::record(&flow, reason, self.clock, ticket), flow.cold);
+        (self.sink)(merge::record(&flow, reason, self.clock, delivery), flow.cold);
     }
 
     /// Records so far.
@@ -73,7 +73,7 @@ struct Shared<'a, T> {
 impl Meter {
     /// Step 3 in every table.
     pub(super) fn collect(&mut self, now: u64, out: &mut Out<impl FnMut(FlowRecord, &[u8])>) {
-        let kept = self.keeper.is_some();
+        let kept = self.ledger.is_some();
         let (loaded, merge, near) = (&mut self.loaded, &mut self.merge, &mut self.near);
         let then = if kept { Then::Keep } else { Then::Free };
         for old in &mut self.old {

@@ -7,8 +7,8 @@ use flowxdp_common::{
     slot::{self, FREE, LIVE, SlotOwn},
 };
 use flowxdp_core::{
+    deliveries::{Place, SlotRef},
     foreign,
-    hold::{Place, SlotRef},
     record::{EndReason, Total},
     retire::{self, Retirement, Table, Then, Timeouts},
     slots::SlotFlow,

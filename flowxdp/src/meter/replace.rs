@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, ensure};
 use flowxdp_core::{
-    hold::Place,
+    deliveries::Place,
     retire::{Retirement, Timeouts},
 };
 
@@ -95,9 +95,9 @@ impl Meter {
         let all = std::mem::take(&mut self.old);
         let (empty, left): (Vec<Old>, _) = all.into_iter().partition(Old::is_empty);
         self.old = left;
-        if let Some(keeper) = &self.keeper {
-            let mut keeper = keeper.borrow_mut();
-            empty.iter().flat_map(Old::places).for_each(|place| keeper.tables_mut().remove(place));
+        if let Some(ledger) = &self.ledger {
+            let mut ledger = ledger.borrow_mut();
+            empty.iter().flat_map(Old::places).for_each(|place| ledger.tables_mut().remove(place));
         }
         empty.into_iter().map(|old| old.generation).collect()
     }
@@ -120,11 +120,11 @@ impl Meter {
     pub fn open_table(&mut self, shape: &Shape, number: u64, pins: &Rc<Pins>) -> anyhow::Result<Next> {
         let old = Old::open(&pins.generation(self.generation)?, self.loaded.shape.groups)?;
         let mut loaded = Loaded::open(shape, &pins.directory().join(number.to_string()), pins)?;
-        if let Some(keeper) = &self.keeper {
+        if let Some(ledger) = &self.ledger {
             let (v4, v6, _) = loaded.tables()?;
-            let mut keeper = keeper.borrow_mut();
-            keeper.tables_mut().add(Place::v4(number), v4);
-            keeper.tables_mut().add(Place::v6(number), v6);
+            let mut ledger = ledger.borrow_mut();
+            ledger.tables_mut().add(Place::v4(number), v4);
+            ledger.tables_mut().add(Place::v6(number), v6);
         }
         Ok(Next { number, loaded, old })
     }

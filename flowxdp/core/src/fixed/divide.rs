@@ -2,7 +2,7 @@
 
 use super::Fixed;
 use super::Version;
-use crate::record::{RecordTotal, Ticket};
+use crate::record::{DeliveryId, RecordTotal};
 use crate::session::Message;
 use crate::wire::low_16;
 
@@ -20,18 +20,18 @@ impl Fixed {
         let chunks = records.chunks(self.per_message * version.record()).zip(0..);
         let parts = chunks.map(|(records, nth)| {
             let mut bytes = [header, records].concat();
-            let (mut total, mut tickets) = (RecordTotal::default(), Vec::new());
+            let (mut total, mut deliveries) = (RecordTotal::default(), Vec::new());
             for (record, within) in records.chunks_exact(version.record()).zip(0..) {
-                let ticket =
-                    message.tickets.get(nth * self.per_message + within).copied().unwrap_or_default();
-                Ticket::keep(&mut tickets, total.records, ticket);
+                let delivery =
+                    message.deliveries.get(nth * self.per_message + within).copied().unwrap_or_default();
+                DeliveryId::keep(&mut deliveries, total.records, delivery);
                 let (packets, octets) = self.layout.counters(record);
                 total += RecordTotal { records: 1, packets, octets };
             }
             let count = low_16(records.len() / version.record());
             bytes[2..4].copy_from_slice(&count.to_be_bytes());
             let counted = if version == Version::V1 { 0 } else { count.into() };
-            Message { bytes, total, domain: message.domain, counted, tickets, ..Message::default() }
+            Message { bytes, total, domain: message.domain, counted, deliveries, ..Message::default() }
         });
         parts.collect()
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::SPAN;
-use crate::record::{Batch, FlowRecord, RecordTotal, Ticket};
+use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal};
 
 /// The times of records that one header places.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Queue {
         self.records.peek(1, |records, more| {
             for record in records {
                 let mut share = record.with(|flow| (flow.packets, flow.octets) = (packets, octets));
-                share.ticket = Ticket::NONE;
+                share.delivery = DeliveryId::NONE;
                 take(&[share], more);
             }
         });

@@ -4,7 +4,7 @@
 use super::Message;
 use super::modulo_32;
 use super::templated::Templated;
-use crate::record::{RecordTotal, Ticket};
+use crate::record::{DeliveryId, RecordTotal};
 use crate::wire::{Protocol, SET_HEADER, Writer};
 
 /// The sets of a message, from behind its header on: id and records.
@@ -21,7 +21,7 @@ fn sets(mut octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 struct Part {
     writer: Writer,
     total: RecordTotal,
-    tickets: Vec<Ticket>,
+    deliveries: Vec<DeliveryId>,
 }
 
 impl Templated {
@@ -61,8 +61,8 @@ impl Templated {
                 left = behind;
                 part.writer.records(id, count, records.len(), |octets| octets.copy_from_slice(records));
                 for record in records.chunks_exact(length) {
-                    let ticket = message.tickets.get(nth).copied().unwrap_or_default();
-                    Ticket::keep(&mut part.tickets, part.total.records, ticket);
+                    let delivery = message.deliveries.get(nth).copied().unwrap_or_default();
+                    DeliveryId::keep(&mut part.deliveries, part.total.records, delivery);
                     let [packets, octets] = template.counters(record);
                     part.total += RecordTotal { records: 1, packets, octets };
                     nth += 1;
@@ -76,7 +76,7 @@ impl Templated {
 
     fn part(&self) -> Part {
         let writer = Writer::new(self.protocol, Vec::with_capacity(self.config.max_message));
-        Part { writer, total: RecordTotal::default(), tickets: Vec::new() }
+        Part { writer, total: RecordTotal::default(), deliveries: Vec::new() }
     }
 
     fn complete(&self, part: Part, domain: u32) -> Message {
@@ -85,8 +85,8 @@ impl Templated {
             Protocol::V9 => 1,
         };
         let bytes = part.writer.finish(&self.header(domain));
-        let (total, tickets) = (part.total, part.tickets);
-        Message { bytes, templates: 0, total, templates_only: false, domain, counted, next: 0, tickets }
+        let (total, deliveries) = (part.total, part.deliveries);
+        Message { bytes, templates: 0, total, templates_only: false, domain, counted, next: 0, deliveries }
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use crate::clock::Now;
     use crate::elements::Choice;
     use crate::protocol::Protocol;
-    use crate::record::Ticket;
+    use crate::record::DeliveryId;
     use crate::template::{Form, Kind, Template};
     use crate::wire;
 
@@ -121,7 +121,7 @@ mod tests {
                 // ICMP is a set of its own in the same message.
                 flow.key.protocol = if port % 9 == 0 { 1 } else { 17 };
             });
-            record.ticket = if port % 2 == 0 { Ticket(u32::from(port) + 1) } else { Ticket::NONE };
+            record.delivery = if port % 2 == 0 { DeliveryId(u32::from(port) + 1) } else { DeliveryId::NONE };
             session.push(&record, now).unwrap();
         }
         let large = poll_all(&mut session, now);
@@ -142,14 +142,14 @@ mod tests {
             };
             assert_eq!(sum(&small), (40, 820, 40_000), "{protocol}");
             assert_eq!(sum(&small), sum(&large), "{protocol}");
-            let tickets = |messages: &VecDeque<Message>| {
-                let all = messages.iter().flat_map(|message| message.tickets.clone());
-                let mut some: Vec<_> = all.filter(|ticket| *ticket != Ticket::NONE).collect();
+            let deliveries = |messages: &VecDeque<Message>| {
+                let all = messages.iter().flat_map(|message| message.deliveries.clone());
+                let mut some: Vec<_> = all.filter(|delivery| *delivery != DeliveryId::NONE).collect();
                 some.sort();
                 some
             };
-            assert_eq!(tickets(&small), tickets(&large), "{protocol}");
-            assert_eq!(tickets(&small).len(), 20, "{protocol}");
+            assert_eq!(deliveries(&small), deliveries(&large), "{protocol}");
+            assert_eq!(deliveries(&small).len(), 20, "{protocol}");
         }
     }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_takes_its_ticket_along() {
+    fn a_record_takes_its_delivery_along() {
         let (large, small) = divided(Protocol::Ipfix);
         let ports = |messages: &VecDeque<Message>| {
             let mut pairs = Vec::new();
@@ -186,8 +186,8 @@ mod tests {
                     let length = template.record_length();
                     let set = if id == 288 || id == 290 { &message.bytes[at + 4..end] } else { &[][..] };
                     for record in set.chunks_exact(length) {
-                        let ticket = message.tickets.get(nth).copied().unwrap_or_default();
-                        pairs.push((record[..12].to_vec(), record[18..30].to_vec(), ticket));
+                        let delivery = message.deliveries.get(nth).copied().unwrap_or_default();
+                        pairs.push((record[..12].to_vec(), record[18..30].to_vec(), delivery));
                         nth += 1;
                     }
                     at = end;

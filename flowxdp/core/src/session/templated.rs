@@ -10,7 +10,7 @@ use super::resend::{Due, How};
 use super::{MS, Message, SessionConfig, SessionError, modulo_32};
 use crate::clock::{Now, uptime};
 use crate::options::Statistics;
-use crate::record::{Batch, FlowRecord, RecordTotal, Ticket};
+use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal};
 use crate::template::Form;
 use crate::wire::{Header, Protocol, Writer};
 
@@ -29,13 +29,13 @@ pub(super) struct Content {
     pub(super) options: u32,
     /// Octets of the sets of templates in front of flow records.
     pub(super) templates: usize,
-    pub(super) tickets: Vec<Ticket>,
+    pub(super) deliveries: Vec<DeliveryId>,
 }
 
 impl Content {
     fn count(&mut self, records: &[FlowRecord]) {
         for record in records {
-            Ticket::keep(&mut self.tickets, self.total.records, record.ticket);
+            DeliveryId::keep(&mut self.deliveries, self.total.records, record.delivery);
             self.total.count(record);
             self.latest_ms = self.latest_ms.max(record.end_ms());
         }
@@ -58,7 +58,7 @@ pub(super) struct Templated {
     /// No record whose time is told by the header ends later, milliseconds since 1970.
     latest_ms: u64,
     spare: Vec<Vec<u8>>,
-    spare_tickets: Vec<Vec<Ticket>>,
+    spare_deliveries: Vec<Vec<DeliveryId>>,
 }
 
 impl Templated {
@@ -77,7 +77,7 @@ impl Templated {
             },
             latest_ms: 0,
             spare: Vec::new(),
-            spare_tickets: Vec::new(),
+            spare_deliveries: Vec::new(),
             config,
         })
     }
@@ -185,9 +185,9 @@ impl Templated {
 
     pub(super) fn recycle(&mut self, mut message: Message) {
         self.keep_buffer(std::mem::take(&mut message.bytes));
-        if self.spare_tickets.len() < SPARE_BUFFERS && message.tickets.capacity() > 0 {
-            message.tickets.clear();
-            self.spare_tickets.push(message.tickets);
+        if self.spare_deliveries.len() < SPARE_BUFFERS && message.deliveries.capacity() > 0 {
+            message.deliveries.clear();
+            self.spare_deliveries.push(message.deliveries);
         }
     }
 
@@ -204,9 +204,9 @@ impl Templated {
             group.resend.sent(now.monotonic, How::WithData);
         }
         let counts = group.queue.plan(&group.layout, templates);
-        let tickets = self.spare_tickets.pop().unwrap_or_default();
+        let deliveries = self.spare_deliveries.pop().unwrap_or_default();
         let domain = self.config.observation_domain;
-        let mut content = Content { domain, templates: written, tickets, ..Content::default() };
+        let mut content = Content { domain, templates: written, deliveries, ..Content::default() };
         for (kind, (&count, template)) in counts.iter().zip(group.layout.templates()).enumerate() {
             if count == 0 {
                 continue;
@@ -252,10 +252,10 @@ impl Templated {
             Protocol::V9 => 1,
         };
         self.domains.advance(content.domain, counted);
-        let Content { domain, total, templates, tickets, .. } = content;
+        let Content { domain, total, templates, deliveries, .. } = content;
         let next = self.domains.sequence(domain);
         let templates_only = total.records == 0;
-        Message { bytes, templates, total, templates_only, domain, counted, next, tickets }
+        Message { bytes, templates, total, templates_only, domain, counted, next, deliveries }
     }
 
     /// The header of a message that is sent now.

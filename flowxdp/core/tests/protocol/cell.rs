@@ -9,7 +9,7 @@ pub(crate) const REFS: usize = 2;
 /// Packets that the ring buffer has room for.
 pub(crate) const EVENTS: usize = 4;
 
-/// Packets and octets in the account of a collector, each in a word of its own.
+/// Packets and octets in the terms of a collector, each in a word of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sum {
     ExportedPackets,
@@ -50,7 +50,7 @@ pub(crate) enum Cell {
     IntentArmed,
     /// The journal's page of a collector: the word, a sum in one of the two copies, a slot of the list.
     Word(usize),
-    Account(usize, usize, Sum),
+    Terms(usize, usize, Sum),
     Ref(usize, usize),
     /// What a collector got.
     ReceivedPackets(usize),
@@ -87,9 +87,7 @@ impl Cell {
             Self::IntentOctets => RING + EVENTS + 5,
             Self::IntentArmed => RING + EVENTS + 6,
             Self::Word(collector) => PAGE + PAGE_WORDS * collector,
-            Self::Account(collector, copy, sum) => {
-                PAGE + PAGE_WORDS * collector + 1 + 4 * copy + sum as usize
-            }
+            Self::Terms(collector, copy, sum) => PAGE + PAGE_WORDS * collector + 1 + 4 * copy + sum as usize,
             Self::Ref(collector, place) => PAGE + PAGE_WORDS * collector + 9 + place,
             Self::ReceivedPackets(collector) => WORLD + 2 * collector,
             Self::ReceivedOctets(collector) => WORLD + 2 * collector + 1,

@@ -1,15 +1,15 @@
 //! The journal: how a message is handed over so that whoever finds the agent killed knows what it did.
 //!
-//! A copy of the agent's `keeper/page.rs` and `exporter/account.rs`, store by store, with the agent's own
-//! [`Hold`] for the states of slots. [`flowxdp_common::journal`] says what the words mean.
+//! A copy of the agent's `deliveries/page.rs` and `exporter/books.rs`, store by store, with the agent's own
+//! [`Deliveries`] for the states of slots. [`flowxdp_common::journal`] says what the words mean.
 
 use flowxdp_common::{
     journal::{IDLE, RELEASING, SENDING, TAKING_BACK},
     slot::{is_retired, retired},
 };
 use flowxdp_core::{
-    hold::{Hold, Place, SlotRef},
-    record::Ticket,
+    deliveries::{Deliveries, Place, SlotRef},
+    record::DeliveryId,
 };
 
 use crate::{
@@ -46,14 +46,14 @@ pub(crate) const fn all(scenario: &Scenario) -> u32 {
 fn sums(access: &mut Access<'_>, collector: usize, copy: usize) -> Go<[u64; 4]> {
     let mut sums = [0; 4];
     for sum in Sum::ALL {
-        sums[sum as usize] = access.step(Op::Load(Cell::Account(collector, copy, sum)))?;
+        sums[sum as usize] = access.step(Op::Load(Cell::Terms(collector, copy, sum)))?;
     }
     Ok(sums)
 }
 
 fn write(access: &mut Access<'_>, collector: usize, copy: usize, sums: [u64; 4]) -> Go<()> {
     for sum in Sum::ALL {
-        access.step(Op::Store(Cell::Account(collector, copy, sum), sums[sum as usize]))?;
+        access.step(Op::Store(Cell::Terms(collector, copy, sum), sums[sum as usize]))?;
     }
     Ok(())
 }
@@ -66,9 +66,9 @@ pub(crate) fn exported(access: &mut Access<'_>, collector: usize) -> Go<[u64; 2]
 }
 
 /// What the page says in the end: exported and named as perhaps twice.
-pub(crate) fn account(memory: &crate::memory::Memory, collector: usize) -> [u64; 4] {
+pub(crate) fn terms(memory: &crate::memory::Memory, collector: usize) -> [u64; 4] {
     let (_, copy, _) = unfold(memory.word(Cell::Word(collector)));
-    Sum::ALL.map(|sum| memory.word(Cell::Account(collector, copy, sum)))
+    Sum::ALL.map(|sum| memory.word(Cell::Terms(collector, copy, sum)))
 }
 
 fn and(sums: [u64; 4], kept: &[Kept]) -> [u64; 4] {
@@ -126,7 +126,7 @@ pub(crate) fn hand_over(
     }
     access.step(Op::Store(Cell::Word(collector), word(RELEASING, other, sent.len())))?;
     if may_refuse && !scenario.is(Broken::FreeUnsure) {
-        note(&mut batch, |hold, ticket, set| hold.hand(ticket, bit, set), access)?;
+        note(&mut batch, |pending, delivery, set| pending.deliver(delivery, bit, set), access)?;
     } else if !scenario.is(Broken::FreeFirst) {
         let_go(scenario, bit, &mut batch, access)?;
     }
@@ -144,7 +144,7 @@ pub(crate) fn hand_over(
     let taking = word(TAKING_BACK, copy, sent.len());
     access.step(Op::Refused(collector, packets, octets, Cell::Word(collector), taking))?;
     if !scenario.is(Broken::FreeUnsure) {
-        note(&mut batch, |hold, ticket, set| hold.take_back(ticket, bit, set), access)?;
+        note(&mut batch, |pending, delivery, set| pending.revoke(delivery, bit, set), access)?;
     }
     access.step(Op::Store(Cell::Word(collector), word(IDLE, copy, 0)))?;
     Ok(Handed::Refused)
@@ -153,13 +153,13 @@ pub(crate) fn hand_over(
 /// Notes in slots who has them, by the agent's own code.
 fn note(
     batch: &mut [&mut Kept],
-    change: impl Fn(&mut Hold, Ticket, &mut dyn FnMut(SlotRef, u32)),
+    change: impl Fn(&mut Deliveries, DeliveryId, &mut dyn FnMut(SlotRef, u32)),
     access: &mut Access<'_>,
 ) -> Go<()> {
     for kept in batch {
-        let (mut hold, mut state) = (Hold::default(), 0);
-        let ticket = hold.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
-        change(&mut hold, ticket, &mut |_, new| state = new);
+        let (mut pending, mut state) = (Deliveries::default(), 0);
+        let delivery = pending.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
+        change(&mut pending, delivery, &mut |_, new| state = new);
         kept.has = flowxdp_common::slot::has(state);
         access.step(Op::Store(Cell::State(kept.slot), state.into()))?;
     }
@@ -186,10 +186,10 @@ pub(crate) fn let_go(
     access: &mut Access<'_>,
 ) -> Go<()> {
     for kept in batch {
-        let (mut hold, mut state) = (Hold::default(), 0);
-        let ticket = hold.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
-        hold.expect(ticket, all(scenario) & !kept.has);
-        hold.settle(ticket, bits, |_, new| state = new);
+        let (mut pending, mut state) = (Deliveries::default(), 0);
+        let delivery = pending.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
+        pending.expect(delivery, all(scenario) & !kept.has);
+        pending.release(delivery, bits, |_, new| state = new);
         kept.has |= bits;
         access.step(Op::Store(Cell::State(kept.slot), state.into()))?;
     }

@@ -45,7 +45,7 @@ pub(crate) fn end(scenario: &Scenario, memory: &Memory) -> Result<(), String> {
     }
     for collector in 0..scenario.collectors {
         let [exported_packets, exported_octets, twice_packets, twice_octets] =
-            journal::account(memory, collector);
+            journal::terms(memory, collector);
         let received =
             [Cell::ReceivedPackets(collector), Cell::ReceivedOctets(collector)].map(|cell| memory.word(cell));
         if [exported_packets, exported_octets] != seen {

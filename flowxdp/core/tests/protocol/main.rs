@@ -36,7 +36,7 @@
 //! [`table`], [`claims`]. The program's part is a copy of `flowxdp-ebpf/src/table.rs`, which compiles for BPF
 //! alone: [`xdp`]. Its decisions, [`window`], run beside the program in `kernel_slots`. The journal's part is a
 //! copy too, in the order of the agent's stores; the agent's own steps end before each store in
-//! `keeper/page/tests.rs`.
+//! `deliveries/page/tests.rs`.
 //!
 //! What is not: two programs at once on one CPU (the agent refuses such kernels or meters atomically),
 //! stores of the agent seen late (it releases each state, and a kill finds all that came before), reads

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
-    keeper::{Keeper, Keeping, Tables},
+    deliveries::{Ledger, SharedLedger, Tables},
     kernel::{
         foreign::Foreign,
         load::{Loaded, Pinned, Shape, load, load_at},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 use flowxdp_common::names;
-use flowxdp_core::hold::Place;
+use flowxdp_core::deliveries::Place;
 
 /// A loaded table, and the tables before it.
 pub(super) struct Table {
@@ -69,8 +69,8 @@ impl Table {
     /// # Errors
     ///
     /// A table cannot be mapped.
-    pub(super) fn keeper(&mut self) -> anyhow::Result<Keeping> {
-        let mut keeper = Keeper::new(self.loaded.journal()?);
+    pub(super) fn ledger(&mut self) -> anyhow::Result<SharedLedger> {
+        let mut ledger = Ledger::new(self.loaded.journal()?);
         let mut tables = Tables::default();
         let (v4, v6, own) = self.loaded.tables()?;
         tables.add(Place::v4(self.generation), v4);
@@ -84,8 +84,8 @@ impl Table {
                 tables.add(Place::own_of(number), Foreign::open(old, names::OWN, &old.shape.fields[2])?);
             }
         }
-        keeper.set_tables(tables);
-        Ok(Rc::new(keeper.into()))
+        ledger.set_tables(tables);
+        Ok(Rc::new(ledger.into()))
     }
 
     /// The tables before it, which drain.

@@ -46,13 +46,13 @@ impl Connection {
         for outbound in self.window.drain(..) {
             delivered(&mut self.store, out, outbound);
         }
-        out.account.commit();
+        out.books.commit();
     }
 
     /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
     pub(super) fn abandon(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now) {
         if !self.is_closed() {
-            self.take_back(out, 0, false);
+            self.revoke(out, 0, false);
             log::debug!("collector {}: the connection is left at {} ns", out.url, real.nanoseconds());
         }
         self.state = State::Closed;
@@ -80,15 +80,15 @@ impl Connection {
             self.store.stays(total, inherited);
         } else if inherited {
             if again {
-                out.account.perhaps_twice(total);
+                out.books.perhaps_twice(total);
             }
             // Its file had to make room after it was read.
-            out.account.lost(Undelivered::SpoolFull, total, true);
+            out.books.lost(Undelivered::SpoolFull, total, true);
         } else if total.records > 0 && !self.store.append(out, &mut message, again, real, now) {
             if again {
-                out.account.perhaps_twice(total);
+                out.books.perhaps_twice(total);
             }
-            out.account.lost_message(reason, message);
+            out.books.lost_message(reason, message);
         }
     }
 
@@ -101,7 +101,7 @@ impl Connection {
         now: Now,
         flush: bool,
     ) {
-        self.store.account(out, real, now);
+        self.store.expire(out, real, now);
         if flush {
             self.store.keep_all(out, reason, real, now);
         } else {

@@ -129,7 +129,7 @@ impl Connection {
                 self.state = State::Ended(Ended { stream, until: real + RESET_FOLLOWS, retry, good });
             }
             _ => {
-                self.take_back(out, 0, good);
+                self.revoke(out, 0, good);
                 self.wait(out, real, &broken.to_string());
             }
         }
@@ -158,7 +158,7 @@ impl Connection {
                 acknowledged
             }
         };
-        self.take_back(out, acknowledged, good);
+        self.revoke(out, acknowledged, good);
         self.state = State::Waiting(retry);
         None
     }

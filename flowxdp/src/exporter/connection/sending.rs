@@ -8,7 +8,7 @@ use flowxdp_core::{
 };
 
 use super::{Connection, LOOK_AGAIN, Outgoing, State, Store};
-use crate::exporter::account::Origin;
+use crate::exporter::books::Origin;
 use crate::{spool::Place, transport::broken::Broken};
 
 /// A disk that could not be read is tried again after so long, nanoseconds.
@@ -51,7 +51,7 @@ impl Outbound {
 pub(super) fn delivered(store: &mut Store, out: &mut Outgoing, outbound: Outbound) {
     if let Some(place) = outbound.place {
         store.delivered(place);
-        out.account.delivered(outbound.message.total, outbound.origin());
+        out.books.delivered(outbound.message.total, outbound.origin());
     }
     out.session.recycle(outbound.message);
 }
@@ -135,7 +135,7 @@ impl Connection {
     /// What the next octets belong to: from now on nobody could say whether the kernel has it.
     fn sending(&self, out: &Outgoing) {
         let perhaps = self.flushing.iter().chain(self.writing.front());
-        out.account.sending(perhaps.map(|outbound| &outbound.message));
+        out.books.sending(perhaps.map(|outbound| &outbound.message));
     }
 
     /// What was written is with the kernel once TLS holds nothing back.
@@ -147,16 +147,16 @@ impl Connection {
         while let Some(outbound) = self.flushing.pop_front() {
             self.handed(out, outbound);
         }
-        out.account.commit();
+        out.books.commit();
         self.narrow(out);
     }
 
     fn handed(&mut self, out: &mut Outgoing, mut outbound: Outbound) {
         let origin = outbound.origin();
-        out.account.handed(&mut outbound.message, origin, outbound.again, false);
+        out.books.handed(&mut outbound.message, origin, outbound.again, false);
         out.session.handed(&outbound.message);
-        if out.account.exported_records() > self.most {
-            self.most = out.account.exported_records();
+        if out.books.exported_records() > self.most {
+            self.most = out.books.exported_records();
             self.fruitless = 0;
         }
         out.patience.progress();
@@ -185,7 +185,7 @@ impl Connection {
 
     /// The connection is over: of what was written, only its first `acknowledged` octets are relied on. It
     /// was a `good` one if it stood for a while.
-    pub(super) fn take_back(&mut self, out: &mut Outgoing, acknowledged: u64, good: bool) {
+    pub(super) fn revoke(&mut self, out: &mut Outgoing, acknowledged: u64, good: bool) {
         while let Some(oldest) = self.window.pop_front_if(|oldest| oldest.end <= acknowledged) {
             delivered(&mut self.store, out, oldest);
         }
@@ -194,7 +194,7 @@ impl Connection {
         self.fruitless += 1;
         let mut backlog = std::collections::VecDeque::new();
         for mut outbound in self.window.drain(..).filter(|outbound| outbound.message.total.records > 0) {
-            out.account.taken_back(outbound.message.total, outbound.origin());
+            out.books.taken_back(outbound.message.total, outbound.origin());
             outbound.again = true;
             backlog.push_back(outbound);
         }
@@ -202,12 +202,12 @@ impl Connection {
             outbound.again = true;
             backlog.push_back(outbound);
         }
-        out.account.commit();
+        out.books.commit();
         backlog.extend(self.writing.drain(..).filter(|outbound| outbound.message.total.records > 0));
         backlog.append(&mut self.backlog);
         self.backlog = backlog;
         // A collector that takes the same again and again, and breaks, must not be waited for for ever.
-        let kept = out.account.exported_records();
+        let kept = out.books.exported_records();
         out.patience.over(kept > self.kept || good && self.fruitless <= FRUITLESS);
         self.kept = self.kept.max(kept);
     }
@@ -232,5 +232,5 @@ impl Connection {
 /// Whether a message would be lost with the agent.
 fn is_in_danger(out: &Outgoing, outbound: &Outbound) -> bool {
     let message = &outbound.message;
-    message.total.records > 0 && outbound.place.is_none() && out.account.is_in_memory_alone(message)
+    message.total.records > 0 && outbound.place.is_none() && out.books.is_in_memory_alone(message)
 }

@@ -37,7 +37,7 @@ struct Sent {
 pub(super) struct Lately {
     sent: VecDeque<Sent>,
     /// So many from the front have no slots any more.
-    sure: usize,
+    confirmed: usize,
     /// The first octets of messages that were refused, and when.
     refused: VecDeque<(Vec<u8>, AgentTime)>,
 }
@@ -55,11 +55,11 @@ impl Lately {
     }
 
     /// Messages whose slots need not be kept from now on; with `all`, those of every message.
-    pub(super) fn settle(&mut self, real: AgentTime, all: bool) -> impl Iterator<Item = &mut Message> {
+    pub(super) fn confirm(&mut self, real: AgentTime, all: bool) -> impl Iterator<Item = &mut Message> {
         let old = |sent: &Sent| all || sent.at.after(SURE) <= real;
-        let more = self.sent.iter().skip(self.sure).take_while(|sent| old(sent)).count();
-        let before = self.sure;
-        self.sure += more;
+        let more = self.sent.iter().skip(self.confirmed).take_while(|sent| old(sent)).count();
+        let before = self.confirmed;
+        self.confirmed += more;
         self.sent.iter_mut().skip(before).take(more).map(|sent| &mut sent.message)
     }
 
@@ -74,7 +74,7 @@ impl Lately {
 
     /// The oldest message.
     pub(super) fn pop_front(&mut self) -> Option<Message> {
-        self.sure = self.sure.saturating_sub(1);
+        self.confirmed = self.confirmed.saturating_sub(1);
         self.sent.pop_front().map(|sent| sent.message)
     }
 
@@ -107,7 +107,7 @@ impl Lately {
 
     /// Takes out the messages from a place on, in order.
     pub(super) fn take_from(&mut self, place: usize, real: AgentTime) -> VecDeque<Message> {
-        self.sure = self.sure.min(place);
+        self.confirmed = self.confirmed.min(place);
         let taken = self.sent.split_off(place.min(self.sent.len()));
         for sent in &taken {
             let first = sent.message.bytes.iter().take(QUOTED).copied().collect();

@@ -89,7 +89,7 @@ impl Datagrams {
         }
         let mut socket = result?;
         socket.take_together(self.segments);
-        out.account.set_port(socket.local_port());
+        out.books.set_port(socket.local_port());
         self.path.at(socket.address().ip());
         self.socket = Some(socket);
         Ok(())

@@ -58,7 +58,7 @@ impl Datagrams {
         let was_probe = !is_data && self.path.is_trying(packet);
         let news = self.path.refused(packet, mtu, real);
         let place = if is_data { Some(first) } else { self.lately.larger_data(first, size) };
-        let records = place.map_or(0, |place| self.take_back(out, real, place));
+        let records = place.map_or(0, |place| self.revoke(out, real, place));
         if news {
             let (url, offender, said) = (&out.url, report.offender, report.said);
             log::info!(
@@ -100,8 +100,8 @@ impl Datagrams {
 
     /// The messages from a place on were refused: they wait again, and nothing is sent for a while.
     fn refused(&mut self, out: &mut Outgoing, real: AgentTime, report: &Report, place: usize) {
-        out.account.refused();
-        self.take_back(out, real, place);
+        out.books.refused();
+        self.revoke(out, real, place);
         let since = *self.refused_since.get_or_insert(real);
         if matches!(self.state, State::Waiting(_) | State::Resolving(_)) {
             return;
@@ -129,10 +129,10 @@ impl Datagrams {
 
     /// Messages from a place on go back to the front of those that wait, and are named: the refusal may be wrong.
     /// Gives the records in them.
-    fn take_back(&mut self, out: &mut Outgoing, real: AgentTime, place: usize) -> u64 {
+    fn revoke(&mut self, out: &mut Outgoing, real: AgentTime, place: usize) -> u64 {
         let mut records = 0;
         for message in self.lately.take_from(place, real).into_iter().rev() {
-            out.account.take_back(&message);
+            out.books.revoke(&message);
             records += message.total.records;
             self.pending.push_front(message);
         }

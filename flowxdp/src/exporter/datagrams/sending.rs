@@ -8,7 +8,7 @@ use flowxdp_core::{
 };
 
 use super::{Datagrams, Outgoing, PROBE, SOON, State};
-use crate::exporter::account::Origin;
+use crate::exporter::books::Origin;
 use crate::transport::udp::{BATCH, Sent, is_icmp, is_too_large};
 
 /// Failures in a row after which the agent does something else first.
@@ -49,12 +49,12 @@ impl Datagrams {
                 let Some(message) = out.session.poll_message(now, flush) else { break };
                 self.pending.push_back(message);
             }
-            out.account.sending(self.pending.iter().take(most));
+            out.books.sending(self.pending.iter().take(most));
             let Sent { handed, error } = self.send(most)?;
             // A try costs a token, whatever comes of it.
             out.pace.spend(real.nanoseconds(), handed.max(1) as u64);
             (0..handed).for_each(|_| self.sent(out, real));
-            out.account.commit();
+            out.books.commit();
             let read = self.read_reports(out, real);
             if let Some(error) = error {
                 errors = if handed > 0 { 1 } else { errors + 1 };
@@ -127,7 +127,7 @@ impl Datagrams {
         {
             self.path.trying(packet, real);
         }
-        out.account.handed(&mut message, Origin::default(), false, true);
+        out.books.handed(&mut message, Origin::default(), false, true);
         out.session.handed(&message);
         if self.probed && !message.templates_only {
             // The first message is no progress: each try against a closed port begins with one.
@@ -138,7 +138,7 @@ impl Datagrams {
         }
         self.lately.push(message, real);
         while let Some(mut before) = self.lately.pop(real) {
-            out.account.sure(&mut before);
+            out.books.confirm(&mut before);
             out.session.recycle(before);
         }
     }

@@ -52,7 +52,7 @@ impl Pair {
             resend_after_end: false,
             spool: None,
             readiness: Arc::new(Readiness::new().unwrap()),
-            keeper: None,
+            ledger: None,
         };
         let url = format!("udp://127.0.0.1:{port}").parse().unwrap();
         let exporter =

@@ -8,8 +8,8 @@ use flowxdp_core::{
 };
 
 use super::{Outgoing, Store};
-use crate::exporter::account::{Account, less};
-use crate::keeper::page::Left;
+use crate::deliveries::page::Left;
+use crate::exporter::books::{CollectorBooks, less};
 use crate::spool::{Spool, SpoolSettings};
 
 /// Losses are spoken of once in so long, nanoseconds.
@@ -44,10 +44,10 @@ impl Store {
 
     /// Enters what was found on disk into the books. The first of it are records that this table has never
     /// seen; the rest is what an earlier agent put there in its name.
-    pub(in crate::exporter) fn adopt(&mut self, account: &mut Account, left: &Left) {
-        let Some(spool) = &self.spool else { return account.without_spool(left) };
+    pub(in crate::exporter) fn adopt(&mut self, books: &mut CollectorBooks, left: &Left) {
+        let Some(spool) = &self.spool else { return books.without_spool(left) };
         let found = spool.inherited();
-        self.foreign = account.adopt_spool(found, left);
+        self.foreign = books.adopt_spool(found, left);
     }
 
     fn reopen(&mut self, out: &mut Outgoing, real: AgentTime, wall_ms: u64) {
@@ -60,14 +60,14 @@ impl Store {
             Ok(spool) => {
                 log::info!("collector {}: its spool takes records now", out.url);
                 (self.spool, self.closed, self.again_at) = (Some(spool), None, AgentTime::START);
-                self.adopt(&mut out.account, &Left::default());
+                self.adopt(&mut out.books, &Left::default());
             }
             Err(error) => log::debug!("collector {}: {error:#}", out.url),
         }
     }
 
     /// Gives up what is too old, and brings what the spool lost into the books.
-    pub(in crate::exporter) fn account(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
+    pub(in crate::exporter) fn expire(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         self.reopen(out, real, now.wall_ms);
         if let Some(spool) = &mut self.spool {
             spool.expire(now);
@@ -89,8 +89,8 @@ impl Store {
             let foreign = if lost.inherited { self.foreign } else { RecordTotal::default() };
             let ours = less(lost.total, foreign);
             self.foreign = less(self.foreign, less(lost.total, ours));
-            out.account.lost_stored(lost.reason, less(lost.total, ours), true);
-            out.account.lost_stored(lost.reason, ours, false);
+            out.books.lost_stored(lost.reason, less(lost.total, ours), true);
+            out.books.lost_stored(lost.reason, ours, false);
             let unsaid = self.unsaid.entry(lost.reason.row().sentence).or_default();
             *unsaid = unsaid.saturating_add(lost.total.records);
         }

@@ -9,24 +9,24 @@ use flowxdp_common::{
 };
 
 use super::{collector::some, *};
-use crate::keeper::memory::Memory;
+use crate::deliveries::memory::Memory;
 
 /// An agent that goes on with what is in memory and in the folder, if it has one.
-fn agent(memory: &Memory, url: &str, spool: Option<&Path>) -> (Driver, Keeping) {
-    let keeping = Rc::new(RefCell::new(memory.keeper()));
+fn agent(memory: &Memory, url: &str, spool: Option<&Path>) -> (Driver, SharedLedger) {
+    let ledger = Rc::new(RefCell::new(memory.ledger()));
     let (limit, age) = (1 << 30, Duration::from_secs(3_600));
     let spool = spool.map(|spool| SpoolPlace { directory: spool.to_owned(), limit, age });
-    let settings = Settings { spool, keeper: Some(Rc::clone(&keeping)), ..settings() };
-    (Driver::with(url, TlsSettings::default(), &settings), keeping)
+    let settings = Settings { spool, ledger: Some(Rc::clone(&ledger)), ..settings() };
+    (Driver::with(url, TlsSettings::default(), &settings), ledger)
 }
 
 /// Pushes records of these slots, each of three packets.
-fn push(memory: &Memory, driver: &mut Driver, keeping: &Keeping, slots: Range<u16>) {
+fn push(memory: &Memory, driver: &mut Driver, ledger: &SharedLedger, slots: Range<u16>) {
     let now = driver.now();
     for slot in slots {
-        let ticket = memory.retire(&mut keeping.borrow_mut(), slot.into(), 1);
+        let delivery = memory.retire(&mut ledger.borrow_mut(), slot.into(), 1);
         let mut record = record(slot).with(|flow| flow.octets = 300);
-        record.ticket = ticket;
+        record.delivery = delivery;
         driver.exporter.push(&record, now, false);
     }
 }
@@ -39,11 +39,11 @@ fn collector() -> (UdpSocket, String) {
 }
 
 /// An agent that has handed the records of ten slots to its collector.
-fn sent_ten(memory: &Memory, url: &str) -> (Driver, Keeping) {
-    let (mut driver, keeping) = agent(memory, url, None);
-    push(memory, &mut driver, &keeping, 0..10);
+fn sent_ten(memory: &Memory, url: &str) -> (Driver, SharedLedger) {
+    let (mut driver, ledger) = agent(memory, url, None);
+    push(memory, &mut driver, &ledger, 0..10);
     driver.exported(10);
-    (driver, keeping)
+    (driver, ledger)
 }
 
 #[test]
@@ -51,8 +51,8 @@ fn what_a_broken_connection_took_back_is_on_disk() {
     let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
     let (listener, address) = listen();
     let url = format!("tcp://{address}");
-    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
-    push(&memory, &mut driver, &keeping, 0..200);
+    let (mut driver, ledger) = agent(&memory, &url, Some(spool.path()));
+    push(&memory, &mut driver, &ledger, 0..200);
     let collector = spawn(move || {
         reset(accept(&listener), |read| ports(read).len() == 200);
         listener
@@ -62,8 +62,8 @@ fn what_a_broken_connection_took_back_is_on_disk() {
     driver.until("broken", |exporter| exporter.availability().is_none());
     assert_eq!((driver.exporter.books().queued.records, driver.exporter.books().exported.records), (200, 0));
     // Killed here.
-    drop((driver, keeping));
-    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
+    drop((driver, ledger));
+    let (mut driver, ledger) = agent(&memory, &url, Some(spool.path()));
     let books = driver.exporter.books();
     assert_eq!((books.queued.records, books.lost.records, books.perhaps_twice.records), (200, 0, 200));
     let listener = collector.join().unwrap();
@@ -72,7 +72,7 @@ fn what_a_broken_connection_took_back_is_on_disk() {
     let books = driver.end();
     assert_eq!(ports(&collector.join().unwrap()), (0..200).collect::<Vec<_>>());
     assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (200, 0, 200));
-    drop(keeping);
+    drop(ledger);
 }
 
 #[test]
@@ -80,15 +80,15 @@ fn what_a_collector_read_before_it_ended_in_order_is_neither_on_disk_nor_in_memo
     let (memory, spool) = (Memory::new(), tempfile::tempdir().unwrap());
     let (listener, address) = listen();
     let url = format!("tcp://{address}");
-    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
-    push(&memory, &mut driver, &keeping, 0..100);
+    let (mut driver, ledger) = agent(&memory, &url, Some(spool.path()));
+    push(&memory, &mut driver, &ledger, 0..100);
     // On disk first, then in order behind it what comes while the collector is there.
     let now = driver.now();
     driver.exporter.give_up(Undelivered::AgentKilled, driver.real(), now);
     assert_eq!(driver.exporter.books().queued.records, 100);
-    drop((driver, keeping));
-    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
-    push(&memory, &mut driver, &keeping, 100..200);
+    drop((driver, ledger));
+    let (mut driver, ledger) = agent(&memory, &url, Some(spool.path()));
+    push(&memory, &mut driver, &ledger, 100..200);
     let collector = spawn(move || {
         let read = ports(&some(&mut accept(&listener), |read| ports(read).len() == 200));
         (read, listener)
@@ -99,11 +99,11 @@ fn what_a_collector_read_before_it_ended_in_order_is_neither_on_disk_nor_in_memo
     let books = driver.exporter.books();
     assert_eq!((books.exported.records, books.queued.records), (200, 0));
     // Killed here.
-    drop((driver, keeping));
+    drop((driver, ledger));
     let (read, listener) = collector.join().unwrap();
     assert_eq!(read, (0..200).collect::<Vec<_>>());
-    let (mut driver, keeping) = agent(&memory, &url, Some(spool.path()));
-    push(&memory, &mut driver, &keeping, 200..210);
+    let (mut driver, ledger) = agent(&memory, &url, Some(spool.path()));
+    push(&memory, &mut driver, &ledger, 200..210);
     let with_data = move || {
         let sessions = std::iter::repeat_with(|| ports(&all(accept(&listener))));
         sessions.into_iter().find(|ports| !ports.is_empty())
@@ -113,23 +113,23 @@ fn what_a_collector_read_before_it_ended_in_order_is_neither_on_disk_nor_in_memo
     let books = driver.end();
     assert_eq!(collector.join().unwrap(), Some((200..210).collect::<Vec<_>>()));
     assert_eq!((books.queued.records, books.lost.records, books.perhaps_twice.records), (0, 0, 0));
-    drop(keeping);
+    drop(ledger);
 }
 
 #[test]
 fn what_was_refused_is_in_its_slots() {
     let memory = Memory::new();
     let (socket, url) = collector();
-    let (mut driver, keeping) = sent_ten(&memory, &url);
+    let (mut driver, ledger) = sent_ten(&memory, &url);
     drop(socket);
-    push(&memory, &mut driver, &keeping, 10..20);
+    push(&memory, &mut driver, &ledger, 10..20);
     driver.until("refused", |exporter| exporter.availability().is_none());
     let books = driver.exporter.books();
     assert_eq!((books.exported.records, books.queued.records), (10, 10));
     assert!((10..20).all(|slot| memory.state(slot) == retired(0)));
     // Killed here.
-    drop((driver, keeping));
-    let (driver, _keeping) = agent(&memory, &url, None);
+    drop((driver, ledger));
+    let (driver, _ledger) = agent(&memory, &url, None);
     let books = driver.exporter.books();
     // What the refusal took back may have come all the same.
     assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (10, 0, 10));
@@ -139,23 +139,23 @@ fn what_was_refused_is_in_its_slots() {
 fn slots_of_the_last_message_are_free_once_nothing_refused_it() {
     let memory = Memory::new();
     let (_socket, url) = collector();
-    let (mut driver, keeping) = sent_ten(&memory, &url);
+    let (mut driver, ledger) = sent_ten(&memory, &url);
     assert!((0..10).all(|slot| memory.state(slot) == retired(1)));
     driver.until("sure", |_| (0..10).all(|slot| memory.state(slot) == FREE));
-    assert_eq!(keeping.borrow().waiting(), 0);
+    assert_eq!(ledger.borrow().waiting(), 0);
 }
 
 #[test]
 fn what_was_being_spooled_is_named_where_there_is_no_spool_to_look_into() {
     let memory = Memory::new();
     let url = "tcp://127.0.0.1:9";
-    let mut keeper = memory.keeper();
-    let page = keeper.page(url).unwrap();
-    let ticket = memory.retire(&mut keeper, 7, 1);
+    let mut ledger = memory.ledger();
+    let page = ledger.page(url).unwrap();
+    let delivery = memory.retire(&mut ledger, 7, 1);
     let sum = journal::Sum { records: 1, packets: 3, octets: 300 };
-    keeper.sending(page, std::iter::once(ticket), &journal::Account { spooled: sum, ..Default::default() });
+    ledger.sending(page, std::iter::once(delivery), &journal::Terms { spooled: sum, ..Default::default() });
     // Killed here.
-    let (driver, _keeping) = agent(&memory, url, None);
+    let (driver, _ledger) = agent(&memory, url, None);
     let books = driver.exporter.books();
     let named = books.perhaps_twice;
     assert_eq!((named.records, named.packets, named.octets), (1, 3, 300));

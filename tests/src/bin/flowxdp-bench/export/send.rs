@@ -63,7 +63,7 @@ impl Driver {
             resend_after_end: false,
             spool: None,
             readiness: Arc::clone(&readiness),
-            keeper: None,
+            ledger: None,
         };
         let tls = TlsSettings { ca, ..TlsSettings::default() };
         let exporter = Exporter::new(url.parse()?, tls, &settings, AgentTime::new(1), NOW.wall_ms)?;

@@ -1,15 +1,15 @@
 //! One collector's page of the journal.
 
 use flowxdp_common::{
-    journal::{Account, COLLECTORS, IDLE, Page, REFS, RELEASING, SENDING, TAKING_BACK, unfold, word},
+    journal::{COLLECTORS, IDLE, Page, REFS, RELEASING, SENDING, TAKING_BACK, Terms, unfold, word},
     slot,
 };
 use flowxdp_core::{
-    hold::SlotRef,
-    record::{RecordTotal, Ticket},
+    deliveries::SlotRef,
+    record::{DeliveryId, RecordTotal},
 };
 
-use super::Keeper;
+use super::Ledger;
 use crate::kernel::map::Mapped;
 
 /// What stands for a collector's URL: never 0, and the same in every build.
@@ -61,7 +61,7 @@ impl Pages {
         for at in (0..self.mapped.len().min(COLLECTORS)).filter(|at| !used.contains(at)) {
             Self::write(field!(self, at, name), 0);
             Self::write(field!(self, at, word), 0);
-            Self::write(field!(self, at, accounts), [Account::default(); 2]);
+            Self::write(field!(self, at, terms), [Terms::default(); 2]);
             Self::write(field!(self, at, port), 0);
         }
     }
@@ -71,22 +71,22 @@ impl Pages {
 #[derive(Clone, Debug, Default)]
 pub struct Left {
     /// What holds.
-    pub account: Account,
+    pub terms: Terms,
     /// What holds if the messages that were being handed over have left.
-    pub perhaps: Option<Account>,
+    pub perhaps: Option<Terms>,
     /// Their slots.
     pub slots: Vec<SlotRef>,
     /// The local port over UDP, 0 for none.
     pub port: u16,
 }
 
-impl Keeper {
+impl Ledger {
     /// What an earlier agent left on a page; finishes what it had begun.
     pub fn adopt(&mut self, at: usize) -> Left {
         let (phase, copy, count) = unfold(Pages::read(field!(self.pages, at, word)));
-        let accounts = Pages::read(field!(self.pages, at, accounts));
+        let terms = Pages::read(field!(self.pages, at, terms));
         let place = usize::from(copy == 1);
-        let (account, other) = (accounts[place], accounts[1 - place]);
+        let (terms, other) = (terms[place], terms[1 - place]);
         let count = usize::try_from(count).unwrap_or(REFS).min(REFS);
         let words = (0..count).map(|index| Pages::read(field!(self.pages, at, slots[index])));
         let slots: Vec<SlotRef> = words.map(SlotRef::from_word).collect();
@@ -96,10 +96,10 @@ impl Keeper {
                 let bit = 1 << at;
                 self.note(&slots, |has| if phase == RELEASING { has | bit } else { has & !bit });
                 Pages::write(field!(self.pages, at, word), word(IDLE, copy, 0));
-                Left { account, port, ..Left::default() }
+                Left { terms, port, ..Left::default() }
             }
-            SENDING => Left { account, perhaps: Some(other), slots, port },
-            _ => Left { account, port, ..Left::default() },
+            SENDING => Left { terms, perhaps: Some(other), slots, port },
+            _ => Left { terms, port, ..Left::default() },
         }
     }
 
@@ -131,53 +131,53 @@ impl Keeper {
     }
 
     /// Messages with these records are about to be handed over; `after` holds if they are.
-    pub fn sending(&mut self, at: usize, tickets: impl Iterator<Item = Ticket>, after: &Account) {
+    pub fn sending(&mut self, at: usize, deliveries: impl Iterator<Item = DeliveryId>, after: &Terms) {
         let copy = self.copy(at);
-        let count = self.prepare(at, 1 - copy, tickets, after);
+        let count = self.prepare(at, 1 - copy, deliveries, after);
         Pages::write(field!(self.pages, at, word), word(SENDING, copy as u64, count));
     }
 
-    /// `account` holds, and these records are settled, or handed over so that they can be refused yet. One
+    /// `terms` holds, and these records are released, or handed over so that they can be refused yet. One
     /// step, whatever ends the agent.
-    pub fn settle(&mut self, at: usize, settled: &[Ticket], unsure: &[Ticket], account: &Account) {
+    pub fn deliver(&mut self, at: usize, released: &[DeliveryId], unconfirmed: &[DeliveryId], terms: &Terms) {
         let copy = 1 - self.copy(at);
-        let count = self.prepare(at, copy, settled.iter().chain(unsure).copied(), account);
+        let count = self.prepare(at, copy, released.iter().chain(unconfirmed).copied(), terms);
         Pages::write(field!(self.pages, at, word), word(RELEASING, copy as u64, count));
-        self.sure(at, settled);
-        let Self { hold, tables, .. } = self;
-        for ticket in unsure {
-            hold.hand(*ticket, 1 << at, |slot, state| tables.set(slot, state));
+        self.confirm(at, released);
+        let Self { pending, tables, .. } = self;
+        for delivery in unconfirmed {
+            pending.deliver(*delivery, 1 << at, |slot, state| tables.set(slot, state));
         }
         Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
     }
 
-    /// `account` holds, and these records were refused. One step, whatever ends the agent.
-    pub fn take_back(&mut self, at: usize, refused: &[Ticket], account: &Account) {
+    /// `terms` holds, and these records were refused. One step, whatever ends the agent.
+    pub fn revoke(&mut self, at: usize, refused: &[DeliveryId], terms: &Terms) {
         let copy = 1 - self.copy(at);
-        let count = self.prepare(at, copy, refused.iter().copied(), account);
+        let count = self.prepare(at, copy, refused.iter().copied(), terms);
         Pages::write(field!(self.pages, at, word), word(TAKING_BACK, copy as u64, count));
-        let Self { hold, tables, .. } = self;
-        for ticket in refused {
-            hold.take_back(*ticket, 1 << at, |slot, state| tables.set(slot, state));
+        let Self { pending, tables, .. } = self;
+        for delivery in refused {
+            pending.revoke(*delivery, 1 << at, |slot, state| tables.set(slot, state));
         }
         Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
     }
 
-    /// Writes the list and a copy of the account; gives the number of slots in the list.
+    /// Writes the list and a copy of the terms; gives the number of slots in the list.
     fn prepare(
         &mut self,
         at: usize,
         copy: usize,
-        tickets: impl Iterator<Item = Ticket>,
-        account: &Account,
+        deliveries: impl Iterator<Item = DeliveryId>,
+        terms: &Terms,
     ) -> u64 {
         let mut count = 0;
         // More than the list holds are slots of one flow on very many CPUs: those are let go of as well.
-        for slot in tickets.flat_map(|ticket| self.hold.slots(ticket)).take(REFS) {
+        for slot in deliveries.flat_map(|delivery| self.pending.slots(delivery)).take(REFS) {
             Pages::write(field!(self.pages, at, slots[count]), slot.word());
             count += 1;
         }
-        Pages::write(field!(self.pages, at, accounts[copy]), *account);
+        Pages::write(field!(self.pages, at, terms[copy]), *terms);
         count as u64
     }
 

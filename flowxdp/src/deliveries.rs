@@ -20,8 +20,8 @@ use flowxdp_common::{
     slot::{self, FREE},
 };
 use flowxdp_core::{
-    hold::{Hold, Place, SlotRef},
-    record::Ticket,
+    deliveries::{Deliveries, Place, SlotRef},
+    record::DeliveryId,
     retire::Table,
     slots::Slot,
 };
@@ -99,27 +99,32 @@ impl Tables {
 }
 
 /// See the [module](self). One for all collectors and the meter, which take turns.
-pub struct Keeper {
-    hold: Hold,
+pub struct Ledger {
+    pending: Deliveries,
     tables: Tables,
     pages: Pages,
     /// Slots of the agent's own table that were freed since somebody asked.
     freed: Vec<usize>,
 }
 
-/// The keeper, in several hands of one thread.
-pub type Keeping = Rc<RefCell<Keeper>>;
+/// The ledger, in several hands of one thread.
+pub type SharedLedger = Rc<RefCell<Ledger>>;
 
-impl std::fmt::Debug for Keeper {
+impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeper").field("waiting", &self.waiting()).finish_non_exhaustive()
+        f.debug_struct("Ledger").field("waiting", &self.waiting()).finish_non_exhaustive()
     }
 }
 
-impl Keeper {
+impl Ledger {
     /// Goes on with what is in the journal.
     pub fn new(pages: Mapped<Page>) -> Self {
-        Self { hold: Hold::default(), tables: Tables::default(), pages: Pages::new(pages), freed: Vec::new() }
+        Self {
+            pending: Deliveries::default(),
+            tables: Tables::default(),
+            pages: Pages::new(pages),
+            freed: Vec::new(),
+        }
     }
 
     /// The tables whose slots are let go of from now on.
@@ -149,23 +154,23 @@ impl Keeper {
     }
 
     /// Keeps the slots of a record, of which these collectors were given word already.
-    pub fn keep(&mut self, slots: &[SlotRef], has: u32) -> Ticket {
-        self.hold.keep(slots, has)
+    pub fn keep(&mut self, slots: &[SlotRef], has: u32) -> DeliveryId {
+        self.pending.keep(slots, has)
     }
 
     /// The collectors that have a record already, a bit each.
-    pub fn has(&mut self, ticket: Ticket) -> u32 {
-        self.hold.has(ticket)
+    pub fn has(&mut self, delivery: DeliveryId) -> u32 {
+        self.pending.has(delivery)
     }
 
     /// These collectors wait for the record.
-    pub fn expect(&mut self, ticket: Ticket, collectors: u32) {
-        self.hold.expect(ticket, collectors);
+    pub fn expect(&mut self, delivery: DeliveryId, collectors: u32) {
+        self.pending.expect(delivery, collectors);
     }
 
     /// A record that nobody waits for.
-    pub fn drop(&mut self, ticket: Ticket) {
-        self.settle_ticket(ticket, 0);
+    pub fn drop(&mut self, delivery: DeliveryId) {
+        self.release_one(delivery, 0);
     }
 
     /// Slots of the agent's own table that were freed since the last call.
@@ -173,16 +178,16 @@ impl Keeper {
         std::mem::take(&mut self.freed)
     }
 
-    /// The records of these tickets cannot be refused any more: their slots are let go of.
-    pub fn sure(&mut self, at: usize, tickets: &[Ticket]) {
-        for ticket in tickets {
-            self.settle_ticket(*ticket, 1 << at);
+    /// The records of these deliveries cannot be refused any more: their slots are let go of.
+    pub fn confirm(&mut self, at: usize, deliveries: &[DeliveryId]) {
+        for delivery in deliveries {
+            self.release_one(*delivery, 1 << at);
         }
     }
 
-    fn settle_ticket(&mut self, ticket: Ticket, collector: u32) {
-        let Self { hold, tables, freed, .. } = self;
-        hold.settle(ticket, collector, |slot, state| {
+    fn release_one(&mut self, delivery: DeliveryId, collector: u32) {
+        let Self { pending, tables, freed, .. } = self;
+        pending.release(delivery, collector, |slot, state| {
             tables.set(slot, state);
             if let (Place::OWN, index) = slot.place()
                 && state == FREE
@@ -194,6 +199,6 @@ impl Keeper {
 
     /// Records that somebody waits for.
     pub fn waiting(&self) -> usize {
-        self.hold.len()
+        self.pending.len()
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! An agent that is killed leaves its table behind. What it had retired is still in its slots, until it was
 //! handed over: so a slot is freed by whoever sends its record, not by whoever makes it. A record carries a
-//! [`Ticket`] for its slots. The collectors that have it are noted in the slot's state, so that the next
+//! [`DeliveryId`] for its slots. The collectors that have it are noted in the slot's state, so that the next
 //! agent sends it to the others alone.
 
 use flowxdp_common::slot::{FREE, retired};
 
-use crate::record::Ticket;
+use crate::record::DeliveryId;
 
 /// A slot of one of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,69 +89,69 @@ impl Entry {
 
 /// What is handed over by nobody yet.
 #[derive(Debug, Default)]
-pub struct Hold {
-    /// The ticket is the place here, from 1.
+pub struct Deliveries {
+    /// The delivery is the place here, from 1.
     entries: Vec<Entry>,
     free: Vec<u32>,
 }
 
-impl Hold {
+impl Deliveries {
     /// Keeps the slots of a record of which these collectors have been given word before.
-    pub fn keep(&mut self, slots: &[SlotRef], has: u32) -> Ticket {
+    pub fn keep(&mut self, slots: &[SlotRef], has: u32) -> DeliveryId {
         let mut slots = slots.iter().copied();
         let entry = Entry { slots: [slots.next(), slots.next()], more: slots.collect(), waiting: 0, has };
-        if let Some(ticket) = self.free.pop()
-            && let Some(place) = self.entries.get_mut(ticket as usize - 1)
+        if let Some(delivery) = self.free.pop()
+            && let Some(place) = self.entries.get_mut(delivery as usize - 1)
         {
             *place = entry;
-            return Ticket(ticket);
+            return DeliveryId(delivery);
         }
         self.entries.push(entry);
-        Ticket(u32::try_from(self.entries.len()).unwrap_or(0))
+        DeliveryId(u32::try_from(self.entries.len()).unwrap_or(0))
     }
 
-    fn entry(&mut self, ticket: Ticket) -> Option<&mut Entry> {
-        self.entries.get_mut((ticket.0 as usize).checked_sub(1)?)
+    fn entry(&mut self, delivery: DeliveryId) -> Option<&mut Entry> {
+        self.entries.get_mut((delivery.0 as usize).checked_sub(1)?)
     }
 
     /// The collectors that have the record already.
-    pub fn has(&mut self, ticket: Ticket) -> u32 {
-        self.entry(ticket).map_or(0, |entry| entry.has)
+    pub fn has(&mut self, delivery: DeliveryId) -> u32 {
+        self.entry(delivery).map_or(0, |entry| entry.has)
     }
 
     /// These collectors wait for the record, and no others.
-    pub fn expect(&mut self, ticket: Ticket, collectors: u32) {
-        if let Some(entry) = self.entry(ticket) {
+    pub fn expect(&mut self, delivery: DeliveryId, collectors: u32) {
+        if let Some(entry) = self.entry(delivery) {
             entry.waiting = collectors;
         }
     }
 
     /// The slots of a record.
-    pub fn slots(&self, ticket: Ticket) -> impl Iterator<Item = SlotRef> {
-        let entry = (ticket.0 as usize).checked_sub(1).and_then(|place| self.entries.get(place));
+    pub fn slots(&self, delivery: DeliveryId) -> impl Iterator<Item = SlotRef> {
+        let entry = (delivery.0 as usize).checked_sub(1).and_then(|place| self.entries.get(place));
         entry.into_iter().flat_map(Entry::slots)
     }
 
     /// A collector was handed the record, and may yet refuse it: tells `set` the new state of its slots.
-    pub fn hand(&mut self, ticket: Ticket, collector: u32, set: impl FnMut(SlotRef, u32)) {
-        self.note(ticket, |has| has | collector, set);
+    pub fn deliver(&mut self, delivery: DeliveryId, collector: u32, set: impl FnMut(SlotRef, u32)) {
+        self.note(delivery, |has| has | collector, set);
     }
 
     /// A collector refused the record that it was handed: tells `set` the new state of its slots.
-    pub fn take_back(&mut self, ticket: Ticket, collector: u32, set: impl FnMut(SlotRef, u32)) {
-        self.note(ticket, |has| has & !collector, set);
+    pub fn revoke(&mut self, delivery: DeliveryId, collector: u32, set: impl FnMut(SlotRef, u32)) {
+        self.note(delivery, |has| has & !collector, set);
     }
 
-    fn note(&mut self, ticket: Ticket, has: impl Fn(u32) -> u32, mut set: impl FnMut(SlotRef, u32)) {
-        let Some(entry) = self.entry(ticket) else { return };
+    fn note(&mut self, delivery: DeliveryId, has: impl Fn(u32) -> u32, mut set: impl FnMut(SlotRef, u32)) {
+        let Some(entry) = self.entry(delivery) else { return };
         entry.has = has(entry.has);
         entry.slots().for_each(|slot| set(slot, retired(entry.has)));
     }
 
     /// A collector has the record, or gave it up: tells `set` the new state of its slots. After the last
-    /// one they are free, and the ticket is no longer good.
-    pub fn settle(&mut self, ticket: Ticket, collector: u32, mut set: impl FnMut(SlotRef, u32)) {
-        let Some(entry) = self.entry(ticket) else { return };
+    /// one they are free, and the delivery is no longer good.
+    pub fn release(&mut self, delivery: DeliveryId, collector: u32, mut set: impl FnMut(SlotRef, u32)) {
+        let Some(entry) = self.entry(delivery) else { return };
         entry.waiting &= !collector;
         entry.has |= collector;
         let last = entry.waiting == 0;
@@ -159,7 +159,7 @@ impl Hold {
         entry.slots().for_each(|slot| set(slot, state));
         if last {
             *entry = Entry::default();
-            self.free.push(ticket.0);
+            self.free.push(delivery.0);
         }
     }
 
@@ -180,45 +180,45 @@ mod tests {
 
     #[test]
     fn slots_are_free_when_the_last_collector_has_them() {
-        let mut hold = Hold::default();
+        let mut pending = Deliveries::default();
         let slots = [3, 4, 5].map(|index| SlotRef::new(Place::v6(1), index));
-        let ticket = hold.keep(&slots, 0);
-        hold.expect(ticket, 0b101);
-        assert!(hold.slots(ticket).eq(slots));
+        let delivery = pending.keep(&slots, 0);
+        pending.expect(delivery, 0b101);
+        assert!(pending.slots(delivery).eq(slots));
         let mut states = Vec::new();
-        hold.settle(ticket, 0b100, |slot, state| states.push((slot.place(), state)));
+        pending.release(delivery, 0b100, |slot, state| states.push((slot.place(), state)));
         assert_eq!(states, [3, 4, 5].map(|index| ((Place::v6(1), index), retired(0b100))));
         states.clear();
-        hold.settle(ticket, 0b001, |slot, state| states.push((slot.place(), state)));
+        pending.release(delivery, 0b001, |slot, state| states.push((slot.place(), state)));
         assert_eq!(states, [3, 4, 5].map(|index| ((Place::v6(1), index), FREE)));
-        assert!(hold.is_empty());
+        assert!(pending.is_empty());
         // The place is used again, and the old slots are forgotten.
-        let other = hold.keep(&[SlotRef::new(Place::OWN, 7)], 0b010);
-        assert_eq!((other, hold.has(other)), (ticket, 0b010));
-        assert!(hold.slots(other).eq([SlotRef::new(Place::OWN, 7)]));
+        let other = pending.keep(&[SlotRef::new(Place::OWN, 7)], 0b010);
+        assert_eq!((other, pending.has(other)), (delivery, 0b010));
+        assert!(pending.slots(other).eq([SlotRef::new(Place::OWN, 7)]));
     }
 
     #[test]
     fn what_may_be_refused_keeps_its_slots() {
-        let mut hold = Hold::default();
-        let ticket = hold.keep(&[SlotRef::new(Place::v4(1), 3)], 0);
-        hold.expect(ticket, 0b11);
+        let mut pending = Deliveries::default();
+        let delivery = pending.keep(&[SlotRef::new(Place::v4(1), 3)], 0);
+        pending.expect(delivery, 0b11);
         let mut states = Vec::new();
-        hold.hand(ticket, 0b01, |_, state| states.push(state));
-        hold.settle(ticket, 0b10, |_, state| states.push(state));
-        hold.take_back(ticket, 0b01, |_, state| states.push(state));
-        hold.hand(ticket, 0b01, |_, state| states.push(state));
-        hold.settle(ticket, 0b01, |_, state| states.push(state));
+        pending.deliver(delivery, 0b01, |_, state| states.push(state));
+        pending.release(delivery, 0b10, |_, state| states.push(state));
+        pending.revoke(delivery, 0b01, |_, state| states.push(state));
+        pending.deliver(delivery, 0b01, |_, state| states.push(state));
+        pending.release(delivery, 0b01, |_, state| states.push(state));
         assert_eq!(states, [retired(0b01), retired(0b11), retired(0b10), retired(0b11), FREE]);
-        assert!(hold.is_empty());
+        assert!(pending.is_empty());
     }
 
     #[test]
-    fn no_ticket_has_no_slots() {
-        let mut hold = Hold::default();
-        hold.expect(Ticket::NONE, 1);
-        hold.settle(Ticket::NONE, 1, |_, _| unreachable!());
-        assert_eq!(hold.slots(Ticket::NONE).count(), 0);
+    fn no_delivery_has_no_slots() {
+        let mut pending = Deliveries::default();
+        pending.expect(DeliveryId::NONE, 1);
+        pending.release(DeliveryId::NONE, 1, |_, _| unreachable!());
+        assert_eq!(pending.slots(DeliveryId::NONE).count(), 0);
         let slot = SlotRef::new(Place::v4(87), 9);
         assert_eq!(SlotRef::from_word(slot.word()).place(), (Place::v4(3), 9));
     }

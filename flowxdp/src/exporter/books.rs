@@ -1,6 +1,6 @@
 //! One collector's part of the books, counted where its records are.
 //!
-//! With a [`keeper`](crate::keeper), every step is written down as it is taken, and lets go of the slots of
+//! With a [`ledger`](crate::deliveries), every step is written down as it is taken, and lets go of the slots of
 //! the records that it settles.
 
 use std::collections::BTreeMap;
@@ -11,21 +11,21 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     books::Collector,
-    record::{FlowRecord, RecordTotal, Ticket},
+    record::{DeliveryId, FlowRecord, RecordTotal},
     session::Message,
 };
 
-use crate::keeper::{Keeping, page::Left};
+use crate::deliveries::{SharedLedger, page::Left};
 
 /// What became of the records that were meant for a collector.
 #[derive(Default)]
-pub(super) struct Account {
-    now: journal::Account,
-    page: Option<(Keeping, usize)>,
+pub(super) struct CollectorBooks {
+    now: journal::Terms,
+    page: Option<(SharedLedger, usize)>,
     /// Settled by the step that is being taken.
-    settled: Vec<Ticket>,
+    released: Vec<DeliveryId>,
     /// Handed over by it, and perhaps refused later.
-    unsure: Vec<Ticket>,
+    unconfirmed: Vec<DeliveryId>,
 }
 
 /// Where a message comes from.
@@ -63,24 +63,24 @@ pub(super) const fn less(one: RecordTotal, other: RecordTotal) -> RecordTotal {
     }
 }
 
-impl Account {
+impl CollectorBooks {
     /// Goes on with what an earlier agent wrote down. What it had in memory alone is lost, and named.
     ///
     /// The caller commits, once it has looked at whatever else the earlier agent left in doubt: until then
     /// another one, after a kill, would find the same.
-    pub(super) fn adopt(keeping: &Keeping, at: usize, left: &Left) -> Self {
-        let mut account = Self { now: left.account, page: Some((keeping.clone(), at)), ..Self::default() };
+    pub(super) fn adopt(ledger: &SharedLedger, at: usize, left: &Left) -> Self {
+        let mut books = Self { now: left.terms, page: Some((ledger.clone(), at)), ..Self::default() };
         if let Some(perhaps) = left.perhaps {
             // The numbers of messages that may have left are not given again.
-            account.now.sequences = perhaps.sequences;
-            if perhaps.spooled == left.account.spooled {
-                let named = keeping.borrow_mut().total(at, &left.slots);
-                account.perhaps_twice(named);
+            books.now.sequences = perhaps.sequences;
+            if perhaps.spooled == left.terms.spooled {
+                let named = ledger.borrow_mut().total(at, &left.slots);
+                books.perhaps_twice(named);
             }
         }
-        let held = total(std::mem::take(&mut account.now.held));
-        account.lost(Undelivered::AgentKilled, held, false);
-        account
+        let held = total(std::mem::take(&mut books.now.held));
+        books.lost(Undelivered::AgentKilled, held, false);
+        books
     }
 
     /// The spool was opened, and so much was found in it. Gives what of it no counter of this table has seen:
@@ -95,7 +95,7 @@ impl Account {
         {
             // The last message is there: its slots need not tell it again, and memory lost less.
             self.now.spooled = perhaps.spooled;
-            let saved = less(total(left.account.held), total(perhaps.held));
+            let saved = less(total(left.terms.held), total(perhaps.held));
             self.found(Undelivered::AgentKilled, saved);
             self.release(left);
         }
@@ -120,18 +120,18 @@ impl Account {
 
     /// There is no spool to look into: what was being put there may be there, and its slots tell it again.
     pub(super) fn without_spool(&mut self, left: &Left) {
-        if let (Some(perhaps), Some((keeping, at))) = (left.perhaps, &self.page)
-            && perhaps.spooled != left.account.spooled
+        if let (Some(perhaps), Some((ledger, at))) = (left.perhaps, &self.page)
+            && perhaps.spooled != left.terms.spooled
         {
-            let named = keeping.borrow_mut().total(*at, &left.slots);
+            let named = ledger.borrow_mut().total(*at, &left.slots);
             self.perhaps_twice(named);
         }
     }
 
     /// Lets go of the slots of messages that are known to be safe.
     fn release(&self, left: &Left) {
-        if let Some((keeping, at)) = &self.page {
-            keeping.borrow_mut().release(*at, &left.slots);
+        if let Some((ledger, at)) = &self.page {
+            ledger.borrow_mut().release(*at, &left.slots);
         }
     }
 
@@ -140,7 +140,7 @@ impl Account {
         self.page.is_some()
     }
 
-    /// The bit of this collector in slots and tickets; without a keeper 0.
+    /// The bit of this collector in slots and deliveries; without a ledger 0.
     pub(super) fn bit(&self) -> u32 {
         self.page.as_ref().map_or(0, |(_, at)| 1 << at)
     }
@@ -152,26 +152,26 @@ impl Account {
 
     /// The local port, for the next agent.
     pub(super) fn set_port(&self, port: u16) {
-        if let Some((keeping, at)) = &self.page {
-            keeping.borrow_mut().set_port(*at, port);
+        if let Some((ledger, at)) = &self.page {
+            ledger.borrow_mut().set_port(*at, port);
         }
     }
 
     /// These messages are about to be handed over.
     pub(super) fn sending<'a>(&self, messages: impl Iterator<Item = &'a Message> + Clone) {
-        let Some((keeping, at)) = self.page.as_ref().filter(|_| messages.clone().next().is_some()) else {
+        let Some((ledger, at)) = self.page.as_ref().filter(|_| messages.clone().next().is_some()) else {
             return;
         };
         let mut after = self.now;
         for message in messages.clone() {
             advance(&mut after, message);
         }
-        let tickets = messages.flat_map(|message| message.tickets.iter().copied());
-        keeping.borrow_mut().sending(*at, tickets, &after);
+        let deliveries = messages.flat_map(|message| message.deliveries.iter().copied());
+        ledger.borrow_mut().sending(*at, deliveries, &after);
     }
 
-    /// A message is with the kernel; the slots of an `unsure` one are kept until [`Account::sure`].
-    pub(super) fn handed(&mut self, message: &mut Message, origin: Origin, again: bool, unsure: bool) {
+    /// A message is with the kernel; the slots of an `unconfirmed` one are kept until [`CollectorBooks::sure`].
+    pub(super) fn handed(&mut self, message: &mut Message, origin: Origin, again: bool, unconfirmed: bool) {
         self.add_exported(message.total, origin);
         advance(&mut self.now, message);
         if again {
@@ -180,24 +180,24 @@ impl Account {
         if self.is_in_memory_alone(message) && !origin.stored {
             subtract(&mut self.now.held, message.total);
         }
-        if unsure {
-            self.unsure.extend_from_slice(&message.tickets);
+        if unconfirmed {
+            self.unconfirmed.extend_from_slice(&message.deliveries);
         } else {
-            self.settled.append(&mut message.tickets);
+            self.released.append(&mut message.deliveries);
         }
     }
 
     /// A message cannot be refused any more.
-    pub(super) fn sure(&self, message: &mut Message) {
-        if let Some((keeping, at)) = &self.page {
-            keeping.borrow_mut().sure(*at, &message.tickets);
+    pub(super) fn confirm(&self, message: &mut Message) {
+        if let Some((ledger, at)) = &self.page {
+            ledger.borrow_mut().confirm(*at, &message.deliveries);
         }
-        message.tickets.clear();
+        message.deliveries.clear();
     }
 
     /// Whether a message that waits would be lost with the agent.
     pub(super) fn is_in_memory_alone(&self, message: &Message) -> bool {
-        self.is_kept() && message.tickets.is_empty()
+        self.is_kept() && message.deliveries.is_empty()
     }
 
     fn add_exported(&mut self, total: RecordTotal, origin: Origin) {
@@ -213,14 +213,14 @@ impl Account {
     }
 
     /// A message that was handed over was refused, as it is said: it waits again, and its records may come twice.
-    pub(super) fn take_back(&mut self, message: &Message) {
+    pub(super) fn revoke(&mut self, message: &Message) {
         subtract(&mut self.now.exported, message.total);
         add(&mut self.now.perhaps_twice, message.total);
         if self.is_in_memory_alone(message) {
             add(&mut self.now.held, message.total);
         }
-        if let Some((keeping, at)) = &self.page {
-            keeping.borrow_mut().take_back(*at, &message.tickets, &self.now);
+        if let Some((ledger, at)) = &self.page {
+            ledger.borrow_mut().revoke(*at, &message.deliveries, &self.now);
         }
     }
 
@@ -241,19 +241,19 @@ impl Account {
 
     /// A message is about to be put on disk; `again` if it may have left before.
     pub(super) fn storing(&self, message: &Message, again: bool) {
-        let Some((keeping, at)) = &self.page else { return };
+        let Some((ledger, at)) = &self.page else { return };
         let after = self.with_stored(message, again);
-        keeping.borrow_mut().sending(*at, message.tickets.iter().copied(), &after);
+        ledger.borrow_mut().sending(*at, message.deliveries.iter().copied(), &after);
     }
 
     /// A message is on disk: its records are safe there.
     pub(super) fn stored(&mut self, message: &mut Message, again: bool) {
         self.now = self.with_stored(message, again);
-        self.settled.append(&mut message.tickets);
+        self.released.append(&mut message.deliveries);
         self.commit();
     }
 
-    fn with_stored(&self, message: &Message, again: bool) -> journal::Account {
+    fn with_stored(&self, message: &Message, again: bool) -> journal::Terms {
         let mut after = self.now;
         add(&mut after.spooled, message.total);
         if self.is_in_memory_alone(message) {
@@ -309,7 +309,7 @@ impl Account {
         if self.is_in_memory_alone(&message) {
             subtract(&mut self.now.held, message.total);
         }
-        self.settled.append(&mut message.tickets);
+        self.released.append(&mut message.deliveries);
         self.commit();
     }
 
@@ -317,17 +317,17 @@ impl Account {
         let mut total = RecordTotal::default();
         total.count(record);
         self.lost(reason, total, false);
-        self.settled.push(record.ticket);
+        self.released.push(record.delivery);
         self.commit();
     }
 
     /// The step is taken: what was said since the last one holds, and the slots are let go of.
     pub(super) fn commit(&mut self) {
-        if let Some((keeping, at)) = &self.page {
-            keeping.borrow_mut().settle(*at, &self.settled, &self.unsure, &self.now);
+        if let Some((ledger, at)) = &self.page {
+            ledger.borrow_mut().deliver(*at, &self.released, &self.unconfirmed, &self.now);
         }
-        self.settled.clear();
-        self.unsure.clear();
+        self.released.clear();
+        self.unconfirmed.clear();
     }
 
     /// The other side's ICMP message came back.
@@ -347,7 +347,7 @@ impl Account {
         self.now.exported.records + self.now.inherited_exported.records
     }
 
-    pub(super) fn books(&self, queued: RecordTotal) -> Collector {
+    pub(super) fn snapshot(&self, queued: RecordTotal) -> Collector {
         let lost = UNDELIVERED.iter().zip(self.now.lost).filter(|(_, sum)| sum.records > 0);
         let lost: BTreeMap<_, _> = lost.map(|(reason, sum)| (reason.name.to_owned(), total(sum))).collect();
         Collector {
@@ -366,10 +366,10 @@ impl Account {
 }
 
 /// The sequence behind a message.
-fn advance(account: &mut journal::Account, message: &Message) {
-    let known = account.sequences.iter().position(|it| it.known != 0 && it.domain == message.domain);
-    let place = known.or_else(|| account.sequences.iter().position(|it| it.known == 0));
-    if let Some(sequence) = place.and_then(|place| account.sequences.get_mut(place)) {
+fn advance(books: &mut journal::Terms, message: &Message) {
+    let known = books.sequences.iter().position(|it| it.known != 0 && it.domain == message.domain);
+    let place = known.or_else(|| books.sequences.iter().position(|it| it.known == 0));
+    if let Some(sequence) = place.and_then(|place| books.sequences.get_mut(place)) {
         *sequence = journal::Sequence { known: 1, domain: message.domain, next: message.next, pad: 0 };
     }
 }

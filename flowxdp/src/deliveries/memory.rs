@@ -7,13 +7,13 @@ use flowxdp_common::{
     slot::{SlotV4, retired},
 };
 use flowxdp_core::{
-    hold::{Place, SlotRef},
-    record::Ticket,
+    deliveries::{Place, SlotRef},
+    record::DeliveryId,
     retire::Table,
 };
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use super::{Keeper, Tables};
+use super::{Ledger, Tables};
 use crate::kernel::map::Mapped;
 
 /// Memory that outlives an agent.
@@ -47,20 +47,20 @@ impl Memory {
     }
 
     /// What the next agent begins with.
-    pub(crate) fn keeper(&self) -> Keeper {
-        let mut keeper = Keeper::new(self.pages());
+    pub(crate) fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::new(self.pages());
         let mut tables = Tables::default();
         tables.add(Place::v4(1), self.table());
-        keeper.set_tables(tables);
-        keeper
+        ledger.set_tables(tables);
+        ledger
     }
 
-    /// A slot that the agent took out of the table, and its ticket.
-    pub(crate) fn retire(&self, keeper: &mut Keeper, index: usize, waiting: u32) -> Ticket {
+    /// A slot that the agent took out of the table, and its delivery.
+    pub(crate) fn retire(&self, ledger: &mut Ledger, index: usize, waiting: u32) -> DeliveryId {
         let slot = SlotV4 { packets: 3, octets: 300, state: retired(0), ..SlotV4::default() };
         self.table().write(index, &slot);
-        let ticket = keeper.keep(&[SlotRef::new(Place::v4(1), index)], 0);
-        keeper.expect(ticket, waiting);
-        ticket
+        let delivery = ledger.keep(&[SlotRef::new(Place::v4(1), index)], 0);
+        ledger.expect(delivery, waiting);
+        delivery
     }
 }
