@@ -55,10 +55,10 @@ pub struct KeyV6 {
     pub rest: Rest,
 }
 
-/// Key of a flow in the agent's own table, 48 octets.
+/// Key of a flow in the spill table, 48 octets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
-pub struct KeyOwn {
+pub struct SpillKey {
     /// Source and destination address as on the wire: 8 octets for IPv4 and zeros behind, 32 for IPv6.
     pub addresses: [u8; 32],
     /// Ports, protocol, type of service or traffic class, VLAN, ingress interface.
@@ -80,7 +80,7 @@ pub const BY_PROTOCOL: u8 = 2;
 /// All flows of an IP version; the protocol is 255, which is reserved, and the rest is zero.
 pub const BY_VERSION: u8 = 3;
 
-const _: () = assert!(size_of::<KeyOwn>() == 48);
+const _: () = assert!(size_of::<SpillKey>() == 48);
 const _: () = assert!(size_of::<Rest>() == 12);
 const _: () = assert!(size_of::<KeyV4>() == 20);
 const _: () = assert!(size_of::<KeyV6>() == 44);

@@ -23,7 +23,7 @@
 //! Architecture invariant: only the CPU that owns a slot writes it while it is live, and the XDP
 //! program is the only writer of counters. The agent writes a slot's state alone, and only
 //! `LIVE → RETIRED`, the collectors that have it meanwhile, and `RETIRED → FREE`. Which CPU owns a partition
-//! changes behind a grace period. The agent's own table is in shared memory for its successor's sake.
+//! changes behind a grace period. The spill table is in shared memory for the next agent's sake.
 #![no_std]
 #![forbid(unsafe_code)]
 

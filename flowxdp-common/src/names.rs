@@ -22,11 +22,11 @@ pub const FLOWS_V6: &str = "FLOWS_V6";
 pub const COLD_V4: &str = "COLD_V4";
 /// The same of the IPv6 table.
 pub const COLD_V6: &str = "COLD_V6";
-/// The same of [`OWN`], which no program refers to.
-pub const COLD_OWN: &str = "COLD_OWN";
+/// The same of [`SPILL`], which no program refers to.
+pub const COLD_SPILL: &str = "COLD_OWN";
 /// The cold slots of a flow table.
 pub fn cold_of(table: &str) -> Option<&'static str> {
-    [(FLOWS_V4, COLD_V4), (FLOWS_V6, COLD_V6), (OWN, COLD_OWN)]
+    [(FLOWS_V4, COLD_V4), (FLOWS_V6, COLD_V6), (SPILL, COLD_SPILL)]
         .into_iter()
         .find_map(|(hot, cold)| (hot == table).then_some(cold))
 }
@@ -49,8 +49,8 @@ pub const CHAIN: &str = "CHAIN";
 pub const CHAIN_FRAGS: &str = "CHAIN_FRAGS";
 /// Ring buffer of [`crate::overflow::Event`].
 pub const OVERFLOW: &str = "OVERFLOW";
-/// The agent's own flow table: ARRAY of [`crate::slot::SlotOwn`], which no program refers to.
-pub const OWN: &str = "OWN";
+/// The spill table: ARRAY of [`crate::slot::SpillSlot`], which no program refers to.
+pub const SPILL: &str = "OWN";
 /// ARRAY of one [`crate::overflow::Intent`], which no program refers to.
 pub const INTENT: &str = "INTENT";
 /// ARRAY of [`crate::journal::Page`], which no program refers to.

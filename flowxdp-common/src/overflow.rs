@@ -1,5 +1,5 @@
 //! What travels over the ring buffer when a packet finds no slot: the packet's own facts; and what the
-//! agent notes while it adds them to its own table.
+//! agent notes while it adds them to the spill table.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -31,7 +31,7 @@ const _: () = assert!(size_of::<Event>() == 64);
 
 /// What the agent is about to do with the event at the ring buffer's consumer position, 40 octets.
 ///
-/// It is noted before a slot of the own table changes and stands until the event is consumed, which is
+/// It is noted before a slot of the spill table changes and stands until the event is consumed, which is
 /// one store. An agent that takes over from a killed one and finds an armed note for the event that
 /// comes next undoes what it tells of: the event is still in the ring and will be added once more.
 #[repr(C)]
@@ -39,7 +39,7 @@ const _: () = assert!(size_of::<Event>() == 64);
 pub struct Intent {
     /// Consumer position of the ring buffer, octets: which event.
     pub position: u64,
-    /// Slot of the own table that the event goes to.
+    /// slot of the spill table that the event goes to.
     pub index: u64,
     /// Packets of the slot before; 0: it was free.
     pub packets: u64,

@@ -2,12 +2,12 @@
 //!
 //! States: [`FREE`] → [`LIVE`] (XDP program) → [`RETIRED`] (agent) → [`FREE`] (agent). A slot is
 //! written as a whole by the CPU that owns its partition, its state last; between `RETIRED` and
-//! `FREE`, once a grace period has passed, nobody but the agent touches it. [`SlotOwn`] is the agent's
+//! `FREE`, once a grace period has passed, nobody but the agent touches it. [`SpillSlot`] is the agent.s
 //! alone: it writes all of it, and the states mean the same.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::key::{KeyOwn, KeyV4, KeyV6};
+use crate::key::{KeyV4, KeyV6, SpillKey};
 
 /// No flow; the owning CPU may open one here.
 pub const FREE: u32 = 0;
@@ -83,14 +83,14 @@ slot!(
     SlotV6, KeyV6, 1
 );
 
-/// A flow in the agent's own table, of either IP version: 128 octets, two cache lines.
+/// A flow in the spill table, of either IP version: 128 octets, two cache lines.
 ///
 /// What a look-up compares and a packet adds to is in the first, what a scan reads in the second.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-pub struct SlotOwn {
+pub struct SpillSlot {
     /// The flow key.
-    pub key: KeyOwn,
+    pub key: SpillKey,
     /// Packets.
     pub packets: u64,
     /// IP octets.
@@ -119,11 +119,11 @@ pub struct SlotOwn {
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<SlotOwn>() == 128);
-    assert!(offset_of!(SlotOwn, octets) == 56);
-    assert!(offset_of!(SlotOwn, first) == 64);
-    assert!(offset_of!(SlotOwn, state) == 84);
-    assert!(offset_of!(SlotOwn, spare) == 96);
+    assert!(size_of::<SpillSlot>() == 128);
+    assert!(offset_of!(SpillSlot, octets) == 56);
+    assert!(offset_of!(SpillSlot, first) == 64);
+    assert!(offset_of!(SpillSlot, state) == 84);
+    assert!(offset_of!(SpillSlot, spare) == 96);
     assert!(size_of::<SlotV4>() == 64);
     assert!(offset_of!(SlotV4, packets) == 24);
     assert!(offset_of!(SlotV4, state) == 60);

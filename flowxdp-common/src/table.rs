@@ -7,9 +7,9 @@ use core::mem::offset_of;
 use crate::{
     counter::Counters,
     field::{Cold, Groups, offset},
-    key::{KeyOwn, KeyV4, KeyV6, Rest},
+    key::{KeyV4, KeyV6, Rest, SpillKey},
     overflow::Event,
-    slot::{SlotOwn, SlotV4, SlotV6},
+    slot::{SlotV4, SlotV6, SpillSlot},
     switch::SEED_WORDS,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub const NONE: u16 = u16::MAX;
 
 /// Where the fields of a slot, or of an event of the ring buffer, are: offsets in octets, [`NONE`] for none.
-/// The number of octets of each field is that of [`SlotOwn`].
+/// The number of octets of each field is that of [`SpillSlot`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Fields {
@@ -59,7 +59,7 @@ pub struct Fields {
     pub length_max: u16,
     /// The state, as [`crate::slot`] has it.
     pub state: u16,
-    /// One octet, [`KeyOwn::level`].
+    /// One octet, [`SpillKey::level`].
     pub level: u16,
 }
 
@@ -91,12 +91,12 @@ macro_rules! fields {
     };
 }
 
-/// The layout of this version: IPv4 slots, IPv6 slots, the agent's own, and events of the ring buffer.
+/// The layout of this version: IPv4 slots, IPv6 slots, spill slots, and events of the ring buffer.
 #[allow(clippy::cast_possible_truncation, reason = "offsets in slots of at most 128 octets")]
 pub const FIELDS: [Fields; 4] = [
     fields!(SlotV4, KeyV4, 4, NONE, NONE),
     fields!(SlotV6, KeyV6, 6, NONE, NONE),
-    fields!(SlotOwn, KeyOwn, 0, offset_of!(KeyOwn, version), offset_of!(KeyOwn, level)),
+    fields!(SpillSlot, SpillKey, 0, offset_of!(SpillKey, version), offset_of!(SpillKey, level)),
     Fields {
         whole: size_of::<Event>() as u16,
         version: 0,

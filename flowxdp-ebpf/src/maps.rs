@@ -10,7 +10,7 @@ use flowxdp_common::{
     field::{Group, WIDEST},
     journal::{COLLECTORS, Page},
     overflow::{Event, Intent},
-    slot::{SlotOwn, SlotV4, SlotV6},
+    slot::{SlotV4, SlotV6, SpillSlot},
     switch::SEED_WORDS,
     table::{Name, Shape},
 };
@@ -51,9 +51,9 @@ pub static COLD_V4: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub static COLD_V6: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Cold slots of the agent's own flow table: no program refers to it.
-#[map]
-pub static COLD_OWN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+/// Cold slots of the spill table: no program refers to it.
+#[map(name = "COLD_OWN")]
+pub static COLD_SPILL: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Where each CPU collects the cold facts of one packet; the loader sets its size.
 #[map]
@@ -93,11 +93,11 @@ pub static CHAIN_FRAGS: ProgramArray = ProgramArray::with_max_entries(MOST_ROWS,
 #[map]
 pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
-/// The agent's own flow table: no program refers to it; the loader sets its size.
-#[map]
-pub static OWN: Array<SlotOwn> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+/// The spill table: no program refers to it; the loader sets its size.
+#[map(name = "OWN")]
+pub static SPILL: Array<SpillSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// What the agent is about to do with its own table: no program refers to it.
+/// What the agent is about to do with a slot of the spill table: no program refers to it.
 #[map]
 pub static INTENT: Array<Intent> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 

@@ -45,7 +45,7 @@ impl<T: Table> States for T {
     }
 
     fn counters(&self, index: usize) -> (u64, u64) {
-        self.copy(index).counters()
+        self.copy(index).sums()
     }
 
     fn set(&mut self, index: usize, state: u32) {
@@ -103,7 +103,7 @@ pub struct Ledger {
     pending: Deliveries,
     tables: Tables,
     pages: Pages,
-    /// Slots of the agent's own table that were freed since somebody asked.
+    /// Slots of the spill table that were freed since somebody asked.
     freed: Vec<usize>,
 }
 
@@ -173,7 +173,7 @@ impl Ledger {
         self.release_one(delivery, 0);
     }
 
-    /// Slots of the agent's own table that were freed since the last call.
+    /// Slots of the spill table that were freed since the last call.
     pub fn freed(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.freed)
     }
@@ -189,7 +189,7 @@ impl Ledger {
         let Self { pending, tables, freed, .. } = self;
         pending.release(delivery, collector, |slot, state| {
             tables.set(slot, state);
-            if let (Place::OWN, index) = slot.place()
+            if let (Place::SPILL, index) = slot.place()
                 && state == FREE
             {
                 freed.push(index);

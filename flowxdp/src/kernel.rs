@@ -1,6 +1,6 @@
 //! The kernel's edge: loading, attaching, the mapped flow table, counters, grace periods and test runs.
 //!
-//! Architecture invariant: only this room knows aya, and only [`scan`], [`own`], [`cold`] and [`map`] touch shared memory.
+//! Architecture invariant: only this room knows aya, and only [`scan`], [`spill`], [`cold`] and [`map`] touch shared memory.
 
 pub mod attach;
 pub mod chain;
@@ -11,17 +11,17 @@ pub mod cpus;
 pub mod explain;
 mod features;
 pub mod follow;
-pub mod foreign;
 pub mod grace;
 pub mod ktime;
 pub mod link;
 pub mod load;
 pub mod map;
 pub mod offload;
-pub mod own;
+pub mod other_layout;
 pub mod pin;
 pub mod preflight;
 mod refusal;
 pub mod ring;
 pub mod scan;
+pub mod spill;
 pub mod test_run;

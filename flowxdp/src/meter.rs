@@ -16,10 +16,10 @@ use flowxdp_core::{
     clock::WallClock,
     deliveries::{Place, SlotRef},
     merge::{self, Merge},
-    overflow::Overflow,
     record::{EndReason, FlowRecord, Total},
     retire::{self, Retirement, Table, Timeouts},
     slots::{Slot, SlotFlow},
+    spill::Spill,
 };
 use tokio::io::unix::AsyncFd;
 
@@ -51,9 +51,9 @@ pub struct Meter {
     timeouts: Timeouts,
     retired_v4: Retirement,
     retired_v6: Retirement,
-    overflow: Overflow,
+    spill: Spill,
     merge: Merge,
-    /// In a replay, packets that the agent's own table had no room for: records of one packet.
+    /// In a replay, packets that the spill table had no room for: records of one packet.
     straight: Merge,
     /// Slots of one table that are near each other in their partitions.
     near: Merge,
@@ -86,11 +86,11 @@ impl Meter {
     /// The kernel offers no grace period.
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
         let rows = interfaces::counted_before(&loaded);
-        let mut overflow = Overflow::adopt(&mut loaded.own, loaded.overflow.position());
+        let mut spill = Spill::adopt(&mut loaded.spill, loaded.overflow.position());
         if loaded.shape.replay {
-            overflow.without_aggregates();
+            spill.without_aggregates();
         }
-        let watch = Watch::new(&loaded.shape, overflow.flows().1, timeouts);
+        let watch = Watch::new(&loaded.shape, spill.flows().1, timeouts);
         let owners = Owners::new(loaded.shape.partitions);
         let groups = loaded.shape.groups.with_cold_fields();
         let grace = if loaded.shape.replay { Grace::in_test_runs() } else { Grace::new()? };
@@ -101,7 +101,7 @@ impl Meter {
             timeouts,
             retired_v4: Retirement::default(),
             retired_v6: Retirement::default(),
-            overflow,
+            spill,
             merge: Merge::new(groups),
             straight: Merge::new(groups),
             near: Merge::new(groups),
@@ -151,7 +151,7 @@ impl Meter {
         for old in &mut self.old {
             old.adopt(known, now, timeouts, &mut keep);
         }
-        let Loaded { flows_v4, flows_v6, own, .. } = &mut self.loaded;
+        let Loaded { flows_v4, flows_v6, spill, .. } = &mut self.loaded;
         let (v4, v6) = (Place::v4(number), Place::v6(number));
         retire::adopt(flows_v4, known, now, timeouts, |index, has, flow, end| {
             keep(v4, index, has, flow, end)
@@ -159,15 +159,15 @@ impl Meter {
         retire::adopt(flows_v6, known, now, timeouts, |index, has, part, end| {
             keep(v6, index, has, part, end)
         });
-        retire::adopt(own, known, now, timeouts, |index, has, part, end| {
-            keep(Place::OWN, index, has, part, end)
+        retire::adopt(spill, known, now, timeouts, |index, has, part, end| {
+            keep(Place::SPILL, index, has, part, end)
         });
         Ok(())
     }
 
     /// Enters what a table of another layout holds into the books, once.
     fn take_over(&mut self) {
-        let Self { old, loaded, overflow, timeouts, .. } = self;
+        let Self { old, loaded, spill, timeouts, .. } = self;
         for old in old.iter_mut().filter(|old| !old.generation.is_known()) {
             let mut shape = loaded.says.read(0);
             if shape.taken_from == old.generation.number {
@@ -176,7 +176,7 @@ impl Meter {
             let (mut taken, mut lost) = (old.take_over(), 0_u64);
             old.drain_ring(|packet| {
                 // No position of our ring: there is nothing to be undone.
-                if overflow.push(&mut loaded.own, packet, &[], u64::MAX, *timeouts) {
+                if spill.push(&mut loaded.spill, packet, &[], u64::MAX, *timeouts) {
                     taken += Total { packets: packet.packets, octets: packet.octets };
                 } else {
                     lost += 1;
@@ -223,30 +223,30 @@ impl Meter {
     }
 
     fn drain(&mut self, most: usize) -> usize {
-        self.free_own();
-        let (overflow, watch, timeouts) = (&mut self.overflow, &mut self.watch, self.timeouts);
-        let own = &mut self.loaded.own;
+        self.free_spilled();
+        let (spill, watch, timeouts) = (&mut self.spill, &mut self.watch, self.timeouts);
+        let slots = &mut self.loaded.spill;
         let (straight, replay) = (&mut self.straight, self.loaded.shape.replay);
         let taken = self.loaded.overflow.drain(most, |packet, cold, position| {
             watch.spill(packet.key.version);
-            let placed = overflow.push(own, packet, cold, position, timeouts);
+            let placed = spill.push(slots, packet, cold, position, timeouts);
             if !placed && replay {
                 // What a replay says is exact, whatever its table holds; and its memory is bounded by the file.
-                let flow = SlotFlow { counters: packet.part(), cold };
+                let flow = SlotFlow { counters: packet.counters(), cold };
                 straight.push(flow, EndReason::LackOfResources, None);
             }
             placed || replay
         });
-        watch.own(overflow.flows(), overflow.is_blocked());
+        watch.spill_table(spill.flows(), spill.is_blocked());
         self.owners.spilled |= taken > 0;
         taken
     }
 
-    /// Slots of the agent's own table that somebody let go of can be used again.
-    fn free_own(&mut self) {
+    /// Slots of the spill table that no collector needs any more become free.
+    fn free_spilled(&mut self) {
         let Some(ledger) = &self.ledger else { return };
         for index in ledger.borrow_mut().freed() {
-            self.overflow.free(&mut self.loaded.own, index);
+            self.spill.free(&mut self.loaded.spill, index);
         }
     }
 
@@ -276,7 +276,7 @@ impl Meter {
             self.collect(now, &mut out);
         }
         self.straight.drain(|flow, reason, slots| out.record(flow, reason, slots));
-        self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
+        self.watch.spill_table(self.spill.flows(), self.spill.is_blocked());
         self.done = marked < room;
         Ok(out.records())
     }
@@ -293,10 +293,10 @@ impl Meter {
             marked += match which {
                 Which::V4 => look.mark(which, &mut self.retired_v4, &mut loaded.flows_v4, watch, room),
                 Which::V6 => look.mark(which, &mut self.retired_v6, &mut loaded.flows_v6, watch, room),
-                Which::Own => {
-                    let live = self.overflow.flows().0 as u64;
-                    self.overflow.press(watch.look(which, look.now, Some(live), look.seen));
-                    self.overflow.mark(&mut loaded.own, look.now, look.timeouts, look.forced, room)
+                Which::Spill => {
+                    let live = self.spill.flows().0 as u64;
+                    self.spill.press(watch.look(which, look.now, Some(live), look.seen));
+                    self.spill.mark(&mut loaded.spill, look.now, look.timeouts, look.forced, room)
                 }
             };
         }
@@ -313,7 +313,7 @@ impl Meter {
         if counters::closings(&self.loaded.cpus) != self.closings {
             return 0;
         }
-        self.retired_v4.next_due().min(self.retired_v6.next_due()).min(self.overflow.next_due())
+        self.retired_v4.next_due().min(self.retired_v6.next_due()).min(self.spill.next_due())
     }
 
     /// Whether a look at `now` would find anything; where packets are told of, more exactly than
@@ -321,7 +321,7 @@ impl Meter {
     pub fn finds(&mut self, now: u64) -> bool {
         let timeouts = self.timeouts;
         counters::closings(&self.loaded.cpus) != self.closings
-            || self.overflow.next_due() <= now
+            || self.spill.next_due() <= now
             || self.retired_v4.finds(&self.loaded.flows_v4, now, timeouts)
             || self.retired_v6.finds(&self.loaded.flows_v6, now, timeouts)
     }
@@ -374,7 +374,7 @@ impl Meter {
         let live = self.ledger.is_some();
         let mut total = in_slots(&self.loaded.flows_v4, live);
         total += in_slots(&self.loaded.flows_v6, live);
-        total += in_slots(&self.loaded.own, live);
+        total += in_slots(&self.loaded.spill, live);
         self.old.iter().for_each(|old| total += old.in_slots(live));
         total
     }

@@ -18,20 +18,20 @@ pub enum Which {
     V4,
     /// The kernel's, of IPv6.
     V6,
-    /// The agent's own.
-    Own,
+    /// The spill table.
+    Spill,
 }
 
 impl Which {
     /// All tables.
-    pub const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Own];
+    pub const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Spill];
 
     /// Name in the books, and in words.
     const fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::V4 => ("ipv4", "IPv4"),
             Self::V6 => ("ipv6", "IPv6"),
-            Self::Own => ("own", "agent's own"),
+            Self::Spill => ("own", "spill"),
         }
     }
 }
@@ -42,18 +42,18 @@ pub struct Watch {
     looked: [u64; 3],
     /// Packets of each table's flows that found no slot there since the last look.
     spilled: [u64; 3],
-    /// The own table fills.
+    /// The spill table fills.
     filling: bool,
     asked: u64,
     live: bool,
 }
 
 impl Watch {
-    /// No pressure yet. `own`: flows that the agent's own table keeps apart.
-    pub fn new(shape: &Shape, own: usize, timeouts: Timeouts) -> Self {
+    /// No pressure yet. `spill`: flows that the spill table keeps apart.
+    pub fn new(shape: &Shape, spill: usize, timeouts: Timeouts) -> Self {
         let pressure = |flows| Pressure::new(flows, timeouts.idle);
         Self {
-            tables: [pressure(shape.flows_v4), pressure(shape.flows_v6), pressure(own as u64)],
+            tables: [pressure(shape.flows_v4), pressure(shape.flows_v6), pressure(spill as u64)],
             looked: [0; 3],
             spilled: [0; 3],
             filling: false,
@@ -67,8 +67,8 @@ impl Watch {
         self.spilled[if version == 4 { 0 } else { 1 }] += 1;
     }
 
-    /// Tells how full the own table is: flows in it, how many can be, and whether not even an aggregate could.
-    pub const fn own(&mut self, (used, room): (usize, usize), blocked: bool) {
+    /// Notes how full the spill table is: flows in it, how many can be, and whether not even an aggregate could.
+    pub const fn spill_table(&mut self, (used, room): (usize, usize), blocked: bool) {
         self.filling = self.live && (blocked || used as u64 * 100 >= room as u64 * HIGH);
     }
 
@@ -90,7 +90,7 @@ impl Watch {
     }
 
     fn is_spilling(&self, which: Which) -> bool {
-        self.filling && (which == Which::Own || self.spilled[which as usize] > 0)
+        self.filling && (which == Which::Spill || self.spilled[which as usize] > 0)
     }
 
     /// Takes what a look found, if it saw all; gives the idle timeout under pressure.

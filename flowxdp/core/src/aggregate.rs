@@ -5,11 +5,11 @@
 //! version. What is not in its key is zero: the source, type of service, VLAN. Each packet in it counts as
 //! a flow of its own, for that is the record that it would have been.
 
-use flowxdp_common::key::{BY_DESTINATION, BY_PROTOCOL, BY_VERSION, FLOW, KeyOwn, Rest};
+use flowxdp_common::key::{BY_DESTINATION, BY_PROTOCOL, BY_VERSION, FLOW, Rest, SpillKey};
 
 use crate::record::EndReason;
 
-/// Levels of [`KeyOwn::level`].
+/// Levels of [`SpillKey::level`].
 pub(crate) const LEVELS: usize = 4;
 
 /// IP versions: each has one live aggregate of the last level at most.
@@ -33,12 +33,12 @@ pub(crate) const fn reserve(flows: usize) -> usize {
 }
 
 /// The level of a key as an index.
-pub(crate) fn level(key: &KeyOwn) -> usize {
+pub(crate) fn level(key: &SpillKey) -> usize {
     usize::from(key.level.min(BY_VERSION))
 }
 
 /// The keys under which a packet can be counted, the finest first.
-pub(crate) fn keys(key: &KeyOwn) -> impl Iterator<Item = KeyOwn> {
+pub(crate) fn keys(key: &SpillKey) -> impl Iterator<Item = SpillKey> {
     let flow = *key;
     [FLOW, BY_DESTINATION, BY_PROTOCOL, BY_VERSION].into_iter().filter_map(move |level| match level {
         FLOW => Some(flow),
@@ -49,29 +49,29 @@ pub(crate) fn keys(key: &KeyOwn) -> impl Iterator<Item = KeyOwn> {
 }
 
 /// None for the unspecified address: without a destination an aggregate is of all of them.
-fn by_destination(flow: &KeyOwn) -> Option<KeyOwn> {
+fn by_destination(flow: &SpillKey) -> Option<SpillKey> {
     let length = if flow.version == 4 { 4 } else { 16 };
     let mut addresses = [0; 32];
     let destination = flow.addresses.get(length..2 * length)?;
     addresses.get_mut(length..2 * length)?.copy_from_slice(destination);
     let [.., high, low] = flow.rest.ports;
     let rest = Rest { ports: [0, 0, high, low], tos: 0, vlan: 0, ..flow.rest };
-    let aggregate = KeyOwn { addresses, rest, level: BY_DESTINATION, ..*flow };
+    let aggregate = SpillKey { addresses, rest, level: BY_DESTINATION, ..*flow };
     (addresses != [0; 32]).then_some(aggregate)
 }
 
-fn by_protocol(flow: &KeyOwn) -> KeyOwn {
+fn by_protocol(flow: &SpillKey) -> SpillKey {
     let rest = Rest { ports: [0; 4], tos: 0, vlan: 0, ..flow.rest };
-    KeyOwn { addresses: [0; 32], rest, level: BY_PROTOCOL, ..*flow }
+    SpillKey { addresses: [0; 32], rest, level: BY_PROTOCOL, ..*flow }
 }
 
 /// The key of all flows of an IP version.
-pub(crate) fn by_version(version: u8) -> KeyOwn {
+pub(crate) fn by_version(version: u8) -> SpillKey {
     let rest = Rest { protocol: ANY_PROTOCOL, ..Rest::default() };
-    KeyOwn { rest, version, level: BY_VERSION, ..KeyOwn::default() }
+    SpillKey { rest, version, level: BY_VERSION, ..SpillKey::default() }
 }
 
 /// Why a record ended; that of an aggregate says what it is.
-pub fn reason(key: &KeyOwn, reason: EndReason) -> EndReason {
+pub fn reason(key: &SpillKey, reason: EndReason) -> EndReason {
     if key.level == FLOW { reason } else { EndReason::Aggregated }
 }

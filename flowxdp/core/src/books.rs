@@ -27,7 +27,7 @@ pub struct Books {
     pub exported: Total,
     /// Retired, and on the way to that collector.
     pub queued: Total,
-    /// In the flow table, the agent's own included.
+    /// In the flow table, the spill table included.
     pub in_table: Total,
     /// Not metered, by reason.
     pub ignored: BTreeMap<String, Total>,

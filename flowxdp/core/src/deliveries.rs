@@ -21,8 +21,8 @@ pub struct Place(u8);
 const GENERATIONS: u64 = 84;
 
 impl Place {
-    /// The agent's own table.
-    pub const OWN: Self = Self(0);
+    /// The spill table.
+    pub const SPILL: Self = Self(0);
 
     fn of(generation: u64, table: u64) -> Self {
         Self(u8::try_from(1 + 3 * (generation % GENERATIONS) + table).unwrap_or(u8::MAX))
@@ -38,8 +38,8 @@ impl Place {
         Self::of(generation, 1)
     }
 
-    /// The own table of an agent whose generation has another layout.
-    pub fn own_of(generation: u64) -> Self {
+    /// The spill table of an agent whose generation has another layout.
+    pub fn spill_of(generation: u64) -> Self {
         Self::of(generation, 2)
     }
 }
@@ -193,9 +193,9 @@ mod tests {
         assert_eq!(states, [3, 4, 5].map(|index| ((Place::v6(1), index), FREE)));
         assert!(pending.is_empty());
         // The place is used again, and the old slots are forgotten.
-        let other = pending.keep(&[SlotRef::new(Place::OWN, 7)], 0b010);
+        let other = pending.keep(&[SlotRef::new(Place::SPILL, 7)], 0b010);
         assert_eq!((other, pending.has(other)), (delivery, 0b010));
-        assert!(pending.slots(other).eq([SlotRef::new(Place::OWN, 7)]));
+        assert!(pending.slots(other).eq([SlotRef::new(Place::SPILL, 7)]));
     }
 
     #[test]

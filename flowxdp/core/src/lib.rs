@@ -5,10 +5,10 @@
 //!
 //! From a slot to a flow record:
 //!
-//! - [`slots`]: the bytes of a slot as a part of a flow; [`retire`]: which are due, and why.
-//! - [`pressure`]: how long an idle flow may stay in a table that fills; [`foreign`]: slots of another layout.
+//! - [`slots`]: from the octets of a slot to counters of a flow; [`retire`]: which are due, and why.
+//! - [`pressure`]: how long an idle flow may stay in a table that fills; [`other_layout`]: slots of another layout.
 //! - [`partitions`]: which CPU has which part of the table.
-//! - [`overflow`]: flows that found no slot; [`aggregate`]: those that there is no room to keep apart;
+//! - [`spill`]: flows that found no slot; [`aggregate`]: those that there is no room to keep apart;
 //!   [`merge`]: parts that retire together become one record.
 //! - [`deliveries`]: slots that stay until every collector has their record.
 //! - [`books`]: where every packet is.
@@ -39,11 +39,10 @@ pub mod data_type;
 pub mod deliveries;
 pub mod elements;
 pub mod fixed;
-pub mod foreign;
 pub mod manual;
 pub mod merge;
 pub mod options;
-pub mod overflow;
+pub mod other_layout;
 pub mod pace;
 pub mod partitions;
 pub mod pressure;
@@ -55,6 +54,7 @@ pub mod retire;
 pub mod samples;
 pub mod session;
 pub mod slots;
+pub mod spill;
 pub mod spool;
 pub mod template;
 pub mod wire;

@@ -1,6 +1,6 @@
 //! Parts of one flow that retire together become one record.
 //!
-//! A flow that was met on two CPUs has two slots, and packets that found no slot are in the agent's own
+//! A flow that was met on two CPUs has two slots, and packets that found no slot are in the spill
 //! table. Exported apart they would be legal too: a collector adds them up.
 
 mod sketch;
@@ -20,13 +20,13 @@ use crate::{
     deliveries::SlotRef,
     record::{DeliveryId, EndReason, Flow, FlowKey, FlowRecord, Total},
     retire::Turn,
-    slots::{Part, SlotFlow},
+    slots::{FlowCounters, SlotFlow},
 };
 
 /// What there is of one flow.
 #[derive(Debug)]
 struct Entry {
-    part: Part,
+    counters: FlowCounters,
     reason: EndReason,
     slot: Option<SlotRef>,
     /// Where in its partition the first of its slots was found.
@@ -93,7 +93,7 @@ impl Merge {
 
     /// Takes an entry of its own.
     fn add(&mut self, offset: usize, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) {
-        self.entries.push(Entry { part: flow.counters, reason, slot, offset });
+        self.entries.push(Entry { counters: flow.counters, reason, slot, offset });
         self.cold.extend_from_slice(flow.cold);
         self.cold.resize(self.entries.len() * field::width(self.groups), 0);
     }
@@ -126,9 +126,9 @@ impl Merge {
         let Some(&place) = places.find(hash, is_it) else { return false };
         let Some(known) = entries.get_mut(place) else { return false };
         if let Some(row) = cold.get_mut(row(*groups, place)).filter(|row| !row.is_empty()) {
-            field::join(*groups, row, flow.cold, flow.first < known.part.first);
+            field::join(*groups, row, flow.cold, flow.first < known.counters.first);
         }
-        known.part.absorb(flow);
+        known.counters.absorb(flow);
         known.reason = known.reason.max(reason);
         if let Some(slot) = slot {
             more.entry(place).or_default().push(slot);
@@ -144,8 +144,8 @@ impl Merge {
     /// Packets and octets in it.
     pub fn total(&self) -> Total {
         let mut total = Total::default();
-        for Entry { part, .. } in &self.entries {
-            total += Total { packets: part.packets, octets: part.octets };
+        for Entry { counters, .. } in &self.entries {
+            total += Total { packets: counters.packets, octets: counters.octets };
         }
         total
     }
@@ -167,7 +167,8 @@ impl Merge {
             let further = if self.more.is_empty() { None } else { self.more.remove(&place) };
             let cold = row(self.groups, place);
             if entry.offset.saturating_add(WINDOW as usize) <= offset {
-                let flow = SlotFlow { counters: entry.part, cold: self.cold.get(cold).unwrap_or_default() };
+                let flow =
+                    SlotFlow { counters: entry.counters, cold: self.cold.get(cold).unwrap_or_default() };
                 match (entry.slot, further) {
                     (slot, None) => sink(flow, entry.reason, slot.as_slice()),
                     (slot, Some(further)) => {
@@ -177,7 +178,7 @@ impl Merge {
                 }
                 continue;
             }
-            let hash = self.hasher.hash_one(entry.part.key);
+            let hash = self.hasher.hash_one(entry.counters.key);
             self.entries.swap(kept, place);
             self.cold.copy_within(cold, kept * field::width(self.groups));
             if let Some(further) = further {
@@ -198,30 +199,35 @@ const fn row(groups: Groups, place: usize) -> Range<usize> {
 }
 
 fn key(entries: &[Entry], place: usize) -> Option<&FlowKey> {
-    entries.get(place).map(|entry| &entry.part.key)
+    entries.get(place).map(|entry| &entry.counters.key)
 }
 
 fn rehash(entries: &[Entry], hasher: &RandomState, place: usize) -> u64 {
     key(entries, place).map_or(0, |key| hasher.hash_one(key))
 }
 
-/// The record of one part, whose slots the delivery stands for.
-pub fn record(part: &Part, end_reason: EndReason, clock: WallClock, delivery: DeliveryId) -> FlowRecord {
-    let start_ms = clock.wall_ms(part.first);
-    let flow = Flow {
-        key: part.key,
-        packets: part.packets,
-        octets: part.octets,
+/// The record of these counters, whose slots the delivery stands for.
+pub fn record(
+    flow: &FlowCounters,
+    end_reason: EndReason,
+    clock: WallClock,
+    delivery: DeliveryId,
+) -> FlowRecord {
+    let start_ms = clock.wall_ms(flow.first);
+    let values = Flow {
+        key: flow.key,
+        packets: flow.packets,
+        octets: flow.octets,
         start_ms,
-        end_ms: clock.wall_ms(part.last).max(start_ms),
-        tcp_flags: part.tcp_flags,
-        ttl_min: part.ttl_min,
-        ttl_max: part.ttl_max,
-        length_min: part.length_min,
-        length_max: part.length_max,
+        end_ms: clock.wall_ms(flow.last).max(start_ms),
+        tcp_flags: flow.tcp_flags,
+        ttl_min: flow.ttl_min,
+        ttl_max: flow.ttl_max,
+        length_min: flow.length_min,
+        length_max: flow.length_max,
         end_reason,
     };
-    FlowRecord::new(&flow, delivery)
+    FlowRecord::new(&values, delivery)
 }
 
 #[cfg(test)]
@@ -242,7 +248,7 @@ mod tests {
             vlan: 7,
             ingress: 8,
         };
-        let part = Part {
+        let counters = FlowCounters {
             key,
             packets: 9,
             octets: 1000,
@@ -255,7 +261,7 @@ mod tests {
             length_max: 1500,
         };
         let clock = WallClock::new(1_000_000_000, 1_700_000_000_000_000_000);
-        let made = record(&part, EndReason::ActiveTimeout, clock, DeliveryId(11));
+        let made = record(&counters, EndReason::ActiveTimeout, clock, DeliveryId(11));
         let expected = Flow {
             key,
             packets: 9,
@@ -283,7 +289,7 @@ mod tests {
             vlan: 0,
             ingress: 1,
         };
-        let part = Part {
+        let counters = FlowCounters {
             key,
             packets: 1,
             octets: 40,
@@ -295,7 +301,7 @@ mod tests {
             length_min: 40,
             length_max: 40,
         };
-        let made = record(&part, EndReason::Forced, WallClock::default(), DeliveryId::NONE);
+        let made = record(&counters, EndReason::Forced, WallClock::default(), DeliveryId::NONE);
         assert_eq!((made.start_ms(), made.end_ms()), (9, 9));
     }
 }

@@ -66,7 +66,7 @@ impl Pressure {
     }
 
     /// Takes what a look at `now` found: flows that live on and, so far, packets seen. `spilling`: flows that
-    /// found no slot fill the agent's own table as well.
+    /// found no slot fill the spill table as well.
     pub fn look(&mut self, now: u64, live: u64, seen: u64, spilling: bool) -> Option<Change> {
         (self.live, self.seen) = (live, seen);
         let before = self.idle();

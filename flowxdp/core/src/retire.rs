@@ -315,7 +315,7 @@ impl Retirement {
     pub fn drop_empty<T: Table>(&mut self, table: &T, mut empty: impl FnMut(usize)) {
         let mut retired = std::mem::take(&mut self.retired);
         retired.retain(|due| {
-            let kept = table.copy(due.index()).counters().0 > 0;
+            let kept = table.copy(due.index()).sums().0 > 0;
             if !kept {
                 self.clear_closing(due.index());
                 empty(due.index());
@@ -385,7 +385,7 @@ impl Retirement {
             let index = due.index();
             self.clear_closing(index);
             let slot = table.copy(index);
-            let flow = SlotFlow { counters: slot.part(), cold: table.cold(index, &mut row) };
+            let flow = SlotFlow { counters: slot.counters(), cold: table.cold(index, &mut row) };
             sink(index, flow, slot.reason(due.reason));
             if then == Then::Free {
                 free(table, index);
@@ -453,14 +453,14 @@ pub fn adopt<T: Table>(
         let has = has(state) & known;
         table.set_state(index, retired(has));
         let slot = table.copy(index);
-        let part = slot.part();
-        let (due, reason) = timeouts.due(part.first, part.last);
-        let end = match part.tcp_flags & FIN_OR_RST {
+        let counters = slot.counters();
+        let (due, reason) = timeouts.due(counters.first, counters.last);
+        let end = match counters.tcp_flags & FIN_OR_RST {
             0 if now < due => EndReason::Forced,
             0 => reason,
             _ => EndReason::EndOfFlow,
         };
-        let flow = SlotFlow { counters: part, cold: table.cold(index, &mut row) };
+        let flow = SlotFlow { counters, cold: table.cold(index, &mut row) };
         sink(index, has, flow, slot.reason(end));
     }
 }
@@ -469,7 +469,7 @@ pub fn adopt<T: Table>(
 pub fn in_live<T: Table>(table: &T) -> crate::record::Total {
     let mut total = crate::record::Total::default();
     for index in (0..table.len()).filter(|&index| table.state(index) == LIVE) {
-        let (packets, octets) = table.copy(index).counters();
+        let (packets, octets) = table.copy(index).sums();
         total += crate::record::Total { packets, octets };
     }
     total
@@ -480,7 +480,7 @@ pub fn in_table<T: Table>(table: &T) -> crate::record::Total {
     let mut total = crate::record::Total::default();
     for index in 0..table.len() {
         if table.state(index) != FREE {
-            let (packets, octets) = table.copy(index).counters();
+            let (packets, octets) = table.copy(index).sums();
             total += crate::record::Total { packets, octets };
         }
     }

@@ -1,11 +1,11 @@
-//! From the bytes of a slot, or of an overflow event, to a part of a flow.
+//! From the bytes of a slot, or of an overflow event, to the counters of a flow.
 
 use bytemuck::Pod;
 use flowxdp_common::{
     field::{self, ColdRow, Groups},
-    key::{FLOW, KeyOwn, KeyV4, KeyV6, Rest},
+    key::{FLOW, KeyV4, KeyV6, Rest, SpillKey},
     overflow::Event,
-    slot::{LIVE, SlotOwn, SlotV4, SlotV6},
+    slot::{LIVE, SlotV4, SlotV6, SpillSlot},
     table,
 };
 
@@ -17,9 +17,9 @@ use crate::{
 /// TCP FIN and RST: either ends a flow.
 pub const FIN_OR_RST: u16 = 0x01 | 0x04;
 
-/// What one slot, or the agent's own table, knows of a flow; times on the table's clock.
+/// The counters of a flow in one slot or in the spill table; times on the table's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct FlowCounters {
     /// What makes the flow.
     pub key: FlowKey,
     /// Packets.
@@ -42,8 +42,8 @@ pub struct Part {
     pub length_max: u16,
 }
 
-impl Part {
-    /// Adds what another part of the same flow knows.
+impl FlowCounters {
+    /// Joins the counters of another slot of the same flow.
     pub fn absorb(&mut self, other: &Self) {
         self.packets += other.packets;
         self.octets += other.octets;
@@ -61,22 +61,22 @@ impl Part {
 #[derive(Clone, Copy, Debug)]
 pub struct SlotFlow<'a> {
     /// The counters.
-    pub counters: Part,
+    pub counters: FlowCounters,
     /// The cold fields as [`flowxdp_common::field`] lays them out; empty where no group has any.
     pub cold: &'a [u8],
 }
 
 impl std::ops::Deref for SlotFlow<'_> {
-    type Target = Part;
+    type Target = FlowCounters;
 
-    fn deref(&self) -> &Part {
+    fn deref(&self) -> &FlowCounters {
         &self.counters
     }
 }
 
 /// Counters without cold fields.
-impl From<&Part> for SlotFlow<'_> {
-    fn from(counters: &Part) -> Self {
+impl From<&FlowCounters> for SlotFlow<'_> {
+    fn from(counters: &FlowCounters) -> Self {
         Self { counters: *counters, cold: &[] }
     }
 }
@@ -86,9 +86,9 @@ pub trait Slot: Pod {
     /// The slot's state.
     fn state(&self) -> u32;
     /// Packets and octets.
-    fn counters(&self) -> (u64, u64);
+    fn sums(&self) -> (u64, u64);
     /// The flow in it.
-    fn part(&self) -> Part;
+    fn counters(&self) -> FlowCounters;
     /// Why its record ends, if it retires for `reason`.
     fn reason(&self, reason: EndReason) -> EndReason;
 }
@@ -128,15 +128,15 @@ pub fn key_v6(words: &KeyV6) -> FlowKey {
     key(v6(&words.addresses), &words.rest)
 }
 
-/// The key of a flow in the agent's own table; an address of no IP version reads as IPv6.
-pub fn key_own(words: &KeyOwn) -> FlowKey {
+/// The key of a flow in the spill table; an address of no IP version reads as IPv6.
+pub fn flow_key(words: &SpillKey) -> FlowKey {
     let [a, b, c, d, e, f, g, h, ..] = words.addresses;
     let addresses = if words.version == 4 { v4([a, b, c, d, e, f, g, h]) } else { v6(&words.addresses) };
     key(addresses, &words.rest)
 }
 
-/// The same, the other way round.
-pub fn own_key(key: &FlowKey) -> KeyOwn {
+/// The key of the spill table for a flow.
+pub fn spill_key(key: &FlowKey) -> SpillKey {
     let mut addresses = [0; 32];
     let (source, destination, version): (&[u8], &[u8], u8) = match &key.addresses {
         Addresses::V4 { source, destination } => (source, destination, 4),
@@ -147,7 +147,7 @@ pub fn own_key(key: &FlowKey) -> KeyOwn {
     let [a, b] = key.source_port.to_be_bytes();
     let [c, d] = key.destination_port.to_be_bytes();
     let FlowKey { protocol, tos, vlan, ingress, .. } = *key;
-    KeyOwn {
+    SpillKey {
         addresses,
         rest: Rest { ports: [a, b, c, d], protocol, tos, vlan, ingress },
         version,
@@ -168,12 +168,12 @@ macro_rules! slot {
                 self.state
             }
 
-            fn counters(&self) -> (u64, u64) {
+            fn sums(&self) -> (u64, u64) {
                 (self.packets, self.octets)
             }
 
-            fn part(&self) -> Part {
-                Part {
+            fn counters(&self) -> FlowCounters {
+                FlowCounters {
                     key: $key(&self.key),
                     packets: self.packets,
                     octets: self.octets,
@@ -192,11 +192,11 @@ macro_rules! slot {
 
 slot!(SlotV4, key_v4, |_, reason| reason);
 slot!(SlotV6, key_v6, |_, reason| reason);
-slot!(SlotOwn, key_own, aggregate::reason);
+slot!(SpillSlot, flow_key, aggregate::reason);
 
 /// The packet of an event's octets, with its cold facts in the layout of `groups`; `None` for octets that are
 /// no event of this layout.
-pub fn event_octets(octets: &[u8], groups: Groups) -> Option<(SlotOwn, ColdRow)> {
+pub fn event_octets(octets: &[u8], groups: Groups) -> Option<(SpillSlot, ColdRow)> {
     let (hot, cold) = octets.split_at_checked(size_of::<Event>())?;
     let hot: Event = bytemuck::try_pod_read_unaligned(hot).ok()?;
     let there = Groups::from_bits(hot.groups);
@@ -205,11 +205,11 @@ pub fn event_octets(octets: &[u8], groups: Groups) -> Option<(SlotOwn, ColdRow)>
 }
 
 /// The packet that an overflow event tells of, as a slot of its own; `None` for an event of no IP version.
-pub fn event(event: &Event) -> Option<SlotOwn> {
+pub fn event(event: &Event) -> Option<SpillSlot> {
     let length = u16::try_from(event.octets).unwrap_or(u16::MAX);
     let Event { addresses, rest, version, .. } = *event;
-    matches!(version, 4 | 6).then(|| SlotOwn {
-        key: KeyOwn { addresses, rest, version, level: FLOW, pad: [0; 2] },
+    matches!(version, 4 | 6).then(|| SpillSlot {
+        key: SpillKey { addresses, rest, version, level: FLOW, pad: [0; 2] },
         packets: 1,
         octets: u64::from(event.octets),
         first: event.time,
@@ -220,6 +220,6 @@ pub fn event(event: &Event) -> Option<SlotOwn> {
         tcp_flags: event.tcp_flags,
         ttl_min: event.ttl,
         ttl_max: event.ttl,
-        ..SlotOwn::default()
+        ..SpillSlot::default()
     })
 }

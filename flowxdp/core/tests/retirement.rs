@@ -14,7 +14,7 @@ use flowxdp_core::{
     merge::{Merge, record},
     record::{DeliveryId, EndReason, FlowRecord, RecordTotal, Total},
     retire::{Glance, Retirement, Table, Then, Timeouts, free, in_table},
-    slots::{Part, Slot, SlotFlow},
+    slots::{FlowCounters, Slot, SlotFlow},
 };
 use proptest::prelude::*;
 
@@ -89,13 +89,13 @@ impl Table for Slots {
     }
 }
 
-fn look(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(Part, EndReason)> {
+fn look(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(FlowCounters, EndReason)> {
     retirement.mark(table, now, TIMEOUTS, None, usize::MAX);
     collect(table, retirement)
 }
 
 /// Step 3 with its end.
-fn collect(table: &mut Slots, retirement: &mut Retirement) -> Vec<(Part, EndReason)> {
+fn collect(table: &mut Slots, retirement: &mut Retirement) -> Vec<(FlowCounters, EndReason)> {
     let mut out = Vec::new();
     retirement.collect(table, Then::Free, |_, flow, reason| out.push((flow.counters, reason)));
     out
@@ -245,10 +245,10 @@ fn a_packet_between_the_steps_opens_a_new_slot() {
     assert_eq!(in_table(&table), Total { packets: 1, octets: 60 });
 }
 
-fn part(port: u16, packets: u64, first: u64, last: u64) -> Part {
+fn part(port: u16, packets: u64, first: u64, last: u64) -> FlowCounters {
     let mut slot = SlotV4::zeroed();
     slot.key.rest.ports = [0, 0, port.to_be_bytes()[0], port.to_be_bytes()[1]];
-    Part { packets, octets: packets * 100, first, last, ttl_min: 9, ttl_max: 9, ..slot.part() }
+    FlowCounters { packets, octets: packets * 100, first, last, ttl_min: 9, ttl_max: 9, ..slot.counters() }
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn parts_of_one_flow_that_retire_together_are_one_record() {
     let mut merge = Merge::default();
     merge.push(&part(1, 2, 10, 20), EndReason::IdleTimeout, None);
     merge.push(&part(2, 5, 10, 20), EndReason::IdleTimeout, None);
-    merge.push(&Part { ttl_min: 3, ..part(1, 3, 5, 15) }, EndReason::ActiveTimeout, None);
+    merge.push(&FlowCounters { ttl_min: 3, ..part(1, 3, 5, 15) }, EndReason::ActiveTimeout, None);
     assert_eq!(merge.total(), Total { packets: 10, octets: 1000 });
     let mut records: Vec<FlowRecord> = Vec::new();
     merge.drain(|part, reason, _| {
@@ -364,7 +364,7 @@ proptest! {
             for (partition, step) in slots {
                 let slot = &mut table.0[partition * PARTITION + home + step];
                 if slot.state == FREE {
-                    let Part { packets, octets, .. } = part(0, 1, 0, 0);
+                    let FlowCounters { packets, octets, .. } = part(0, 1, 0, 0);
                     *slot = SlotV4 { packets, octets, state: LIVE, ..SlotV4::zeroed() };
                     slot.key.rest.ports[2..].copy_from_slice(&u16::try_from(port).unwrap().to_be_bytes());
                     *expected.entry(port).or_insert(0) += 1;
@@ -444,7 +444,7 @@ proptest! {
                 retirement.mark(&mut table, now, TIMEOUTS, None, room);
                 collect(&mut table, &mut retirement);
             }
-            let live = || table.0.iter().filter(|slot| slot.state == LIVE).map(|slot| slot.part());
+            let live = || table.0.iter().filter(|slot| slot.state == LIVE).map(|slot| slot.counters());
             let next = live().map(|part| TIMEOUTS.due(part.first, part.last).0).min().unwrap_or(u64::MAX);
             prop_assert!(next > now || retirement.is_due(now, false), "{next} at {now}");
             prop_assert!(!told || retirement.next_due() <= next.max(now), "{next} at {now}");

@@ -25,7 +25,7 @@ use flowxdp_common::{
     journal::Page,
     names,
     overflow::Intent,
-    slot::{SlotOwn, SlotV4, SlotV6, WINDOW},
+    slot::{SlotV4, SlotV6, SpillSlot, WINDOW},
     switch::SEED_WORDS,
     table::{self, Name},
 };
@@ -35,11 +35,11 @@ use super::{
     cold::ColdSlots,
     cpus,
     map::Mapped,
-    own::OwnTable,
     pin::{self, Generation, Pins},
     preflight,
     ring::Ring,
     scan::Flows,
+    spill::SpillSlots,
 };
 use crate::guard;
 
@@ -124,9 +124,9 @@ impl Shape {
         slots.saturating_mul(u64::from(self.cold_words()) * 8)
     }
 
-    /// Slots of the agent's own table, for what finds no slot in the others: a sixteenth of them, at least
+    /// Slots of the spill table, for packets that find no slot in the others: a sixteenth of them, at least
     /// some. In a replay as many as they have, so that it is exact whatever its seed.
-    pub fn slots_own(&self) -> u32 {
+    pub fn spill_slots(&self) -> u32 {
         let flows = self.flows_v4.max(self.flows_v6) / if self.replay { 1 } else { 16 };
         u32::try_from(flows).unwrap_or(u32::MAX).clamp(4096, 1 << 20)
     }
@@ -152,8 +152,8 @@ pub struct Loaded {
     pub rows: HashMap<MapData, u32, u32>,
     /// Packets that found no slot, on their way to the agent.
     pub overflow: Ring,
-    /// The agent's own flow table, where they go.
-    pub own: OwnTable,
+    /// The spill table, where they go.
+    pub spill: SpillSlots,
     /// Names of interfaces by their row of the counters.
     pub names: Mapped<Name>,
     /// What the table says of itself.
@@ -225,7 +225,7 @@ fn made(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result
     loader
         .map_max_entries(names::COLD_V4, shape.cold_entries(slots_v4)?)
         .map_max_entries(names::COLD_V6, shape.cold_entries(slots_v6)?)
-        .map_max_entries(names::COLD_OWN, shape.cold_entries(shape.slots_own().into())?)
+        .map_max_entries(names::COLD_SPILL, shape.cold_entries(shape.spill_slots().into())?)
         .map_max_entries(names::DETAIL, possible)
         .override_global(names::COLD_OFFSETS, &cold_offsets, true)
         .override_global(names::COLD_WORDS, &cold_words, true)
@@ -235,7 +235,7 @@ fn made(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result
         .map_max_entries(names::COUNTERS, possible * ROWS)
         .map_max_entries(names::CPUS, possible)
         .map_max_entries(names::OVERFLOW, shape.ring)
-        .map_max_entries(names::OWN, shape.slots_own())
+        .map_max_entries(names::SPILL, shape.spill_slots())
         .override_global(names::SEED, &seed, true)
         .override_global(names::PARTITIONS, &shape.partitions, true)
         .override_global(names::HOMES_V4, &homes_v4, true)
@@ -260,7 +260,7 @@ fn made(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result
         let partitions = u64::from(shape.partitions);
         let before = pinned.map_or_else(table::Shape::default, |pinned| pinned.before);
         if let Some(last) = pinned.and_then(|pinned| pinned.last.as_ref()) {
-            own_table(&mut source, groups)?.take_cold(last)?;
+            spill_table(&mut source, groups)?.take_cold(last)?;
         }
         let (cold, groups) = (table::cold(groups), groups_bits.into());
         let said = table::Shape { flows_v4, flows_v6, partitions, seed, groups, cold, ..before };
@@ -279,7 +279,7 @@ impl Loaded {
             cpus: mapped(source.map(names::CPUS)?)?,
             rows: HashMap::try_from(source.take(names::ROWS)?)?,
             overflow: Ring::new(RingBuf::try_from(source.take(names::OVERFLOW)?)?, groups)?,
-            own: own_table(&mut source, groups)?,
+            spill: spill_table(&mut source, groups)?,
             names: mapped(source.map(names::NAMES)?)?,
             says: mapped(source.map(names::SHAPE)?)?,
             pins,
@@ -379,17 +379,17 @@ impl Loaded {
         mapped(self.source.map(names::JOURNAL)?)
     }
 
-    /// The flow tables, mapped once more: IPv4, IPv6, and the agent's own.
+    /// The flow tables, mapped once more: IPv4, IPv6, and the spill table.
     ///
     /// # Errors
     ///
     /// mmap(2)'s.
-    pub fn tables(&mut self) -> anyhow::Result<(Mapped<SlotV4>, Mapped<SlotV6>, Mapped<SlotOwn>)> {
+    pub fn tables(&mut self) -> anyhow::Result<(Mapped<SlotV4>, Mapped<SlotV6>, Mapped<SpillSlot>)> {
         let (source, shape) = (&mut self.source, &self.shape);
         let mut tables = || {
             let v4 = mapped(source.map(names::FLOWS_V4)?)?;
             let v6 = mapped(source.map(names::FLOWS_V6)?)?;
-            Ok((v4, v6, mapped(source.map(names::OWN)?)?))
+            Ok((v4, v6, mapped(source.map(names::SPILL)?)?))
         };
         tables().map_err(|error| preflight::refused(error, shape))
     }
@@ -434,10 +434,10 @@ fn flows<S: bytemuck::Pod>(
 }
 
 /// The spill table.
-fn own_table(source: &mut Source, groups: Groups) -> anyhow::Result<OwnTable> {
-    let slots = mapped::<SlotOwn>(source.map(names::OWN)?)?;
-    let cold = mapped::<u64>(source.map(names::COLD_OWN)?)?;
-    Ok(OwnTable::new(slots, cold, groups, mapped::<Intent>(source.map(names::INTENT)?)?))
+fn spill_table(source: &mut Source, groups: Groups) -> anyhow::Result<SpillSlots> {
+    let slots = mapped::<SpillSlot>(source.map(names::SPILL)?)?;
+    let cold = mapped::<u64>(source.map(names::COLD_SPILL)?)?;
+    Ok(SpillSlots::new(slots, cold, groups, mapped::<Intent>(source.map(names::INTENT)?)?))
 }
 
 /// Where each group begins in a cold slot, as the program reads it.

@@ -55,11 +55,18 @@ const OF_ONE_SIZE: [&str; 7] = [
 ];
 
 /// The map that a table of another size keeps if it has the same groups of fields.
-const OF_SAME_GROUPS: &str = names::COLD_OWN;
+const OF_SAME_GROUPS: &str = names::COLD_SPILL;
 
 /// Maps that a table of another size goes on with.
-const SHARED: [&str; 7] =
-    [names::COUNTERS, names::ROWS, names::OVERFLOW, names::OWN, names::INTENT, names::JOURNAL, names::NAMES];
+const SHARED: [&str; 7] = [
+    names::COUNTERS,
+    names::ROWS,
+    names::OVERFLOW,
+    names::SPILL,
+    names::INTENT,
+    names::JOURNAL,
+    names::NAMES,
+];
 
 /// The folder, which no other agent has while this lives.
 #[derive(Debug)]

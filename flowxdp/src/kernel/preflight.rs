@@ -1,7 +1,7 @@
 //! What must be so before anything is loaded, with the remedy where it is not.
 
 use anyhow::{Context, bail, ensure};
-use flowxdp_common::slot::{SlotOwn, SlotV4, SlotV6};
+use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::{cpus, load::Shape};
@@ -95,8 +95,8 @@ fn needs(shape: &Shape) -> anyhow::Result<Needs> {
         |slots: u64, slot: usize| slots.saturating_mul(slot as u64).saturating_add(shape.cold_octets(slots));
     let v4 = octets(shape.slots_v4()?, size_of::<SlotV4>());
     let v6 = octets(shape.slots_v6()?, size_of::<SlotV6>());
-    let own = octets(shape.slots_own().into(), size_of::<SlotOwn>());
-    let whole = v4.saturating_add(v6).saturating_add(own).saturating_add(u64::from(shape.ring));
+    let spill = octets(shape.spill_slots().into(), size_of::<SpillSlot>());
+    let whole = v4.saturating_add(v6).saturating_add(spill).saturating_add(u64::from(shape.ring));
     Ok(Needs { whole, v4, v6 })
 }
 

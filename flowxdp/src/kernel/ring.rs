@@ -10,7 +10,7 @@ use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
 use flowxdp_common::{
     field::{self, ColdRow, Groups},
-    slot::SlotOwn,
+    slot::SpillSlot,
 };
 use flowxdp_core::slots;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -46,13 +46,13 @@ impl Ring {
     ///
     /// An event is consumed when `sink` has returned true. False ends it: the event is to be had again.
     /// Gives the number taken.
-    pub fn drain(&mut self, most: usize, mut sink: impl FnMut(&SlotOwn, &[u8], u64) -> bool) -> usize {
+    pub fn drain(&mut self, most: usize, mut sink: impl FnMut(&SpillSlot, &[u8], u64) -> bool) -> usize {
         let mut taken = 0;
         while taken < most
             && let Some(item) = self.buffer.next()
         {
             let packet = slots::event_octets(&item, self.groups);
-            let taken_by = |(packet, cold): (SlotOwn, ColdRow)| {
+            let taken_by = |(packet, cold): (SpillSlot, ColdRow)| {
                 let cold = cold.get(..field::width(self.groups)).unwrap_or_default();
                 sink(&packet, cold, position(&self.consumed))
             };

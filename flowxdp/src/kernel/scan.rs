@@ -7,7 +7,7 @@ use std::{
 
 use flowxdp_common::{
     field::ColdRow,
-    slot::{SlotOwn, SlotV4, SlotV6},
+    slot::{SlotV4, SlotV6, SpillSlot},
 };
 use flowxdp_core::retire::{Glance, Table};
 
@@ -151,4 +151,4 @@ where
 
 table!(SlotV4);
 table!(SlotV6);
-table!(SlotOwn);
+table!(SpillSlot);

@@ -1,6 +1,6 @@
 //! Step 3 of retirement in every table: what was marked becomes records, one for each flow.
 //!
-//! Records go out as they are made. Only what others may be joined to waits: flows of the agent's own table
+//! Records go out as they are made. Only what others may be joined to waits: flows of the spill table
 //! and of tables that are being emptied until all was looked at, and flows met on two CPUs until their
 //! window of slots was passed.
 
@@ -10,7 +10,7 @@ use flowxdp_core::{
     merge::{self, Merge},
     record::{DeliveryId, EndReason, FlowKey, FlowRecord},
     retire::{Retirement, Table, Then},
-    slots::{Part, SlotFlow},
+    slots::{FlowCounters, SlotFlow},
 };
 
 use super::Meter;
@@ -52,7 +52,7 @@ struct Lasting {
 }
 
 impl Lasting {
-    fn note(&mut self, part: &Part, reason: EndReason) {
+    fn note(&mut self, part: &FlowCounters, reason: EndReason) {
         let early = reason == EndReason::LackOfResources && part.last > part.first;
         if self.pressed && (early || reason == EndReason::ActiveTimeout) {
             self.flows.push((part.key, reason));
@@ -81,9 +81,9 @@ impl Meter {
         }
         let mut lasting = Lasting { pressed: self.watch.is_pressed(), flows: Vec::new() };
         let mut done = Vec::new();
-        self.overflow.collect(&mut loaded.own, |index, flow, reason| {
+        self.spill.collect(&mut loaded.spill, |index, flow, reason| {
             lasting.note(&flow, reason);
-            let slot = kept.then(|| SlotRef::new(Place::OWN, index));
+            let slot = kept.then(|| SlotRef::new(Place::SPILL, index));
             // An aggregate has the key of a flow from nowhere, and is none.
             match reason {
                 EndReason::Aggregated => merge.push_alone(flow, reason, slot),
@@ -91,7 +91,7 @@ impl Meter {
             }
             done.push(index);
         });
-        done.drain(..).filter(|_| !kept).for_each(|index| self.overflow.free(&mut loaded.own, index));
+        done.drain(..).filter(|_| !kept).for_each(|index| self.spill.free(&mut loaded.spill, index));
         let partitions = loaded.shape.partitions as usize;
         let used = claims::used(&loaded.cpus, partitions);
         let partition = |slots: usize| (used > 1).then_some(slots / partitions.max(1));
@@ -110,7 +110,7 @@ impl Meter {
         };
         v6.collect(merge, near, &mut lasting, out);
         merge.drain(|flow, reason, slots| out.record(flow, reason, slots));
-        lasting.flows.iter().for_each(|(flow, ended)| self.overflow.keep(&mut loaded.own, flow, now, *ended));
+        lasting.flows.iter().for_each(|(flow, ended)| self.spill.keep(&mut loaded.spill, flow, now, *ended));
     }
 }
 

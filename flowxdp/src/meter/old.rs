@@ -4,22 +4,22 @@ use aya::maps::{Map, MapData, RingBuf};
 use flowxdp_common::{
     field::Groups,
     names,
-    slot::{self, FREE, LIVE, SlotOwn},
+    slot::{self, FREE, LIVE, SpillSlot},
 };
 use flowxdp_core::{
     deliveries::{Place, SlotRef},
-    foreign,
+    other_layout,
     record::{EndReason, Total},
     retire::{self, Retirement, Table, Then, Timeouts},
     slots::SlotFlow,
 };
 
 use super::in_slots;
-use crate::kernel::{foreign::Foreign, pin};
+use crate::kernel::{other_layout::OtherLayout, pin};
 
 struct OldTable {
     place: Place,
-    table: Foreign,
+    table: OtherLayout,
     retirement: Retirement,
 }
 
@@ -44,12 +44,13 @@ impl Old {
             (Place::v4(number), names::FLOWS_V4, true),
             (Place::v6(number), names::FLOWS_V6, true),
             // Of the same layout, that table goes on.
-            (Place::own_of(number), names::OWN, !generation.is_known()),
+            (Place::spill_of(number), names::SPILL, !generation.is_known()),
         ];
         let mut tables = Vec::new();
         for ((place, name, here), fields) in all.into_iter().zip(&generation.shape.fields) {
             if here {
-                let table = Foreign::open(generation, name, fields)?.with_cold(generation, name, groups)?;
+                let table =
+                    OtherLayout::open(generation, name, fields)?.with_cold(generation, name, groups)?;
                 tables.push(OldTable { place, table, retirement: Retirement::default() });
             }
         }
@@ -72,7 +73,7 @@ impl Old {
     }
 
     /// Of another layout: hands each packet that waits in its ring buffer to `sink`.
-    pub(super) fn drain_ring(&self, mut sink: impl FnMut(&SlotOwn)) {
+    pub(super) fn drain_ring(&self, mut sink: impl FnMut(&SpillSlot)) {
         let fields = &self.generation.shape.fields[3];
         let path = self.generation.directory.join(names::OVERFLOW);
         let ring = MapData::from_pin(&path).map_err(anyhow::Error::new);
@@ -83,7 +84,7 @@ impl Old {
         };
         while let Some(item) = ring.next() {
             if item.len() == usize::from(fields.whole) {
-                sink(&SlotOwn { state: LIVE, ..foreign::slot(fields, &item) });
+                sink(&SpillSlot { state: LIVE, ..other_layout::slot(fields, &item) });
             } else {
                 log::error!("{} holds an event of {} octets", path.display(), item.len());
             }

@@ -157,13 +157,13 @@ impl Meter {
         self.timeouts = timeouts;
         self.retired_v4.expect(0);
         self.retired_v6.expect(0);
-        self.overflow.expect(0);
+        self.spill.expect(0);
         self.begin_watch();
     }
 
     fn begin_watch(&mut self) {
-        self.watch = Watch::new(&self.loaded.shape, self.overflow.flows().1, self.timeouts);
-        self.watch.own(self.overflow.flows(), self.overflow.is_blocked());
+        self.watch = Watch::new(&self.loaded.shape, self.spill.flows().1, self.timeouts);
+        self.watch.spill_table(self.spill.flows(), self.spill.is_blocked());
     }
 
     /// The memory of a table's slots and CPUs begins anew.

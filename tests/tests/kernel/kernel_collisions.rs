@@ -100,7 +100,7 @@ impl Kernel {
 fn take<T: Table>(table: &mut T) -> Vec<(usize, u64)> {
     let mut taken = Vec::new();
     for index in (0..table.len()).filter(|&index| table.state(index) != FREE).collect::<Vec<_>>() {
-        let flow = match table.copy(index).part().key.addresses {
+        let flow = match table.copy(index).counters().key.addresses {
             Addresses::V4 { source: [a, b, c, d], destination: [e, f, g, h] } => [a, b, c, d, e, f, g, h],
             Addresses::V6 { source: [.., a, b, c, d, e, f, g, h], .. } => [a, b, c, d, e, f, g, h],
         };

@@ -15,7 +15,7 @@ use flowxdp_common::names::{PROGRAM, PROGRAM_FRAGS};
 use flowxdp_common::reason::Ignored;
 use flowxdp_common::slot::{FREE, LIVE};
 use flowxdp_core::retire::Table;
-use flowxdp_core::slots::{Part, Slot};
+use flowxdp_core::slots::{FlowCounters, Slot};
 use flowxdp_fuzz::corpus;
 use flowxdp_fuzz::input::Input;
 use flowxdp_fuzz::mutate::{Case, Random};
@@ -119,7 +119,7 @@ impl Kernel {
     }
 
     /// A flow of one packet; without groups its cold fields are none, and taken from `expected`.
-    fn metered(&self, part: &Part, cold: &[u8], expected: Outcome) -> Result<Metered> {
+    fn metered(&self, part: &FlowCounters, cold: &[u8], expected: Outcome) -> Result<Metered> {
         let octets = u32::try_from(part.octets)?;
         let length = u16::try_from(octets).unwrap_or(u16::MAX);
         ensure!(part.packets == 1 && part.first == part.last && part.ttl_min == part.ttl_max, "{part:?}");
@@ -137,11 +137,11 @@ impl Kernel {
 }
 
 /// Takes all flows out. No packet is on its way while a test run is not.
-fn drain<T: Table>(table: &mut T) -> Vec<(Part, Vec<u8>)> {
+fn drain<T: Table>(table: &mut T) -> Vec<(FlowCounters, Vec<u8>)> {
     let (mut parts, mut row) = (Vec::new(), [0; WIDEST]);
     for index in 0..table.len() {
         if table.state(index) == LIVE {
-            parts.push((table.copy(index).part(), table.cold(index, &mut row).to_vec()));
+            parts.push((table.copy(index).counters(), table.cold(index, &mut row).to_vec()));
             table.set_state(index, FREE);
         }
     }

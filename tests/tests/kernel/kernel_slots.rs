@@ -142,7 +142,7 @@ struct One {
 
 impl One {
     fn of(state: u32, slot: &SlotV4) -> Self {
-        let Addresses::V4 { source: [a, b, c, d], destination: [e, f, g, h] } = slot.part().key.addresses
+        let Addresses::V4 { source: [a, b, c, d], destination: [e, f, g, h] } = slot.counters().key.addresses
         else {
             return Self::default();
         };

@@ -1,6 +1,6 @@
 //! The agent: looks at the table, hands over what retired, reads the books; and is killed at any step.
 //!
-//! What `retire` and, in [`ring`], `Overflow` do is the agent's own code. The rest is a copy.
+//! What `retire` and, in [`ring`], `Spill` do is the agent's own code. The rest is a copy.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use flowxdp_core::{
     partitions::Partitions,
     record::{EndReason, Total},
     retire::{self, Retirement, Then, in_table},
-    slots::Part,
+    slots::FlowCounters,
 };
 
 use crate::{
@@ -117,7 +117,7 @@ fn look(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept
         access.step(Op::Detached)?;
         grace(access)?;
     }
-    if scenario.own_slots > 0 {
+    if scenario.spill_slots > 0 {
         ring::drain(scenario, access)?;
     }
     if scenario.hand_over && !last {
@@ -126,7 +126,7 @@ fn look(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept
     let mut kept = Vec::new();
     let kernel = Shared::kernel(scenario, access);
     retire(scenario, last, kernel, !scenario.is(Broken::NoGrace), &mut kept)?;
-    retire(scenario, last, Shared::own(scenario, access), false, &mut kept)?;
+    retire(scenario, last, Shared::spill(scenario, access), false, &mut kept)?;
     Ok(kept)
 }
 
@@ -163,7 +163,7 @@ fn retire(
     table.end()
 }
 
-fn keep(slot: usize, part: &Part, has: u32) -> Kept {
+fn keep(slot: usize, part: &FlowCounters, has: u32) -> Kept {
     Kept { slot, packets: part.packets, octets: part.octets, has }
 }
 
@@ -180,8 +180,9 @@ fn adopt(scenario: &Scenario, access: &mut Access<'_>) -> Go<Vec<Kept>> {
     }
     let known = if scenario.is(Broken::ForgetWhoHas) { 0 } else { journal::all(scenario) };
     let mut kept = Vec::new();
-    for own in [false, true] {
-        let mut table = if own { Shared::own(scenario, access) } else { Shared::kernel(scenario, access) };
+    for spill in [false, true] {
+        let mut table =
+            if spill { Shared::spill(scenario, access) } else { Shared::kernel(scenario, access) };
         let first = table.number(0);
         retire::adopt(&mut table, known, NOW, TIMEOUTS, |index, has, part, _| {
             kept.push(keep(first + index, &part, has));
@@ -212,12 +213,13 @@ fn books(scenario: &Scenario, collector: usize, access: &mut Access<'_>) -> Go<(
     if !scenario.is(Broken::NoGraceInBooks) {
         grace(access)?;
     }
-    if scenario.own_slots > 0 {
+    if scenario.spill_slots > 0 {
         ring::drain(scenario, access)?;
     }
     let mut in_tables = Total::default();
-    for own in [false, true] {
-        let mut table = if own { Shared::own(scenario, access) } else { Shared::kernel(scenario, access) };
+    for spill in [false, true] {
+        let mut table =
+            if spill { Shared::spill(scenario, access) } else { Shared::kernel(scenario, access) };
         table.collector = Some(collector);
         in_tables += in_table(&table);
         table.end()?;

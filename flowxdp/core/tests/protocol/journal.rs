@@ -158,7 +158,7 @@ fn note(
 ) -> Go<()> {
     for kept in batch {
         let (mut pending, mut state) = (Deliveries::default(), 0);
-        let delivery = pending.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
+        let delivery = pending.keep(&[SlotRef::new(Place::SPILL, kept.slot)], kept.has);
         change(&mut pending, delivery, &mut |_, new| state = new);
         kept.has = flowxdp_common::slot::has(state);
         access.step(Op::Store(Cell::State(kept.slot), state.into()))?;
@@ -187,7 +187,7 @@ pub(crate) fn let_go(
 ) -> Go<()> {
     for kept in batch {
         let (mut pending, mut state) = (Deliveries::default(), 0);
-        let delivery = pending.keep(&[SlotRef::new(Place::OWN, kept.slot)], kept.has);
+        let delivery = pending.keep(&[SlotRef::new(Place::SPILL, kept.slot)], kept.has);
         pending.expect(delivery, all(scenario) & !kept.has);
         pending.release(delivery, bits, |_, new| state = new);
         kept.has |= bits;

@@ -9,11 +9,11 @@ use crate::{
     scenario::Scenario,
 };
 
-/// No flow has two live slots in one partition, nor in the agent's own table.
+/// No flow has two live slots in one partition, nor in the spill table.
 pub(crate) fn always(scenario: &Scenario, memory: &Memory) -> Result<(), String> {
     let table = |cpu| match cpu {
-        CPUS => scenario.own_base()..scenario.slots(),
-        _ => scenario.base(cpu)..scenario.base(cpu + 1).min(scenario.own_base()),
+        CPUS => scenario.spill_base()..scenario.slots(),
+        _ => scenario.base(cpu)..scenario.base(cpu + 1).min(scenario.spill_base()),
     };
     for table in (0..=CPUS).map(table) {
         let live = |slot: &usize| memory.word(Cell::State(*slot)) == u64::from(LIVE);

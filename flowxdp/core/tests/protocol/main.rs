@@ -16,7 +16,7 @@
 //!   the agent takes the claim of its owner away, waits for a grace period, and lets the other CPU claim it,
 //!   which adds to the live slots that it finds.
 //! - A packet whose window is full, or whose CPU has no partition, goes through the ring buffer into the
-//!   agent's own table, [`ring`]: what a slot was before an event is written down, so that a change that is
+//!   spill table, [`ring`]: what a slot was before an event is written down, so that a change that is
 //!   half done is undone.
 //!
 //! # What must hold
@@ -32,7 +32,7 @@
 //! are seen late and in any order, as processors with weaker order than x86 do; an exchange and the end of
 //! a program that a grace period waits for make all earlier ones seen.
 //!
-//! What `retire`, `overflow`, `partitions` and `hold` do runs here as the agent runs it, each access a step:
+//! What `retire`, `spill`, `partitions` and `deliveries` do runs here as the agent runs it, each access a step:
 //! [`table`], [`claims`]. The program's part is a copy of `flowxdp-ebpf/src/table.rs`, which compiles for BPF
 //! alone: [`xdp`]. Its decisions, [`window`], run beside the program in `kernel_slots`. The journal's part is a
 //! copy too, in the order of the agent's stores; the agent's own steps end before each store in
@@ -73,7 +73,7 @@ fn quiet(packets: [&[Packet]; 2]) -> Scenario {
     Scenario {
         window: 2,
         homes: 1,
-        own_slots: 2,
+        spill_slots: 2,
         hand_over: false,
         packets: packets.map(<[Packet]>::to_vec),
         looks: 1,
@@ -177,9 +177,9 @@ fn the_state_is_written_last() {
 
 #[test]
 fn stores_that_are_seen_late() {
-    holds(&Scenario { weak: true, own_slots: 0, ..quiet([&[A, A], &[A]]) });
-    holds(&Scenario { weak: true, own_slots: 0, kills: 1, collectors: 2, ..quiet([&[A, A], &[]]) });
-    let scenario = Scenario { weak: true, own_slots: 0, books: true, ..quiet([&[A, A], &[]]) };
+    holds(&Scenario { weak: true, spill_slots: 0, ..quiet([&[A, A], &[A]]) });
+    holds(&Scenario { weak: true, spill_slots: 0, kills: 1, collectors: 2, ..quiet([&[A, A], &[]]) });
+    let scenario = Scenario { weak: true, spill_slots: 0, books: true, ..quiet([&[A, A], &[]]) };
     holds(&scenario);
     needs(&scenario, Broken::NoGrace, "the books say");
     needs(&scenario, Broken::PlainState, "the books say");
@@ -187,7 +187,7 @@ fn stores_that_are_seen_late() {
 
 #[test]
 fn two_kills_and_two_collectors() {
-    holds(&Scenario { kills: 2, collectors: 2, own_slots: 0, ..quiet([&[A, B], &[]]) });
+    holds(&Scenario { kills: 2, collectors: 2, spill_slots: 0, ..quiet([&[A, B], &[]]) });
     holds(&Scenario { kills: 1, collectors: 2, partial: true, ..quiet([&[A, B, A], &[]]) });
 }
 
@@ -255,7 +255,7 @@ fn the_next_agent_knows_who_has_what() {
 }
 
 #[test]
-fn the_agents_own_table_survives_kills() {
+fn the_spill_table_survives_kills() {
     holds(&Scenario { window: 1, kills: 1, books: true, ..quiet([&[A, B, B], &[]]) });
     let scenario = Scenario { window: 0, kills: 2, ..quiet([&[A, B, A], &[]]) };
     holds(&scenario);

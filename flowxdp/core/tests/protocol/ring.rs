@@ -1,7 +1,7 @@
-//! From the ring buffer into the agent's own table, by the agent's own code.
+//! From the ring buffer into the spill table, by the agent's own code.
 
-use flowxdp_common::slot::SlotOwn;
-use flowxdp_core::overflow::Overflow;
+use flowxdp_common::slot::SpillSlot;
+use flowxdp_core::spill::Spill;
 
 use crate::{
     cell::{Cell, Op},
@@ -10,27 +10,27 @@ use crate::{
     table::{NOW, Shared, TIMEOUTS, key},
 };
 
-/// Takes over the own table, as the next agent does, and then every event that lies in the ring.
+/// Takes over the spill table, as the next agent does, and then every event that lies in the ring.
 pub(crate) fn drain(scenario: &Scenario, access: &mut Access<'_>) -> Go<()> {
     let mut position = access.step(Op::Load(Cell::Consumer))?;
-    let mut own = Shared::own(scenario, access);
-    let mut overflow = Overflow::adopt(&mut own, position);
+    let mut table = Shared::spill(scenario, access);
+    let mut spill = Spill::adopt(&mut table, position);
     // The model knows flows by their number, and an aggregate has none.
-    overflow.without_aggregates();
-    while own.step(Op::Load(Cell::Producer)).is_some_and(|end| position < end) {
+    spill.without_aggregates();
+    while table.step(Op::Load(Cell::Producer)).is_some_and(|end| position < end) {
         let place = usize::try_from(position).expect("few events");
-        let event = own.step(Op::Load(Cell::Event(place))).unwrap_or_default();
+        let event = table.step(Op::Load(Cell::Event(place))).unwrap_or_default();
         let consume = Op::Store(Cell::Consumer, position + 1);
         if scenario.is(Broken::ConsumeFirst) {
-            own.step(consume);
+            table.step(consume);
         }
         let (flow, octets) = (event & 0xff, event >> 8);
         let packet =
-            SlotOwn { key: key(flow), packets: 1, octets, first: NOW, last: NOW, ..SlotOwn::default() };
-        overflow.push(&mut own, &packet, &[], position, TIMEOUTS);
-        own.settle();
-        own.step(consume);
+            SpillSlot { key: key(flow), packets: 1, octets, first: NOW, last: NOW, ..SpillSlot::default() };
+        spill.push(&mut table, &packet, &[], position, TIMEOUTS);
+        table.settle();
+        table.step(consume);
         position += 1;
     }
-    own.end()
+    table.end()
 }

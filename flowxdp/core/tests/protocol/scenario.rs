@@ -48,7 +48,7 @@ pub(crate) enum Broken {
     FreeUnsure,
     /// The next agent does not finish taking back.
     ForgetRefusal,
-    /// The agent's own slot is changed before the intent is noted.
+    /// The spill table's slot is changed before the intent is noted.
     IntentLater,
     /// The note holds while its words do not belong together.
     AlwaysArmed,
@@ -65,8 +65,8 @@ pub(crate) struct Scenario {
     pub window: usize,
     /// Windows of a partition.
     pub homes: usize,
-    /// Slots of the agent's own table.
-    pub own_slots: usize,
+    /// Slots of the spill table.
+    pub spill_slots: usize,
     /// All CPUs share one partition, which each look hands to one that has none; else each has its own.
     pub hand_over: bool,
     /// The packets of each CPU.
@@ -109,14 +109,14 @@ impl Scenario {
         partition * self.partition()
     }
 
-    /// First slot of the agent's own table, which is behind all partitions.
-    pub(crate) fn own_base(&self) -> usize {
+    /// First slot of the spill table, which is behind all partitions.
+    pub(crate) fn spill_base(&self) -> usize {
         self.base(self.partitions())
     }
 
     /// Slots of all tables.
     pub(crate) fn slots(&self) -> usize {
-        self.own_base() + self.own_slots
+        self.spill_base() + self.spill_slots
     }
 
     /// Numbers of a CPU's packets begin here.

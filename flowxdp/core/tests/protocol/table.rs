@@ -6,13 +6,13 @@ use std::{
 };
 
 use flowxdp_common::{
-    key::KeyOwn,
+    key::SpillKey,
     overflow::Intent,
-    slot::{FREE, LIVE, SlotOwn},
+    slot::{FREE, LIVE, SpillSlot},
 };
 use flowxdp_core::{
-    overflow::Own,
     retire::{Glance, Table, Timeouts},
+    spill::SpillTable,
 };
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const TIMEOUTS: Timeouts = Timeouts { idle: 10, active: 10 };
 pub(crate) const NOW: u64 = 100;
 
-/// The kernel's table, or the agent's own.
+/// The kernel's table, or the spill table.
 ///
 /// The traits have no way to stop their user. So after the run's step, the rest of the run sees a table
 /// without a flow and its stores go nowhere; [`Shared::end`] then tells that nothing of it counts.
@@ -43,11 +43,11 @@ pub(crate) struct Shared<'a, 'b> {
 
 impl<'a, 'b> Shared<'a, 'b> {
     pub(crate) fn kernel(scenario: &'a Scenario, access: &'a mut Access<'b>) -> Self {
-        Self::of(scenario, access, 0..scenario.own_base())
+        Self::of(scenario, access, 0..scenario.spill_base())
     }
 
-    pub(crate) fn own(scenario: &'a Scenario, access: &'a mut Access<'b>) -> Self {
-        Self::of(scenario, access, scenario.own_base()..scenario.slots())
+    pub(crate) fn spill(scenario: &'a Scenario, access: &'a mut Access<'b>) -> Self {
+        Self::of(scenario, access, scenario.spill_base()..scenario.slots())
     }
 
     fn of(scenario: &'a Scenario, access: &'a mut Access<'b>, slots: Range<usize>) -> Self {
@@ -98,7 +98,7 @@ impl<'a, 'b> Shared<'a, 'b> {
 }
 
 impl Table for Shared<'_, '_> {
-    type Slot = SlotOwn;
+    type Slot = SpillSlot;
 
     fn len(&self) -> usize {
         self.slots.len()
@@ -116,10 +116,10 @@ impl Table for Shared<'_, '_> {
         Glance { first: time, last: time, tcp_flags: 0 }
     }
 
-    fn copy(&self, index: usize) -> SlotOwn {
+    fn copy(&self, index: usize) -> SpillSlot {
         let slot = self.number(index);
         let (packets, octets) = (self.load(Cell::Packets(slot)), self.load(Cell::Octets(slot)));
-        SlotOwn { packets, octets, state: LIVE, ..SlotOwn::default() }
+        SpillSlot { packets, octets, state: LIVE, ..SpillSlot::default() }
     }
 
     fn set_state(&mut self, index: usize, state: u32) {
@@ -127,13 +127,13 @@ impl Table for Shared<'_, '_> {
     }
 }
 
-impl Own for Shared<'_, '_> {
-    fn key(&self, index: usize) -> KeyOwn {
+impl SpillTable for Shared<'_, '_> {
+    fn key(&self, index: usize) -> SpillKey {
         // No step: how often a hash table asks is a matter of chance, and only the agent writes this.
         key(self.access.borrow().memory.word(Cell::Key(self.number(index))))
     }
 
-    fn write(&mut self, index: usize, slot: &SlotOwn) {
+    fn write(&mut self, index: usize, slot: &SpillSlot) {
         let number = self.number(index);
         // A slot that is known keeps its key, which `copy` did not read.
         if slot.key.version != 0 {
@@ -172,8 +172,8 @@ impl Own for Shared<'_, '_> {
 }
 
 /// The key of a flow of the model.
-pub(crate) fn key(flow: u64) -> KeyOwn {
+pub(crate) fn key(flow: u64) -> SpillKey {
     let mut addresses = [0; 32];
     addresses[0] = u8::try_from(flow).expect("few flows");
-    KeyOwn { addresses, version: 4, ..KeyOwn::default() }
+    SpillKey { addresses, version: 4, ..SpillKey::default() }
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::{
     deliveries::{Ledger, SharedLedger, Tables},
     kernel::{
-        foreign::Foreign,
         load::{Loaded, Pinned, Shape, load, load_at},
+        other_layout::OtherLayout,
         pin::{Generation, Pins},
     },
     meter::Old,
@@ -72,16 +72,19 @@ impl Table {
     pub(super) fn ledger(&mut self) -> anyhow::Result<SharedLedger> {
         let mut ledger = Ledger::new(self.loaded.journal()?);
         let mut tables = Tables::default();
-        let (v4, v6, own) = self.loaded.tables()?;
+        let (v4, v6, spill) = self.loaded.tables()?;
         tables.add(Place::v4(self.generation), v4);
         tables.add(Place::v6(self.generation), v6);
-        tables.add(Place::OWN, own);
+        tables.add(Place::SPILL, spill);
         for old in &self.old {
             let number = old.number;
-            tables.add(Place::v4(number), Foreign::open(old, names::FLOWS_V4, &old.shape.fields[0])?);
-            tables.add(Place::v6(number), Foreign::open(old, names::FLOWS_V6, &old.shape.fields[1])?);
+            tables.add(Place::v4(number), OtherLayout::open(old, names::FLOWS_V4, &old.shape.fields[0])?);
+            tables.add(Place::v6(number), OtherLayout::open(old, names::FLOWS_V6, &old.shape.fields[1])?);
             if !old.is_known() {
-                tables.add(Place::own_of(number), Foreign::open(old, names::OWN, &old.shape.fields[2])?);
+                tables.add(
+                    Place::spill_of(number),
+                    OtherLayout::open(old, names::SPILL, &old.shape.fields[2])?,
+                );
             }
         }
         ledger.set_tables(tables);

@@ -4,7 +4,7 @@ use anyhow::Result;
 use flowxdp::command::run::RING;
 use flowxdp::kernel::load::Shape;
 use flowxdp_common::field::Groups;
-use flowxdp_common::slot::{SlotOwn, SlotV4, SlotV6};
+use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
 use flowxdp_core::elements::Choice;
 use flowxdp_core::template::{Form, Kind, Template};
 use flowxdp_core::wire::Protocol;
@@ -170,7 +170,7 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
         let parts = [
             mib(shape.slots_v4()?, size_of::<SlotV4>()),
             mib(shape.slots_v6()?, size_of::<SlotV6>()),
-            mib(shape.slots_own().into(), size_of::<SlotOwn>()),
+            mib(shape.spill_slots().into(), size_of::<SpillSlot>()),
             mib(1, RING as usize),
         ];
         let mut row = vec![flows.to_string(), room.to_string(), shape.slots_v4()?.to_string()];

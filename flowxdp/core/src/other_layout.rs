@@ -1,8 +1,8 @@
 //! Slots of another layout, by what the table says of itself: to be emptied, not to be filled.
 
 use flowxdp_common::{
-    key::{KeyOwn, Rest},
-    slot::SlotOwn,
+    key::{Rest, SpillKey},
+    slot::SpillSlot,
     table::{Fields, NONE},
 };
 
@@ -17,7 +17,7 @@ fn number(octets: &[u8], at: u16) -> u64 {
 }
 
 /// What a slot or an event says, in the layout that holds every flow.
-pub fn slot(fields: &Fields, octets: &[u8]) -> SlotOwn {
+pub fn slot(fields: &Fields, octets: &[u8]) -> SpillSlot {
     let version = match fields.version {
         0 => field::<1>(octets, fields.version_at)[0],
         version => u8::try_from(version).unwrap_or(0),
@@ -37,8 +37,8 @@ pub fn slot(fields: &Fields, octets: &[u8]) -> SlotOwn {
         NONE => u16::try_from(sum).unwrap_or(u16::MAX),
         at => u16::from_ne_bytes(field(octets, at)),
     };
-    SlotOwn {
-        key: KeyOwn {
+    SpillSlot {
+        key: SpillKey {
             addresses,
             rest: Rest {
                 ports: field(octets, fields.ports),
@@ -61,7 +61,7 @@ pub fn slot(fields: &Fields, octets: &[u8]) -> SlotOwn {
         tcp_flags: u16::from_ne_bytes(field(octets, fields.tcp_flags)),
         ttl_min: field::<1>(octets, fields.ttl_min)[0],
         ttl_max: field::<1>(octets, fields.ttl_max)[0],
-        ..SlotOwn::default()
+        ..SpillSlot::default()
     }
 }
 
@@ -84,15 +84,15 @@ mod tests {
     #[test]
     fn our_own_layout_reads_as_it_is() {
         let v4: SlotV4 = bytemuck::cast(octets::<64>());
-        assert_eq!(slot(&FIELDS[0], bytemuck::bytes_of(&v4)).part(), v4.part());
+        assert_eq!(slot(&FIELDS[0], bytemuck::bytes_of(&v4)).counters(), v4.counters());
         let v6 = SlotV6 { pad: [0], ..bytemuck::cast(octets::<96>()) };
-        assert_eq!(slot(&FIELDS[1], bytemuck::bytes_of(&v6)).part(), v6.part());
-        let mut own: SlotOwn = bytemuck::cast(octets::<128>());
-        own.key.version = 6;
-        assert_eq!(slot(&FIELDS[2], bytemuck::bytes_of(&own)).part(), own.part());
+        assert_eq!(slot(&FIELDS[1], bytemuck::bytes_of(&v6)).counters(), v6.counters());
+        let mut spilled: SpillSlot = bytemuck::cast(octets::<128>());
+        spilled.key.version = 6;
+        assert_eq!(slot(&FIELDS[2], bytemuck::bytes_of(&spilled)).counters(), spilled.counters());
         let event = Event { version: 6, octets: 1234, ..bytemuck::cast(octets::<64>()) };
-        let read = SlotOwn { state: LIVE, ..slot(&FIELDS[3], bytemuck::bytes_of(&event)) };
-        assert_eq!(Some(read.part()), slots::event(&event).map(|event| event.part()));
+        let read = SpillSlot { state: LIVE, ..slot(&FIELDS[3], bytemuck::bytes_of(&event)) };
+        assert_eq!(Some(read.counters()), slots::event(&event).map(|event| event.counters()));
     }
 
     #[test]

@@ -1,32 +1,32 @@
-//! The agent's own flow table in shared memory: only the agent writes it, and its successor reads it.
+//! The spill table in shared memory: only the agent writes it, and its successor reads it.
 
 use flowxdp_common::{
     field::{self, ColdRow, Groups, WIDEST},
-    key::{FLOW, KeyOwn},
+    key::{FLOW, SpillKey},
     names,
     overflow::Intent,
-    slot::{FREE, SlotOwn},
+    slot::{FREE, SpillSlot},
 };
 use flowxdp_core::{
-    overflow::Own,
     retire::{Glance, Table},
+    spill::SpillTable,
 };
 
-use super::{cold::ColdSlots, foreign, map::Mapped, pin::Generation};
+use super::{cold::ColdSlots, map::Mapped, other_layout, pin::Generation};
 
 /// The slots, and the note of what is about to happen to one of them.
 #[derive(Debug)]
-pub struct OwnTable {
-    slots: Mapped<SlotOwn>,
+pub struct SpillSlots {
+    slots: Mapped<SpillSlot>,
     cold: ColdSlots,
     groups: Groups,
     intent: Mapped<Intent>,
 }
 
-impl OwnTable {
+impl SpillSlots {
     /// The maps together; `cold` has words laid out for `groups`, `intent` has one element.
     pub const fn new(
-        slots: Mapped<SlotOwn>,
+        slots: Mapped<SpillSlot>,
         cold: Mapped<u64>,
         groups: Groups,
         intent: Mapped<Intent>,
@@ -35,7 +35,7 @@ impl OwnTable {
     }
 }
 
-impl OwnTable {
+impl SpillSlots {
     /// Takes the cold slots of another generation with the same slots but other groups of fields; what an agent
     /// that dies meanwhile had done is done again.
     ///
@@ -49,7 +49,7 @@ impl OwnTable {
         }
         let from = match last.shape.groups {
             0 => None,
-            _ => Some(foreign::cold_slots(last, names::COLD_OWN, self.slots.len())?),
+            _ => Some(other_layout::cold_slots(last, names::COLD_SPILL, self.slots.len())?),
         };
         for index in (0..self.slots.len()).filter(|&index| self.slots.state(index) != FREE) {
             let mut there = [0; WIDEST];
@@ -61,8 +61,8 @@ impl OwnTable {
     }
 }
 
-impl Table for OwnTable {
-    type Slot = SlotOwn;
+impl Table for SpillSlots {
+    type Slot = SpillSlot;
 
     fn len(&self) -> usize {
         self.slots.len()
@@ -80,7 +80,7 @@ impl Table for OwnTable {
         self.key(index).level == FLOW
     }
 
-    fn copy(&self, index: usize) -> SlotOwn {
+    fn copy(&self, index: usize) -> SpillSlot {
         self.slots.read(index)
     }
 
@@ -93,14 +93,14 @@ impl Table for OwnTable {
     }
 }
 
-impl Own for OwnTable {
-    fn key(&self, index: usize) -> KeyOwn {
-        let key = self.slots.element(index).cast::<KeyOwn>();
+impl SpillTable for SpillSlots {
+    fn key(&self, index: usize) -> SpillKey {
+        let key = self.slots.element(index).cast::<SpillKey>();
         // SAFETY: the key is at the slot's first octet, and `element` is in bounds.
         unsafe { key.read_volatile() }
     }
 
-    fn write(&mut self, index: usize, slot: &SlotOwn) {
+    fn write(&mut self, index: usize, slot: &SpillSlot) {
         self.slots.write(index, slot);
     }
 
@@ -129,4 +129,4 @@ impl Own for OwnTable {
     }
 }
 
-const _: () = assert!(std::mem::offset_of!(SlotOwn, key) == 0);
+const _: () = assert!(std::mem::offset_of!(SpillSlot, key) == 0);

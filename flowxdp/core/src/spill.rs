@@ -1,13 +1,13 @@
-//! The agent's own flow table: packets that found their window of the kernel's table full.
+//! The spill table: packets that found their window of the kernel's table full.
 //!
-//! Its slots lie in shared memory, so that they outlive the agent; what finds a slot is in the agent's own.
+//! Its slots lie in shared memory, so that they outlive the agent; the index of keys is private memory.
 //! A packet is added in such an order that an agent may die anywhere in between:
 //!
 //! 1. An [`Intent`] is noted: which event, which slot, and what its counters were.
 //! 2. The slot is changed.
 //! 3. The caller consumes the event: one store, which makes the note void.
 //!
-//! [`Overflow::adopt`] undoes a step 2 that was not followed by step 3: the event is still in the ring.
+//! [`Spill::adopt`] undoes a step 2 that was not followed by step 3: the event is still in the ring.
 
 use std::{
     hash::BuildHasher,
@@ -16,9 +16,9 @@ use std::{
 
 use flowxdp_common::{
     field::{self, Groups, WIDEST},
-    key::{BY_VERSION, FLOW, KeyOwn},
+    key::{BY_VERSION, FLOW, SpillKey},
     overflow::Intent,
-    slot::{FREE, LIVE, SlotOwn},
+    slot::{FREE, LIVE, SpillSlot},
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -33,14 +33,14 @@ use crate::{
 /// The last level, which takes what no other has room for.
 const WHOLE: usize = BY_VERSION as usize;
 
-/// The own table's slots, and the note beside them.
+/// The spill table.s slots, and the note beside them.
 ///
 /// Every change is made of aligned words, in the order in which they are asked for.
-pub trait Own: Table<Slot = SlotOwn> {
+pub trait SpillTable: Table<Slot = SpillSlot> {
     /// The key of a slot.
-    fn key(&self, index: usize) -> KeyOwn;
+    fn key(&self, index: usize) -> SpillKey;
     /// Writes a slot, word by word.
-    fn write(&mut self, index: usize, slot: &SlotOwn);
+    fn write(&mut self, index: usize, slot: &SpillSlot);
     /// The groups whose fields its cold slots have.
     fn groups(&self) -> Groups {
         Groups::BASE
@@ -55,16 +55,16 @@ pub trait Own: Table<Slot = SlotOwn> {
     fn arm(&mut self, armed: bool);
 }
 
-/// What finds a flow's slot in the own table, and a free one; the table itself is the caller's.
+/// The index of the spill table: the slot of a flow, and free slots. The caller has the table itself.
 #[derive(Debug)]
-pub struct Overflow {
+pub struct Spill {
     hasher: RandomState,
     /// Live slots by the hash of their key.
     live: HashTable<u32>,
     free: Vec<u32>,
     /// Nothing was live here or behind it since none was; the first slots are taken first.
     end: usize,
-    /// Slots that are not free, by [`KeyOwn::level`].
+    /// Slots that are not free, by [`SpillKey::level`].
     used: [usize; LEVELS],
     room: [usize; LEVELS],
     /// Slots of the flows' room that only those which go on may take.
@@ -76,17 +76,17 @@ pub struct Overflow {
     refused: bool,
 }
 
-impl Overflow {
+impl Spill {
     /// Takes over a table, new or used; `position` is the ring buffer's consumer position.
     ///
     /// Slots that are neither free nor live stay as they are: the caller exports and frees them.
-    pub fn adopt<T: Own>(table: &mut T, position: u64) -> Self {
+    pub fn adopt<T: SpillTable>(table: &mut T, position: u64) -> Self {
         let intent = table.intent();
         if intent.armed != 0 && intent.position == position {
             undo(table, &intent);
             table.arm(false);
         }
-        let mut own = Self {
+        let mut spill = Self {
             hasher: RandomState::default(),
             live: HashTable::with_capacity(table.len()),
             free: Vec::with_capacity(table.len()),
@@ -105,17 +105,17 @@ impl Overflow {
                 state = FREE;
             }
             match state {
-                FREE => own.free.push(index),
-                _ => own.used[level(&table.key(index as usize))] += 1,
+                FREE => spill.free.push(index),
+                _ => spill.used[level(&table.key(index as usize))] += 1,
             }
             if state == LIVE {
-                own.enter(table, index);
+                spill.enter(table, index);
             }
         }
-        own
+        spill
     }
 
-    /// Keeps all flows apart: without room for another one, [`Overflow::push`] gives false.
+    /// Keeps all flows apart: without room for another one, [`Spill::push`] gives false.
     pub fn without_aggregates(&mut self) {
         let all = self.room.iter().sum();
         self.room = [0; LEVELS];
@@ -165,16 +165,16 @@ impl Overflow {
     /// Adds a packet, the event at `position` of the ring buffer: to its flow or, where there is no room for
     /// another flow, to an aggregate. `false`: no room there either, and the event is to wait; that is where
     /// there are no aggregates, and where all were retired by force.
-    pub fn push<T: Own>(
+    pub fn push<T: SpillTable>(
         &mut self,
         table: &mut T,
-        packet: &SlotOwn,
+        packet: &SpillSlot,
         cold: &[u8],
         position: u64,
         timeouts: Timeouts,
     ) -> bool {
         for key in aggregate::keys(&packet.key) {
-            let packet = SlotOwn { key, ..*packet };
+            let packet = SpillSlot { key, ..*packet };
             let known = self.find(table, &key);
             let kept = if key.level == FLOW { self.reserve } else { 0 };
             if let Some(index) = known.or_else(|| self.vacant(level(&key), kept)) {
@@ -193,30 +193,30 @@ impl Overflow {
     /// Keeps a slot, empty so far, for a flow that goes on in a new record, so that its next packets are not
     /// aggregated with what fills the tables. An eighth of the slots is for such flows alone, half of that
     /// for those that surely go on, since their active timeout ended the last record.
-    pub fn keep<T: Own>(&mut self, table: &mut T, flow: &FlowKey, now: u64, ended: EndReason) {
-        let key = slots::own_key(flow);
+    pub fn keep<T: SpillTable>(&mut self, table: &mut T, flow: &FlowKey, now: u64, ended: EndReason) {
+        let key = slots::spill_key(flow);
         if self.find(table, &key).is_some() {
             return;
         }
         let kept = if ended == EndReason::ActiveTimeout { 0 } else { self.reserve / 2 };
         let Some(index) = self.vacant(level(&key), kept) else { return };
         // As one that goes on it may be idle for longer than others.
-        let times = SlotOwn { first: now.saturating_sub(1), last: now, ..SlotOwn::default() };
-        let extremes = SlotOwn { length_min: u16::MAX, ttl_min: u8::MAX, ..times };
-        self.open(table, index, &SlotOwn { key, ..extremes }, &[]);
+        let times = SpillSlot { first: now.saturating_sub(1), last: now, ..SpillSlot::default() };
+        let extremes = SpillSlot { length_min: u16::MAX, ttl_min: u8::MAX, ..times };
+        self.open(table, index, &SpillSlot { key, ..extremes }, &[]);
     }
 
-    fn add<T: Own>(
+    fn add<T: SpillTable>(
         &mut self,
         table: &mut T,
         index: u32,
         known: bool,
-        packet: &SlotOwn,
+        packet: &SpillSlot,
         cold: &[u8],
         position: u64,
     ) {
         let place = index as usize;
-        let before = if known { table.copy(place) } else { SlotOwn::default() };
+        let before = if known { table.copy(place) } else { SpillSlot::default() };
         arm(table, place, position, &before);
         if known && before.packets > 0 {
             join_cold(table, place, &before, packet, cold);
@@ -232,9 +232,9 @@ impl Overflow {
         compiler_fence(Ordering::SeqCst);
     }
 
-    fn open<T: Own>(&mut self, table: &mut T, index: u32, slot: &SlotOwn, cold: &[u8]) {
+    fn open<T: SpillTable>(&mut self, table: &mut T, index: u32, slot: &SpillSlot, cold: &[u8]) {
         write_cold(table, index as usize, cold);
-        table.write(index as usize, &SlotOwn { state: FREE, ..*slot });
+        table.write(index as usize, &SpillSlot { state: FREE, ..*slot });
         table.set_state(index as usize, LIVE);
         self.free.pop();
         self.used[level(&slot.key)] += 1;
@@ -246,7 +246,7 @@ impl Overflow {
     /// An aggregate of an IP version goes on, unless `forced`, where a slot for the next one is not sure: so
     /// there is room for every packet, however long retired slots are kept for a collector. Gives the number of
     /// slots retired, at most `room`. No grace period is needed: only the agent writes.
-    pub fn mark<T: Own>(
+    pub fn mark<T: SpillTable>(
         &mut self,
         table: &mut T,
         now: u64,
@@ -273,27 +273,31 @@ impl Overflow {
         marked
     }
 
-    /// Hands each flow that was marked to `sink`, with its slot, which stays retired until [`Overflow::free`].
-    pub fn collect<T: Own>(&mut self, table: &mut T, sink: impl FnMut(usize, SlotFlow<'_>, EndReason)) {
+    /// Hands each flow that was marked to `sink`, with its slot, which stays retired until [`Spill::free`].
+    pub fn collect<T: SpillTable>(
+        &mut self,
+        table: &mut T,
+        sink: impl FnMut(usize, SlotFlow<'_>, EndReason),
+    ) {
         self.retirement.collect(table, Then::Keep, sink);
     }
 
     /// Frees a retired slot.
-    pub fn free<T: Own>(&mut self, table: &mut T, index: usize) {
+    pub fn free<T: SpillTable>(&mut self, table: &mut T, index: usize) {
         self.used[level(&table.key(index))] -= 1;
         table.set_state(index, FREE);
         self.free.extend(u32::try_from(index));
     }
 
     /// Where two more aggregates of IP versions would find no slot, those that live go on.
-    fn spare<T: Own>(&mut self, table: &T) {
+    fn spare<T: SpillTable>(&mut self, table: &T) {
         let scarce = self.room[WHOLE].saturating_sub(self.used[WHOLE]) < VERSIONS.len();
         let versions = VERSIONS.iter().filter(|_| scarce);
         let live = versions.filter_map(|&version| self.find(table, &aggregate::by_version(version)));
         self.retirement.spared = live.map(|index| index as usize).collect();
     }
 
-    fn find<T: Own>(&self, table: &T, key: &KeyOwn) -> Option<u32> {
+    fn find<T: SpillTable>(&self, table: &T, key: &SpillKey) -> Option<u32> {
         self.live.find(hash(&self.hasher, key), |&index| table.key(index as usize) == *key).copied()
     }
 
@@ -302,7 +306,7 @@ impl Overflow {
         self.free.last().filter(|_| self.used[level] + kept < self.room[level]).copied()
     }
 
-    fn enter<T: Own>(&mut self, table: &T, index: u32) {
+    fn enter<T: SpillTable>(&mut self, table: &T, index: u32) {
         if self.live.is_empty() {
             self.end = 0;
         }
@@ -313,12 +317,12 @@ impl Overflow {
     }
 }
 
-fn hash(hasher: &RandomState, key: &KeyOwn) -> u64 {
-    hasher.hash_one(bytemuck::cast::<KeyOwn, [u64; 6]>(*key))
+fn hash(hasher: &RandomState, key: &SpillKey) -> u64 {
+    hasher.hash_one(bytemuck::cast::<SpillKey, [u64; 6]>(*key))
 }
 
 /// Notes what is about to happen to a slot. The armed word is down while the others do not belong together.
-fn arm<T: Own>(table: &mut T, index: usize, position: u64, before: &SlotOwn) {
+fn arm<T: SpillTable>(table: &mut T, index: usize, position: u64, before: &SpillSlot) {
     compiler_fence(Ordering::SeqCst);
     table.arm(false);
     let (packets, octets) = (before.packets, before.octets);
@@ -327,18 +331,18 @@ fn arm<T: Own>(table: &mut T, index: usize, position: u64, before: &SlotOwn) {
 }
 
 /// Takes the packet of a note out of its slot again. Times, flags and extremes are what they will be again.
-fn undo<T: Own>(table: &mut T, intent: &Intent) {
+fn undo<T: SpillTable>(table: &mut T, intent: &Intent) {
     let Some(index) = usize::try_from(intent.index).ok().filter(|&index| index < table.len()) else { return };
     if intent.packets == 0 {
         table.set_state(index, FREE);
     } else {
         let slot = table.copy(index);
-        table.write(index, &SlotOwn { packets: intent.packets, octets: intent.octets, ..slot });
+        table.write(index, &SpillSlot { packets: intent.packets, octets: intent.octets, ..slot });
     }
 }
 
 /// Writes the cold facts of a record's first packet; zeros for missing octets.
-fn write_cold<T: Own>(table: &mut T, index: usize, cold: &[u8]) {
+fn write_cold<T: SpillTable>(table: &mut T, index: usize, cold: &[u8]) {
     let mut row = [0; WIDEST];
     row.iter_mut().zip(cold).for_each(|(place, octet)| *place = *octet);
     let width = field::width(table.groups());
@@ -346,7 +350,7 @@ fn write_cold<T: Own>(table: &mut T, index: usize, cold: &[u8]) {
 }
 
 /// Adds the cold facts of one packet more.
-fn join_cold<T: Own>(table: &mut T, index: usize, slot: &SlotOwn, packet: &SlotOwn, cold: &[u8]) {
+fn join_cold<T: SpillTable>(table: &mut T, index: usize, slot: &SpillSlot, packet: &SpillSlot, cold: &[u8]) {
     if cold.is_empty() {
         return;
     }
@@ -358,8 +362,8 @@ fn join_cold<T: Own>(table: &mut T, index: usize, slot: &SlotOwn, packet: &SlotO
 }
 
 /// A slot with one packet more.
-fn sum(slot: &SlotOwn, packet: &SlotOwn) -> SlotOwn {
-    SlotOwn {
+fn sum(slot: &SpillSlot, packet: &SpillSlot) -> SpillSlot {
+    SpillSlot {
         packets: slot.packets + packet.packets,
         octets: slot.octets + packet.octets,
         first: slot.first.min(packet.first),

@@ -1,18 +1,18 @@
-//! The own table and the ring buffer as shared memory has them: words, and an agent that dies between two.
+//! The spill table and the ring buffer as shared memory has them: words, and an agent that dies between two.
 
 use std::collections::VecDeque;
 
 use bytemuck::{Zeroable, cast, cast_mut};
 use flowxdp_common::{
     field::{self, ColdRow, Group, Groups, WIDEST},
-    key::{FLOW, KeyOwn},
+    key::{FLOW, SpillKey},
     overflow::{Event, Intent},
-    slot::{FREE, LIVE, RETIRED, SlotOwn},
+    slot::{FREE, LIVE, RETIRED, SpillSlot},
 };
 use flowxdp_core::{
-    overflow::Own,
     retire::{Glance, Table},
     slots,
+    spill::SpillTable,
 };
 
 /// The groups that have cold fields here.
@@ -23,7 +23,7 @@ const STEP: u64 = 72;
 
 /// What outlives an agent, and how many words it may still write.
 pub(crate) struct Memory {
-    pub(crate) slots: Vec<SlotOwn>,
+    pub(crate) slots: Vec<SpillSlot>,
     cold: Vec<ColdRow>,
     intent: Intent,
     /// Events that were not consumed, and where the first of them is.
@@ -35,7 +35,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(slots: usize) -> Self {
-        let (slots, cold) = (vec![SlotOwn::zeroed(); slots], vec![[0; WIDEST]; slots]);
+        let (slots, cold) = (vec![SpillSlot::zeroed(); slots], vec![[0; WIDEST]; slots]);
         Self { slots, cold, intent: Intent::zeroed(), ring: VecDeque::new(), position: 0, life: usize::MAX }
     }
 
@@ -47,7 +47,7 @@ impl Memory {
     }
 
     /// The first event in the ring, as the agent reads it.
-    pub(crate) fn event(&self) -> Option<SlotOwn> {
+    pub(crate) fn event(&self) -> Option<SpillSlot> {
         self.ring.front().and_then(slots::event)
     }
 
@@ -61,7 +61,7 @@ impl Memory {
 }
 
 impl Table for Memory {
-    type Slot = SlotOwn;
+    type Slot = SpillSlot;
 
     fn len(&self) -> usize {
         self.slots.len()
@@ -80,7 +80,7 @@ impl Table for Memory {
         self.key(index).level == FLOW
     }
 
-    fn copy(&self, index: usize) -> SlotOwn {
+    fn copy(&self, index: usize) -> SpillSlot {
         self.slots[index]
     }
 
@@ -101,17 +101,17 @@ impl Table for Memory {
     }
 }
 
-impl Own for Memory {
-    fn key(&self, index: usize) -> KeyOwn {
+impl SpillTable for Memory {
+    fn key(&self, index: usize) -> SpillKey {
         self.slots[index].key
     }
 
-    fn write(&mut self, index: usize, slot: &SlotOwn) {
+    fn write(&mut self, index: usize, slot: &SpillSlot) {
         let new: [u64; 16] = cast(*slot);
         // Backwards: no order within one call is promised.
         for (place, word) in new.into_iter().enumerate().rev() {
             if self.lives() {
-                cast_mut::<SlotOwn, [u64; 16]>(&mut self.slots[index])[place] = word;
+                cast_mut::<SpillSlot, [u64; 16]>(&mut self.slots[index])[place] = word;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The agent's own flow table: its rules, its bound, and that it outlives the agent at any instant.
+//! The spill table: its rules, its bound, and that it outlives the agent at any instant.
 
 mod memory;
 
@@ -12,10 +12,10 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     clock::SECOND,
-    overflow::Overflow,
     record::{Addresses, EndReason, FlowKey, Total},
     retire::{Timeouts, in_table},
-    slots::{self, Part},
+    slots::{self, FlowCounters},
+    spill::Spill,
 };
 use memory::{GROUPS, Memory};
 use proptest::prelude::*;
@@ -34,25 +34,25 @@ fn event(port: u16, time: u64, octets: u32, tcp_flags: u16) -> Event {
 }
 
 /// A new agent.
-fn adopt(memory: &mut Memory) -> Overflow {
+fn adopt(memory: &mut Memory) -> Spill {
     let position = memory.position;
-    Overflow::adopt(memory, position)
+    Spill::adopt(memory, position)
 }
 
 /// What the agent does with the first event in the ring.
-fn take(memory: &mut Memory, own: &mut Overflow) -> bool {
+fn take(memory: &mut Memory, spill: &mut Spill) -> bool {
     let packet = memory.event().expect("an event");
     let position = memory.position;
-    let added = own.push(memory, &packet, &[], position, TIMEOUTS);
+    let added = spill.push(memory, &packet, &[], position, TIMEOUTS);
     if added {
         memory.consume();
     }
     added
 }
 
-fn add(memory: &mut Memory, own: &mut Overflow, event: Event) -> bool {
+fn add(memory: &mut Memory, spill: &mut Spill, event: Event) -> bool {
     memory.ring.push_back(event);
-    let added = take(memory, own);
+    let added = take(memory, spill);
     memory.ring.clear();
     added
 }
@@ -60,38 +60,38 @@ fn add(memory: &mut Memory, own: &mut Overflow, event: Event) -> bool {
 /// All three steps of a look.
 fn look(
     memory: &mut Memory,
-    own: &mut Overflow,
+    spill: &mut Spill,
     now: u64,
     forced: Option<EndReason>,
     room: usize,
-) -> Vec<(Part, EndReason)> {
+) -> Vec<(FlowCounters, EndReason)> {
     let (mut out, mut done) = (Vec::new(), Vec::new());
-    own.mark(memory, now, TIMEOUTS, forced, room);
-    own.collect(memory, |index, part, reason| {
+    spill.mark(memory, now, TIMEOUTS, forced, room);
+    spill.collect(memory, |index, part, reason| {
         out.push((part.counters, reason));
         done.push(index);
     });
-    done.into_iter().for_each(|index| own.free(memory, index));
+    done.into_iter().for_each(|index| spill.free(memory, index));
     out
 }
 
 #[test]
 fn it_has_the_rules_of_the_kernels_tables() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
-    assert_eq!(own.next_due(), u64::MAX);
-    assert!(add(&mut memory, &mut own, event(1, SECOND, 100, 0)));
-    assert!(add(&mut memory, &mut own, event(2, SECOND, 100, 0)));
-    assert_eq!(own.next_due(), 16 * SECOND);
-    assert!(add(&mut memory, &mut own, event(1, 9 * SECOND, 40, 0)));
-    assert_eq!((own.len(), in_table(&memory)), (2, Total { packets: 3, octets: 240 }));
-    assert!(look(&mut memory, &mut own, 16 * SECOND - 1, None, 9).is_empty());
-    let idle = look(&mut memory, &mut own, 16 * SECOND, None, 9);
+    let mut spill = adopt(&mut memory);
+    assert_eq!(spill.next_due(), u64::MAX);
+    assert!(add(&mut memory, &mut spill, event(1, SECOND, 100, 0)));
+    assert!(add(&mut memory, &mut spill, event(2, SECOND, 100, 0)));
+    assert_eq!(spill.next_due(), 16 * SECOND);
+    assert!(add(&mut memory, &mut spill, event(1, 9 * SECOND, 40, 0)));
+    assert_eq!((spill.len(), in_table(&memory)), (2, Total { packets: 3, octets: 240 }));
+    assert!(look(&mut memory, &mut spill, 16 * SECOND - 1, None, 9).is_empty());
+    let idle = look(&mut memory, &mut spill, 16 * SECOND, None, 9);
     assert_eq!(idle.len(), 1);
     assert_eq!((idle[0].0.key.destination_port, idle[0].1), (2, EndReason::IdleTimeout));
-    let rest = look(&mut memory, &mut own, 17 * SECOND, Some(EndReason::Forced), 9);
+    let rest = look(&mut memory, &mut spill, 17 * SECOND, Some(EndReason::Forced), 9);
     assert_eq!((rest[0].0.packets, rest[0].0.octets, rest[0].1), (2, 140, EndReason::Forced));
-    assert!(own.is_empty());
+    assert!(spill.is_empty());
     assert_eq!(in_table(&memory), Total::default());
 }
 
@@ -99,12 +99,12 @@ fn it_has_the_rules_of_the_kernels_tables() {
 #[test]
 fn packets_above_65535_octets_count_in_full_and_have_the_largest_length() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
+    let mut spill = adopt(&mut memory);
     for octets in [70_000, 65_536, 100] {
-        assert!(add(&mut memory, &mut own, event(1, SECOND, octets, 0)));
+        assert!(add(&mut memory, &mut spill, event(1, SECOND, octets, 0)));
     }
-    assert!(add(&mut memory, &mut own, event(2, SECOND, u32::MAX, 0)));
-    let mut parts = look(&mut memory, &mut own, 2 * SECOND, Some(EndReason::Forced), 9);
+    assert!(add(&mut memory, &mut spill, event(2, SECOND, u32::MAX, 0)));
+    let mut parts = look(&mut memory, &mut spill, 2 * SECOND, Some(EndReason::Forced), 9);
     parts.sort_by_key(|(part, _)| part.key.destination_port);
     let lengths = parts.iter().map(|(part, _)| (part.octets, part.length_min, part.length_max));
     assert!(lengths.eq([(135_636, 100, u16::MAX), (u32::MAX.into(), u16::MAX, u16::MAX)]));
@@ -113,25 +113,25 @@ fn packets_above_65535_octets_count_in_full_and_have_the_largest_length() {
 #[test]
 fn under_pressure_idle_flows_go_sooner_and_those_that_go_on_later() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
-    add(&mut memory, &mut own, event(1, 10 * SECOND, 100, 0));
-    add(&mut memory, &mut own, event(2, 9 * SECOND, 100, 0));
-    add(&mut memory, &mut own, event(2, 10 * SECOND, 100, 0));
-    own.press(Some(SECOND));
-    assert!(look(&mut memory, &mut own, 11 * SECOND - 1, None, 9).is_empty());
-    let out = look(&mut memory, &mut own, 11 * SECOND, None, 9);
+    let mut spill = adopt(&mut memory);
+    add(&mut memory, &mut spill, event(1, 10 * SECOND, 100, 0));
+    add(&mut memory, &mut spill, event(2, 9 * SECOND, 100, 0));
+    add(&mut memory, &mut spill, event(2, 10 * SECOND, 100, 0));
+    spill.press(Some(SECOND));
+    assert!(look(&mut memory, &mut spill, 11 * SECOND - 1, None, 9).is_empty());
+    let out = look(&mut memory, &mut spill, 11 * SECOND, None, 9);
     assert_eq!((out.len(), out[0].0.key.destination_port, out[0].1), (1, 1, EndReason::LackOfResources));
-    own.press(Some(SECOND / 2));
-    assert!(look(&mut memory, &mut own, 18 * SECOND - 1, None, 9).is_empty());
-    let out = look(&mut memory, &mut own, 18 * SECOND, None, 9);
+    spill.press(Some(SECOND / 2));
+    assert!(look(&mut memory, &mut spill, 18 * SECOND - 1, None, 9).is_empty());
+    let out = look(&mut memory, &mut spill, 18 * SECOND, None, 9);
     assert_eq!((out.len(), out[0].0.packets, out[0].1), (1, 2, EndReason::LackOfResources));
     // What is due by the timeout that was asked for says so.
-    add(&mut memory, &mut own, event(3, 20 * SECOND, 100, 0));
-    assert_eq!(look(&mut memory, &mut own, 35 * SECOND, None, 9)[0].1, EndReason::IdleTimeout);
+    add(&mut memory, &mut spill, event(3, 20 * SECOND, 100, 0));
+    assert_eq!(look(&mut memory, &mut spill, 35 * SECOND, None, 9)[0].1, EndReason::IdleTimeout);
     // And without pressure nothing is early.
-    add(&mut memory, &mut own, event(4, 40 * SECOND, 100, 0));
-    own.press(None);
-    assert!(look(&mut memory, &mut own, 55 * SECOND - 1, None, 9).is_empty());
+    add(&mut memory, &mut spill, event(4, 40 * SECOND, 100, 0));
+    spill.press(None);
+    assert!(look(&mut memory, &mut spill, 55 * SECOND - 1, None, 9).is_empty());
 }
 
 /// A packet to an address and port.
@@ -153,10 +153,10 @@ fn cold(mac: u8, extensions: u8) -> Vec<u8> {
 #[test]
 fn cold_fields_are_those_of_the_first_packet_and_an_aggregate_has_none() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
+    let mut spill = adopt(&mut memory);
     let mut push = |event: &Event, row: &[u8]| {
         let packet = slots::event(event).expect("an event");
-        assert!(own.push(&mut memory, &packet, row, 0, TIMEOUTS));
+        assert!(spill.push(&mut memory, &packet, row, 0, TIMEOUTS));
     };
     push(&event(1, 2 * SECOND, 100, 0), &cold(1, 0x02));
     push(&event(1, 3 * SECOND, 100, 0), &cold(2, 0x20));
@@ -166,8 +166,8 @@ fn cold_fields_are_those_of_the_first_packet_and_an_aggregate_has_none() {
         push(&to(1, port, 6), &cold(9, 0x04));
     }
     let mut found = Vec::new();
-    own.mark(&mut memory, 9 * SECOND, TIMEOUTS, Some(EndReason::Forced), 99);
-    own.collect(&mut memory, |_, flow, reason| found.push((flow.packets, reason, flow.cold.to_vec())));
+    spill.mark(&mut memory, 9 * SECOND, TIMEOUTS, Some(EndReason::Forced), 99);
+    spill.collect(&mut memory, |_, flow, reason| found.push((flow.packets, reason, flow.cold.to_vec())));
     assert!(found.contains(&(3, EndReason::Forced, cold(3, 0x23))));
     let of = |reason| found.iter().filter(move |(_, end, _)| *end == reason);
     assert!(of(EndReason::Forced).skip(1).all(|(_, _, row)| *row == cold(9, 0x04)));
@@ -191,8 +191,8 @@ fn events_say_the_groups_of_their_cold_fields() {
 #[test]
 fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
-    let (_, room) = own.flows();
+    let mut spill = adopt(&mut memory);
+    let (_, room) = spill.flows();
     let most = room - RESERVE;
     let sent = [
         // As many flows as there may be, and another packet of one of them when it is full.
@@ -205,10 +205,10 @@ fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
     ]
     .concat();
     for event in &sent {
-        assert!(add(&mut memory, &mut own, *event));
+        assert!(add(&mut memory, &mut spill, *event));
     }
-    assert_eq!(own.flows(), (most, room));
-    let records = look(&mut memory, &mut own, SECOND, Some(EndReason::Forced), 99);
+    assert_eq!(spill.flows(), (most, room));
+    let records = look(&mut memory, &mut spill, SECOND, Some(EndReason::Forced), 99);
     let (flows, aggregates): (Vec<_>, Vec<_>) =
         records.iter().partition(|(_, reason)| *reason == EndReason::Forced);
     assert_eq!(flows.iter().map(|(part, _)| part.packets).sum::<u64>(), most as u64 + 1);
@@ -234,109 +234,111 @@ fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
     );
     assert_eq!(in_table(&memory), Total::default());
     // All are free again.
-    assert!(add(&mut memory, &mut own, to(1, 7, 6)));
-    assert_eq!(own.flows(), (1, room));
+    assert!(add(&mut memory, &mut spill, to(1, 7, 6)));
+    assert_eq!(spill.flows(), (1, room));
 }
 
 #[test]
 fn a_flow_that_goes_on_is_kept_apart_from_a_flood() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
+    let mut spill = adopt(&mut memory);
     for port in 0..100 {
-        assert!(add(&mut memory, &mut own, to(1, port, 17)));
+        assert!(add(&mut memory, &mut spill, to(1, port, 17)));
     }
     let flood = in_table(&memory);
-    let flow = slots::key_own(&slots::event(&to(1, 7000, 6)).expect("an event").key);
+    let flow = slots::flow_key(&slots::event(&to(1, 7000, 6)).expect("an event").key);
     let other = FlowKey { destination_port: 7001, ..flow };
-    own.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
-    own.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
-    own.keep(&mut memory, &other, 2 * SECOND, EndReason::LackOfResources);
+    spill.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
+    spill.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
+    spill.keep(&mut memory, &other, 2 * SECOND, EndReason::LackOfResources);
     assert_eq!(in_table(&memory), flood, "nothing of it is in the books");
     for time in [3, 4] {
         let mut packet = to(1, 7000, 6);
         packet.time = time * SECOND;
-        assert!(add(&mut memory, &mut own, packet));
+        assert!(add(&mut memory, &mut spill, packet));
     }
     // The one that did not go on leaves no record, in an heir's hands neither.
-    let mut own = adopt(&mut memory);
-    let records = look(&mut memory, &mut own, 5 * SECOND, Some(EndReason::Forced), 999);
+    let mut spill = adopt(&mut memory);
+    let records = look(&mut memory, &mut spill, 5 * SECOND, Some(EndReason::Forced), 999);
     let of = |port| records.iter().filter(|(part, _)| part.key.destination_port == port).collect::<Vec<_>>();
     let [(kept, EndReason::Forced)] = of(7000)[..] else { panic!("{:?}", of(7000)) };
     assert_eq!((kept.packets, kept.octets, kept.first, kept.last), (2, 200, 3 * SECOND, 4 * SECOND));
     assert_eq!((kept.key, kept.ttl_min, kept.length_min), (flow, 9, 100));
     assert!(of(7001).is_empty());
-    assert_eq!((own.flows().0, in_table(&memory)), (0, Total::default()));
+    assert_eq!((spill.flows().0, in_table(&memory)), (0, Total::default()));
 }
 
 #[test]
 fn an_event_waits_when_not_even_an_aggregate_has_room() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
+    let mut spill = adopt(&mut memory);
     for port in 0..1000 {
-        assert!(add(&mut memory, &mut own, to(1, port, 6)));
+        assert!(add(&mut memory, &mut spill, to(1, port, 6)));
     }
     // All retire, and none is free yet.
-    let marked = own.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
+    let marked = spill.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
     let (mut total, mut kept, mut port) = (in_table(&memory), Vec::new(), 0);
-    own.collect(&mut memory, |index, _, _| kept.push(index));
+    spill.collect(&mut memory, |index, _, _| kept.push(index));
     assert_eq!(kept.len(), marked);
-    while add(&mut memory, &mut own, to(2, port, 6)) {
+    while add(&mut memory, &mut spill, to(2, port, 6)) {
         total += Total { packets: 1, octets: 100 };
         port += 1;
         if port % 9 == 0 {
-            own.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
-            own.collect(&mut memory, |index, _, _| kept.push(index));
+            spill.mark(&mut memory, SECOND, TIMEOUTS, Some(EndReason::Forced), SLOTS);
+            spill.collect(&mut memory, |index, _, _| kept.push(index));
         }
     }
-    assert!(own.is_blocked());
+    assert!(spill.is_blocked());
     assert_eq!(in_table(&memory), total);
-    kept.into_iter().for_each(|index| own.free(&mut memory, index));
-    own.mark(&mut memory, SECOND, TIMEOUTS, None, 0);
-    assert!(add(&mut memory, &mut own, to(2, port, 6)) && !own.is_blocked());
+    kept.into_iter().for_each(|index| spill.free(&mut memory, index));
+    spill.mark(&mut memory, SECOND, TIMEOUTS, None, 0);
+    assert!(add(&mut memory, &mut spill, to(2, port, 6)) && !spill.is_blocked());
 }
 
 #[test]
 fn a_connection_that_ends_does_not_end_the_aggregate_that_it_is_in() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
+    let mut spill = adopt(&mut memory);
     for port in 0..100 {
-        assert!(add(&mut memory, &mut own, to(1, port, 6)));
+        assert!(add(&mut memory, &mut spill, to(1, port, 6)));
     }
-    let aggregates = |records: &[(Part, EndReason)]| {
+    let aggregates = |records: &[(FlowCounters, EndReason)]| {
         records.iter().filter(|(_, reason)| *reason == EndReason::Aggregated).count()
     };
-    let (first, second) =
-        (look(&mut memory, &mut own, SECOND, None, 99), look(&mut memory, &mut own, 2 * SECOND, None, 99));
+    let (first, second) = (
+        look(&mut memory, &mut spill, SECOND, None, 99),
+        look(&mut memory, &mut spill, 2 * SECOND, None, 99),
+    );
     assert_eq!((first.len(), aggregates(&second)), (0, 0));
     assert!(second.iter().all(|(_, reason)| *reason == EndReason::EndOfFlow) && second.len() > 20);
     // One by destination, one by protocol.
-    assert_eq!(aggregates(&look(&mut memory, &mut own, 16 * SECOND, None, 99)), 2);
+    assert_eq!(aggregates(&look(&mut memory, &mut spill, 16 * SECOND, None, 99)), 2);
 }
 
 #[test]
 fn a_closed_connection_is_due_at_the_second_look() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
-    add(&mut memory, &mut own, event(1, SECOND, 100, 0));
-    assert!(look(&mut memory, &mut own, SECOND, None, 9).is_empty());
-    add(&mut memory, &mut own, event(1, SECOND + 1, 100, FIN));
-    assert_eq!(own.next_due(), 0);
-    assert!(look(&mut memory, &mut own, 2 * SECOND, None, 9).is_empty());
-    assert_eq!(own.next_due(), 0);
-    add(&mut memory, &mut own, event(1, 2 * SECOND + 1, 40, 0x10));
-    let out = look(&mut memory, &mut own, 3 * SECOND, None, 9);
+    let mut spill = adopt(&mut memory);
+    add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
+    assert!(look(&mut memory, &mut spill, SECOND, None, 9).is_empty());
+    add(&mut memory, &mut spill, event(1, SECOND + 1, 100, FIN));
+    assert_eq!(spill.next_due(), 0);
+    assert!(look(&mut memory, &mut spill, 2 * SECOND, None, 9).is_empty());
+    assert_eq!(spill.next_due(), 0);
+    add(&mut memory, &mut spill, event(1, 2 * SECOND + 1, 40, 0x10));
+    let out = look(&mut memory, &mut spill, 3 * SECOND, None, 9);
     assert_eq!((out[0].0.packets, out[0].1), (3, EndReason::EndOfFlow));
 }
 
 #[test]
 fn a_packet_of_a_retired_flow_opens_a_new_slot() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
-    add(&mut memory, &mut own, event(1, SECOND, 100, 0));
-    assert_eq!(own.mark(&mut memory, 16 * SECOND, TIMEOUTS, None, 9), 1);
-    assert!(add(&mut memory, &mut own, event(1, 16 * SECOND, 40, 0)));
+    let mut spill = adopt(&mut memory);
+    add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
+    assert_eq!(spill.mark(&mut memory, 16 * SECOND, TIMEOUTS, None, 9), 1);
+    assert!(add(&mut memory, &mut spill, event(1, 16 * SECOND, 40, 0)));
     let mut kept = Vec::new();
-    own.collect(&mut memory, |index, part, _| kept.push((index, part.octets)));
+    spill.collect(&mut memory, |index, part, _| kept.push((index, part.octets)));
     assert_eq!(kept, [(0, 100)]);
     assert_eq!(memory.slots[..2].iter().map(|slot| slot.state).collect::<Vec<_>>(), [RETIRED, LIVE]);
     // Not freed yet: it takes room, and a successor finds both.
@@ -349,10 +351,10 @@ fn a_packet_of_a_retired_flow_opens_a_new_slot() {
 #[test]
 fn ipv4_and_ipv6_with_the_same_octets_are_two_flows() {
     let mut memory = Memory::new(SLOTS);
-    let mut own = adopt(&mut memory);
-    add(&mut memory, &mut own, event(1, SECOND, 100, 0));
-    add(&mut memory, &mut own, Event { version: 6, ..event(1, SECOND, 100, 0) });
-    assert_eq!(own.len(), 2);
+    let mut spill = adopt(&mut memory);
+    add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
+    add(&mut memory, &mut spill, Event { version: 6, ..event(1, SECOND, 100, 0) });
+    assert_eq!(spill.len(), 2);
     assert_eq!(slots::event(&Event { version: 5, ..event(1, SECOND, 100, 0) }), None);
 }
 
@@ -365,9 +367,9 @@ fn count(flows: &mut Flows, port: u16, packets: u64, octets: u64) {
     flow.1 += octets;
 }
 
-fn found(memory: &Memory, records: &[(Part, EndReason)]) -> Flows {
+fn found(memory: &Memory, records: &[(FlowCounters, EndReason)]) -> Flows {
     let mut flows = Flows::new();
-    let live = memory.slots.iter().filter(|slot| slot.state != 0).map(slots::Slot::part);
+    let live = memory.slots.iter().filter(|slot| slot.state != 0).map(slots::Slot::counters);
     for part in live.chain(records.iter().map(|(part, _)| *part)) {
         count(&mut flows, part.key.destination_port, part.packets, part.octets);
     }
@@ -381,7 +383,7 @@ proptest! {
         seconds in prop::collection::vec((1_u64..40, any::<[u16; 40]>(), 0_usize..9), 1..60)
     ) {
         let mut memory = Memory::new(128);
-        let (mut own, mut now, mut sent, mut told) = (adopt(&mut memory), SECOND, 0, 0);
+        let (mut spill, mut now, mut sent, mut told) = (adopt(&mut memory), SECOND, 0, 0);
         let mut kept = Vec::new();
         for (pause, packets, free) in seconds {
             now += pause * SECOND;
@@ -389,18 +391,18 @@ proptest! {
                 let [protocol, port] = word.to_be_bytes();
                 let packet = to(port, word, protocol % 64);
                 let version = if word % 5 == 0 { 6 } else { 4 };
-                let added = add(&mut memory, &mut own, Event { time: now, version, ..packet });
+                let added = add(&mut memory, &mut spill, Event { time: now, version, ..packet });
                 prop_assert!(added, "no room for {:?}", packet);
                 sent += 1;
             }
-            own.mark(&mut memory, now, TIMEOUTS, None, usize::MAX);
-            own.collect(&mut memory, |index, part, _| {
+            spill.mark(&mut memory, now, TIMEOUTS, None, usize::MAX);
+            spill.collect(&mut memory, |index, part, _| {
                 kept.push((index, part.packets));
             });
             // The collector comes now and then, and takes the oldest.
             for (index, packets) in kept.drain(..free.saturating_sub(5).min(kept.len())) {
                 told += packets;
-                own.free(&mut memory, index);
+                spill.free(&mut memory, index);
             }
             prop_assert_eq!(told + in_table(&memory).packets, sent);
         }
@@ -424,21 +426,21 @@ proptest! {
         loop {
             // A new agent; the last one lives for ever.
             memory.life = lives.next().unwrap_or(usize::MAX);
-            let mut own = adopt(&mut memory);
+            let mut spill = adopt(&mut memory);
             while memory.life > 0 && !memory.ring.is_empty() {
                 let time = memory.ring[0].time;
-                prop_assert!(take(&mut memory, &mut own));
+                prop_assert!(take(&mut memory, &mut spill));
                 // Looks are whole: what dies within one is the journal's matter, not this table's.
                 if let Some((2.., room)) = looks.next() && memory.life > 0 {
                     let life = std::mem::replace(&mut memory.life, usize::MAX);
-                    records.extend(look(&mut memory, &mut own, time, None, room));
+                    records.extend(look(&mut memory, &mut spill, time, None, room));
                     memory.life = life;
                 }
             }
             if memory.life > 0 {
                 memory.life = usize::MAX;
-                records.extend(look(&mut memory, &mut own, now, Some(EndReason::Forced), usize::MAX));
-                prop_assert!(own.is_empty());
+                records.extend(look(&mut memory, &mut spill, now, Some(EndReason::Forced), usize::MAX));
+                prop_assert!(spill.is_empty());
                 break;
             }
         }
@@ -453,22 +455,22 @@ fn death_at_every_word_of_an_event() {
     for (known, kept) in [(false, false), (true, false), (false, true)] {
         for life in 0..60 {
             let mut memory = Memory::new(SLOTS);
-            let mut own = adopt(&mut memory);
+            let mut spill = adopt(&mut memory);
             if known {
-                add(&mut memory, &mut own, event(1, SECOND, 100, 0));
+                add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
             }
             let packet = event(1, 2 * SECOND, 40, 0);
             if kept {
-                own.keep(
+                spill.keep(
                     &mut memory,
-                    &slots::key_own(&slots::event(&packet).expect("one").key),
+                    &slots::flow_key(&slots::event(&packet).expect("one").key),
                     SECOND,
                     EndReason::ActiveTimeout,
                 );
             }
             memory.ring.push_back(packet);
             memory.life = life;
-            take(&mut memory, &mut own);
+            take(&mut memory, &mut spill);
             memory.life = usize::MAX;
             let mut heir = adopt(&mut memory);
             while !memory.ring.is_empty() {

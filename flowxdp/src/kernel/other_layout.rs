@@ -8,11 +8,11 @@ use bytemuck::Zeroable;
 use flowxdp_common::{
     field::{self, ColdRow, Groups, WIDEST},
     names,
-    slot::SlotOwn,
+    slot::SpillSlot,
     table::{COLD_ROOM, Fields, NONE},
 };
 use flowxdp_core::{
-    foreign,
+    other_layout,
     retire::{Glance, Table},
 };
 
@@ -23,7 +23,7 @@ const MOST: usize = 256;
 
 /// Slots of any layout.
 #[derive(Debug)]
-pub struct Foreign {
+pub struct OtherLayout {
     words: Mapped<u64>,
     fields: Fields,
     slots: usize,
@@ -39,7 +39,7 @@ struct Cold {
     to: Groups,
 }
 
-impl Foreign {
+impl OtherLayout {
     /// Maps the table of this name.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Foreign {
     ///
     /// # Errors
     ///
-    /// As of [`Foreign::open`].
+    /// As of [`OtherLayout::open`].
     pub fn with_cold(mut self, generation: &Generation, name: &str, groups: Groups) -> anyhow::Result<Self> {
         self.cold = match names::cold_of(name) {
             Some(name) if generation.shape.groups != 0 && field::width(groups) > 0 => Some(Cold {
@@ -109,8 +109,8 @@ pub(super) fn cold_slots(generation: &Generation, name: &str, slots: usize) -> a
     Ok(ColdSlots::with_words(words, each))
 }
 
-impl Table for Foreign {
-    type Slot = SlotOwn;
+impl Table for OtherLayout {
+    type Slot = SpillSlot;
 
     fn len(&self) -> usize {
         self.slots
@@ -126,14 +126,14 @@ impl Table for Foreign {
         Glance { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
     }
 
-    fn copy(&self, index: usize) -> SlotOwn {
+    fn copy(&self, index: usize) -> SpillSlot {
         let words = usize::from(self.fields.whole) / 8;
         let mut octets = <[u64; MOST / 8]>::zeroed();
         for (at, place) in octets.iter_mut().take(words).enumerate() {
             *place = self.words.read(index * words + at);
         }
         let octets: &[u8] = bytemuck::cast_slice(&octets);
-        foreign::slot(&self.fields, octets.get(..words * 8).unwrap_or_default())
+        other_layout::slot(&self.fields, octets.get(..words * 8).unwrap_or_default())
     }
 
     fn cold<'row>(&self, index: usize, row: &'row mut ColdRow) -> &'row [u8] {
