@@ -12,6 +12,7 @@ mod compare;
 mod coverage;
 mod demo;
 mod fuzz;
+mod lanes;
 mod ledger;
 mod mutants;
 mod netns;

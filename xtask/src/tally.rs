@@ -149,7 +149,7 @@ impl Count {
     }
 
     /// The same, with the output to a place of its own.
-    fn run_into(&mut self, command: &mut Command, output: &mut impl Write) -> Result<()> {
+    pub(crate) fn run_into(&mut self, command: &mut Command, output: &mut impl Write) -> Result<()> {
         let shown = shell::show(command);
         writeln!(output, "$ {shown}")?;
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -172,6 +172,21 @@ impl Count {
             bail!("`{shown}` failed ({status})");
         }
         Ok(())
+    }
+
+    /// Adds the tests of another count.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.names.extend(other.names);
+        self.left_out.extend(other.left_out);
+    }
+
+    /// Tests that passed.
+    #[cfg(test)]
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
     }
 
     /// An error where no test ran or one failed.

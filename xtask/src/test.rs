@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::tally::{Count, Tally};
-use crate::{build, coverage, ledger, mutants, setup, shell, sudo, suite, tidy};
+use crate::tally::Tally;
+use crate::{build, coverage, lanes, ledger, mutants, setup, shell, sudo, tidy};
 
 /// Crates without which the core must build.
 const NOT_IN_CORE: [&str; 5] = ["aya", "tokio", "mio", "flowxdp-ebpf", "libbpf"];
@@ -149,7 +149,7 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
         [] => "captures: the project's own".into(),
         more => format!("captures: the project's own, and {}", join(more, ", ")),
     });
-    tally.tests(kernel, |count| kernel_tests(count, &path, captures));
+    tally.tests(kernel, |count| lanes::run(count, &path, &join(captures, ":")));
     tally.check(demo, || {
         let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
         let mut command =
@@ -158,29 +158,6 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
     });
     tally.check(soak, || shell::check(crate::soak::command(&path)?.args(SOAK)));
     tally.tests(mutants, mutants::in_gate);
-}
-
-/// Builds the tests as whoever calls, and runs them as root: a process for each module, so that none inherits
-/// another's state.
-fn kernel_tests(count: &mut Count, agent: &Path, captures: &[PathBuf]) -> Result<()> {
-    let suite = suite::build()?;
-    let package = &suite.program.package;
-    for module in suite.modules.keys().filter(|module| !module.starts_with(suite::OF_VM)) {
-        println!("\n     Running {module} as root");
-        let environment = [
-            ("CARGO_MANIFEST_DIR", package.clone().into_os_string()),
-            ("FLOWXDP_BIN", agent.as_os_str().to_owned()),
-            ("FLOWXDP_CAPTURES", join(captures, ":").into()),
-        ];
-        let why = format!("the tests {module} load XDP programs and make network namespaces");
-        let mut command = sudo::command(&suite.program.path, &why, &environment)?;
-        command.arg(format!("{module}::")).arg("--test-threads=1").current_dir(package);
-        // A module that fails must not hide the results of the next.
-        if let Err(error) = count.run(&mut command) {
-            eprintln!("xtask: {error:#}");
-        }
-    }
-    Ok(())
 }
 
 /// This program again for each VM, so that its children end with it. No root is needed. An emulated machine keeps one
