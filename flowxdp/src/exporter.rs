@@ -43,7 +43,7 @@ use crate::{collector_url::CollectorUrl, deliveries::page::Left, transport::tls:
 pub const QUEUE: usize = 1 << 18;
 
 /// Files of TLS are looked at for changes so often, nanoseconds.
-const LOOK: u64 = SECOND;
+const CHECK_EVERY: u64 = SECOND;
 
 /// Messages back to back.
 const BURST: u32 = 32;
@@ -53,7 +53,7 @@ pub struct Exporter {
     out: Outgoing,
     delivery: Box<dyn Delivery>,
     /// When the files of TLS are looked at again.
-    look_at: AgentTime,
+    check_at: AgentTime,
     /// Why nobody waits for this collector any more.
     given_up: Option<Undelivered>,
     /// Records that there is room for, where somebody asked since anything left the queue.
@@ -119,7 +119,7 @@ impl Exporter {
             forced: false,
             not_sent: Reliability::default(),
         };
-        Ok(Self { out, delivery, look_at: real, given_up: None, room: None })
+        Ok(Self { out, delivery, check_at: real, given_up: None, room: None })
     }
 
     /// What stands for this collector in the slots of its records; 0 if nobody keeps them.
@@ -287,15 +287,15 @@ impl Exporter {
             self.keep_on(reason, real, now, flush);
             return None;
         }
-        if real >= self.look_at {
-            self.look_at = real + LOOK;
-            self.look(real, false);
+        if real >= self.check_at {
+            self.check_at = real + CHECK_EVERY;
+            self.read_files(real, false);
         }
         self.delivery.poll(&mut self.out, real, now, flush)
     }
 
     /// Reads the files of TLS again: all of them (SIGHUP), or those that changed.
-    pub fn look(&mut self, real: AgentTime, all: bool) {
+    pub fn read_files(&mut self, real: AgentTime, all: bool) {
         self.delivery.read_files(&mut self.out, real, all);
     }
 
@@ -319,8 +319,8 @@ impl Exporter {
 fn recover_books(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(CollectorBooks, Left)> {
     let Some(ledger) = &settings.ledger else { return Ok((CollectorBooks::default(), Left::default())) };
     let at = ledger.borrow_mut().page(&url.to_string())?;
-    let left = ledger.borrow_mut().adopt(at);
-    let mut books = CollectorBooks::adopt(ledger, at, &left);
+    let left = ledger.borrow_mut().recover(at);
+    let mut books = CollectorBooks::recover(ledger, at, &left);
     if url.scheme().is_reliable() {
         // Lost, as it cannot be sent again; the connection that broke may have carried it all the same.
         books.perhaps_twice(books::total(left.terms.held));

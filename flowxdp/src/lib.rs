@@ -4,7 +4,7 @@
 //!
 //! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
 //! - [`meter`]: slots that are due retire and become flow records; the rules are [`flowxdp_core::retire`]'s.
-//!   [`pressure`]: sooner when a table fills.
+//!   [`aging`]: sooner when a table fills.
 //! - [`dispatch`]: which collector a record goes to; [`exporter`]: one collector's session turns records
 //!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
@@ -21,6 +21,7 @@
 //! to [`agent::engine`].
 
 pub mod agent;
+pub mod aging;
 pub mod capture;
 pub mod clock;
 pub mod collector_url;
@@ -41,7 +42,6 @@ pub mod limits;
 pub mod loader;
 pub mod meter;
 pub mod output;
-pub mod pressure;
 pub mod report;
 pub mod spool;
 pub mod text;

@@ -1,8 +1,8 @@
 //! The metering process as the agent sees it: when slots retire, and what the kernel counted.
 
 mod collect;
+mod draining;
 mod interfaces;
-mod old;
 mod partitions;
 mod replace;
 mod rows;
@@ -25,14 +25,14 @@ use tokio::io::unix::AsyncFd;
 
 use self::{collect::Out, partitions::Owners, rows::Rows, unmetered::Unmetered};
 pub use self::{
-    old::Old,
+    draining::Draining,
     replace::{Asked, Next, WITHOUT},
 };
 use crate::{
+    aging::{Watch, Which},
     deliveries::SharedLedger,
     kernel::{counters, grace::Grace, load::Loaded},
     loader::Loader,
-    pressure::{Watch, Which},
 };
 
 /// Events that one call takes out of the ring buffer: it holds fewer.
@@ -54,9 +54,9 @@ pub struct Meter {
     spill: Spill,
     merge: Merge,
     /// In a replay, packets that the spill table had no room for: records of one packet.
-    straight: Merge,
+    replay_only: Merge,
     /// Slots of one table that are near each other in their partitions.
-    near: Merge,
+    across_cpus: Merge,
     watch: Watch,
     /// Which table has the first turn where there is room for some records only.
     turn: usize,
@@ -75,7 +75,7 @@ pub struct Meter {
     ledger: Option<SharedLedger>,
     /// The number of the table's generation.
     generation: u64,
-    old: Vec<Old>,
+    draining: Vec<Draining>,
 }
 
 impl Meter {
@@ -86,7 +86,7 @@ impl Meter {
     /// The kernel offers no grace period.
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
         let rows = interfaces::counted_before(&loaded);
-        let mut spill = Spill::adopt(&mut loaded.spill, loaded.overflow.position());
+        let mut spill = Spill::recover(&mut loaded.spill, loaded.overflow.position());
         if loaded.shape.replay {
             spill.without_aggregates();
         }
@@ -103,8 +103,8 @@ impl Meter {
             retired_v6: Retirement::default(),
             spill,
             merge: Merge::new(groups),
-            straight: Merge::new(groups),
-            near: Merge::new(groups),
+            replay_only: Merge::new(groups),
+            across_cpus: Merge::new(groups),
             watch,
             turn: 0,
             done: true,
@@ -116,16 +116,16 @@ impl Meter {
             unmetered: Unmetered::default(),
             ledger: None,
             generation: 1,
-            old: Vec::new(),
+            draining: Vec::new(),
         })
     }
 
     /// The table is that of a pinned generation, and `old` ones drain. With a `ledger` slots stay retired until
     /// it releases them.
-    pub fn keep(&mut self, ledger: Option<SharedLedger>, generation: u64, old: Vec<Old>) {
+    pub fn keep(&mut self, ledger: Option<SharedLedger>, generation: u64, draining: Vec<Draining>) {
         self.ledger = ledger;
         self.generation = generation;
-        self.old = old;
+        self.draining = draining;
     }
 
     /// Hands on what an earlier agent had retired. `known` are the collectors whose bits count.
@@ -133,7 +133,7 @@ impl Meter {
     /// # Errors
     ///
     /// The grace period cannot be waited for: nothing was read then.
-    pub fn adopt(
+    pub fn recover(
         &mut self,
         now: u64,
         clock: WallClock,
@@ -148,18 +148,18 @@ impl Meter {
             sink(merge::record(&flow, reason, clock, delivery), flow.cold);
         };
         let (timeouts, number) = (self.timeouts, self.generation);
-        for old in &mut self.old {
-            old.adopt(known, now, timeouts, &mut keep);
+        for draining in &mut self.draining {
+            draining.recover(known, now, timeouts, &mut keep);
         }
         let Loaded { flows_v4, flows_v6, spill, .. } = &mut self.loaded;
         let (v4, v6) = (Place::v4(number), Place::v6(number));
-        retire::adopt(flows_v4, known, now, timeouts, |index, has, flow, end| {
+        retire::recover(flows_v4, known, now, timeouts, |index, has, flow, end| {
             keep(v4, index, has, flow, end)
         });
-        retire::adopt(flows_v6, known, now, timeouts, |index, has, part, end| {
+        retire::recover(flows_v6, known, now, timeouts, |index, has, part, end| {
             keep(v6, index, has, part, end)
         });
-        retire::adopt(spill, known, now, timeouts, |index, has, part, end| {
+        retire::recover(spill, known, now, timeouts, |index, has, part, end| {
             keep(Place::SPILL, index, has, part, end)
         });
         Ok(())
@@ -167,14 +167,14 @@ impl Meter {
 
     /// Enters what a table of another layout holds into the books, once.
     fn take_over(&mut self) {
-        let Self { old, loaded, spill, timeouts, .. } = self;
-        for old in old.iter_mut().filter(|old| !old.generation.is_known()) {
+        let Self { draining, loaded, spill, timeouts, .. } = self;
+        for draining in draining.iter_mut().filter(|draining| !draining.generation.is_known()) {
             let mut shape = loaded.says.read(0);
-            if shape.taken_from == old.generation.number {
+            if shape.taken_from == draining.generation.number {
                 continue;
             }
-            let (mut taken, mut lost) = (old.take_over(), 0_u64);
-            old.drain_ring(|packet| {
+            let (mut taken, mut lost) = (draining.take_over(), 0_u64);
+            draining.drain_ring(|packet| {
                 // No position of our ring: there is nothing to be undone.
                 if spill.push(&mut loaded.spill, packet, &[], u64::MAX, *timeouts) {
                     taken += Total { packets: packet.packets, octets: packet.octets };
@@ -184,7 +184,7 @@ impl Meter {
             });
             shape.taken_packets += taken.packets;
             shape.taken_octets += taken.octets;
-            shape.taken_from = old.generation.number;
+            shape.taken_from = draining.generation.number;
             loaded.says.write(0, &shape);
             if lost > 0 {
                 log::error!(
@@ -218,22 +218,22 @@ impl Meter {
     }
 
     /// When to look at the tables, if the last look was at `last`, nanoseconds.
-    pub fn next_look(&self, last: u64) -> u64 {
-        self.watch.next_look(last)
+    pub fn next_sweep(&self, last: u64) -> u64 {
+        self.watch.next_sweep(last)
     }
 
     fn drain(&mut self, most: usize) -> usize {
         self.free_spilled();
         let (spill, watch, timeouts) = (&mut self.spill, &mut self.watch, self.timeouts);
         let slots = &mut self.loaded.spill;
-        let (straight, replay) = (&mut self.straight, self.loaded.shape.replay);
+        let (replay_only, replay) = (&mut self.replay_only, self.loaded.shape.replay);
         let taken = self.loaded.overflow.drain(most, |packet, cold, position| {
             watch.spill(packet.key.version);
             let placed = spill.push(slots, packet, cold, position, timeouts);
             if !placed && replay {
                 // What a replay says is exact, whatever its table holds; and its memory is bounded by the file.
                 let flow = SlotFlow { counters: packet.counters(), cold };
-                straight.push(flow, EndReason::LackOfResources, None);
+                replay_only.push(flow, EndReason::LackOfResources, None);
             }
             placed || replay
         });
@@ -268,35 +268,35 @@ impl Meter {
     ) -> anyhow::Result<usize> {
         let closings = counters::closings(&self.loaded.cpus);
         let closing = std::mem::replace(&mut self.closings, closings) != closings;
-        let look = Look { now, closing, seen: self.seen().packets, forced, timeouts: self.timeouts };
-        let marked = self.mark(&look, room);
+        let sweep = Sweep { now, closing, seen: self.seen().packets, forced, timeouts: self.timeouts };
+        let marked = self.mark(&sweep, room);
         let mut out = Out::new(self.ledger.clone(), clock, &mut sink);
         if marked > 0 {
             self.grace.wait()?;
             self.collect(now, &mut out);
         }
-        self.straight.drain(|flow, reason, slots| out.record(flow, reason, slots));
+        self.replay_only.drain(|flow, reason, slots| out.record(flow, reason, slots));
         self.watch.spill_table(self.spill.flows(), self.spill.is_blocked());
         self.done = marked < room;
         Ok(out.records())
     }
 
     /// Step 1 in every table: under pressure each has the first turn in turn, as room is short then.
-    fn mark(&mut self, look: &Look, room: usize) -> usize {
-        self.turn = if self.watch.is_pressed() { (self.turn + 1) % Which::ALL.len() } else { 0 };
+    fn mark(&mut self, sweep: &Sweep, room: usize) -> usize {
+        self.turn = if self.watch.is_aging() { (self.turn + 1) % Which::ALL.len() } else { 0 };
         let mut marked = 0;
-        for old in &mut self.old {
-            marked += old.mark(look.now, look.timeouts, room - marked);
+        for draining in &mut self.draining {
+            marked += draining.mark(sweep.now, sweep.timeouts, room - marked);
         }
         for which in Which::ALL.into_iter().cycle().skip(self.turn).take(Which::ALL.len()) {
             let (loaded, watch, room) = (&mut self.loaded, &mut self.watch, room.saturating_sub(marked));
             marked += match which {
-                Which::V4 => look.mark(which, &mut self.retired_v4, &mut loaded.flows_v4, watch, room),
-                Which::V6 => look.mark(which, &mut self.retired_v6, &mut loaded.flows_v6, watch, room),
+                Which::V4 => sweep.mark(which, &mut self.retired_v4, &mut loaded.flows_v4, watch, room),
+                Which::V6 => sweep.mark(which, &mut self.retired_v6, &mut loaded.flows_v6, watch, room),
                 Which::Spill => {
                     let live = self.spill.flows().0 as u64;
-                    self.spill.press(watch.look(which, look.now, Some(live), look.seen));
-                    self.spill.mark(&mut loaded.spill, look.now, look.timeouts, look.forced, room)
+                    self.spill.shorten_idle(watch.measure(which, sweep.now, Some(live), sweep.seen));
+                    self.spill.mark(&mut loaded.spill, sweep.now, sweep.timeouts, sweep.forced, room)
                 }
             };
         }
@@ -308,7 +308,7 @@ impl Meter {
         self.done
     }
 
-    /// When a flow that is known of is due at the earliest, on the table's clock; 0: at the next look.
+    /// When a flow that is known of is due at the earliest, on the table's clock; 0: at the next sweep.
     pub fn next_due(&self) -> u64 {
         if counters::closings(&self.loaded.cpus) != self.closings {
             return 0;
@@ -375,7 +375,7 @@ impl Meter {
         let mut total = in_slots(&self.loaded.flows_v4, live);
         total += in_slots(&self.loaded.flows_v6, live);
         total += in_slots(&self.loaded.spill, live);
-        self.old.iter().for_each(|old| total += old.in_slots(live));
+        self.draining.iter().for_each(|draining| total += draining.in_slots(live));
         total
     }
 
@@ -415,9 +415,9 @@ impl Meter {
         self.grace.wait()?;
         self.drain_ring();
         let mut books = Books { in_table: self.in_table(), ..Books::default() };
-        books.in_table += self.straight.total();
+        books.in_table += self.replay_only.total();
         books.loader = self.loader.as_ref().map(Loader::shown);
-        books.pressure = self.watch.told();
+        books.aging = self.watch.tables();
         books.partitions = (!self.loaded.shape.replay).then(|| self.told_partitions());
         for reason in reason::IGNORED {
             books.ignored.insert(reason.name.to_owned(), Total::default());
@@ -449,7 +449,7 @@ fn in_slots<T: Table>(table: &T, live: bool) -> Total {
 }
 
 /// A look at the tables.
-struct Look {
+struct Sweep {
     now: u64,
     /// A FIN or RST was metered since the last one.
     closing: bool,
@@ -459,7 +459,7 @@ struct Look {
     timeouts: Timeouts,
 }
 
-impl Look {
+impl Sweep {
     /// Step 1 in one of the kernel's tables, where a look can find anything or measures pressure.
     fn mark<T: Table>(
         &self,
@@ -470,11 +470,11 @@ impl Look {
         room: usize,
     ) -> usize {
         let due = self.forced.is_some() || retirement.is_due(self.now, self.closing);
-        if !due && !watch.needs_look(which, self.now, self.seen) {
+        if !due && !watch.needs_sweep(which, self.now, self.seen) {
             return 0;
         }
         let marked = retirement.mark(table, self.now, self.timeouts, self.forced, room);
-        retirement.press(watch.look(which, self.now, retirement.live(), self.seen));
+        retirement.shorten_idle(watch.measure(which, self.now, retirement.live(), self.seen));
         marked
     }
 }

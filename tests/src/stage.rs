@@ -96,7 +96,7 @@ fn arguments<'a>(urls: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The books of this moment: balanced, and the same retired for every collector.
-pub fn look(live: &Live) -> Result<Books> {
+pub fn balanced(live: &Live) -> Result<Books> {
     // The client itself waits some seconds for an answer and no longer.
     let books = live.status()?;
     books.balance()?;
@@ -115,7 +115,7 @@ pub fn at_rest(live: &mut Live, sent: Count) -> Result<BTreeMap<String, Rows>> {
         });
         books.in_table.packets == 0 && waiting.sum::<u64>() == 0
     })?;
-    let books = look(live)?;
+    let books = balanced(live)?;
     ensure!(books.seen == sent, "seen {:?}, sent {sent:?}", books.seen);
     Ok(books.collectors.into_iter().map(|(url, collector)| (url, collector.rows)).collect())
 }

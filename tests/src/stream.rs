@@ -95,7 +95,7 @@ impl Receiver {
     }
 
     /// Lets it continue.
-    pub fn go_on(&self) -> Result<()> {
+    pub fn resume(&self) -> Result<()> {
         self.running.signal(Signal::CONT)
     }
 

@@ -43,8 +43,8 @@ pub struct Books {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Snapshot>,
     /// Flow tables that fill, by name: idle flows in them are retired sooner.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub pressure: BTreeMap<String, Pressed>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", rename = "pressure")]
+    pub aging: BTreeMap<String, AgingTable>,
     /// Which CPU has which partition of the flow table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<CpuPartitions>,
@@ -69,7 +69,7 @@ pub struct Loader {
 
 /// A flow table under pressure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Pressed {
+pub struct AgingTable {
     /// Flows in it at the last look, of a hundred that it holds.
     pub percent: u64,
     /// Idle timeout now, milliseconds.

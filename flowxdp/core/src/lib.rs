@@ -6,7 +6,7 @@
 //! From a slot to a flow record:
 //!
 //! - [`slots`]: from the octets of a slot to counters of a flow; [`retire`]: which are due, and why.
-//! - [`pressure`]: how long an idle flow may stay in a table that fills; [`other_layout`]: slots of another layout.
+//! - [`aging`]: how long an idle flow may stay in a table that fills; [`other_layout`]: slots of another layout.
 //! - [`partitions`]: which CPU has which part of the table.
 //! - [`spill`]: flows that found no slot; [`aggregate`]: those that there is no room to keep apart;
 //!   [`merge`]: parts that retire together become one record.
@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod aging;
 pub mod backoff;
 pub mod books;
 pub mod clock;
@@ -45,7 +46,6 @@ pub mod options;
 pub mod other_layout;
 pub mod pace;
 pub mod partitions;
-pub mod pressure;
 pub mod protocol;
 pub mod record;
 pub mod registry;

@@ -65,7 +65,7 @@ impl Merge {
     }
 
     /// Takes a flow of which no other part is looked for.
-    pub fn push_alone<'a>(
+    pub fn push_unmerged<'a>(
         &mut self,
         flow: impl Into<SlotFlow<'a>>,
         reason: EndReason,
@@ -76,7 +76,7 @@ impl Merge {
 
     /// Takes a part from [`crate::retire::Retirement::collect_in_turns`], and hands flows to `sink` of which no
     /// slot can come any more; the last ones stay until [`Merge::drain`].
-    pub fn push_near<'a>(
+    pub fn push_across_cpus<'a>(
         &mut self,
         turn: Turn,
         flow: impl Into<SlotFlow<'a>>,

@@ -15,7 +15,7 @@ use flowxdp_common::{
 };
 
 use crate::{
-    pressure::LASTING,
+    aging::LASTING,
     record::EndReason,
     slots::{FIN_OR_RST, Slot, SlotFlow},
 };
@@ -43,7 +43,7 @@ impl Timeouts {
 
 /// What the scan reads of a live slot.
 #[derive(Clone, Copy, Debug)]
-pub struct Glance {
+pub struct Peek {
     /// First packet, nanoseconds.
     pub first: u64,
     /// Last packet, nanoseconds.
@@ -65,7 +65,7 @@ pub trait Table {
     /// The state of a slot.
     fn state(&self, index: usize) -> u32;
     /// Times and flags of a slot.
-    fn glance(&self, index: usize) -> Glance;
+    fn peek(&self, index: usize) -> Peek;
     /// The whole slot; torn while it is live.
     fn copy(&self, index: usize) -> Self::Slot;
     /// The cold octets of a slot, read into `row`; none where the table has no cold slots.
@@ -121,7 +121,7 @@ impl Due {
 
 /// Where a look ran out of room, and what it had found.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+struct SweepCursor {
     /// The first slot that the next look has to see.
     next: usize,
     forced: Option<EndReason>,
@@ -146,9 +146,9 @@ pub struct Retirement {
     /// None of the slots that are known of is due before this.
     known: u64,
     /// The next look goes on where the last one ran out of room.
-    cut: Option<Cut>,
+    cursor: Option<SweepCursor>,
     /// The idle timeout under pressure, nanoseconds.
-    pressed: Option<u64>,
+    short_idle: Option<u64>,
     /// Slots that go on for another timeout when they are due, unless forced.
     pub(crate) spared: Vec<usize>,
     /// Slots that the last look left live, if it saw all.
@@ -165,8 +165,8 @@ impl Default for Retirement {
             retired: Vec::new(),
             earliest: 0,
             known: u64::MAX,
-            cut: None,
-            pressed: None,
+            cursor: None,
+            short_idle: None,
             spared: Vec::new(),
             live: None,
             calendar: None,
@@ -180,13 +180,13 @@ impl Retirement {
         if let Some(calendar) = &self.calendar {
             return now >= calendar.earliest();
         }
-        now >= self.earliest || closings || self.closing_count > 0 || self.pressed.is_some()
+        now >= self.earliest || closings || self.closing_count > 0 || self.short_idle.is_some()
     }
 
     /// Sets the idle timeout under pressure, nanoseconds: what retires by it alone ends for lack of
     /// resources. A flow that goes on may be idle for longer.
-    pub const fn press(&mut self, idle: Option<u64>) {
-        self.pressed = idle;
+    pub const fn shorten_idle(&mut self, idle: Option<u64>) {
+        self.short_idle = idle;
     }
 
     /// Slots that the last look left live; `None` if it ran out of room before it had seen all.
@@ -194,10 +194,10 @@ impl Retirement {
         self.live
     }
 
-    fn is_pressed(&self, glance: &Glance, now: u64) -> bool {
-        self.pressed.is_some_and(|idle| {
-            let idle = if glance.last > glance.first { idle.saturating_mul(LASTING) } else { idle };
-            now >= glance.last.saturating_add(idle)
+    fn is_aging(&self, peek: &Peek, now: u64) -> bool {
+        self.short_idle.is_some_and(|idle| {
+            let idle = if peek.last > peek.first { idle.saturating_mul(LASTING) } else { idle };
+            now >= peek.last.saturating_add(idle)
         })
     }
 
@@ -216,7 +216,7 @@ impl Retirement {
         self.known = self.known.min(due);
         self.earliest = self.earliest.min(due);
         // It may be among those that an unfinished look has passed.
-        if let Some(cut) = &mut self.cut {
+        if let Some(cut) = &mut self.cursor {
             cut.known = cut.known.min(due);
         }
     }
@@ -253,34 +253,34 @@ impl Retirement {
         {
             return marked;
         }
-        let whole = Cut { next: 0, forced, began: now, known: u64::MAX, live: 0 };
-        let part = self.cut.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
-        let Cut { began, mut known, mut live, .. } = part;
+        let whole = SweepCursor { next: 0, forced, began: now, known: u64::MAX, live: 0 };
+        let part = self.cursor.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
+        let SweepCursor { began, mut known, mut live, .. } = part;
         let mut left = room;
         let shorter = timeouts.idle.min(timeouts.active);
-        'look: for (first, count) in blocks(part.next, slots) {
+        'sweep: for (first, count) in blocks(part.next, slots) {
             let mut lives = lives(table, first, count);
             while lives != 0 {
                 let index = first + lives.trailing_zeros() as usize;
                 lives &= lives - 1;
-                let glance = table.glance(index);
-                let (due, _) = timeouts.due(glance.first, glance.last);
-                let end = forced.or_else(|| self.end(index, &glance, now, timeouts));
+                let peek = table.peek(index);
+                let (due, _) = timeouts.due(peek.first, peek.last);
+                let end = forced.or_else(|| self.end(index, &peek, now, timeouts));
                 let end = end.filter(|_| forced.is_some() || !self.spared.contains(&index));
                 let Some(reason) = end else {
                     live += 1;
                     // What is due and spared is looked at again no sooner than a new flow.
                     known = known.min(if now < due { due } else { now.saturating_add(shorter) });
-                    if glance.tcp_flags & FIN_OR_RST != 0 && table.closes(index) {
+                    if peek.tcp_flags & FIN_OR_RST != 0 && table.closes(index) {
                         self.set_closing(index);
                     }
                     continue;
                 };
-                let Ok(number) = u32::try_from(index) else { break 'look };
+                let Ok(number) = u32::try_from(index) else { break 'sweep };
                 if left == 0 {
-                    self.cut = Some(Cut { next: index, known, live, ..part });
+                    self.cursor = Some(SweepCursor { next: index, known, live, ..part });
                     known = now;
-                    break 'look;
+                    break 'sweep;
                 }
                 left -= 1;
                 table.set_state(index, RETIRED);
@@ -288,21 +288,21 @@ impl Retirement {
             }
         }
         self.known = known;
-        self.live = self.cut.is_none().then_some(live);
+        self.live = self.cursor.is_none().then_some(live);
         // A flow that opened after this look began is not due before its shorter timeout.
         self.earliest = known.min(began.saturating_add(shorter));
         room - left
     }
 
     /// Why a slot is due, if it is.
-    fn end(&self, index: usize, glance: &Glance, now: u64, timeouts: Timeouts) -> Option<EndReason> {
-        let (due, reason) = timeouts.due(glance.first, glance.last);
+    fn end(&self, index: usize, peek: &Peek, now: u64, timeouts: Timeouts) -> Option<EndReason> {
+        let (due, reason) = timeouts.due(peek.first, peek.last);
         if self.is_closing(index) {
             Some(EndReason::EndOfFlow)
         } else if now >= due {
             Some(reason)
         } else {
-            self.is_pressed(glance, now).then_some(EndReason::LackOfResources)
+            self.is_aging(peek, now).then_some(EndReason::LackOfResources)
         }
     }
 
@@ -437,7 +437,7 @@ pub fn free<T: Table>(table: &mut T, index: usize) {
 ///
 /// Of those only the bits of `known` count: the others are those of nobody. To be called after a grace
 /// period, before anything else is marked.
-pub fn adopt<T: Table>(
+pub fn recover<T: Table>(
     table: &mut T,
     known: u32,
     now: u64,

@@ -293,7 +293,7 @@ impl Session {
 
     /// Goes on with the sequence that an earlier run's messages had behind them in a domain. Protocols
     /// without domains have one sequence.
-    pub fn go_on(&mut self, domain: u32, sequence: u32) {
+    pub fn resume_at(&mut self, domain: u32, sequence: u32) {
         match &mut self.form {
             Form::Templated(form) => form.set_sequence(domain, sequence),
             Form::Fixed(form) => form.set_sequence(sequence),

@@ -7,7 +7,7 @@
 //! 2. The slot is changed.
 //! 3. The caller consumes the event: one store, which makes the note void.
 //!
-//! [`Spill::adopt`] undoes a step 2 that was not followed by step 3: the event is still in the ring.
+//! [`Spill::recover`] undoes a step 2 that was not followed by step 3: the event is still in the ring.
 
 use std::{
     hash::BuildHasher,
@@ -80,7 +80,7 @@ impl Spill {
     /// Takes over a table, new or used; `position` is the ring buffer's consumer position.
     ///
     /// Slots that are neither free nor live stay as they are: the caller exports and frees them.
-    pub fn adopt<T: SpillTable>(table: &mut T, position: u64) -> Self {
+    pub fn recover<T: SpillTable>(table: &mut T, position: u64) -> Self {
         let intent = table.intent();
         if intent.armed != 0 && intent.position == position {
             undo(table, &intent);
@@ -157,9 +157,9 @@ impl Spill {
         }
     }
 
-    /// Sets the idle timeout under pressure, as [`Retirement::press`] does.
-    pub const fn press(&mut self, idle: Option<u64>) {
-        self.retirement.press(idle);
+    /// Sets the idle timeout under pressure, as [`Retirement::shorten_idle`] does.
+    pub const fn shorten_idle(&mut self, idle: Option<u64>) {
+        self.retirement.shorten_idle(idle);
     }
 
     /// Adds a packet, the event at `position` of the ring buffer: to its flow or, where there is no room for

@@ -13,7 +13,7 @@ use flowxdp_core::{
     deliveries::{Place, SlotRef},
     merge::{Merge, record},
     record::{DeliveryId, EndReason, FlowRecord, RecordTotal, Total},
-    retire::{Glance, Retirement, Table, Then, Timeouts, free, in_table},
+    retire::{Peek, Retirement, Table, Then, Timeouts, free, in_table},
     slots::{FlowCounters, Slot, SlotFlow},
 };
 use proptest::prelude::*;
@@ -73,9 +73,9 @@ impl Table for Slots {
         self.0[index].state
     }
 
-    fn glance(&self, index: usize) -> Glance {
+    fn peek(&self, index: usize) -> Peek {
         let slot = &self.0[index];
-        Glance { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
+        Peek { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
     }
 
     fn copy(&self, index: usize) -> SlotV4 {
@@ -89,7 +89,7 @@ impl Table for Slots {
     }
 }
 
-fn look(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(FlowCounters, EndReason)> {
+fn sweep(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(FlowCounters, EndReason)> {
     retirement.mark(table, now, TIMEOUTS, None, usize::MAX);
     collect(table, retirement)
 }
@@ -105,13 +105,13 @@ fn collect(table: &mut Slots, retirement: &mut Retirement) -> Vec<(FlowCounters,
 fn idle_and_active_timeouts_end_a_flow_when_they_have_passed() {
     let (mut table, mut retirement) = (Slots::empty(8), Retirement::default());
     table.packet(1, SECOND, 100, 0);
-    assert!(look(&mut table, &mut retirement, 16 * SECOND - 1).is_empty());
-    let idle = look(&mut table, &mut retirement, 16 * SECOND);
+    assert!(sweep(&mut table, &mut retirement, 16 * SECOND - 1).is_empty());
+    let idle = sweep(&mut table, &mut retirement, 16 * SECOND);
     assert_eq!((idle[0].1, idle[0].0.packets, idle.len()), (EndReason::IdleTimeout, 1, 1));
 
     for second in 0..=60 {
         table.packet(2, (20 + second) * SECOND, 100, 0);
-        let out = look(&mut table, &mut retirement, (20 + second) * SECOND);
+        let out = sweep(&mut table, &mut retirement, (20 + second) * SECOND);
         match second {
             60 => assert_eq!((out[0].1, out[0].0.packets), (EndReason::ActiveTimeout, 61)),
             _ => assert!(out.is_empty(), "second {second}"),
@@ -126,7 +126,7 @@ fn a_look_after_a_leap_names_the_timeout_that_came_first() {
     assert_eq!(TIMEOUTS.due(0, 50 * SECOND), (60 * SECOND, EndReason::ActiveTimeout));
     let (mut table, mut retirement) = (Slots::empty(2), Retirement::default());
     table.packet(1, 0, 100, 0);
-    assert_eq!(look(&mut table, &mut retirement, 10_000 * SECOND)[0].1, EndReason::IdleTimeout);
+    assert_eq!(sweep(&mut table, &mut retirement, 10_000 * SECOND)[0].1, EndReason::IdleTimeout);
 }
 
 #[test]
@@ -134,14 +134,14 @@ fn a_closed_connection_is_due_at_the_second_look() {
     let (mut table, mut retirement) = (Slots::empty(4), Retirement::default());
     table.packet(1, SECOND, 100, 0);
     table.packet(1, SECOND, 100, FIN);
-    assert!(look(&mut table, &mut retirement, 2 * SECOND).is_empty());
+    assert!(sweep(&mut table, &mut retirement, 2 * SECOND).is_empty());
     assert!(retirement.is_due(2 * SECOND + 1, false), "a flow that closes keeps the looks going");
     table.packet(1, 2 * SECOND + 1, 40, 0x10);
-    let out = look(&mut table, &mut retirement, 3 * SECOND);
+    let out = sweep(&mut table, &mut retirement, 3 * SECOND);
     assert_eq!((out[0].1, out[0].0.packets, out[0].0.octets), (EndReason::EndOfFlow, 3, 240));
     // The mark does not stick to the slot: its next flow lives on.
     table.packet(2, 4 * SECOND, 100, 0);
-    assert!(look(&mut table, &mut retirement, 5 * SECOND).is_empty());
+    assert!(sweep(&mut table, &mut retirement, 5 * SECOND).is_empty());
     assert!(!retirement.is_due(5 * SECOND + 1, false));
 }
 
@@ -150,12 +150,12 @@ fn nothing_is_looked_for_before_it_can_be_due() {
     let (mut table, mut retirement) = (Slots::empty(4), Retirement::default());
     assert!(retirement.is_due(0, false));
     table.packet(1, SECOND, 100, 0);
-    look(&mut table, &mut retirement, 2 * SECOND);
+    sweep(&mut table, &mut retirement, 2 * SECOND);
     assert!(!retirement.is_due(16 * SECOND - 1, false));
     assert!(retirement.is_due(16 * SECOND, false));
     assert!(retirement.is_due(3 * SECOND, true), "a FIN came");
     assert_eq!(retirement.next_due(), 16 * SECOND);
-    look(&mut table, &mut retirement, 16 * SECOND);
+    sweep(&mut table, &mut retirement, 16 * SECOND);
     assert_eq!(retirement.next_due(), u64::MAX, "an empty table has nothing to wait for");
     retirement.expect(40 * SECOND);
     assert_eq!(retirement.next_due(), 40 * SECOND);
@@ -384,7 +384,7 @@ proptest! {
             };
             let place = Place::v4(1);
             retirement.collect_in_turns(&mut table, PARTITION, Then::Free, |turn, index, part, reason| {
-                merge.push_near(turn, part, reason, Some(SlotRef::new(place, index)), &mut take);
+                merge.push_across_cpus(turn, part, reason, Some(SlotRef::new(place, index)), &mut take);
             });
             merge.drain(&mut take);
             if early > 0 {

@@ -267,7 +267,7 @@ impl<M: Metering> Engine<M> {
                 Order::Capture => self.sweep_capture(at)?,
             },
             Arm::Reload => self.step_reload(at)?,
-            Arm::Interfaces => self.look(at)?,
+            Arm::Interfaces => self.check_interfaces(at)?,
             Arm::Export => self.export(at, self.flush.is_some()),
             Arm::Patience => self.wait_for_collectors(at),
             Arm::Control => self.answer(at)?,
@@ -295,7 +295,7 @@ impl<M: Metering> Engine<M> {
     fn read_again(&mut self, real: AgentTime) {
         if self.is_running() {
             log::info!("SIGHUP: certificates and lists of peers are read again");
-            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.look(real, true));
+            self.dispatch.all_mut().iter_mut().for_each(|exporter| exporter.read_files(real, true));
         }
     }
 
@@ -369,13 +369,13 @@ impl<M: Metering> Engine<M> {
     }
 
     /// Lists the interfaces when that is due.
-    fn look(&mut self, at: &Reading) -> anyhow::Result<()> {
+    fn check_interfaces(&mut self, at: &Reading) -> anyhow::Result<()> {
         let now = at.now.metering();
-        if now >= self.metering.look_at() {
-            self.metering.look(now)?;
+        if now >= self.metering.check_at() {
+            self.metering.check_interfaces(now)?;
             self.announce(at, false);
         }
-        let next = at.agent_time(self.metering.look_at());
+        let next = at.agent_time(self.metering.check_at());
         self.deadlines.set(Timer::Interfaces, next, "links changed, or one was refused");
         Ok(())
     }

@@ -222,13 +222,13 @@ fn meter(
         if monitor.chain {
             table.loaded.chain(monitor.chain_pins())?;
         }
-        if table.adopted {
+        if table.recovered {
             log::info!("an earlier agent's table goes on");
         }
         let outlives = pins.is_some_and(|pins| pins.outlive_the_agent());
         let ledger = outlives.then(|| table.ledger()).transpose()?;
         let dispatch = exporting(ledger.clone())?;
-        let (generation, old) = (table.generation, table.old()?);
+        let (generation, old) = (table.generation, table.draining()?);
         let mut meter = Meter::new(table.loaded, monitor.timeouts())?;
         meter.keep(ledger, generation, old);
         let started = interfaces.start(&mut meter, clock::monotonic())?;

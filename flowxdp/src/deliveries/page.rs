@@ -82,7 +82,7 @@ pub struct Left {
 
 impl Ledger {
     /// What an earlier agent left on a page; finishes what it had begun.
-    pub fn adopt(&mut self, at: usize) -> Left {
+    pub fn recover(&mut self, at: usize) -> Left {
         let (phase, copy, count) = unfold(Pages::read(field!(self.pages, at, word)));
         let terms = Pages::read(field!(self.pages, at, terms));
         let place = usize::from(copy == 1);

@@ -68,7 +68,7 @@ impl CollectorBooks {
     ///
     /// The caller commits, once it has looked at whatever else the earlier agent left in doubt: until then
     /// another one, after a kill, would find the same.
-    pub(super) fn adopt(ledger: &SharedLedger, at: usize, left: &Left) -> Self {
+    pub(super) fn recover(ledger: &SharedLedger, at: usize, left: &Left) -> Self {
         let mut books = Self { now: left.terms, page: Some((ledger.clone(), at)), ..Self::default() };
         if let Some(perhaps) = left.perhaps {
             // The numbers of messages that may have left are not given again.
@@ -87,7 +87,7 @@ impl CollectorBooks {
     /// that comes first.
     ///
     /// What was handed over and not delivered waits again.
-    pub(super) fn adopt_spool(&mut self, found: RecordTotal, left: &Left) -> RecordTotal {
+    pub(super) fn recover_spool(&mut self, found: RecordTotal, left: &Left) -> RecordTotal {
         let known = less(found, total(self.now.foreign));
         if let Some(perhaps) = left.perhaps
             && known.records >= perhaps.spooled.records

@@ -133,7 +133,7 @@ impl Connection {
         };
         let store = settings.spool.as_ref().map(|place| store(place, url, real, wall_ms)).transpose()?;
         let mut store = store.unwrap_or_default();
-        store.adopt(opening.books, opening.left);
+        store.recover(opening.books, opening.left);
         Ok(Self::new(making, store, opening.backoff))
     }
 

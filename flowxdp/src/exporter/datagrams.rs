@@ -102,7 +102,7 @@ impl Datagrams {
     /// The session continues the sequences of an earlier agent.
     pub(super) fn prepare(opening: Opening<'_>) -> Self {
         for (domain, sequence) in opening.books.sequences() {
-            opening.session.go_on(domain, sequence);
+            opening.session.resume_at(domain, sequence);
         }
         Self::new(opening.port, opening.left.port, opening.backoff, opening.settings)
     }

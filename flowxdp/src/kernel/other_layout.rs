@@ -13,7 +13,7 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     other_layout,
-    retire::{Glance, Table},
+    retire::{Peek, Table},
 };
 
 use super::{cold::ColdSlots, map::Mapped, pin::Generation};
@@ -121,9 +121,9 @@ impl Table for OtherLayout {
         unsafe { AtomicU32::from_ptr(self.state_word(index)) }.load(Ordering::Acquire)
     }
 
-    fn glance(&self, index: usize) -> Glance {
+    fn peek(&self, index: usize) -> Peek {
         let slot = self.copy(index);
-        Glance { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
+        Peek { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
     }
 
     fn copy(&self, index: usize) -> SpillSlot {

@@ -9,7 +9,7 @@ use flowxdp_common::{
     field::ColdRow,
     slot::{SlotV4, SlotV6, SpillSlot},
 };
-use flowxdp_core::retire::{Glance, Table};
+use flowxdp_core::retire::{Peek, Table};
 
 use super::{cold::ColdSlots, map::Mapped};
 
@@ -33,7 +33,7 @@ macro_rules! table {
             }
 
             #[inline]
-            fn glance(&self, index: usize) -> Glance {
+            fn peek(&self, index: usize) -> Peek {
                 let slot = self.element(index);
                 // SAFETY: `slot` is in bounds; aligned words do not tear.
                 let first = unsafe { (&raw const (*slot).first).read_volatile() };
@@ -41,7 +41,7 @@ macro_rules! table {
                 let last = unsafe { (&raw const (*slot).last).read_volatile() };
                 // SAFETY: as above.
                 let tcp_flags = unsafe { (&raw const (*slot).tcp_flags).read_volatile() };
-                Glance { first, last, tcp_flags }
+                Peek { first, last, tcp_flags }
             }
 
             #[inline]
@@ -119,8 +119,8 @@ where
     }
 
     #[inline]
-    fn glance(&self, index: usize) -> Glance {
-        self.slots.glance(index)
+    fn peek(&self, index: usize) -> Peek {
+        self.slots.peek(index)
     }
 
     #[inline]

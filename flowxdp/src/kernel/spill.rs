@@ -8,7 +8,7 @@ use flowxdp_common::{
     slot::{FREE, SpillSlot},
 };
 use flowxdp_core::{
-    retire::{Glance, Table},
+    retire::{Peek, Table},
     spill::SpillTable,
 };
 
@@ -72,8 +72,8 @@ impl Table for SpillSlots {
         self.slots.state(index)
     }
 
-    fn glance(&self, index: usize) -> Glance {
-        self.slots.glance(index)
+    fn peek(&self, index: usize) -> Peek {
+        self.slots.peek(index)
     }
 
     fn closes(&self, index: usize) -> bool {

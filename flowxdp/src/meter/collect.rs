@@ -47,14 +47,14 @@ impl<S: FnMut(FlowRecord, &[u8])> Out<S> {
 
 /// Flows that go on while others fill the tables.
 struct Lasting {
-    pressed: bool,
+    aging: bool,
     flows: Vec<(FlowKey, EndReason)>,
 }
 
 impl Lasting {
     fn note(&mut self, part: &FlowCounters, reason: EndReason) {
         let early = reason == EndReason::LackOfResources && part.last > part.first;
-        if self.pressed && (early || reason == EndReason::ActiveTimeout) {
+        if self.aging && (early || reason == EndReason::ActiveTimeout) {
             self.flows.push((part.key, reason));
         }
     }
@@ -74,19 +74,19 @@ impl Meter {
     /// Step 3 in every table.
     pub(super) fn collect(&mut self, now: u64, out: &mut Out<impl FnMut(FlowRecord, &[u8])>) {
         let kept = self.ledger.is_some();
-        let (loaded, merge, near) = (&mut self.loaded, &mut self.merge, &mut self.near);
+        let (loaded, merge, across_cpus) = (&mut self.loaded, &mut self.merge, &mut self.across_cpus);
         let then = if kept { Then::Keep } else { Then::Free };
-        for old in &mut self.old {
-            old.collect(then, |slot, flow, end| merge.push(flow, end, slot));
+        for draining in &mut self.draining {
+            draining.collect(then, |slot, flow, end| merge.push(flow, end, slot));
         }
-        let mut lasting = Lasting { pressed: self.watch.is_pressed(), flows: Vec::new() };
+        let mut lasting = Lasting { aging: self.watch.is_aging(), flows: Vec::new() };
         let mut done = Vec::new();
         self.spill.collect(&mut loaded.spill, |index, flow, reason| {
             lasting.note(&flow, reason);
             let slot = kept.then(|| SlotRef::new(Place::SPILL, index));
             // An aggregate has the key of a flow from nowhere, and is none.
             match reason {
-                EndReason::Aggregated => merge.push_alone(flow, reason, slot),
+                EndReason::Aggregated => merge.push_unmerged(flow, reason, slot),
                 _ => merge.push(flow, reason, slot),
             }
             done.push(index);
@@ -101,14 +101,14 @@ impl Meter {
             retirement: &mut self.retired_v4,
             kept: kept.then(|| Place::v4(self.generation)),
         };
-        v4.collect(merge, near, &mut lasting, out);
+        v4.collect(merge, across_cpus, &mut lasting, out);
         let v6 = Shared {
             partition: partition(Table::len(&loaded.flows_v6)),
             table: &mut loaded.flows_v6,
             retirement: &mut self.retired_v6,
             kept: kept.then(|| Place::v6(self.generation)),
         };
-        v6.collect(merge, near, &mut lasting, out);
+        v6.collect(merge, across_cpus, &mut lasting, out);
         merge.drain(|flow, reason, slots| out.record(flow, reason, slots));
         lasting.flows.iter().for_each(|(flow, ended)| self.spill.keep(&mut loaded.spill, flow, now, *ended));
     }
@@ -118,7 +118,7 @@ impl<T: Table> Shared<'_, T> {
     fn collect(
         self,
         merge: &mut Merge,
-        near: &mut Merge,
+        across_cpus: &mut Merge,
         lasting: &mut Lasting,
         out: &mut Out<impl FnMut(FlowRecord, &[u8])>,
     ) {
@@ -138,9 +138,11 @@ impl<T: Table> Shared<'_, T> {
             lasting.note(&flow, reason);
             let slot = slot(index);
             if !merge.join(flow, reason, slot) {
-                near.push_near(turn, flow, reason, slot, |flow, end, slots| out.record(flow, end, slots));
+                across_cpus.push_across_cpus(turn, flow, reason, slot, |flow, end, slots| {
+                    out.record(flow, end, slots)
+                });
             }
         });
-        near.drain(|flow, reason, slots| out.record(flow, reason, slots));
+        across_cpus.drain(|flow, reason, slots| out.record(flow, reason, slots));
     }
 }

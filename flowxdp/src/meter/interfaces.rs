@@ -24,7 +24,7 @@ pub(super) fn counted_before(loaded: &Loaded) -> Rows {
         let name: Vec<u8> = name.iter().copied().take_while(|octet| *octet != 0).collect();
         (String::from_utf8_lossy(&name).into_owned(), Row::from(*before))
     });
-    Rows::adopt(owners.collect(), clock::monotonic())
+    Rows::recover(owners.collect(), clock::monotonic())
 }
 
 impl Meter {

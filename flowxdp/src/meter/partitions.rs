@@ -13,14 +13,14 @@ use super::Meter;
 use crate::kernel::{claims, counters};
 
 /// Time between two looks at the CPUs while packets come through the ring buffer, nanoseconds.
-const LOOK: u64 = 20 * MILLISECOND;
+const CHECK_EVERY: u64 = 20 * MILLISECOND;
 
 /// The partitions of a live agent's table.
 pub(super) struct Owners {
     partitions: Partitions,
     /// Packets came through the ring buffer since the last look: perhaps of a CPU without a partition.
     pub(super) spilled: bool,
-    look_at: u64,
+    check_at: u64,
     handed_over: u64,
     said: BTreeMap<usize, u32>,
     said_scarce: bool,
@@ -31,7 +31,7 @@ impl Owners {
         Self {
             partitions: Partitions::new(total),
             spilled: false,
-            look_at: 0,
+            check_at: 0,
             handed_over: 0,
             said: BTreeMap::new(),
             said_scarce: false,
@@ -55,10 +55,10 @@ impl Meter {
     ///
     /// The grace period cannot be waited for: nothing changed hands then.
     pub fn hand_over(&mut self, now: u64) -> anyhow::Result<()> {
-        if !self.owners.spilled || now < self.owners.look_at {
+        if !self.owners.spilled || now < self.owners.check_at {
             return Ok(());
         }
-        (self.owners.spilled, self.owners.look_at) = (false, now.saturating_add(LOOK));
+        (self.owners.spilled, self.owners.check_at) = (false, now.saturating_add(CHECK_EVERY));
         let mut claims = claims::Shared { cpus: &mut self.loaded.cpus, counters: &self.loaded.counters };
         let given = self.owners.partitions.hand_over(&mut claims, |_| self.grace.wait())?;
         for Given { partition, cpu, from } in given {

@@ -8,8 +8,9 @@ use flowxdp_core::{
     retire::{Retirement, Timeouts},
 };
 
-use super::{Meter, Old, partitions::Owners};
+use super::{Draining, Meter, partitions::Owners};
 use crate::{
+    aging::Watch,
     guard,
     kernel::{
         counters,
@@ -17,7 +18,6 @@ use crate::{
         pin::{self, Pins},
     },
     loader::{self, Answer, Request},
-    pressure::Watch,
 };
 
 /// There is no loader.
@@ -28,7 +28,7 @@ pub struct Next {
     number: u64,
     loaded: Loaded,
     /// The table of now.
-    old: Old,
+    draining: Draining,
 }
 
 /// A table that the loader works on.
@@ -49,7 +49,7 @@ impl Meter {
     /// There is no loader or no folder, the loader is busy, or too many tables drain. Nothing changed.
     pub fn ask_for_table(&mut self, shape: Shape) -> anyhow::Result<Asked> {
         ensure!(
-            self.draining() < DRAINING,
+            self.draining_tables() < DRAINING,
             "{DRAINING} tables of other sizes still drain: wait until collectors have their records"
         );
         let loader = self.loader.as_mut().context(WITHOUT)?;
@@ -92,19 +92,19 @@ impl Meter {
 
     /// Tables of another size that are empty by now, and are forgotten.
     pub fn emptied(&mut self) -> Vec<pin::Generation> {
-        let all = std::mem::take(&mut self.old);
-        let (empty, left): (Vec<Old>, _) = all.into_iter().partition(Old::is_empty);
-        self.old = left;
+        let all = std::mem::take(&mut self.draining);
+        let (empty, left): (Vec<Draining>, _) = all.into_iter().partition(Draining::is_empty);
+        self.draining = left;
         if let Some(ledger) = &self.ledger {
             let mut ledger = ledger.borrow_mut();
-            empty.iter().flat_map(Old::places).for_each(|place| ledger.tables_mut().remove(place));
+            empty.iter().flat_map(Draining::places).for_each(|place| ledger.tables_mut().remove(place));
         }
-        empty.into_iter().map(|old| old.generation).collect()
+        empty.into_iter().map(|draining| draining.generation).collect()
     }
 
     /// Tables that drain.
-    pub const fn draining(&self) -> usize {
-        self.old.len()
+    pub const fn draining_tables(&self) -> usize {
+        self.draining.len()
     }
 
     /// The number of the table's generation.
@@ -118,7 +118,7 @@ impl Meter {
     ///
     /// A pin is missing, or the kernel does not map a table. Nothing changed.
     pub fn open_table(&mut self, shape: &Shape, number: u64, pins: &Rc<Pins>) -> anyhow::Result<Next> {
-        let old = Old::open(&pins.generation(self.generation)?, self.loaded.shape.groups)?;
+        let draining = Draining::open(&pins.generation(self.generation)?, self.loaded.shape.groups)?;
         let mut loaded = Loaded::open(shape, &pins.directory().join(number.to_string()), pins)?;
         if let Some(ledger) = &self.ledger {
             let (v4, v6, _) = loaded.tables()?;
@@ -126,7 +126,7 @@ impl Meter {
             ledger.tables_mut().add(Place::v4(number), v4);
             ledger.tables_mut().add(Place::v6(number), v6);
         }
-        Ok(Next { number, loaded, old })
+        Ok(Next { number, loaded, draining })
     }
 
     /// Meters into another table from now on, and has the one of before drain. Between two sweeps: no slot is
@@ -139,11 +139,11 @@ impl Meter {
     ///
     /// The grace period cannot be waited for, or the pin of an interface that is gone not be removed.
     pub fn replace_table(&mut self, next: Next) -> anyhow::Result<()> {
-        let Next { number, loaded, old } = next;
+        let Next { number, loaded, draining } = next;
         let replaced = self.loaded.replace_table(loaded);
         // Afterwards no program writes the table of before.
         let waited = self.grace.wait();
-        self.old.push(old);
+        self.draining.push(draining);
         self.generation = number;
         self.begin_table();
         guard::first(waited, replaced)

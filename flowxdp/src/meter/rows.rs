@@ -33,7 +33,7 @@ fn number(place: usize) -> u32 {
 impl Rows {
     /// Those of an earlier agent, in order, by their names and what others had counted before; the name is
     /// empty where a row was never given away.
-    pub(super) fn adopt(mut owners: Vec<(String, Row)>, now: u64) -> Self {
+    pub(super) fn recover(mut owners: Vec<(String, Row)>, now: u64) -> Self {
         while owners.last().is_some_and(|(name, _)| name.is_empty()) {
             owners.pop();
         }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn an_earlier_agents_rows_go_on_by_ifindex_or_by_name() {
         let owners = ["eth0", "eth1", "eth2", ""].map(|name| (name.to_owned(), Row::default()));
-        let mut rows = Rows::adopt(owners.to_vec(), 0);
+        let mut rows = Rows::recover(owners.to_vec(), 0);
         // It was renamed while there was no agent.
         assert_eq!(rows.take(7, "wan0", Some(2), 1, REST, seen_of), Some(2));
         assert_eq!(rows.take(9, "eth2", None, 1, REST, seen_of), Some(3));
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(take(&mut rows, 1000, "late", 10 + REST), Some(3));
         let counted = |row: u32| seen(u64::from(row) * 10 + u64::from(row == 3) * 4);
         let owners = (1..ROWS).map(|row| rows.owner(row).map(|(name, before)| (name.to_owned(), before)));
-        let mut next = Rows::adopt(owners.collect::<Option<_>>().unwrap(), 200);
+        let mut next = Rows::recover(owners.collect::<Option<_>>().unwrap(), 200);
         assert_eq!(next.take(1000, "late", Some(3), 200, REST, counted), Some(3));
         let (unnamed, named) = next.by_name(counted);
         let of = |name: &str| named.iter().find(|(other, _)| *other == name).unwrap().1.seen.packets;

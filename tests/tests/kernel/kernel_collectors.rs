@@ -89,7 +89,7 @@ fn one_that_stalls_costs_the_others_nothing() -> Result<()> {
     each_balances(&books)?;
     let stalled = of(&books, &tcp_url)?;
     ensure!(stalled.queued.packets > 0 && stalled.lost.packets == 0, "it did not stall: {stalled:?}");
-    tcp.go_on()?;
+    tcp.resume()?;
     live.until(LIMIT, "done with the third", |books| {
         of(books, &tcp_url).is_ok_and(|it| it.exported == sent)
     })?;

@@ -14,7 +14,7 @@ use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::process::Program;
-use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
+use flowxdp_tests::stage::{Stage, all_delivered, at_rest, balanced, of};
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
 use rustix::process::Signal;
 
@@ -99,7 +99,7 @@ fn a_confined_agent_does_all_that_it_should() -> Result<()> {
             log.contains("late.test") && log.contains("certificate")
         })?;
         std::thread::sleep(Duration::from_secs(2));
-        look(&live)?;
+        balanced(&live)?;
         confined(&live, 0)?;
         ensure!(tls.received() == 0 && tcp.received() == 0, "something came too early");
         for (octets, file) in good.into_iter().zip([&stage.client.cert_file, &stage.client.key_file]) {
@@ -128,7 +128,7 @@ fn a_confined_agent_does_all_that_it_should() -> Result<()> {
 fn meters(stage: &Stage, nfcapd: Nfcapd, live: Live) -> Result<String> {
     let traffic = Traffic { flows: 100, packets: 10_000, ipv6: false, protocol: UDP, length: 100 };
     generator().send(&traffic, &stage.netns, "gen0")?;
-    look(&live)?;
+    balanced(&live)?;
     let log = live.stop()?.success()?.stderr;
     stage.netns.expect_clean(METERED)?;
     equal(&traffic.truth(), &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)?;

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use flowxdp_tests::judge::sessions::Received;
 use flowxdp_tests::peer::Peer;
 use flowxdp_tests::process::patient;
-use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
+use flowxdp_tests::stage::{Stage, all_delivered, at_rest, balanced, of};
 
 /// The longest wait for a collector's first octets after it came back.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -39,7 +39,7 @@ fn a_collector_that_dies_ten_times_gets_every_record() -> Result<()> {
             std::thread::sleep(Duration::from_millis(1_000 + 37 * death));
             sessions.0.extend(tcp.kill());
             sessions.1.extend(tls.kill());
-            look(&live)?;
+            balanced(&live)?;
             std::thread::sleep(Duration::from_millis(41 * death));
             (tcp, tls) = (stage.tcp(tcp_port)?, stage.tls(tls_port)?);
         }
@@ -67,7 +67,7 @@ fn collectors_that_leave_in_order_under_traffic_get_every_record_once() -> Resul
             std::thread::sleep(Duration::from_millis(1_200));
             sessions.0.extend(tcp.leave());
             sessions.1.extend(tls.leave());
-            look(&live)?;
+            balanced(&live)?;
             (tcp, tls) = (stage.tcp(tcp_port)?, stage.tls(tls_port)?);
         }
         Ok(())
@@ -100,7 +100,7 @@ fn a_collector_that_stalls_for_a_minute_gets_every_record() -> Result<()> {
         tls.stall(true);
         let begun = Instant::now();
         while begun.elapsed() < STALL {
-            look(&live)?;
+            balanced(&live)?;
             std::thread::sleep(Duration::from_millis(500));
         }
         tcp.stall(false);

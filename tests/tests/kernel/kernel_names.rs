@@ -11,7 +11,7 @@ use flowxdp_tests::flows::Flows;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::peer::Peer;
-use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
+use flowxdp_tests::stage::{Stage, all_delivered, at_rest, balanced, of};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const PORT: u16 = 4_739;
@@ -73,7 +73,7 @@ fn over_udp_a_collector_whose_name_moves_is_followed_from_the_same_port() -> Res
         ports.push(connected(&live)?);
         let then = live.status()?.exported.packets;
         live.until(LIMIT, "exporting there", |books| books.exported.packets > then + 1_000)?;
-        look(&live).map(drop)
+        balanced(&live).map(drop)
     })?;
     at_rest(&mut live, sent)?;
     live.stop()?.success()?;
@@ -127,7 +127,7 @@ fn over_tcp_the_name_is_resolved_at_each_connection() -> Result<()> {
         sessions = before.kill();
         let then = live.status()?.exported.packets;
         live.until(LIMIT, "exporting there", |books| books.exported.packets > then + 1_000)?;
-        look(&live).map(drop)
+        balanced(&live).map(drop)
     })?;
     let rows = at_rest(&mut live, sent)?;
     live.stop()?.success()?;

@@ -13,7 +13,7 @@ use flowxdp_tests::delivery::Records;
 use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::judge::sessions::{Received, Session};
 use flowxdp_tests::process::Program;
-use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
+use flowxdp_tests::stage::{Stage, all_delivered, at_rest, balanced, of};
 
 /// Nobody else is in the namespace.
 const PORT: u16 = 4_739;
@@ -79,7 +79,7 @@ fn a_full_spool_gives_up_the_oldest_and_counts_it() -> Result<()> {
         for _ in 0..60 {
             let octets = octets(directory.path())?;
             ensure!(octets <= MOST, "{octets} octets on disk, at most {MOST} allowed");
-            look(&live)?;
+            balanced(&live)?;
             std::thread::sleep(Duration::from_millis(100));
         }
         Ok(())
@@ -122,7 +122,7 @@ fn bad_disk(tmpfs: &str, said: &str) -> Result<()> {
     };
     let sent = stage.traffic(FLOWS, PAUSE, || {
         for _ in 0..10 {
-            look(&live)?;
+            balanced(&live)?;
             std::thread::sleep(Duration::from_millis(400));
         }
         Ok(())

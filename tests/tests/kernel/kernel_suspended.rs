@@ -7,7 +7,7 @@ use flowxdp_tests::books::Count;
 use flowxdp_tests::failures::tell;
 use flowxdp_tests::flows::Flows;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
-use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
+use flowxdp_tests::stage::{Stage, all_delivered, at_rest, balanced, of};
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
 use rustix::process::Signal;
 
@@ -25,7 +25,7 @@ fn suspended_for_30_seconds_it_loses_nothing_that_the_table_holds() -> Result<()
         std::thread::sleep(Duration::from_secs(30));
         live.signal(Signal::CONT)?;
         std::thread::sleep(Duration::from_secs(1));
-        look(&live).map(drop)
+        balanced(&live).map(drop)
     })?;
     let rows = at_rest(&mut live, sent)?;
     let books = live.status()?;

@@ -106,7 +106,7 @@ fn replaced(mode: Mode, begun: &AtomicBool, sends: impl Fn() -> bool) -> Result<
         let before = metered.meter.books()?.1.after.packets;
         metered.replace(flows)?;
         tables += 1;
-        ensure!(metered.meter.draining() > 0, "no table drains");
+        ensure!(metered.meter.draining_tables() > 0, "no table drains");
         // Packets come into each of them.
         while metered.meter.books()?.1.after.packets < before + 1000 {
             ensure!(sends(), "the generator ended");
@@ -147,7 +147,7 @@ fn under_traffic(mode: Mode, generator: &(dyn Generator + Sync)) -> Result<()> {
                 "{} packets of {sent} are in records: {books:?}",
                 metered.packets
             );
-            ensure!(metered.meter.draining() == 0, "a table is left");
+            ensure!(metered.meter.draining_tables() == 0, "a table is left");
             let left = metered.pins.generations()?.len();
             ensure!(left == 1, "{left} generations are left of {tables}");
             metered.meter.stop()

@@ -10,7 +10,7 @@ use flowxdp_tests::authority::{self, Authority, Leaf};
 use flowxdp_tests::failures::{Failures, tell};
 use flowxdp_tests::peer::Peer;
 use flowxdp_tests::process::{Program, Running};
-use flowxdp_tests::stage::{Stage, all_delivered, at_rest, look, of};
+use flowxdp_tests::stage::{Stage, all_delivered, at_rest, balanced, of};
 use rustix::process::Signal;
 
 const FLOWS: u32 = 1_000;
@@ -44,7 +44,7 @@ fn a_collector_that_refuses_our_certificate_reads_nothing_until_it_takes_it() ->
     let mut refused = Vec::new();
     let sent = stage.traffic(FLOWS, PAUSE, || {
         std::thread::sleep(Duration::from_secs(3));
-        look(&live)?;
+        balanced(&live)?;
         refused = refusing.kill();
         accepting = Some(stage.tls(port)?);
         Ok(())
@@ -115,7 +115,7 @@ fn collectors_with_bad_certificates_get_nothing_and_one_clear_line() -> Result<(
     let mut live = stage.agent(&urls.iter().map(String::as_str).collect::<Vec<_>>(), &[])?;
     stage.traffic(FLOWS, PAUSE, || {
         std::thread::sleep(Duration::from_secs(4));
-        look(&live).map(|_| ())
+        balanced(&live).map(|_| ())
     })?;
     let good = urls.first().context("no row")?.clone();
     live.until(LIMIT, "exporting to the good one", |books| {
@@ -164,7 +164,7 @@ fn a_collector_that_is_taken_off_the_list_loses_its_session() -> Result<()> {
         let before = collector.received();
         std::thread::sleep(Duration::from_secs(2));
         ensure!(collector.received() == before, "one that is not on the list goes on to be sent records");
-        look(&live)?;
+        balanced(&live)?;
         fs::write(&peers, &listed)?;
         live.signal(Signal::HUP)
     })?;

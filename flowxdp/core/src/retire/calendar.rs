@@ -5,7 +5,7 @@
 
 use flowxdp_common::slot::RETIRED;
 
-use super::{BLOCK, Cut, Due, Retirement, Table, Timeouts, lives};
+use super::{BLOCK, Due, Retirement, SweepCursor, Table, Timeouts, lives};
 use crate::slots::FIN_OR_RST;
 
 /// A tree of minima over the blocks; the root is at 1, the children of `node` at `2 * node` and behind it.
@@ -118,9 +118,9 @@ impl Retirement {
         while lives != 0 {
             let index = first + lives.trailing_zeros() as usize;
             lives &= lives - 1;
-            let glance = table.glance(index);
-            let closes = glance.tcp_flags & FIN_OR_RST != 0 && table.closes(index);
-            earliest = earliest.min(if closes { 0 } else { timeouts.due(glance.first, glance.last).0 });
+            let peek = table.peek(index);
+            let closes = peek.tcp_flags & FIN_OR_RST != 0 && table.closes(index);
+            earliest = earliest.min(if closes { 0 } else { timeouts.due(peek.first, peek.last).0 });
         }
         earliest
     }
@@ -134,7 +134,7 @@ impl Retirement {
         room: usize,
     ) -> Option<usize> {
         let mut calendar = self.calendar.take()?;
-        let (mut next, mut left) = (self.cut.take().map_or(0, |cut| cut.next), room);
+        let (mut next, mut left) = (self.cursor.take().map_or(0, |cut| cut.next), room);
         while let Some(block) = calendar.first(next / BLOCK, now) {
             let first = block * BLOCK;
             let Some(due) = self.mark_block(table, first, next, now, timeouts, &mut left) else { break };
@@ -162,13 +162,14 @@ impl Retirement {
         while lives != 0 {
             let index = first + lives.trailing_zeros() as usize;
             lives &= lives - 1;
-            let glance = table.glance(index);
-            let (due, _) = timeouts.due(glance.first, glance.last);
+            let peek = table.peek(index);
+            let (due, _) = timeouts.due(peek.first, peek.last);
             // This look has seen those before `from` already.
-            let end = self.end(index, &glance, now, timeouts).filter(|_| index >= from);
+            let end = self.end(index, &peek, now, timeouts).filter(|_| index >= from);
             if let (Some(reason), Ok(number)) = (end, u32::try_from(index)) {
                 if *left == 0 {
-                    self.cut = Some(Cut { next: index, forced: None, began: now, known: now, live: 0 });
+                    self.cursor =
+                        Some(SweepCursor { next: index, forced: None, began: now, known: now, live: 0 });
                     return None;
                 }
                 *left -= 1;
@@ -176,7 +177,7 @@ impl Retirement {
                 self.retired.push(Due { index: number, reason });
                 continue;
             }
-            let closes = glance.tcp_flags & FIN_OR_RST != 0 && table.closes(index);
+            let closes = peek.tcp_flags & FIN_OR_RST != 0 && table.closes(index);
             if closes && !self.is_closing(index) {
                 self.set_closing(index);
             }

@@ -25,8 +25,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
     /// After a kill.
-    Adopt,
-    Look,
+    Recover,
+    Sweep,
     /// To this collector, and those behind it.
     Deliver(usize),
     Books,
@@ -37,7 +37,7 @@ pub(crate) enum Stage {
 pub(crate) struct At {
     stage: Stage,
     /// Looks to come; the last one is after the end of all traffic.
-    looks: u8,
+    sweeps: u8,
     /// Messages that may yet be refused.
     refusals: u8,
     kept: Vec<Kept>,
@@ -45,22 +45,27 @@ pub(crate) struct At {
 
 impl At {
     pub(crate) const fn start(scenario: &Scenario) -> Self {
-        Self { stage: Stage::Look, looks: scenario.looks + 1, refusals: scenario.refusals, kept: Vec::new() }
+        Self {
+            stage: Stage::Sweep,
+            sweeps: scenario.sweeps + 1,
+            refusals: scenario.refusals,
+            kept: Vec::new(),
+        }
     }
 
     /// The next agent's start.
-    pub(crate) fn adopt(scenario: &Scenario) -> Self {
-        Self { stage: Stage::Adopt, looks: 1, ..Self::start(scenario) }
+    pub(crate) fn recover(scenario: &Scenario) -> Self {
+        Self { stage: Stage::Recover, sweeps: 1, ..Self::start(scenario) }
     }
 
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         into.push(match self.stage {
-            Stage::Adopt => 0,
-            Stage::Look => 1,
+            Stage::Recover => 0,
+            Stage::Sweep => 1,
             Stage::Books => 2,
             Stage::Deliver(collector) => 3 + u8::try_from(collector).expect("few collectors"),
         });
-        into.push(self.looks);
+        into.push(self.sweeps);
         into.push(self.refusals);
         into.push(u8::try_from(self.kept.len()).expect("few slots"));
         for kept in &self.kept {
@@ -73,10 +78,10 @@ impl At {
 
 /// Goes on from `at` to the next resting place.
 pub(crate) fn run(scenario: &Scenario, at: &At, access: &mut Access<'_>) -> Go<Option<At>> {
-    let (looks, mut refusals) = (at.looks, at.refusals);
-    let (stage, looks, kept) = match at.stage {
-        Stage::Adopt => (Stage::Deliver(0), looks, adopt(scenario, access)?),
-        Stage::Look => (Stage::Deliver(0), looks - 1, look(scenario, looks == 1, access)?),
+    let (sweeps, mut refusals) = (at.sweeps, at.refusals);
+    let (stage, sweeps, kept) = match at.stage {
+        Stage::Recover => (Stage::Deliver(0), sweeps, recover(scenario, access)?),
+        Stage::Sweep => (Stage::Deliver(0), sweeps - 1, sweep(scenario, sweeps == 1, access)?),
         Stage::Deliver(collector) if collector < scenario.collectors => {
             let mut kept = at.kept.clone();
             let next = match journal::hand_over(scenario, collector, &mut kept, refusals > 0, access)? {
@@ -87,22 +92,22 @@ pub(crate) fn run(scenario: &Scenario, at: &At, access: &mut Access<'_>) -> Go<O
                     collector
                 }
             };
-            (Stage::Deliver(next), looks, kept)
+            (Stage::Deliver(next), sweeps, kept)
         }
-        Stage::Deliver(_) if scenario.books => (Stage::Books, looks, Vec::new()),
-        Stage::Deliver(_) if looks == 0 => return Ok(None),
-        Stage::Deliver(_) => (Stage::Look, looks, Vec::new()),
+        Stage::Deliver(_) if scenario.books => (Stage::Books, sweeps, Vec::new()),
+        Stage::Deliver(_) if sweeps == 0 => return Ok(None),
+        Stage::Deliver(_) => (Stage::Sweep, sweeps, Vec::new()),
         Stage::Books => {
             for collector in 0..scenario.collectors {
                 books(scenario, collector, access)?;
             }
-            if looks == 0 {
+            if sweeps == 0 {
                 return Ok(None);
             }
-            (Stage::Look, looks, Vec::new())
+            (Stage::Sweep, sweeps, Vec::new())
         }
     };
-    Ok(Some(At { stage, looks, refusals, kept }))
+    Ok(Some(At { stage, sweeps, refusals, kept }))
 }
 
 fn grace(access: &mut Access<'_>) -> Go<()> {
@@ -112,7 +117,7 @@ fn grace(access: &mut Access<'_>) -> Go<()> {
 }
 
 /// One look at the tables: what is due is retired and, after a grace period, read.
-fn look(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept>> {
+fn sweep(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept>> {
     if last {
         access.step(Op::Detached)?;
         grace(access)?;
@@ -168,12 +173,12 @@ fn keep(slot: usize, part: &FlowCounters, has: u32) -> Kept {
 }
 
 /// What the next agent does first. Gives what the one before had retired and not handed over to all.
-fn adopt(scenario: &Scenario, access: &mut Access<'_>) -> Go<Vec<Kept>> {
+fn recover(scenario: &Scenario, access: &mut Access<'_>) -> Go<Vec<Kept>> {
     if scenario.is(Broken::RetireFirst) {
         retire(scenario, true, Shared::kernel(scenario, access), true, &mut Vec::new())?;
     }
     for collector in 0..scenario.collectors {
-        journal::adopt(scenario, collector, access)?;
+        journal::recover(scenario, collector, access)?;
     }
     if !scenario.is(Broken::NoGraceAtAdoption) {
         grace(access)?;
@@ -184,7 +189,7 @@ fn adopt(scenario: &Scenario, access: &mut Access<'_>) -> Go<Vec<Kept>> {
         let mut table =
             if spill { Shared::spill(scenario, access) } else { Shared::kernel(scenario, access) };
         let first = table.number(0);
-        retire::adopt(&mut table, known, NOW, TIMEOUTS, |index, has, part, _| {
+        retire::recover(&mut table, known, NOW, TIMEOUTS, |index, has, part, _| {
             kept.push(keep(first + index, &part, has));
         });
         table.end()?;

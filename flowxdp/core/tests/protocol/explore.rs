@@ -82,7 +82,7 @@ impl State {
             Event::Flush(cpu, at) => self.memory.flush(cpu.into(), at.into()),
             Event::Kill => {
                 self.memory.kill();
-                self.agent = Process::new(agent::At::adopt(scenario));
+                self.agent = Process::new(agent::At::recover(scenario));
                 self.kills -= 1;
             }
         }

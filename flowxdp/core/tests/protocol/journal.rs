@@ -197,7 +197,7 @@ pub(crate) fn let_go(
 }
 
 /// What the next agent does with a page that it finds.
-pub(crate) fn adopt(scenario: &Scenario, collector: usize, access: &mut Access<'_>) -> Go<()> {
+pub(crate) fn recover(scenario: &Scenario, collector: usize, access: &mut Access<'_>) -> Go<()> {
     let (phase, copy, count) = unfold(access.step(Op::Load(Cell::Word(collector)))?);
     let mut now = sums(access, collector, copy)?;
     let mut slots = Vec::new();

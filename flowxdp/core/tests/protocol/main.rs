@@ -76,7 +76,7 @@ fn quiet(packets: [&[Packet]; 2]) -> Scenario {
         spill_slots: 2,
         hand_over: false,
         packets: packets.map(<[Packet]>::to_vec),
-        looks: 1,
+        sweeps: 1,
         undecided: false,
         books: false,
         collectors: 1,
@@ -111,12 +111,12 @@ fn needs(scenario: &Scenario, broken: Broken, what: &str) {
 
 #[test]
 fn two_cpus_and_three_looks() {
-    holds(&Scenario { looks: 2, ..quiet([&[A, B, B], &[A]]) });
+    holds(&Scenario { sweeps: 2, ..quiet([&[A, B, B], &[A]]) });
 }
 
 #[test]
 fn windows_that_overlap_and_slots_that_are_not_due() {
-    holds(&Scenario { homes: 2, looks: 2, undecided: true, ..quiet([&[A, C, B, A], &[]]) });
+    holds(&Scenario { homes: 2, sweeps: 2, undecided: true, ..quiet([&[A, C, B, A], &[]]) });
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn shared(packets: [&[Packet]; 2]) -> Scenario {
 fn a_partition_changes_hands() {
     let scenario = shared([&[A, A], &[A]]);
     holds(&scenario);
-    holds(&Scenario { looks: 2, undecided: true, ..scenario.clone() });
+    holds(&Scenario { sweeps: 2, undecided: true, ..scenario.clone() });
     holds(&Scenario { books: true, ..scenario.clone() });
     holds(&shared([&[A, B], &[B, A]]));
     holds(&Scenario { weak: true, ..shared([&[A], &[A, A]]) });
@@ -144,7 +144,7 @@ fn a_partition_changes_hands() {
 #[test]
 fn a_kill_while_a_partition_changes_hands() {
     holds(&Scenario { kills: 1, ..shared([&[A, A], &[A]]) });
-    holds(&Scenario { kills: 2, looks: 0, ..shared([&[A], &[B, A]]) });
+    holds(&Scenario { kills: 2, sweeps: 0, ..shared([&[A], &[B, A]]) });
 }
 
 #[test]

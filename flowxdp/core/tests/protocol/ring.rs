@@ -14,7 +14,7 @@ use crate::{
 pub(crate) fn drain(scenario: &Scenario, access: &mut Access<'_>) -> Go<()> {
     let mut position = access.step(Op::Load(Cell::Consumer))?;
     let mut table = Shared::spill(scenario, access);
-    let mut spill = Spill::adopt(&mut table, position);
+    let mut spill = Spill::recover(&mut table, position);
     // The model knows flows by their number, and an aggregate has none.
     spill.without_aggregates();
     while table.step(Op::Load(Cell::Producer)).is_some_and(|end| position < end) {

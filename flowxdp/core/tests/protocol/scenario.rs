@@ -72,7 +72,7 @@ pub(crate) struct Scenario {
     /// The packets of each CPU.
     pub packets: [Vec<Packet>; CPUS],
     /// Looks at the table before the last one.
-    pub looks: u8,
+    pub sweeps: u8,
     /// At a look each live slot is due or is not; else all are.
     pub undecided: bool,
     /// The books are read after each look.

@@ -11,7 +11,7 @@ use flowxdp_common::{
     slot::{FREE, LIVE, SpillSlot},
 };
 use flowxdp_core::{
-    retire::{Glance, Table, Timeouts},
+    retire::{Peek, Table, Timeouts},
     spill::SpillTable,
 };
 
@@ -22,7 +22,7 @@ use crate::{
     scenario::{Broken, Scenario},
 };
 
-/// What [`Shared::glance`] gives is due by these at [`NOW`], or not.
+/// What [`Shared::peek`] gives is due by these at [`NOW`], or not.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts { idle: 10, active: 10 };
 pub(crate) const NOW: u64 = 100;
 
@@ -109,11 +109,11 @@ impl Table for Shared<'_, '_> {
         if self.collector.is_some_and(|collector| has(state, collector)) { FREE } else { state }
     }
 
-    fn glance(&self, _: usize) -> Glance {
+    fn peek(&self, _: usize) -> Peek {
         // The times do not matter: what the agent makes of them does.
         let due = !self.scenario.undecided || self.step(Op::Choose(2)) == Some(1);
         let time = if due { 0 } else { NOW };
-        Glance { first: time, last: time, tcp_flags: 0 }
+        Peek { first: time, last: time, tcp_flags: 0 }
     }
 
     fn copy(&self, index: usize) -> SpillSlot {

@@ -21,7 +21,7 @@ pub(crate) trait Slots {
     fn open(&mut self, slot: usize) -> Result<(), Self::Stop>;
 }
 
-/// Look-up, hit and insertion; `false` where the window is full. With `first_free` the look-up ends at the first
+/// Sweep-up, hit and insertion; `false` where the window is full. With `first_free` the look-up ends at the first
 /// free slot, which breaks the rule.
 pub(crate) fn place<S: Slots>(
     slots: &mut S,

@@ -34,9 +34,9 @@ fn event(port: u16, time: u64, octets: u32, tcp_flags: u16) -> Event {
 }
 
 /// A new agent.
-fn adopt(memory: &mut Memory) -> Spill {
+fn recover(memory: &mut Memory) -> Spill {
     let position = memory.position;
-    Spill::adopt(memory, position)
+    Spill::recover(memory, position)
 }
 
 /// What the agent does with the first event in the ring.
@@ -58,7 +58,7 @@ fn add(memory: &mut Memory, spill: &mut Spill, event: Event) -> bool {
 }
 
 /// All three steps of a look.
-fn look(
+fn sweep(
     memory: &mut Memory,
     spill: &mut Spill,
     now: u64,
@@ -78,18 +78,18 @@ fn look(
 #[test]
 fn it_has_the_rules_of_the_kernels_tables() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     assert_eq!(spill.next_due(), u64::MAX);
     assert!(add(&mut memory, &mut spill, event(1, SECOND, 100, 0)));
     assert!(add(&mut memory, &mut spill, event(2, SECOND, 100, 0)));
     assert_eq!(spill.next_due(), 16 * SECOND);
     assert!(add(&mut memory, &mut spill, event(1, 9 * SECOND, 40, 0)));
     assert_eq!((spill.len(), in_table(&memory)), (2, Total { packets: 3, octets: 240 }));
-    assert!(look(&mut memory, &mut spill, 16 * SECOND - 1, None, 9).is_empty());
-    let idle = look(&mut memory, &mut spill, 16 * SECOND, None, 9);
+    assert!(sweep(&mut memory, &mut spill, 16 * SECOND - 1, None, 9).is_empty());
+    let idle = sweep(&mut memory, &mut spill, 16 * SECOND, None, 9);
     assert_eq!(idle.len(), 1);
     assert_eq!((idle[0].0.key.destination_port, idle[0].1), (2, EndReason::IdleTimeout));
-    let rest = look(&mut memory, &mut spill, 17 * SECOND, Some(EndReason::Forced), 9);
+    let rest = sweep(&mut memory, &mut spill, 17 * SECOND, Some(EndReason::Forced), 9);
     assert_eq!((rest[0].0.packets, rest[0].0.octets, rest[0].1), (2, 140, EndReason::Forced));
     assert!(spill.is_empty());
     assert_eq!(in_table(&memory), Total::default());
@@ -99,12 +99,12 @@ fn it_has_the_rules_of_the_kernels_tables() {
 #[test]
 fn packets_above_65535_octets_count_in_full_and_have_the_largest_length() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     for octets in [70_000, 65_536, 100] {
         assert!(add(&mut memory, &mut spill, event(1, SECOND, octets, 0)));
     }
     assert!(add(&mut memory, &mut spill, event(2, SECOND, u32::MAX, 0)));
-    let mut parts = look(&mut memory, &mut spill, 2 * SECOND, Some(EndReason::Forced), 9);
+    let mut parts = sweep(&mut memory, &mut spill, 2 * SECOND, Some(EndReason::Forced), 9);
     parts.sort_by_key(|(part, _)| part.key.destination_port);
     let lengths = parts.iter().map(|(part, _)| (part.octets, part.length_min, part.length_max));
     assert!(lengths.eq([(135_636, 100, u16::MAX), (u32::MAX.into(), u16::MAX, u16::MAX)]));
@@ -113,25 +113,25 @@ fn packets_above_65535_octets_count_in_full_and_have_the_largest_length() {
 #[test]
 fn under_pressure_idle_flows_go_sooner_and_those_that_go_on_later() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     add(&mut memory, &mut spill, event(1, 10 * SECOND, 100, 0));
     add(&mut memory, &mut spill, event(2, 9 * SECOND, 100, 0));
     add(&mut memory, &mut spill, event(2, 10 * SECOND, 100, 0));
-    spill.press(Some(SECOND));
-    assert!(look(&mut memory, &mut spill, 11 * SECOND - 1, None, 9).is_empty());
-    let out = look(&mut memory, &mut spill, 11 * SECOND, None, 9);
+    spill.shorten_idle(Some(SECOND));
+    assert!(sweep(&mut memory, &mut spill, 11 * SECOND - 1, None, 9).is_empty());
+    let out = sweep(&mut memory, &mut spill, 11 * SECOND, None, 9);
     assert_eq!((out.len(), out[0].0.key.destination_port, out[0].1), (1, 1, EndReason::LackOfResources));
-    spill.press(Some(SECOND / 2));
-    assert!(look(&mut memory, &mut spill, 18 * SECOND - 1, None, 9).is_empty());
-    let out = look(&mut memory, &mut spill, 18 * SECOND, None, 9);
+    spill.shorten_idle(Some(SECOND / 2));
+    assert!(sweep(&mut memory, &mut spill, 18 * SECOND - 1, None, 9).is_empty());
+    let out = sweep(&mut memory, &mut spill, 18 * SECOND, None, 9);
     assert_eq!((out.len(), out[0].0.packets, out[0].1), (1, 2, EndReason::LackOfResources));
     // What is due by the timeout that was asked for says so.
     add(&mut memory, &mut spill, event(3, 20 * SECOND, 100, 0));
-    assert_eq!(look(&mut memory, &mut spill, 35 * SECOND, None, 9)[0].1, EndReason::IdleTimeout);
+    assert_eq!(sweep(&mut memory, &mut spill, 35 * SECOND, None, 9)[0].1, EndReason::IdleTimeout);
     // And without pressure nothing is early.
     add(&mut memory, &mut spill, event(4, 40 * SECOND, 100, 0));
-    spill.press(None);
-    assert!(look(&mut memory, &mut spill, 55 * SECOND - 1, None, 9).is_empty());
+    spill.shorten_idle(None);
+    assert!(sweep(&mut memory, &mut spill, 55 * SECOND - 1, None, 9).is_empty());
 }
 
 /// A packet to an address and port.
@@ -153,7 +153,7 @@ fn cold(mac: u8, extensions: u8) -> Vec<u8> {
 #[test]
 fn cold_fields_are_those_of_the_first_packet_and_an_aggregate_has_none() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     let mut push = |event: &Event, row: &[u8]| {
         let packet = slots::event(event).expect("an event");
         assert!(spill.push(&mut memory, &packet, row, 0, TIMEOUTS));
@@ -191,7 +191,7 @@ fn events_say_the_groups_of_their_cold_fields() {
 #[test]
 fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     let (_, room) = spill.flows();
     let most = room - RESERVE;
     let sent = [
@@ -208,7 +208,7 @@ fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
         assert!(add(&mut memory, &mut spill, *event));
     }
     assert_eq!(spill.flows(), (most, room));
-    let records = look(&mut memory, &mut spill, SECOND, Some(EndReason::Forced), 99);
+    let records = sweep(&mut memory, &mut spill, SECOND, Some(EndReason::Forced), 99);
     let (flows, aggregates): (Vec<_>, Vec<_>) =
         records.iter().partition(|(_, reason)| *reason == EndReason::Forced);
     assert_eq!(flows.iter().map(|(part, _)| part.packets).sum::<u64>(), most as u64 + 1);
@@ -241,7 +241,7 @@ fn what_cannot_be_kept_apart_is_aggregated_and_says_so() {
 #[test]
 fn a_flow_that_goes_on_is_kept_apart_from_a_flood() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     for port in 0..100 {
         assert!(add(&mut memory, &mut spill, to(1, port, 17)));
     }
@@ -258,8 +258,8 @@ fn a_flow_that_goes_on_is_kept_apart_from_a_flood() {
         assert!(add(&mut memory, &mut spill, packet));
     }
     // The one that did not go on leaves no record, in an heir's hands neither.
-    let mut spill = adopt(&mut memory);
-    let records = look(&mut memory, &mut spill, 5 * SECOND, Some(EndReason::Forced), 999);
+    let mut spill = recover(&mut memory);
+    let records = sweep(&mut memory, &mut spill, 5 * SECOND, Some(EndReason::Forced), 999);
     let of = |port| records.iter().filter(|(part, _)| part.key.destination_port == port).collect::<Vec<_>>();
     let [(kept, EndReason::Forced)] = of(7000)[..] else { panic!("{:?}", of(7000)) };
     assert_eq!((kept.packets, kept.octets, kept.first, kept.last), (2, 200, 3 * SECOND, 4 * SECOND));
@@ -271,7 +271,7 @@ fn a_flow_that_goes_on_is_kept_apart_from_a_flood() {
 #[test]
 fn an_event_waits_when_not_even_an_aggregate_has_room() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     for port in 0..1000 {
         assert!(add(&mut memory, &mut spill, to(1, port, 6)));
     }
@@ -298,7 +298,7 @@ fn an_event_waits_when_not_even_an_aggregate_has_room() {
 #[test]
 fn a_connection_that_ends_does_not_end_the_aggregate_that_it_is_in() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     for port in 0..100 {
         assert!(add(&mut memory, &mut spill, to(1, port, 6)));
     }
@@ -306,34 +306,34 @@ fn a_connection_that_ends_does_not_end_the_aggregate_that_it_is_in() {
         records.iter().filter(|(_, reason)| *reason == EndReason::Aggregated).count()
     };
     let (first, second) = (
-        look(&mut memory, &mut spill, SECOND, None, 99),
-        look(&mut memory, &mut spill, 2 * SECOND, None, 99),
+        sweep(&mut memory, &mut spill, SECOND, None, 99),
+        sweep(&mut memory, &mut spill, 2 * SECOND, None, 99),
     );
     assert_eq!((first.len(), aggregates(&second)), (0, 0));
     assert!(second.iter().all(|(_, reason)| *reason == EndReason::EndOfFlow) && second.len() > 20);
     // One by destination, one by protocol.
-    assert_eq!(aggregates(&look(&mut memory, &mut spill, 16 * SECOND, None, 99)), 2);
+    assert_eq!(aggregates(&sweep(&mut memory, &mut spill, 16 * SECOND, None, 99)), 2);
 }
 
 #[test]
 fn a_closed_connection_is_due_at_the_second_look() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
-    assert!(look(&mut memory, &mut spill, SECOND, None, 9).is_empty());
+    assert!(sweep(&mut memory, &mut spill, SECOND, None, 9).is_empty());
     add(&mut memory, &mut spill, event(1, SECOND + 1, 100, FIN));
     assert_eq!(spill.next_due(), 0);
-    assert!(look(&mut memory, &mut spill, 2 * SECOND, None, 9).is_empty());
+    assert!(sweep(&mut memory, &mut spill, 2 * SECOND, None, 9).is_empty());
     assert_eq!(spill.next_due(), 0);
     add(&mut memory, &mut spill, event(1, 2 * SECOND + 1, 40, 0x10));
-    let out = look(&mut memory, &mut spill, 3 * SECOND, None, 9);
+    let out = sweep(&mut memory, &mut spill, 3 * SECOND, None, 9);
     assert_eq!((out[0].0.packets, out[0].1), (3, EndReason::EndOfFlow));
 }
 
 #[test]
 fn a_packet_of_a_retired_flow_opens_a_new_slot() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
     assert_eq!(spill.mark(&mut memory, 16 * SECOND, TIMEOUTS, None, 9), 1);
     assert!(add(&mut memory, &mut spill, event(1, 16 * SECOND, 40, 0)));
@@ -342,7 +342,7 @@ fn a_packet_of_a_retired_flow_opens_a_new_slot() {
     assert_eq!(kept, [(0, 100)]);
     assert_eq!(memory.slots[..2].iter().map(|slot| slot.state).collect::<Vec<_>>(), [RETIRED, LIVE]);
     // Not freed yet: it takes room, and a successor finds both.
-    let mut heir = adopt(&mut memory);
+    let mut heir = recover(&mut memory);
     assert_eq!((heir.len(), heir.flows().0, in_table(&memory).octets), (1, 2, 140));
     heir.free(&mut memory, 0);
     assert_eq!((heir.len(), heir.flows().0, in_table(&memory).octets), (1, 1, 40));
@@ -351,7 +351,7 @@ fn a_packet_of_a_retired_flow_opens_a_new_slot() {
 #[test]
 fn ipv4_and_ipv6_with_the_same_octets_are_two_flows() {
     let mut memory = Memory::new(SLOTS);
-    let mut spill = adopt(&mut memory);
+    let mut spill = recover(&mut memory);
     add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
     add(&mut memory, &mut spill, Event { version: 6, ..event(1, SECOND, 100, 0) });
     assert_eq!(spill.len(), 2);
@@ -383,7 +383,7 @@ proptest! {
         seconds in prop::collection::vec((1_u64..40, any::<[u16; 40]>(), 0_usize..9), 1..60)
     ) {
         let mut memory = Memory::new(128);
-        let (mut spill, mut now, mut sent, mut told) = (adopt(&mut memory), SECOND, 0, 0);
+        let (mut spill, mut now, mut sent, mut told) = (recover(&mut memory), SECOND, 0, 0);
         let mut kept = Vec::new();
         for (pause, packets, free) in seconds {
             now += pause * SECOND;
@@ -426,20 +426,20 @@ proptest! {
         loop {
             // A new agent; the last one lives for ever.
             memory.life = lives.next().unwrap_or(usize::MAX);
-            let mut spill = adopt(&mut memory);
+            let mut spill = recover(&mut memory);
             while memory.life > 0 && !memory.ring.is_empty() {
                 let time = memory.ring[0].time;
                 prop_assert!(take(&mut memory, &mut spill));
                 // Looks are whole: what dies within one is the journal's matter, not this table's.
                 if let Some((2.., room)) = looks.next() && memory.life > 0 {
                     let life = std::mem::replace(&mut memory.life, usize::MAX);
-                    records.extend(look(&mut memory, &mut spill, time, None, room));
+                    records.extend(sweep(&mut memory, &mut spill, time, None, room));
                     memory.life = life;
                 }
             }
             if memory.life > 0 {
                 memory.life = usize::MAX;
-                records.extend(look(&mut memory, &mut spill, now, Some(EndReason::Forced), usize::MAX));
+                records.extend(sweep(&mut memory, &mut spill, now, Some(EndReason::Forced), usize::MAX));
                 prop_assert!(spill.is_empty());
                 break;
             }
@@ -455,7 +455,7 @@ fn death_at_every_word_of_an_event() {
     for (known, kept) in [(false, false), (true, false), (false, true)] {
         for life in 0..60 {
             let mut memory = Memory::new(SLOTS);
-            let mut spill = adopt(&mut memory);
+            let mut spill = recover(&mut memory);
             if known {
                 add(&mut memory, &mut spill, event(1, SECOND, 100, 0));
             }
@@ -472,7 +472,7 @@ fn death_at_every_word_of_an_event() {
             memory.life = life;
             take(&mut memory, &mut spill);
             memory.life = usize::MAX;
-            let mut heir = adopt(&mut memory);
+            let mut heir = recover(&mut memory);
             while !memory.ring.is_empty() {
                 take(&mut memory, &mut heir);
             }

@@ -10,7 +10,7 @@ use flowxdp_common::{
     slot::{FREE, LIVE, RETIRED, SpillSlot},
 };
 use flowxdp_core::{
-    retire::{Glance, Table},
+    retire::{Peek, Table},
     slots,
     spill::SpillTable,
 };
@@ -71,9 +71,9 @@ impl Table for Memory {
         self.slots[index].state
     }
 
-    fn glance(&self, index: usize) -> Glance {
+    fn peek(&self, index: usize) -> Peek {
         let slot = &self.slots[index];
-        Glance { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
+        Peek { first: slot.first, last: slot.last, tcp_flags: slot.tcp_flags }
     }
 
     fn closes(&self, index: usize) -> bool {

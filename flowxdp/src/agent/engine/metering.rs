@@ -76,14 +76,14 @@ pub trait Metering {
     fn next_sweep(&self, last: MeterTime) -> MeterTime;
 
     /// When the interfaces are to be listed again.
-    fn look_at(&self) -> MeterTime;
+    fn check_at(&self) -> MeterTime;
 
     /// Lists the interfaces: meters new ones, follows changed ones, releases gone ones.
     ///
     /// # Errors
     ///
     /// The kernel's.
-    fn look(&mut self, now: MeterTime) -> anyhow::Result<()>;
+    fn check_interfaces(&mut self, now: MeterTime) -> anyhow::Result<()>;
 
     /// Interfaces of which flow records may come.
     fn interfaces(&mut self, now: MeterTime) -> Vec<Interface>;

@@ -51,7 +51,7 @@ impl World {
         };
         let exporters = urls.iter().map(exporter).collect();
         let dispatch = Dispatch::new(exporters, Strategy::Replicate, 0, None);
-        let flows = Flows { look_at: MeterTime::NEVER, ..Flows::default() };
+        let flows = Flows { check_at: MeterTime::NEVER, ..Flows::default() };
         let engine = Engine::new(flows, dispatch, Reporter::new(1, T0 - 100_000), rules);
         Self { engine, readiness, time }
     }

@@ -68,11 +68,11 @@ impl Metering for Packets {
         MeterTime::NEVER
     }
 
-    fn look_at(&self) -> MeterTime {
+    fn check_at(&self) -> MeterTime {
         MeterTime::NEVER
     }
 
-    fn look(&mut self, _: MeterTime) -> anyhow::Result<()> {
+    fn check_interfaces(&mut self, _: MeterTime) -> anyhow::Result<()> {
         Ok(())
     }
 

@@ -56,7 +56,7 @@ pub(super) struct Interfaces {
     left_out: BTreeSet<u32>,
     announced: BTreeMap<u32, Announced>,
     /// When the links are listed next, and the earliest instant for that, nanoseconds.
-    look_at: u64,
+    check_at: u64,
     not_before: u64,
     /// The links could not be listed; the log has the reason.
     unlisted: bool,
@@ -84,7 +84,7 @@ impl Interfaces {
             again_at: u64::MAX,
             left_out: BTreeSet::new(),
             announced: BTreeMap::new(),
-            look_at: 0,
+            check_at: 0,
             not_before: 0,
             unlisted: false,
         })
@@ -129,7 +129,7 @@ impl Interfaces {
             }
         }
         self.say(&choice);
-        self.next_look(now);
+        self.next_sweep(now);
         Ok(started)
     }
 
@@ -150,17 +150,17 @@ impl Interfaces {
         if let Err(error) = self.follow.changed().await {
             log::debug!("netlink: {error}");
         }
-        self.look_at = self.look_at.min(self.not_before);
+        self.check_at = self.check_at.min(self.not_before);
     }
 
     /// Lets the links be listed soon.
     pub(super) fn hurry(&mut self) {
-        self.look_at = self.look_at.min(self.not_before);
+        self.check_at = self.check_at.min(self.not_before);
     }
 
     /// When the links are to be listed, nanoseconds of the monotonic clock.
-    pub(super) const fn look_at(&self) -> u64 {
-        self.look_at
+    pub(super) const fn check_at(&self) -> u64 {
+        self.check_at
     }
 
     /// Lists the links: releases gone ones, follows changed ones, meters new ones.
@@ -168,7 +168,7 @@ impl Interfaces {
     /// # Errors
     ///
     /// The kernel fails underneath; a link that cannot be metered is no error.
-    pub(super) fn look(&mut self, meter: &mut Meter, now: u64) -> anyhow::Result<()> {
+    pub(super) fn check(&mut self, meter: &mut Meter, now: u64) -> anyhow::Result<()> {
         let begun = clock::monotonic();
         let all = link::all();
         let ended = clock::monotonic();
@@ -182,22 +182,22 @@ impl Interfaces {
                 if !std::mem::replace(&mut self.unlisted, true) {
                     log::warn!("{error:#}; trying again");
                 }
-                self.look_at = now + SECOND;
+                self.check_at = now + SECOND;
                 return Ok(());
             }
         }
-        self.next_look(now);
+        self.next_sweep(now);
         Ok(())
     }
 
     /// Without news the next list is for links that could not be metered.
-    fn next_look(&mut self, now: u64) {
+    fn next_sweep(&mut self, now: u64) {
         if self.refused.is_empty() {
             self.again_at = u64::MAX;
         } else if self.again_at <= now || self.again_at == u64::MAX {
             self.again_at = now + AGAIN;
         }
-        self.look_at = self.again_at;
+        self.check_at = self.again_at;
     }
 
     /// Interfaces of which flow records may come: those that are metered, and those that went less than

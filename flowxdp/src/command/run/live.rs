@@ -52,7 +52,7 @@ impl Metering for Live {
         known: u32,
         sink: impl FnMut(FlowRecord, &[u8]),
     ) -> anyhow::Result<()> {
-        self.meter.adopt(at.now.monotonic, at.wall, known, sink)
+        self.meter.recover(at.now.monotonic, at.wall, known, sink)
     }
 
     fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
@@ -79,15 +79,15 @@ impl Metering for Live {
     }
 
     fn next_sweep(&self, last: MeterTime) -> MeterTime {
-        MeterTime::new(self.meter.next_look(last.nanoseconds()))
+        MeterTime::new(self.meter.next_sweep(last.nanoseconds()))
     }
 
-    fn look_at(&self) -> MeterTime {
-        MeterTime::new(self.interfaces.look_at())
+    fn check_at(&self) -> MeterTime {
+        MeterTime::new(self.interfaces.check_at())
     }
 
-    fn look(&mut self, now: MeterTime) -> anyhow::Result<()> {
-        self.interfaces.look(&mut self.meter, now.nanoseconds())
+    fn check_interfaces(&mut self, now: MeterTime) -> anyhow::Result<()> {
+        self.interfaces.check(&mut self.meter, now.nanoseconds())
     }
 
     fn interfaces(&mut self, now: MeterTime) -> Vec<Interface> {

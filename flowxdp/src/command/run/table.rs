@@ -9,7 +9,7 @@ use crate::{
         other_layout::OtherLayout,
         pin::{Generation, Pins},
     },
-    meter::Old,
+    meter::Draining,
 };
 
 use flowxdp_common::names;
@@ -24,7 +24,7 @@ pub(super) struct Table {
     /// Generations before it, which drain.
     pub(super) old: Vec<Generation>,
     /// An earlier agent made it.
-    pub(super) adopted: bool,
+    pub(super) recovered: bool,
 }
 
 impl Table {
@@ -37,7 +37,7 @@ impl Table {
     /// The kernel refuses a map or a pin.
     pub(super) fn open(shape: &mut Shape, pins: Option<&Rc<Pins>>) -> anyhow::Result<Self> {
         let Some(pins) = pins else {
-            return Ok(Self { loaded: load(shape)?, generation: 1, old: Vec::new(), adopted: false });
+            return Ok(Self { loaded: load(shape)?, generation: 1, old: Vec::new(), recovered: false });
         };
         let mut old = pins.generations()?;
         if let Some(last) = old.last().filter(|last| does(last, shape)).cloned() {
@@ -52,7 +52,7 @@ impl Table {
                 shares_chain: false,
             };
             let loaded = load_at(shape, Some(&pinned))?;
-            return Ok(Self { loaded, generation: last.number, old, adopted: true });
+            return Ok(Self { loaded, generation: last.number, old, recovered: true });
         }
         let generation = pins.free(old.last().map_or(1, |last| last.number + 1))?;
         let last = old.last().filter(|last| last.is_known());
@@ -61,7 +61,7 @@ impl Table {
         let (pins, last) = (Some(Rc::clone(pins)), last.cloned());
         let pinned = Pinned { pins, directory, seed: None, before, last, shares_chain: false };
         let loaded = load_at(shape, Some(&pinned))?;
-        Ok(Self { loaded, generation, old, adopted: false })
+        Ok(Self { loaded, generation, old, recovered: false })
     }
 
     /// The ledger of its slots, and of the slots of earlier tables.
@@ -96,8 +96,8 @@ impl Table {
     /// # Errors
     ///
     /// A table cannot be mapped.
-    pub(super) fn old(&self) -> anyhow::Result<Vec<Old>> {
-        self.old.iter().map(|old| Old::open(old, self.loaded.shape.groups)).collect()
+    pub(super) fn draining(&self) -> anyhow::Result<Vec<Draining>> {
+        self.old.iter().map(|old| Draining::open(old, self.loaded.shape.groups)).collect()
     }
 }
 

@@ -24,7 +24,7 @@ fn each_collector_has_its_page_again() {
     next.deliver(1, &[], &[], &exported(7));
     next.forget_all_but(&[0]);
     assert_eq!(next.page("udp://three").unwrap(), 1);
-    assert_eq!(next.adopt(1).terms, Terms::default());
+    assert_eq!(next.recover(1).terms, Terms::default());
     for number in 0..COLLECTORS - 2 {
         next.page(&format!("udp://{number}")).unwrap();
     }
@@ -40,7 +40,7 @@ fn what_was_being_handed_over_is_named_and_stays() {
     ledger.sending(0, std::iter::once(delivery), &exported(4));
     // Killed here.
     let mut next = memory.ledger();
-    let left = next.adopt(0);
+    let left = next.recover(0);
     assert_eq!((left.terms, left.perhaps), (exported(1), Some(exported(4))));
     assert_eq!(left.slots, [SlotRef::new(Place::v4(1), 5)]);
     assert_eq!(next.total(0, &left.slots), RecordTotal { records: 1, packets: 3, octets: 300 });
@@ -65,11 +65,11 @@ fn what_was_handed_over_is_finished_by_the_next_agent() {
     pages.write(0, &page);
     memory.table().set_state(3, LIVE);
     let mut next = memory.ledger();
-    let left = next.adopt(0);
+    let left = next.recover(0);
     assert_eq!((left.terms, left.perhaps, left.slots.len()), (exported(7), None, 0));
     assert_eq!((memory.state(2), memory.state(3)), (retired(1), LIVE));
     // And nothing is done twice.
-    assert_eq!(next.adopt(0).terms, exported(7));
+    assert_eq!(next.recover(0).terms, exported(7));
     assert_eq!(memory.state(2), retired(1));
 }
 
@@ -82,7 +82,7 @@ fn a_slot_is_free_when_both_collectors_have_it() {
     assert_eq!(memory.state(4), retired(0b10));
     ledger.deliver(0, &[delivery], &[], &exported(3));
     assert_eq!(memory.state(4), FREE);
-    assert_eq!((ledger.adopt(0).terms, ledger.adopt(1).terms), (exported(3), exported(3)));
+    assert_eq!((ledger.recover(0).terms, ledger.recover(1).terms), (exported(3), exported(3)));
     assert_eq!(ledger.waiting(), 0);
 }
 
@@ -94,12 +94,12 @@ fn what_may_be_refused_stays_in_its_slot() {
     ledger.deliver(0, &[], &[delivery], &exported(3));
     assert_eq!(memory.state(4), retired(1));
     // Killed here, it counts as handed over.
-    assert_eq!(memory.ledger().adopt(0).terms, exported(3));
+    assert_eq!(memory.ledger().recover(0).terms, exported(3));
     ledger.revoke(0, &[delivery], &exported(0));
-    assert_eq!((ledger.adopt(0).terms, memory.state(4)), (exported(0), retired(0)));
+    assert_eq!((ledger.recover(0).terms, memory.state(4)), (exported(0), retired(0)));
     ledger.deliver(0, &[], &[delivery], &exported(3));
     ledger.confirm(0, &[delivery]);
-    assert_eq!((ledger.adopt(0).terms, memory.state(4), ledger.waiting()), (exported(3), FREE, 0));
+    assert_eq!((ledger.recover(0).terms, memory.state(4), ledger.waiting()), (exported(3), FREE, 0));
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn what_was_refused_is_taken_back_by_the_next_agent() {
     page.word = word(TAKING_BACK, copy, 1);
     pages.write(0, &page);
     let mut next = memory.ledger();
-    assert_eq!((next.adopt(0).terms, memory.state(4)), (exported(0), retired(0)));
-    assert_eq!(next.adopt(0).terms, exported(0));
+    assert_eq!((next.recover(0).terms, memory.state(4)), (exported(0), retired(0)));
+    assert_eq!(next.recover(0).terms, exported(0));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_step_is_done_or_not_done_wherever_the_agent_is_killed() {
         let [released, unconfirmed] = handed(&memory, &mut ledger);
         let ended = kill::after(stores, || ledger.deliver(0, &[released], &[unconfirmed], &exported(7)));
         drop(ledger);
-        let left = memory.ledger().adopt(0);
+        let left = memory.ledger().recover(0);
         let states = (memory.state(2), memory.state(3));
         let (before, after) = ((retired(0), retired(0)), (retired(1), retired(1)));
         assert!(left.perhaps.is_none() && left.slots.is_empty());
@@ -178,7 +178,7 @@ fn a_refusal_is_taken_back_or_not_wherever_the_agent_is_killed() {
         ledger.deliver(0, &[], &[unconfirmed], &exported(4));
         let ended = kill::after(stores, || ledger.revoke(0, &[unconfirmed], &exported(1)));
         drop(ledger);
-        let left = memory.ledger().adopt(0);
+        let left = memory.ledger().recover(0);
         let state = memory.state(3);
         assert!(
             (left.terms == exported(4) && state == retired(1))
@@ -205,7 +205,7 @@ fn a_message_is_named_from_the_moment_on_at_which_it_may_leave() {
         let ended = kill::after(stores, || ledger.sending(0, deliveries.into_iter(), &exported(7)));
         drop(ledger);
         let mut next = memory.ledger();
-        let left = next.adopt(0);
+        let left = next.recover(0);
         assert_eq!((left.terms, memory.state(2), memory.state(3)), (exported(1), retired(0), retired(0)));
         let named = next.total(0, &left.slots);
         if left.perhaps.is_some() {

@@ -44,10 +44,10 @@ impl Store {
 
     /// Enters what was found on disk into the books. The first of it are records that this table has never
     /// seen; the rest is what an earlier agent put there in its name.
-    pub(in crate::exporter) fn adopt(&mut self, books: &mut CollectorBooks, left: &Left) {
+    pub(in crate::exporter) fn recover(&mut self, books: &mut CollectorBooks, left: &Left) {
         let Some(spool) = &self.spool else { return books.without_spool(left) };
         let found = spool.inherited();
-        self.foreign = books.adopt_spool(found, left);
+        self.foreign = books.recover_spool(found, left);
     }
 
     fn reopen(&mut self, out: &mut Outgoing, real: AgentTime, wall_ms: u64) {
@@ -60,7 +60,7 @@ impl Store {
             Ok(spool) => {
                 log::info!("collector {}: its spool takes records now", out.url);
                 (self.spool, self.closed, self.again_at) = (Some(spool), None, AgentTime::START);
-                self.adopt(&mut out.books, &Left::default());
+                self.recover(&mut out.books, &Left::default());
             }
             Err(error) => log::debug!("collector {}: {error:#}", out.url),
         }

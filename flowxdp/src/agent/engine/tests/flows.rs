@@ -21,8 +21,8 @@ pub(super) struct Flows {
     /// The times of the sweeps.
     pub(super) sweeps: Vec<u64>,
     /// The times at which interfaces were listed, and when the next list is due.
-    pub(super) looks: Vec<MeterTime>,
-    pub(super) look_at: MeterTime,
+    pub(super) checks: Vec<MeterTime>,
+    pub(super) check_at: MeterTime,
     pub(super) stopped: u64,
     pub(super) left: u64,
     pub(super) metered: RecordTotal,
@@ -87,13 +87,13 @@ impl Metering for Flows {
         last.after(SECOND)
     }
 
-    fn look_at(&self) -> MeterTime {
-        self.look_at
+    fn check_at(&self) -> MeterTime {
+        self.check_at
     }
 
-    fn look(&mut self, now: MeterTime) -> anyhow::Result<()> {
-        self.looks.push(now);
-        self.look_at = now.after(10 * SECOND);
+    fn check_interfaces(&mut self, now: MeterTime) -> anyhow::Result<()> {
+        self.checks.push(now);
+        self.check_at = now.after(10 * SECOND);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ fn a_flood_in_the_ring_buffer_starves_no_other_arm() {
     world.meter(0..100, 2 * SECOND);
     let begun = world.time;
     let flows = world.engine.metering_mut();
-    (flows.flood, flows.look_at) = (true, MeterTime::new(begun + 3 * SECOND));
+    (flows.flood, flows.check_at) = (true, MeterTime::new(begun + 3 * SECOND));
     let (question, mut answer) = controlled::question("books");
     let mut question = Some(question);
     while world.time < begun + 5 * SECOND {
@@ -31,7 +31,7 @@ fn a_flood_in_the_ring_buffer_starves_no_other_arm() {
     }
     let flows = world.flows();
     assert_eq!((flows.drained, flows.sweeps.len()), (500, 5));
-    assert_eq!(flows.looks, [MeterTime::new(begun + 3 * SECOND)]);
+    assert_eq!(flows.checks, [MeterTime::new(begun + 3 * SECOND)]);
     assert_eq!(world.engine.dispatch().all()[0].exported_records(), 100);
     assert!(socket.recv(&mut [0; 2_000]).is_ok());
     world.take(Event::Stop);

@@ -66,7 +66,7 @@ impl Interfaces {
             self.let_go(meter, index, now)?;
         }
         self.refused.clear();
-        (self.look_at, self.not_before) = (0, 0);
+        (self.check_at, self.not_before) = (0, 0);
         Ok(())
     }
 

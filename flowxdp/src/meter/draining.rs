@@ -17,20 +17,20 @@ use flowxdp_core::{
 use super::in_slots;
 use crate::kernel::{other_layout::OtherLayout, pin};
 
-struct OldTable {
+struct DrainingTable {
     place: Place,
     table: OtherLayout,
     retirement: Retirement,
 }
 
 /// All tables of one generation.
-pub struct Old {
+pub struct Draining {
     /// What it is.
     pub generation: pin::Generation,
-    tables: Vec<OldTable>,
+    tables: Vec<DrainingTable>,
 }
 
-impl Old {
+impl Draining {
     /// Opens the tables of a generation.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Old {
             if here {
                 let table =
                     OtherLayout::open(generation, name, fields)?.with_cold(generation, name, groups)?;
-                tables.push(OldTable { place, table, retirement: Retirement::default() });
+                tables.push(DrainingTable { place, table, retirement: Retirement::default() });
             }
         }
         Ok(Self { generation: generation.clone(), tables })
@@ -61,7 +61,7 @@ impl Old {
     /// a journal that nobody can read any more, and is forgotten.
     pub(super) fn take_over(&mut self) -> Total {
         let mut total = Total::default();
-        for OldTable { table, .. } in &mut self.tables {
+        for DrainingTable { table, .. } in &mut self.tables {
             total += retire::in_table(table);
             for index in 0..table.len() {
                 if slot::is_retired(table.state(index)) {
@@ -91,16 +91,16 @@ impl Old {
         }
     }
 
-    /// As [`retire::adopt`], with the place of each slot.
-    pub(super) fn adopt(
+    /// As [`retire::recover`], with the place of each slot.
+    pub(super) fn recover(
         &mut self,
         known: u32,
         now: u64,
         timeouts: Timeouts,
         mut sink: impl FnMut(Place, usize, u32, SlotFlow<'_>, EndReason),
     ) {
-        for OldTable { place, table, .. } in &mut self.tables {
-            retire::adopt(table, known, now, timeouts, |index, has, flow, end| {
+        for DrainingTable { place, table, .. } in &mut self.tables {
+            retire::recover(table, known, now, timeouts, |index, has, flow, end| {
                 sink(*place, index, has, flow, end);
             });
         }
@@ -109,7 +109,7 @@ impl Old {
     /// Marks at most `room` slots, and gives their number: all of them are due.
     pub(super) fn mark(&mut self, now: u64, timeouts: Timeouts, room: usize) -> usize {
         let mut marked = 0;
-        for OldTable { table, retirement, .. } in &mut self.tables {
+        for DrainingTable { table, retirement, .. } in &mut self.tables {
             marked += retirement.mark(table, now, timeouts, Some(EndReason::Forced), room - marked);
             let mut empty = Vec::new();
             retirement.drop_empty(table, |index| empty.push(index));
@@ -124,7 +124,7 @@ impl Old {
         then: Then,
         mut sink: impl FnMut(Option<SlotRef>, SlotFlow<'_>, EndReason),
     ) {
-        for OldTable { place, table, retirement } in &mut self.tables {
+        for DrainingTable { place, table, retirement } in &mut self.tables {
             retirement.collect(table, then, |index, flow, end| {
                 sink((then == Then::Keep).then(|| SlotRef::new(*place, index)), flow, end);
             });
@@ -139,13 +139,15 @@ impl Old {
     /// Packets and octets in live slots, or in all that are not free.
     pub(super) fn in_slots(&self, live: bool) -> Total {
         let mut total = Total::default();
-        self.tables.iter().for_each(|OldTable { table, .. }| total += in_slots(table, live));
+        self.tables.iter().for_each(|DrainingTable { table, .. }| total += in_slots(table, live));
         total
     }
 
     /// Whether every slot was let go of.
     pub(super) fn is_empty(&self) -> bool {
-        let busy = |old: &OldTable| (0..old.table.len()).any(|index| old.table.state(index) != FREE);
+        let busy = |draining: &DrainingTable| {
+            (0..draining.table.len()).any(|index| draining.table.state(index) != FREE)
+        };
         !self.tables.iter().any(busy)
     }
 }

@@ -12,7 +12,7 @@ pub const HIGH: u64 = 75;
 /// Parts of a hundred below which pressure is let off.
 pub const LOW: u64 = 60;
 /// Time between two looks under pressure, nanoseconds.
-pub const LOOK: u64 = 100 * MILLISECOND;
+pub const STEP: u64 = 100 * MILLISECOND;
 /// A flow with more than one packet may be idle for so many times as long.
 pub(crate) const LASTING: u64 = 16;
 /// The shortest idle timeout, as a part of the one asked for.
@@ -29,7 +29,7 @@ pub enum Change {
 
 /// The pressure on one table.
 #[derive(Clone, Copy, Debug)]
-pub struct Pressure {
+pub struct Aging {
     /// Flows that the table holds.
     flows: u64,
     /// Idle timeout as asked for, nanoseconds.
@@ -44,7 +44,7 @@ pub struct Pressure {
     seen: u64,
 }
 
-impl Pressure {
+impl Aging {
     /// No pressure on a table for `flows` flows; `idle` is the timeout asked for, nanoseconds.
     pub const fn new(flows: u64, idle: u64) -> Self {
         Self { flows, asked: idle, idle, patience: 0, live: 0, seen: 0 }
@@ -61,17 +61,17 @@ impl Pressure {
     }
 
     /// Whether a look is needed when `seen` packets were seen so far: each may have opened a flow.
-    pub fn needs_look(&self, seen: u64) -> bool {
+    pub fn needs_sweep(&self, seen: u64) -> bool {
         self.idle().is_some() || self.part(HIGH) <= self.live.saturating_add(seen.saturating_sub(self.seen))
     }
 
     /// Takes what a look at `now` found: flows that live on and, so far, packets seen. `spilling`: flows that
     /// found no slot fill the spill table as well.
-    pub fn look(&mut self, now: u64, live: u64, seen: u64, spilling: bool) -> Option<Change> {
+    pub fn measure(&mut self, now: u64, live: u64, seen: u64, spilling: bool) -> Option<Change> {
         (self.live, self.seen) = (live, seen);
         let before = self.idle();
         if spilling || live >= self.part(HIGH) {
-            let shortest = (self.asked / SHORTEST).max(LOOK).min(self.asked);
+            let shortest = (self.asked / SHORTEST).max(STEP).min(self.asked);
             self.idle = (self.idle / 2).max(shortest);
             self.patience = now.saturating_add(self.idle);
         } else if before.is_some() && live < self.part(LOW) && now >= self.patience {
@@ -92,68 +92,68 @@ impl Pressure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, LOOK, Pressure};
+    use super::{Aging, Change, STEP};
     use crate::clock::SECOND;
 
     const IDLE: u64 = 15 * SECOND;
 
-    fn pressure() -> Pressure {
-        Pressure::new(1000, IDLE)
+    fn aging() -> Aging {
+        Aging::new(1000, IDLE)
     }
 
     #[test]
     fn it_begins_above_the_high_mark_and_goes_down_to_a_floor() {
-        let mut pressure = pressure();
-        assert_eq!(pressure.look(0, 749, 0, false), None);
-        assert_eq!(pressure.idle(), None);
-        assert_eq!(pressure.look(1, 750, 0, false), Some(Change::Began));
-        assert_eq!(pressure.idle(), Some(IDLE / 2));
-        for look in 2..10 {
-            assert_eq!(pressure.look(look, 1200, 0, false), None);
+        let mut aging = aging();
+        assert_eq!(aging.measure(0, 749, 0, false), None);
+        assert_eq!(aging.idle(), None);
+        assert_eq!(aging.measure(1, 750, 0, false), Some(Change::Began));
+        assert_eq!(aging.idle(), Some(IDLE / 2));
+        for step in 2..10 {
+            assert_eq!(aging.measure(step, 1200, 0, false), None);
         }
-        assert_eq!((pressure.idle(), pressure.percent()), (Some(IDLE / 64), 120));
+        assert_eq!((aging.idle(), aging.percent()), (Some(IDLE / 64), 120));
     }
 
     #[test]
     fn between_the_marks_nothing_changes_and_below_it_goes_back_step_by_step() {
-        let mut pressure = pressure();
-        pressure.look(0, 800, 0, false);
-        pressure.look(LOOK, 800, 0, false);
+        let mut aging = aging();
+        aging.measure(0, 800, 0, false);
+        aging.measure(STEP, 800, 0, false);
         let step = IDLE / 4;
-        for look in 2..200 {
-            assert_eq!(pressure.look(look * LOOK, 650, 0, false), None);
+        for step in 2..200 {
+            assert_eq!(aging.measure(step * STEP, 650, 0, false), None);
         }
-        assert_eq!(pressure.idle(), Some(step));
-        let now = 200 * LOOK;
-        assert_eq!(pressure.look(now, 599, 0, false), None);
-        assert_eq!(pressure.idle(), Some(2 * step));
+        assert_eq!(aging.idle(), Some(step));
+        let now = 200 * STEP;
+        assert_eq!(aging.measure(now, 599, 0, false), None);
+        assert_eq!(aging.idle(), Some(2 * step));
         // The step shows in as long as flows may be idle now.
-        assert_eq!(pressure.look(now + 2 * step - 1, 10, 0, false), None);
-        assert_eq!(pressure.idle(), Some(2 * step));
-        assert_eq!(pressure.look(now + 2 * step, 10, 0, false), Some(Change::Ended));
-        assert_eq!(pressure.idle(), None);
+        assert_eq!(aging.measure(now + 2 * step - 1, 10, 0, false), None);
+        assert_eq!(aging.idle(), Some(2 * step));
+        assert_eq!(aging.measure(now + 2 * step, 10, 0, false), Some(Change::Ended));
+        assert_eq!(aging.idle(), None);
     }
 
     #[test]
     fn what_spills_presses_a_table_that_is_not_full() {
-        let mut pressure = pressure();
-        assert_eq!(pressure.look(0, 10, 0, true), Some(Change::Began));
+        let mut aging = aging();
+        assert_eq!(aging.measure(0, 10, 0, true), Some(Change::Began));
     }
 
     #[test]
     fn a_look_is_needed_when_the_packets_since_the_last_could_have_filled_it() {
-        let mut pressure = pressure();
-        assert!(!pressure.needs_look(749) && pressure.needs_look(750));
-        pressure.look(0, 600, 5000, false);
-        assert!(!pressure.needs_look(5149) && pressure.needs_look(5150));
-        pressure.look(0, 750, 5150, false);
-        assert!(pressure.needs_look(5150), "under pressure always");
+        let mut aging = aging();
+        assert!(!aging.needs_sweep(749) && aging.needs_sweep(750));
+        aging.measure(0, 600, 5000, false);
+        assert!(!aging.needs_sweep(5149) && aging.needs_sweep(5150));
+        aging.measure(0, 750, 5150, false);
+        assert!(aging.needs_sweep(5150), "under pressure always");
     }
 
     #[test]
     fn no_timeout_falls_below_a_look() {
-        let mut pressure = Pressure::new(1000, LOOK / 2);
-        assert_eq!(pressure.look(0, 1000, 0, false), None);
-        assert_eq!(pressure.idle(), None);
+        let mut aging = Aging::new(1000, STEP / 2);
+        assert_eq!(aging.measure(0, 1000, 0, false), None);
+        assert_eq!(aging.idle(), None);
     }
 }

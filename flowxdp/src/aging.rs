@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use flowxdp_core::{
-    books::Pressed,
+    aging::{Aging, Change, HIGH, STEP},
+    books::AgingTable,
     clock::{MILLISECOND, SECOND},
-    pressure::{Change, HIGH, LOOK, Pressure},
     retire::Timeouts,
 };
 
@@ -38,8 +38,8 @@ impl Which {
 
 /// The pressure on every table of a live agent; a replay has none.
 pub struct Watch {
-    tables: [Pressure; 3],
-    looked: [u64; 3],
+    tables: [Aging; 3],
+    measured: [u64; 3],
     /// Packets of each table's flows that found no slot there since the last look.
     spilled: [u64; 3],
     /// The spill table fills.
@@ -51,10 +51,10 @@ pub struct Watch {
 impl Watch {
     /// No pressure yet. `spill`: flows that the spill table keeps apart.
     pub fn new(shape: &Shape, spill: usize, timeouts: Timeouts) -> Self {
-        let pressure = |flows| Pressure::new(flows, timeouts.idle);
+        let aging = |flows| Aging::new(flows, timeouts.idle);
         Self {
-            tables: [pressure(shape.flows_v4), pressure(shape.flows_v6), pressure(spill as u64)],
-            looked: [0; 3],
+            tables: [aging(shape.flows_v4), aging(shape.flows_v6), aging(spill as u64)],
+            measured: [0; 3],
             spilled: [0; 3],
             filling: false,
             asked: timeouts.idle,
@@ -73,20 +73,20 @@ impl Watch {
     }
 
     /// When to look at the tables, if the last look was at `last`, nanoseconds.
-    pub fn next_look(&self, last: u64) -> u64 {
-        last.saturating_add(if self.is_pressed() { LOOK } else { SECOND })
+    pub fn next_sweep(&self, last: u64) -> u64 {
+        last.saturating_add(if self.is_aging() { STEP } else { SECOND })
     }
 
     /// Whether any table is under pressure.
-    pub fn is_pressed(&self) -> bool {
+    pub fn is_aging(&self) -> bool {
         self.filling || self.tables.iter().any(|table| table.idle().is_some())
     }
 
     /// Whether a table is to be looked at, whatever is due, when so many packets were seen.
-    pub fn needs_look(&self, which: Which, now: u64, seen: u64) -> bool {
+    pub fn needs_sweep(&self, which: Which, now: u64, seen: u64) -> bool {
         let table = which as usize;
-        let soon = self.is_spilling(which) || now >= self.looked[table].saturating_add(SECOND);
-        self.live && soon && self.tables[table].needs_look(seen)
+        let soon = self.is_spilling(which) || now >= self.measured[table].saturating_add(SECOND);
+        self.live && soon && self.tables[table].needs_sweep(seen)
     }
 
     fn is_spilling(&self, which: Which) -> bool {
@@ -94,29 +94,29 @@ impl Watch {
     }
 
     /// Takes what a look found, if it saw all; gives the idle timeout under pressure.
-    pub fn look(&mut self, which: Which, now: u64, live: Option<u64>, seen: u64) -> Option<u64> {
+    pub fn measure(&mut self, which: Which, now: u64, live: Option<u64>, seen: u64) -> Option<u64> {
         let spilling = self.is_spilling(which);
         let table = &mut self.tables[which as usize];
         if let Some(live) = live.filter(|_| self.live) {
-            (self.looked[which as usize], self.spilled[which as usize]) = (now, 0);
-            let change = table.look(now, live, seen, spilling);
+            (self.measured[which as usize], self.spilled[which as usize]) = (now, 0);
+            let change = table.measure(now, live, seen, spilling);
             say(which, change, table, self.asked);
         }
         self.tables[which as usize].idle()
     }
 
     /// For the books: the tables under pressure.
-    pub fn told(&self) -> BTreeMap<String, Pressed> {
+    pub fn tables(&self) -> BTreeMap<String, AgingTable> {
         let tables = Which::ALL.into_iter().zip(&self.tables);
-        let pressed = tables.filter_map(|(which, table)| {
-            let told = Pressed { percent: table.percent(), idle_timeout_ms: table.idle()? / MILLISECOND };
-            Some((which.names().0.to_owned(), told))
+        let aging_tables = tables.filter_map(|(which, table)| {
+            let aging = AgingTable { percent: table.percent(), idle_timeout_ms: table.idle()? / MILLISECOND };
+            Some((which.names().0.to_owned(), aging))
         });
-        pressed.collect()
+        aging_tables.collect()
     }
 }
 
-fn say(which: Which, change: Option<Change>, table: &Pressure, asked: u64) {
+fn say(which: Which, change: Option<Change>, table: &Aging, asked: u64) {
     let (_, name) = which.names();
     match change {
         Some(Change::Began) => log::warn!(
