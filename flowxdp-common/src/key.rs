@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 /// The part of the key that both IP versions have, 12 octets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
-pub struct Rest {
+pub struct KeyTail {
     /// Source port (high two octets on the wire) and destination port, in network byte order.
     ///
     /// ICMP and ICMPv6: source 0, destination type × 256 + code. Later fragments and protocols
@@ -21,7 +21,7 @@ pub struct Rest {
     pub ingress: u32,
 }
 
-impl Rest {
+impl KeyTail {
     /// Source port.
     #[inline(always)]
     pub const fn source_port(&self) -> u16 {
@@ -42,7 +42,7 @@ pub struct KeyV4 {
     /// Source address, then destination address, as on the wire.
     pub addresses: [u8; 8],
     /// Ports, protocol, type of service, VLAN, ingress interface.
-    pub rest: Rest,
+    pub rest: KeyTail,
 }
 
 /// Key of an IPv6 flow, 44 octets.
@@ -52,7 +52,7 @@ pub struct KeyV6 {
     /// Source address, then destination address, as on the wire.
     pub addresses: [u8; 32],
     /// Ports, protocol, traffic class, VLAN, ingress interface.
-    pub rest: Rest,
+    pub rest: KeyTail,
 }
 
 /// Key of a flow in the spill table, 48 octets.
@@ -62,7 +62,7 @@ pub struct SpillKey {
     /// Source and destination address as on the wire: 8 octets for IPv4 and zeros behind, 32 for IPv6.
     pub addresses: [u8; 32],
     /// Ports, protocol, type of service or traffic class, VLAN, ingress interface.
-    pub rest: Rest,
+    pub rest: KeyTail,
     /// 4 or 6.
     pub version: u8,
     /// [`FLOW`], [`BY_DESTINATION`], [`BY_PROTOCOL`] or [`BY_VERSION`].
@@ -81,6 +81,6 @@ pub const BY_PROTOCOL: u8 = 2;
 pub const BY_VERSION: u8 = 3;
 
 const _: () = assert!(size_of::<SpillKey>() == 48);
-const _: () = assert!(size_of::<Rest>() == 12);
+const _: () = assert!(size_of::<KeyTail>() == 12);
 const _: () = assert!(size_of::<KeyV4>() == 20);
 const _: () = assert!(size_of::<KeyV6>() == 44);

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::key::Rest;
+use crate::key::KeyTail;
 
 /// One packet, 64 octets.
 #[repr(C)]
@@ -12,7 +12,7 @@ pub struct Event {
     /// Source and destination address as on the wire: 8 octets for IPv4 and zeros behind, 32 for IPv6.
     pub addresses: [u8; 32],
     /// The rest of the flow key.
-    pub rest: Rest,
+    pub rest: KeyTail,
     /// IP octets of this packet.
     pub octets: u32,
     /// Time of the packet, nanoseconds, the clock of [`crate::slot`].

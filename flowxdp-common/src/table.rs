@@ -7,7 +7,7 @@ use core::mem::offset_of;
 use crate::{
     counter::Counters,
     field::{Cold, Groups, offset},
-    key::{KeyV4, KeyV6, Rest, SpillKey},
+    key::{KeyTail, KeyV4, KeyV6, SpillKey},
     overflow::Event,
     slot::{SlotV4, SlotV6, SpillSlot},
     switch::SEED_WORDS,
@@ -71,11 +71,11 @@ macro_rules! fields {
             version: $version,
             version_at: $version_at as u16,
             addresses: offset_of!($key, addresses) as u16,
-            ports: (offset_of!($key, rest) + offset_of!(Rest, ports)) as u16,
-            protocol: (offset_of!($key, rest) + offset_of!(Rest, protocol)) as u16,
-            tos: (offset_of!($key, rest) + offset_of!(Rest, tos)) as u16,
-            vlan: (offset_of!($key, rest) + offset_of!(Rest, vlan)) as u16,
-            ingress: (offset_of!($key, rest) + offset_of!(Rest, ingress)) as u16,
+            ports: (offset_of!($key, rest) + offset_of!(KeyTail, ports)) as u16,
+            protocol: (offset_of!($key, rest) + offset_of!(KeyTail, protocol)) as u16,
+            tos: (offset_of!($key, rest) + offset_of!(KeyTail, tos)) as u16,
+            vlan: (offset_of!($key, rest) + offset_of!(KeyTail, vlan)) as u16,
+            ingress: (offset_of!($key, rest) + offset_of!(KeyTail, ingress)) as u16,
             packets: offset_of!($slot, packets) as u16,
             octets: offset_of!($slot, octets) as u16,
             first: offset_of!($slot, first) as u16,
@@ -102,11 +102,11 @@ pub const FIELDS: [Fields; 4] = [
         version: 0,
         version_at: offset_of!(Event, version) as u16,
         addresses: offset_of!(Event, addresses) as u16,
-        ports: (offset_of!(Event, rest) + offset_of!(Rest, ports)) as u16,
-        protocol: (offset_of!(Event, rest) + offset_of!(Rest, protocol)) as u16,
-        tos: (offset_of!(Event, rest) + offset_of!(Rest, tos)) as u16,
-        vlan: (offset_of!(Event, rest) + offset_of!(Rest, vlan)) as u16,
-        ingress: (offset_of!(Event, rest) + offset_of!(Rest, ingress)) as u16,
+        ports: (offset_of!(Event, rest) + offset_of!(KeyTail, ports)) as u16,
+        protocol: (offset_of!(Event, rest) + offset_of!(KeyTail, protocol)) as u16,
+        tos: (offset_of!(Event, rest) + offset_of!(KeyTail, tos)) as u16,
+        vlan: (offset_of!(Event, rest) + offset_of!(KeyTail, vlan)) as u16,
+        ingress: (offset_of!(Event, rest) + offset_of!(KeyTail, ingress)) as u16,
         packets: NONE,
         octets: offset_of!(Event, octets) as u16,
         first: offset_of!(Event, time) as u16,
@@ -125,7 +125,7 @@ pub const FIELDS: [Fields; 4] = [
 /// can empty the table of every other one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-pub struct Shape {
+pub struct TableDescriptor {
     /// [`crate::LAYOUT_VERSION`] of the agent that made it; 0 until everything else is there.
     pub layout: u64,
     /// Octets of this struct.
@@ -155,7 +155,7 @@ pub struct Shape {
 /// Cold fields that a descriptor has room for.
 pub const COLD_ROOM: usize = 32;
 
-/// The cold layout of `groups`, as [`Shape::cold`] says it.
+/// The cold layout of `groups`, as [`TableDescriptor::cold`] says it.
 pub const fn cold(groups: Groups) -> [u16; COLD_ROOM] {
     let mut places = [NONE; COLD_ROOM];
     let mut index = 0;
@@ -210,5 +210,5 @@ impl Name {
     }
 }
 
-const _: () = assert!(size_of::<Shape>().is_multiple_of(8) && Cold::ALL.len() <= COLD_ROOM);
+const _: () = assert!(size_of::<TableDescriptor>().is_multiple_of(8) && Cold::ALL.len() <= COLD_ROOM);
 const _: () = assert!(size_of::<Name>().is_multiple_of(8));

@@ -12,7 +12,7 @@ use flowxdp_common::{
     overflow::{Event, Intent},
     slot::{SlotV4, SlotV6, SpillSlot},
     switch::SEED_WORDS,
-    table::{Name, Shape},
+    table::{Name, TableDescriptor},
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
 
@@ -107,7 +107,7 @@ pub static JOURNAL: Array<Page> = Array::with_max_entries(COLLECTORS as u32, BPF
 
 /// What the table says of itself: no program refers to it.
 #[map]
-pub static SHAPE: Array<Shape> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub static SHAPE: Array<TableDescriptor> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Names of interfaces: no program refers to it.
 #[map]

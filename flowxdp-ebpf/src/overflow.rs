@@ -1,6 +1,6 @@
 //! The way around a full window: the packet's facts go to the agent through the ring buffer.
 
-use flowxdp_common::{key::Rest, overflow::Event};
+use flowxdp_common::{key::KeyTail, overflow::Event};
 use flowxdp_ebpf::verdict::Facts;
 
 use crate::maps;
@@ -49,7 +49,7 @@ const _: () = {
     use core::mem::offset_of;
     assert!(cfg!(target_endian = "little"));
     assert!(offset_of!(Event, rest) == 32);
-    assert!(offset_of!(Rest, ingress) == 8);
+    assert!(offset_of!(KeyTail, ingress) == 8);
     assert!(offset_of!(Event, octets) == 44);
     assert!(offset_of!(Event, time) == 48);
     assert!(offset_of!(Event, tcp_flags) == 56);

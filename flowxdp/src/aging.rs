@@ -9,7 +9,7 @@ use flowxdp_core::{
     retire::Timeouts,
 };
 
-use crate::kernel::load::Shape;
+use crate::kernel::load::TableSize;
 
 /// A flow table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +50,15 @@ pub struct Watch {
 
 impl Watch {
     /// No pressure yet. `spill`: flows that the spill table keeps apart.
-    pub fn new(shape: &Shape, spill: usize, timeouts: Timeouts) -> Self {
+    pub fn new(size: &TableSize, spill: usize, timeouts: Timeouts) -> Self {
         let aging = |flows| Aging::new(flows, timeouts.idle);
         Self {
-            tables: [aging(shape.flows_v4), aging(shape.flows_v6), aging(spill as u64)],
+            tables: [aging(size.flows_v4), aging(size.flows_v6), aging(spill as u64)],
             measured: [0; 3],
             spilled: [0; 3],
             filling: false,
             asked: timeouts.idle,
-            live: !shape.replay,
+            live: !size.replay,
         }
     }
 

@@ -87,13 +87,13 @@ impl Meter {
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
         let rows = interfaces::counted_before(&loaded);
         let mut spill = Spill::recover(&mut loaded.spill, loaded.overflow.position());
-        if loaded.shape.replay {
+        if loaded.size.replay {
             spill.without_aggregates();
         }
-        let watch = Watch::new(&loaded.shape, spill.flows().1, timeouts);
-        let owners = Owners::new(loaded.shape.partitions);
-        let groups = loaded.shape.groups.with_cold_fields();
-        let grace = if loaded.shape.replay { Grace::in_test_runs() } else { Grace::new()? };
+        let watch = Watch::new(&loaded.size, spill.flows().1, timeouts);
+        let owners = Owners::new(loaded.size.partitions);
+        let groups = loaded.size.groups.with_cold_fields();
+        let grace = if loaded.size.replay { Grace::in_test_runs() } else { Grace::new()? };
         Ok(Self {
             loaded,
             loader: None,
@@ -169,8 +169,8 @@ impl Meter {
     fn take_over(&mut self) {
         let Self { draining, loaded, spill, timeouts, .. } = self;
         for draining in draining.iter_mut().filter(|draining| !draining.generation.is_known()) {
-            let mut shape = loaded.says.read(0);
-            if shape.taken_from == draining.generation.number {
+            let mut descriptor = loaded.says.read(0);
+            if descriptor.taken_from == draining.generation.number {
                 continue;
             }
             let (mut taken, mut lost) = (draining.take_over(), 0_u64);
@@ -182,10 +182,10 @@ impl Meter {
                     lost += 1;
                 }
             });
-            shape.taken_packets += taken.packets;
-            shape.taken_octets += taken.octets;
-            shape.taken_from = draining.generation.number;
-            loaded.says.write(0, &shape);
+            descriptor.taken_packets += taken.packets;
+            descriptor.taken_octets += taken.octets;
+            descriptor.taken_from = draining.generation.number;
+            loaded.says.write(0, &descriptor);
             if lost > 0 {
                 log::error!(
                     "{lost} packets in the ring buffer of another version are lost: there is no room"
@@ -226,7 +226,7 @@ impl Meter {
         self.free_spilled();
         let (spill, watch, timeouts) = (&mut self.spill, &mut self.watch, self.timeouts);
         let slots = &mut self.loaded.spill;
-        let (replay_only, replay) = (&mut self.replay_only, self.loaded.shape.replay);
+        let (replay_only, replay) = (&mut self.replay_only, self.loaded.size.replay);
         let taken = self.loaded.overflow.drain(most, |packet, cold, position| {
             watch.spill(packet.key.version);
             let placed = spill.push(slots, packet, cold, position, timeouts);
@@ -392,8 +392,8 @@ impl Meter {
 
     /// What came from a table of another layout: seen there.
     fn taken_over(&self) -> Total {
-        let shape = self.loaded.says.read(0);
-        Total { packets: shape.taken_packets, octets: shape.taken_octets }
+        let descriptor = self.loaded.says.read(0);
+        Total { packets: descriptor.taken_packets, octets: descriptor.taken_octets }
     }
 
     fn seen(&self) -> Total {
@@ -418,11 +418,11 @@ impl Meter {
         books.in_table += self.replay_only.total();
         books.loader = self.loader.as_ref().map(Loader::shown);
         books.aging = self.watch.tables();
-        books.partitions = (!self.loaded.shape.replay).then(|| self.told_partitions());
+        books.partitions = (!self.loaded.size.replay).then(|| self.told_partitions());
         for reason in reason::IGNORED {
             books.ignored.insert(reason.name.to_owned(), Total::default());
         }
-        if self.loaded.shape.replay {
+        if self.loaded.size.replay {
             self.unmetered.enter(&mut books);
         }
         for reason in reason::LOST {

@@ -32,7 +32,7 @@ const AREAS: [Area; 4] = [
             "flowxdp/core/src/session",
             "flowxdp/core/src/wire",
             "flowxdp/core/src/template",
-            "flowxdp/core/src/fixed",
+            "flowxdp/core/src/legacy",
         ],
     ),
 ];

@@ -5,7 +5,7 @@
 //! version. What is not in its key is zero: the source, type of service, VLAN. Each packet in it counts as
 //! a flow of its own, for that is the record that it would have been.
 
-use flowxdp_common::key::{BY_DESTINATION, BY_PROTOCOL, BY_VERSION, FLOW, Rest, SpillKey};
+use flowxdp_common::key::{BY_DESTINATION, BY_PROTOCOL, BY_VERSION, FLOW, KeyTail, SpillKey};
 
 use crate::record::EndReason;
 
@@ -55,19 +55,19 @@ fn by_destination(flow: &SpillKey) -> Option<SpillKey> {
     let destination = flow.addresses.get(length..2 * length)?;
     addresses.get_mut(length..2 * length)?.copy_from_slice(destination);
     let [.., high, low] = flow.rest.ports;
-    let rest = Rest { ports: [0, 0, high, low], tos: 0, vlan: 0, ..flow.rest };
+    let rest = KeyTail { ports: [0, 0, high, low], tos: 0, vlan: 0, ..flow.rest };
     let aggregate = SpillKey { addresses, rest, level: BY_DESTINATION, ..*flow };
     (addresses != [0; 32]).then_some(aggregate)
 }
 
 fn by_protocol(flow: &SpillKey) -> SpillKey {
-    let rest = Rest { ports: [0; 4], tos: 0, vlan: 0, ..flow.rest };
+    let rest = KeyTail { ports: [0; 4], tos: 0, vlan: 0, ..flow.rest };
     SpillKey { addresses: [0; 32], rest, level: BY_PROTOCOL, ..*flow }
 }
 
 /// The key of all flows of an IP version.
 pub(crate) fn by_version(version: u8) -> SpillKey {
-    let rest = Rest { protocol: ANY_PROTOCOL, ..Rest::default() };
+    let rest = KeyTail { protocol: ANY_PROTOCOL, ..KeyTail::default() };
     SpillKey { rest, version, level: BY_VERSION, ..SpillKey::default() }
 }
 

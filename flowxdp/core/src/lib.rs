@@ -22,7 +22,7 @@
 //! - [`options`]: what the exporter tells about itself.
 //! - [`wire`]: the octets of IPFIX and NetFlow v9.
 //! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
-//! - [`fixed`]: the same for NetFlow v5, v7 and v1, which have no templates.
+//! - [`legacy`]: the same for NetFlow v5, v7 and v1, which have no templates.
 //! - [`spool`]: messages that wait in a file, read back.
 //!
 //! ```text
@@ -39,7 +39,7 @@ pub mod clock;
 pub mod data_type;
 pub mod deliveries;
 pub mod elements;
-pub mod fixed;
+pub mod legacy;
 pub mod manual;
 pub mod merge;
 pub mod options;

@@ -6,8 +6,8 @@ use flowxdp_common::{field::Group, reason};
 
 use crate::elements::options::{OPTIONS, OptionsTemplate, VARIABLE};
 use crate::elements::{Choice, ELEMENTS, Element, Within};
-use crate::fixed::{FIELDS, Version};
-use crate::template::{Form, Kind, Template};
+use crate::legacy::{FIELDS, Version};
+use crate::template::{Kind, RecordFormat, Template};
 use crate::wire::Protocol;
 
 /// `elements.md`: every information element that we export, and every template.
@@ -18,9 +18,9 @@ pub fn elements() -> String {
     }
     for (aggregates, text) in [(false, TEMPLATES), (true, AGGREGATES)] {
         page.push_str(text);
-        for form in Form::ALL.into_iter().filter(|form| form.aggregates == aggregates) {
+        for format in RecordFormat::ALL.into_iter().filter(|format| format.aggregates == aggregates) {
             for protocol in Protocol::ALL {
-                Kind::ALL.iter().for_each(|kind| line(&mut page, &template_row(protocol, form, *kind)));
+                Kind::ALL.iter().for_each(|kind| line(&mut page, &template_row(protocol, format, *kind)));
             }
         }
     }
@@ -202,8 +202,8 @@ fn element_row(element: &Element) -> String {
     )
 }
 
-fn template_row(protocol: Protocol, form: Form, kind: Kind) -> String {
-    let template = Template::new(protocol, form, kind, &Choice::default());
+fn template_row(protocol: Protocol, format: RecordFormat, kind: Kind) -> String {
+    let template = Template::new(protocol, format, kind, &Choice::default());
     let fields: Vec<_> = template.fields().iter().map(|field| field.id.to_string()).collect();
     let (name, length) = (crate::protocol::Protocol::from(protocol).name(), template.record_length());
     format!("| {} | {name} | {} | {} | {length} |", template.id(), kind_name(kind), fields.join(" "))

@@ -1,7 +1,7 @@
 //! Slots of another layout, by what the table says of itself: to be emptied, not to be filled.
 
 use flowxdp_common::{
-    key::{Rest, SpillKey},
+    key::{KeyTail, SpillKey},
     slot::SpillSlot,
     table::{Fields, NONE},
 };
@@ -40,7 +40,7 @@ pub fn slot(fields: &Fields, octets: &[u8]) -> SpillSlot {
     SpillSlot {
         key: SpillKey {
             addresses,
-            rest: Rest {
+            rest: KeyTail {
                 ports: field(octets, fields.ports),
                 protocol: field::<1>(octets, fields.protocol)[0],
                 tos: field::<1>(octets, fields.tos)[0],

@@ -32,8 +32,8 @@ use std::collections::VecDeque;
 use self::templated::Templated;
 use crate::clock::{Now, SECOND};
 use crate::elements::Choice;
-pub use crate::fixed::NotRepresentable;
-use crate::fixed::{Fixed, FixedConfig, Version};
+pub use crate::legacy::NotRepresentable;
+use crate::legacy::{Legacy, LegacyConfig, Version};
 use crate::options::{Snapshot, Statistics};
 pub use crate::protocol::Protocol;
 use crate::record::{Batch, DeliveryId, Entry, FlowRecord, RecordTotal};
@@ -156,22 +156,22 @@ const MS: u64 = 1000;
 /// One collector's session.
 #[derive(Debug)]
 pub struct Session {
-    form: Form,
+    encoding: Encoding,
 }
 
 /// How the collector's protocol describes records.
 #[derive(Debug)]
-enum Form {
+enum Encoding {
     Templated(Box<Templated>),
-    Fixed(Box<Fixed>),
+    Legacy(Box<Legacy>),
 }
 
-/// Calls a method that both forms have.
+/// Calls a method that both encodings have.
 macro_rules! either {
-    ($session:expr, $form:ident => $call:expr) => {
-        match &mut $session.form {
-            Form::Templated($form) => $call,
-            Form::Fixed($form) => $call,
+    ($session:expr, $encoding:ident => $call:expr) => {
+        match &mut $session.encoding {
+            Encoding::Templated($encoding) => $call,
+            Encoding::Legacy($encoding) => $call,
         }
     };
 }
@@ -183,14 +183,14 @@ impl Session {
     ///
     /// [`SessionError`] if `max_message` cannot hold the templates or one record, or is above 65,535.
     pub fn new(config: SessionConfig) -> Result<Self, SessionError> {
-        let form = match config.protocol {
+        let encoding = match config.protocol {
             Protocol::Ipfix => templated(wire::Protocol::Ipfix, config)?,
             Protocol::V9 => templated(wire::Protocol::V9, config)?,
-            Protocol::V7 => fixed(Version::V7, &config)?,
-            Protocol::V5 => fixed(Version::V5, &config)?,
-            Protocol::V1 => fixed(Version::V1, &config)?,
+            Protocol::V7 => legacy(Version::V7, &config)?,
+            Protocol::V5 => legacy(Version::V5, &config)?,
+            Protocol::V1 => legacy(Version::V1, &config)?,
         };
-        Ok(Self { form })
+        Ok(Self { encoding })
     }
 
     /// Queues one record, with its extension row or without. The queue has no bound of its own: see [`Session::queued`].
@@ -205,9 +205,9 @@ impl Session {
 
     /// As [`Session::push`]: record and row come in registers, as an entry would not.
     fn queue(&mut self, record: &FlowRecord, more: &[u8], now: Now) -> Result<(), NotRepresentable> {
-        match &mut self.form {
-            Form::Templated(form) => form.push(record, more, now),
-            Form::Fixed(form) => form.queue(record, more, now)?,
+        match &mut self.encoding {
+            Encoding::Templated(encoding) => encoding.push(record, more, now),
+            Encoding::Legacy(encoding) => encoding.queue(record, more, now)?,
         }
         Ok(())
     }
@@ -217,37 +217,37 @@ impl Session {
     ///
     /// Call it until it gives `None`: templates may come first as a message of their own.
     pub fn poll_message(&mut self, now: Now, flush: bool) -> Option<Message> {
-        either!(self, form => form.poll_message(now, flush))
+        either!(self, encoding => encoding.poll_message(now, flush))
     }
 
     /// When [`Session::poll_message`] will have a message without a further push: monotonic
     /// nanoseconds, not in the future if it has one already, `None` while nothing is queued.
     pub fn poll_timeout(&self) -> Option<u64> {
-        match &self.form {
-            Form::Templated(form) => form.poll_timeout(),
-            Form::Fixed(form) => form.poll_timeout(),
+        match &self.encoding {
+            Encoding::Templated(encoding) => encoding.poll_timeout(),
+            Encoding::Legacy(encoding) => encoding.poll_timeout(),
         }
     }
 
     /// Records that were pushed and not polled.
     pub fn queued(&self) -> RecordTotal {
-        match &self.form {
-            Form::Templated(form) => form.queued(),
-            Form::Fixed(form) => form.queued(),
+        match &self.encoding {
+            Encoding::Templated(encoding) => encoding.queued(),
+            Encoding::Legacy(encoding) => encoding.queued(),
         }
     }
 
     /// Takes everything out that was pushed and not polled.
     pub fn drain(&mut self) -> Batch {
-        either!(self, form => form.drain())
+        either!(self, encoding => encoding.drain())
     }
 
     /// Offers options data: they are sent if none were in this session, if the last are older than the
     /// interval, if an interface changed, or if `force` says so. The first of a session come behind the
     /// templates of flow records. Protocols without templates have none.
     pub fn offer(&mut self, snapshot: &Snapshot, now: Now, force: bool) {
-        if let Form::Templated(form) = &mut self.form {
-            form.offer(snapshot, now, force);
+        if let Encoding::Templated(encoding) = &mut self.encoding {
+            encoding.offer(snapshot, now, force);
         }
     }
 
@@ -257,16 +257,16 @@ impl Session {
     /// NetFlow v5, v7 and v1 could not tell of flows before system start. v9 has times of day for them, and
     /// IPFIX has no others.
     pub fn system_started(&mut self, ms: u64) {
-        if let Form::Fixed(form) = &mut self.form {
-            form.system_started(ms);
+        if let Encoding::Legacy(encoding) = &mut self.encoding {
+            encoding.system_started(ms);
         }
     }
 
     /// Over UDP: starts anew towards the collector, after it was away or its address changed. Templates
     /// go out again before any more data. The sequence goes on, and the queue stays.
     pub fn restart(&mut self) {
-        if let Form::Templated(form) = &mut self.form {
-            form.restart();
+        if let Encoding::Templated(encoding) = &mut self.encoding {
+            encoding.restart();
         }
     }
 
@@ -277,7 +277,7 @@ impl Session {
     /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
     /// Without data in `unsent` it gives nothing: templates come with the next data.
     pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
-        either!(self, form => form.resume(unsent, now))
+        either!(self, encoding => encoding.resume(unsent, now))
     }
 
     /// Over UDP: a message that may be lost, of `octets` octets or a few less, above the largest size too: its
@@ -285,26 +285,26 @@ impl Session {
     ///
     /// `None` where the protocol has no templates, or where not all of them fit.
     pub fn probe(&mut self, octets: usize, now: Now) -> Option<Message> {
-        match &mut self.form {
-            Form::Templated(form) => form.probe(octets, now),
-            Form::Fixed(_) => None,
+        match &mut self.encoding {
+            Encoding::Templated(encoding) => encoding.probe(octets, now),
+            Encoding::Legacy(_) => None,
         }
     }
 
     /// Goes on with the sequence that an earlier run's messages had behind them in a domain. Protocols
     /// without domains have one sequence.
     pub fn resume_at(&mut self, domain: u32, sequence: u32) {
-        match &mut self.form {
-            Form::Templated(form) => form.set_sequence(domain, sequence),
-            Form::Fixed(form) => form.set_sequence(sequence),
+        match &mut self.encoding {
+            Encoding::Templated(encoding) => encoding.set_sequence(domain, sequence),
+            Encoding::Legacy(encoding) => encoding.set_sequence(sequence),
         }
     }
 
     /// Over TCP and TLS: a new transport session has begun, with sequences from 0 and without templates
     /// (RFC 7011 sections 3.1 and 8).
     pub fn begin(&mut self) {
-        if let Form::Templated(form) = &mut self.form {
-            form.begin();
+        if let Encoding::Templated(encoding) = &mut self.encoding {
+            encoding.begin();
         }
     }
 
@@ -313,26 +313,26 @@ impl Session {
     ///
     /// `templates` are those that the message was written with, where they may not be ours.
     pub fn again(&mut self, message: Message, templates: Option<&[Definition]>, now: Now) -> Vec<Message> {
-        match &mut self.form {
-            Form::Templated(form) => form.again(message, templates, now),
-            Form::Fixed(_) => vec![message],
+        match &mut self.encoding {
+            Encoding::Templated(encoding) => encoding.again(message, templates, now),
+            Encoding::Legacy(_) => vec![message],
         }
     }
 
     /// Over TCP and TLS: as [`Session::poll_message`], for a file: flow records alone, and without a part in
     /// the sequence, which [`Session::again`] gives it later.
     pub fn poll_stored(&mut self, now: Now, flush: bool) -> Option<Message> {
-        match &mut self.form {
-            Form::Templated(form) => form.poll_stored(now, flush),
-            Form::Fixed(_) => None,
+        match &mut self.encoding {
+            Encoding::Templated(encoding) => encoding.poll_stored(now, flush),
+            Encoding::Legacy(_) => None,
         }
     }
 
     /// All templates that a flow record can need, for a file to begin with (RFC 5655 section 7).
     pub fn templates(&self) -> Vec<Definition> {
-        match &self.form {
-            Form::Templated(form) => form.definitions(),
-            Form::Fixed(_) => Vec::new(),
+        match &self.encoding {
+            Encoding::Templated(encoding) => encoding.definitions(),
+            Encoding::Legacy(_) => Vec::new(),
         }
     }
 
@@ -342,48 +342,48 @@ impl Session {
     ///
     /// As for [`Session::new`]; nothing changes then.
     pub fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
-        either!(self, form => form.set_max_message(max))
+        either!(self, encoding => encoding.set_max_message(max))
     }
 
     /// Throws away what is queued.
     pub fn clear(&mut self) {
-        either!(self, form => form.clear());
+        either!(self, encoding => encoding.clear());
     }
 
     /// What was handed to the socket so far; nothing for protocols without templates, which cannot tell it.
     pub fn statistics(&self) -> Statistics {
-        match &self.form {
-            Form::Templated(form) => form.statistics,
-            Form::Fixed(_) => Statistics::default(),
+        match &self.encoding {
+            Encoding::Templated(encoding) => encoding.statistics,
+            Encoding::Legacy(_) => Statistics::default(),
         }
     }
 
     /// A message was handed to the socket: the statistics that options data tell count it from now on.
     pub fn handed(&mut self, message: &Message) {
-        if let Form::Templated(form) = &mut self.form {
-            form.handed(message);
+        if let Encoding::Templated(encoding) = &mut self.encoding {
+            encoding.handed(message);
         }
     }
 
     /// Gives back the buffer of a message that was sent, so that a later one need not allocate.
     pub fn recycle(&mut self, message: Message) {
-        either!(self, form => form.recycle(message));
+        either!(self, encoding => encoding.recycle(message));
     }
 }
 
-fn templated(protocol: wire::Protocol, config: SessionConfig) -> Result<Form, SessionError> {
-    Ok(Form::Templated(Box::new(Templated::new(protocol, config)?)))
+fn templated(protocol: wire::Protocol, config: SessionConfig) -> Result<Encoding, SessionError> {
+    Ok(Encoding::Templated(Box::new(Templated::new(protocol, config)?)))
 }
 
-fn fixed(version: Version, config: &SessionConfig) -> Result<Form, SessionError> {
-    let config = FixedConfig {
+fn legacy(version: Version, config: &SessionConfig) -> Result<Encoding, SessionError> {
+    let config = LegacyConfig {
         observation_domain: config.observation_domain,
         max_message: config.max_message,
         linger: config.linger,
         choice: config.choice,
-        ..FixedConfig::new(version, config.system_start_ms)
+        ..LegacyConfig::new(version, config.system_start_ms)
     };
-    Ok(Form::Fixed(Box::new(Fixed::new(config)?)))
+    Ok(Encoding::Legacy(Box::new(Legacy::new(config)?)))
 }
 
 /// Sequence numbers and export times wrap at 2^32 (RFC 7011 section 3.1; that of time is in 2106).
@@ -400,8 +400,8 @@ mod tests {
     /// Sequence numbers of the messages that two times two records make, from `first` on.
     fn sequences(protocol: Protocol, first: u32, place: usize) -> Vec<u32> {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
-        let Form::Templated(form) = &mut session.form else { unreachable!() };
-        form.set_sequence(1, first);
+        let Encoding::Templated(encoding) = &mut session.encoding else { unreachable!() };
+        encoding.set_sequence(1, first);
         let mut sequences = Vec::new();
         for _ in 0..2 {
             session.push(&samples::udp(1), Now::default()).unwrap();

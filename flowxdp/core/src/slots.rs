@@ -3,7 +3,7 @@
 use bytemuck::Pod;
 use flowxdp_common::{
     field::{self, ColdRow, Groups},
-    key::{FLOW, KeyV4, KeyV6, Rest, SpillKey},
+    key::{FLOW, KeyTail, KeyV4, KeyV6, SpillKey},
     overflow::Event,
     slot::{LIVE, SlotV4, SlotV6, SpillSlot},
     table,
@@ -93,7 +93,7 @@ pub trait Slot: Pod {
     fn reason(&self, reason: EndReason) -> EndReason;
 }
 
-fn key(addresses: Addresses, rest: &Rest) -> FlowKey {
+fn key(addresses: Addresses, rest: &KeyTail) -> FlowKey {
     FlowKey {
         addresses,
         source_port: rest.source_port(),
@@ -149,7 +149,7 @@ pub fn spill_key(key: &FlowKey) -> SpillKey {
     let FlowKey { protocol, tos, vlan, ingress, .. } = *key;
     SpillKey {
         addresses,
-        rest: Rest { ports: [a, b, c, d], protocol, tos, vlan, ingress },
+        rest: KeyTail { ports: [a, b, c, d], protocol, tos, vlan, ingress },
         version,
         level: FLOW,
         pad: [0; 2],

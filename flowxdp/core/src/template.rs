@@ -15,7 +15,7 @@ use crate::wire::{Protocol, low_16};
 /// A layout that differs has an id that differs, in one protocol and for good: a collector that kept the
 /// template of an earlier run, or of an earlier release, must not read data by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Form {
+pub struct RecordFormat {
     /// Aggregates (RFC 7015): flows that there was no room to keep apart.
     pub aggregates: bool,
     /// Records with a value that the usual templates have no room for: in IPFIX TCP flags above the low
@@ -25,10 +25,10 @@ pub struct Form {
     pub wide: bool,
 }
 
-impl Form {
+impl RecordFormat {
     /// Flows, as nearly all are.
     pub const USUAL: Self = Self { aggregates: false, wide: false };
-    /// All forms.
+    /// All formats.
     pub const ALL: [Self; 4] = [
         Self::USUAL,
         Self { aggregates: false, wide: true },
@@ -55,7 +55,7 @@ impl Form {
     }
 }
 
-/// Ids of a layout's templates: one for each form and kind.
+/// Ids of a layout's templates: one for each format and kind.
 const IDS: u64 = 16;
 /// The first id of the layout that all elements of the base group make. Below 256 are the ids of sets (RFC 7011
 /// section 3.4.1, RFC 3954 section 5.2); 256 to 271 had layouts without 60 and 61, and options have 272 to 287.
@@ -111,9 +111,9 @@ pub struct Template {
 
 impl Template {
     /// The template that the element table gives for these elements.
-    pub fn new(protocol: Protocol, form: Form, kind: Kind, choice: &Choice) -> Self {
+    pub fn new(protocol: Protocol, format: RecordFormat, kind: Kind, choice: &Choice) -> Self {
         let mut template = Self {
-            id: first_id(protocol, choice) + form.offset(protocol) + kind as u16,
+            id: first_id(protocol, choice) + format.offset(protocol) + kind as u16,
             fields: Vec::new(),
             keys: 0,
             length: 0,
@@ -122,11 +122,11 @@ impl Template {
             counters: [0..0, 0..0],
         };
         for element in choice.elements() {
-            let Some(length) = form.length(protocol, kind, element) else { continue };
+            let Some(length) = format.length(protocol, kind, element) else { continue };
             let start = template.length;
             template.length += length;
             template.copies.add(&element.source, start, length, choice.groups());
-            template.keys |= u64::from(element.is_key(form.aggregates)) << template.fields.len();
+            template.keys |= u64::from(element.is_key(format.aggregates)) << template.fields.len();
             for (column, place) in [row::PACKETS, row::OCTETS].into_iter().zip(&mut template.counters) {
                 if element.source.is(column) {
                     *place = start..start + length;
@@ -215,17 +215,17 @@ mod tests {
 
     use super::*;
 
-    const AGGREGATES: Form = Form { aggregates: true, wide: false };
+    const AGGREGATES: RecordFormat = RecordFormat { aggregates: true, wide: false };
 
-    fn template(protocol: Protocol, form: Form, kind: Kind) -> Template {
-        Template::new(protocol, form, kind, &Choice::default())
+    fn template(protocol: Protocol, format: RecordFormat, kind: Kind) -> Template {
+        Template::new(protocol, format, kind, &Choice::default())
     }
 
-    fn every() -> impl Iterator<Item = (Protocol, Form, Template)> {
+    fn every() -> impl Iterator<Item = (Protocol, RecordFormat, Template)> {
         Protocol::ALL.into_iter().flat_map(|protocol| {
-            Form::ALL
-                .into_iter()
-                .flat_map(move |form| Kind::ALL.map(|kind| (protocol, form, template(protocol, form, kind))))
+            RecordFormat::ALL.into_iter().flat_map(move |format| {
+                Kind::ALL.map(|kind| (protocol, format, template(protocol, format, kind)))
+            })
         })
     }
 
@@ -283,11 +283,11 @@ mod tests {
 
     #[test]
     fn flags_have_one_octet_but_where_ipfix_needs_two_and_v9_times_the_width_of_their_form() {
-        for (protocol, form, template) in every() {
+        for (protocol, format, template) in every() {
             let length = |element| template.fields().iter().find(|it| it.id == element).map(|it| it.length);
-            let wide_flags = protocol == Protocol::Ipfix && form.wide;
+            let wide_flags = protocol == Protocol::Ipfix && format.wide;
             assert_eq!(length(6), Some(if wide_flags { 2 } else { 1 }));
-            let uptimes = protocol == Protocol::V9 && !form.wide;
+            let uptimes = protocol == Protocol::V9 && !format.wide;
             let times = if uptimes { [Some(4), None] } else { [None, Some(8)] };
             assert_eq!([22, 152].map(length), times);
             assert_eq!([21, 153].map(length), times);
@@ -296,23 +296,23 @@ mod tests {
 
     #[test]
     fn templates_hold_the_elements_in_order() {
-        let ids = |protocol, form, kind| -> Vec<u16> {
-            template(protocol, form, kind).fields().iter().map(|field| field.id).collect()
+        let ids = |protocol, format, kind| -> Vec<u16> {
+            template(protocol, format, kind).fields().iter().map(|field| field.id).collect()
         };
         assert_eq!(
-            ids(Protocol::Ipfix, Form::USUAL, Kind::Ipv4),
+            ids(Protocol::Ipfix, RecordFormat::USUAL, Kind::Ipv4),
             [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 60, 61]
         );
         assert_eq!(
-            ids(Protocol::Ipfix, Form::USUAL, Kind::IcmpIpv6),
+            ids(Protocol::Ipfix, RecordFormat::USUAL, Kind::IcmpIpv6),
             [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 60, 61, 139]
         );
         assert_eq!(
-            ids(Protocol::V9, Form::USUAL, Kind::IcmpIpv4),
+            ids(Protocol::V9, RecordFormat::USUAL, Kind::IcmpIpv4),
             [8, 12, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 60, 61, 32]
         );
         assert_eq!(
-            ids(Protocol::V9, Form::USUAL, Kind::IcmpIpv6),
+            ids(Protocol::V9, RecordFormat::USUAL, Kind::IcmpIpv6),
             [27, 28, 7, 11, 4, 5, 58, 10, 2, 1, 22, 21, 6, 52, 53, 25, 26, 136, 60, 61, 178, 179]
         );
         let ipv4 =
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(ids(Protocol::Ipfix, AGGREGATES, Kind::Ipv4), ipv4(152, 153));
         assert_eq!(ids(Protocol::V9, AGGREGATES, Kind::Ipv4), ipv4(22, 21));
         assert_eq!(
-            ids(Protocol::V9, Form { aggregates: true, wide: true }, Kind::IcmpIpv6),
+            ids(Protocol::V9, RecordFormat { aggregates: true, wide: true }, Kind::IcmpIpv6),
             [27, 28, 11, 4, 10, 2, 1, 152, 153, 6, 52, 53, 25, 26, 136, 60, 61, 178, 179, 29, 30, 3]
         );
     }

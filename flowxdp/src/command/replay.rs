@@ -40,7 +40,7 @@ use crate::{
     exporter::{Exporter, settings},
     guard,
     kernel::{
-        load::{Shape, load},
+        load::{TableSize, load},
         preflight,
         test_run::Runner,
     },
@@ -145,7 +145,7 @@ fn stay_on_this_cpu() -> anyhow::Result<usize> {
 fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
     let monitor = &config.monitor;
     let flows = monitor.flows.min(most);
-    let shape = Shape {
+    let size = TableSize {
         flows_v4: flows,
         flows_v6: monitor.flows6.map_or(flows, |flows| flows.min(most)),
         partitions: 1,
@@ -154,11 +154,11 @@ fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
         chained: false,
         groups: config.record.groups(),
     };
-    preflight::memory(&shape)?;
+    preflight::memory(&size)?;
     config.warn();
     let cpu = stay_on_this_cpu()?;
     let timeouts = monitor.timeouts();
-    let mut meter = Meter::new(load(&shape)?, timeouts)?;
+    let mut meter = Meter::new(load(&size)?, timeouts)?;
     let index = monitor.interface_index;
     if let Some(protocols) = config.narrow().filter(|_| index > u32::from(u16::MAX)) {
         log::warn!(

@@ -42,7 +42,7 @@ use crate::{
         attach::Attached,
         cpus,
         ktime::KernelClock,
-        load::{Loaded, Shape},
+        load::{Loaded, TableSize},
         pin::Pins,
         preflight,
     },
@@ -207,7 +207,7 @@ fn meter(
     exporting: impl Fn(Option<SharedLedger>) -> anyhow::Result<Dispatch>,
 ) -> anyhow::Result<(Dispatch, Meter)> {
     let monitor = &config.monitor;
-    let mut shape = Shape {
+    let mut size = TableSize {
         flows_v4: monitor.flows,
         flows_v6: monitor.flows_v6(),
         partitions: cpus::with_spare(interfaces.partitions()?)?,
@@ -216,9 +216,9 @@ fn meter(
         chained: monitor.chain,
         groups: config.record.groups(),
     };
-    preflight::memory(&shape)?;
+    preflight::memory(&size)?;
     loop {
-        let mut table = Table::open(&mut shape, pins)?;
+        let mut table = Table::open(&mut size, pins)?;
         if monitor.chain {
             table.loaded.chain(monitor.chain_pins())?;
         }
@@ -233,8 +233,8 @@ fn meter(
         meter.keep(ledger, generation, old);
         let started = interfaces.start(&mut meter, clock::monotonic())?;
         let is_generic = started.iter().any(|(_, attached)| *attached == Attached::Generic);
-        if is_generic && shape.partitions < cpus::online()? {
-            shape.partitions = cpus::with_spare(cpus::online()?)?;
+        if is_generic && size.partitions < cpus::online()? {
+            size.partitions = cpus::with_spare(cpus::online()?)?;
             continue;
         }
         interfaces.announce(&started);

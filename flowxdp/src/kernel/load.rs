@@ -51,7 +51,7 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 
 /// The shape of the flow tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct TableSize {
     /// IPv4 flows that the whole table holds.
     pub flows_v4: u64,
     /// IPv6 flows that the whole table holds.
@@ -68,7 +68,7 @@ pub struct Shape {
     pub groups: Groups,
 }
 
-impl Shape {
+impl TableSize {
     /// Home slots of one partition that shares `flows` with the others.
     ///
     /// A quarter more than flows: in a full table, at a load of 0.8, one flow in twenty finds its window
@@ -138,7 +138,7 @@ pub struct Loaded {
     pub chain: Option<Chain>,
     source: Source,
     /// What it was loaded with.
-    pub shape: Shape,
+    pub size: TableSize,
     links: Vec<(&'static str, u32, XdpLinkId)>,
     /// IPv4 flow table.
     pub flows_v4: Flows<SlotV4>,
@@ -157,7 +157,7 @@ pub struct Loaded {
     /// Names of interfaces by their row of the counters.
     pub names: Mapped<Name>,
     /// What the table says of itself.
-    pub says: Mapped<table::Shape>,
+    pub says: Mapped<table::TableDescriptor>,
     /// The folder of its generation, and of attachments that outlive the agent.
     pub pins: Option<Rc<Pins>>,
 }
@@ -172,7 +172,7 @@ pub struct Pinned {
     /// The seed that the table was filled with.
     pub seed: Option<[u64; SEED_WORDS]>,
     /// What a table of another size said of itself, whose counters go on.
-    pub before: table::Shape,
+    pub before: table::TableDescriptor,
     /// The generation of that table, while this one is made.
     pub last: Option<Generation>,
     /// The maps by which other programs are called are there too: they are a running agent's.
@@ -184,8 +184,8 @@ pub struct Pinned {
 /// # Errors
 ///
 /// The kernel refused a map.
-pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
-    load_at(shape, None)
+pub fn load(size: &TableSize) -> anyhow::Result<Loaded> {
+    load_at(size, None)
 }
 
 /// [`load`] of another object than the one that is embedded, with the same maps and programs.
@@ -193,8 +193,8 @@ pub fn load(shape: &Shape) -> anyhow::Result<Loaded> {
 /// # Errors
 ///
 /// The kernel refused a map.
-pub fn load_object(shape: &Shape, object: &[u8]) -> anyhow::Result<Loaded> {
-    loaded(object, shape, None).map_err(|error| preflight::refused(error, shape))
+pub fn load_object(size: &TableSize, object: &[u8]) -> anyhow::Result<Loaded> {
+    loaded(object, size, None).map_err(|error| preflight::refused(error, size))
 }
 
 /// Creates the maps, or takes those that are pinned, and prepares the program; the kernel verifies it when [`Loaded::program`] is called.
@@ -202,30 +202,30 @@ pub fn load_object(shape: &Shape, object: &[u8]) -> anyhow::Result<Loaded> {
 /// # Errors
 ///
 /// The kernel refused a map.
-pub fn load_at(shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
-    loaded(OBJECT, shape, pinned).map_err(|error| preflight::refused(error, shape))
+pub fn load_at(size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
+    loaded(OBJECT, size, pinned).map_err(|error| preflight::refused(error, size))
 }
 
-fn loaded(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
-    let source = made(object, shape, pinned)?;
-    Loaded::new(shape, source, pinned.and_then(|pinned| pinned.pins.clone()))
+fn loaded(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Result<Loaded> {
+    let source = made(object, size, pinned)?;
+    Loaded::new(size, source, pinned.and_then(|pinned| pinned.pins.clone()))
 }
 
 /// Maps and programs of a generation, whose descriptor is written: from now on it is one.
-fn made(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result<Source> {
+fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Result<Source> {
     let possible = cpus::possible()?;
-    let (slots_v4, slots_v6) = (shape.slots_v4()?, shape.slots_v6()?);
-    let (homes_v4, homes_v6) = (shape.homes(shape.flows_v4)?, shape.homes(shape.flows_v6)?);
+    let (slots_v4, slots_v6) = (size.slots_v4()?, size.slots_v6()?);
+    let (homes_v4, homes_v6) = (size.homes(size.flows_v4)?, size.homes(size.flows_v6)?);
     let seed = pinned.and_then(|pinned| pinned.seed).map_or_else(seed, Ok)?;
-    let groups_bits = shape.groups.with_cold_fields().bits();
-    let (replay, chained) = (u32::from(shape.replay), u32::from(shape.chained));
-    let groups = shape.groups.with_cold_fields();
-    let (cold_words, cold_offsets) = (shape.cold_words(), cold_offsets(groups));
+    let groups_bits = size.groups.with_cold_fields().bits();
+    let (replay, chained) = (u32::from(size.replay), u32::from(size.chained));
+    let groups = size.groups.with_cold_fields();
+    let (cold_words, cold_offsets) = (size.cold_words(), cold_offsets(groups));
     let mut loader = EbpfLoader::new();
     loader
-        .map_max_entries(names::COLD_V4, shape.cold_entries(slots_v4)?)
-        .map_max_entries(names::COLD_V6, shape.cold_entries(slots_v6)?)
-        .map_max_entries(names::COLD_SPILL, shape.cold_entries(shape.spill_slots().into())?)
+        .map_max_entries(names::COLD_V4, size.cold_entries(slots_v4)?)
+        .map_max_entries(names::COLD_V6, size.cold_entries(slots_v6)?)
+        .map_max_entries(names::COLD_SPILL, size.cold_entries(size.spill_slots().into())?)
         .map_max_entries(names::DETAIL, possible)
         .override_global(names::COLD_OFFSETS, &cold_offsets, true)
         .override_global(names::COLD_WORDS, &cold_words, true)
@@ -234,10 +234,10 @@ fn made(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result
         .map_max_entries(names::FLOWS_V6, u32::try_from(slots_v6)?)
         .map_max_entries(names::COUNTERS, possible * ROWS)
         .map_max_entries(names::CPUS, possible)
-        .map_max_entries(names::OVERFLOW, shape.ring)
-        .map_max_entries(names::SPILL, shape.spill_slots())
+        .map_max_entries(names::OVERFLOW, size.ring)
+        .map_max_entries(names::SPILL, size.spill_slots())
         .override_global(names::SEED, &seed, true)
-        .override_global(names::PARTITIONS, &shape.partitions, true)
+        .override_global(names::PARTITIONS, &size.partitions, true)
         .override_global(names::HOMES_V4, &homes_v4, true)
         .override_global(names::HOMES_V6, &homes_v6, true)
         .override_global(names::REPLAY, &replay, true)
@@ -254,24 +254,24 @@ fn made(object: &[u8], shape: &Shape, pinned: Option<&Pinned>) -> anyhow::Result
     }
     let ebpf = loader.load(object).context("cannot create the flow tables")?;
     let mut source = Source::object(ebpf);
-    let mut says = mapped::<table::Shape>(source.map(names::SHAPE)?)?;
+    let mut says = mapped::<table::TableDescriptor>(source.map(names::SHAPE)?)?;
     if says.read(0).layout == 0 {
-        let (flows_v4, flows_v6) = (shape.flows_v4, shape.flows_v6);
-        let partitions = u64::from(shape.partitions);
-        let before = pinned.map_or_else(table::Shape::default, |pinned| pinned.before);
+        let (flows_v4, flows_v6) = (size.flows_v4, size.flows_v6);
+        let partitions = u64::from(size.partitions);
+        let before = pinned.map_or_else(table::TableDescriptor::default, |pinned| pinned.before);
         if let Some(last) = pinned.and_then(|pinned| pinned.last.as_ref()) {
             spill_table(&mut source, groups)?.take_cold(last)?;
         }
         let (cold, groups) = (table::cold(groups), groups_bits.into());
-        let said = table::Shape { flows_v4, flows_v6, partitions, seed, groups, cold, ..before };
+        let said = table::TableDescriptor { flows_v4, flows_v6, partitions, seed, groups, cold, ..before };
         pin::finish(&mut says, said);
     }
     Ok(source)
 }
 
 impl Loaded {
-    fn new(shape: &Shape, mut source: Source, pins: Option<Rc<Pins>>) -> anyhow::Result<Self> {
-        let groups = shape.groups.with_cold_fields();
+    fn new(size: &TableSize, mut source: Source, pins: Option<Rc<Pins>>) -> anyhow::Result<Self> {
+        let groups = size.groups.with_cold_fields();
         Ok(Self {
             flows_v4: flows(&mut source, names::FLOWS_V4, names::COLD_V4, groups)?,
             flows_v6: flows(&mut source, names::FLOWS_V6, names::COLD_V6, groups)?,
@@ -285,7 +285,7 @@ impl Loaded {
             pins,
             links: Vec::new(),
             chain: None,
-            shape: *shape,
+            size: *size,
             source,
         })
     }
@@ -316,7 +316,7 @@ impl Loaded {
         mode: XdpMode,
     ) -> anyhow::Result<Result<(), ProgramError>> {
         // Nothing waits for a grace period there.
-        ensure!(!self.shape.replay, "a program for captures is attached nowhere");
+        ensure!(!self.size.replay, "a program for captures is attached nowhere");
         let link = match self.program(name)?.attach_to_if_index(index, mode) {
             Ok(link) => link,
             Err(error) => return Ok(Err(error)),
@@ -385,13 +385,13 @@ impl Loaded {
     ///
     /// mmap(2)'s.
     pub fn tables(&mut self) -> anyhow::Result<(Mapped<SlotV4>, Mapped<SlotV6>, Mapped<SpillSlot>)> {
-        let (source, shape) = (&mut self.source, &self.shape);
+        let (source, size) = (&mut self.source, &self.size);
         let mut tables = || {
             let v4 = mapped(source.map(names::FLOWS_V4)?)?;
             let v6 = mapped(source.map(names::FLOWS_V6)?)?;
             Ok((v4, v6, mapped(source.map(names::SPILL)?)?))
         };
-        tables().map_err(|error| preflight::refused(error, shape))
+        tables().map_err(|error| preflight::refused(error, size))
     }
 
     /// Runs beside other programs from now on; what that needs is pinned below `pins`.
@@ -460,24 +460,24 @@ fn seed() -> anyhow::Result<[u64; SEED_WORDS]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shape, WINDOW};
+    use super::{TableSize, WINDOW};
 
-    fn shape(flows: u64, partitions: u32) -> Shape {
-        Shape { flows_v4: flows, flows_v6: 1, partitions, ring: 1 << 24, ..Shape::default() }
+    fn size(flows: u64, partitions: u32) -> TableSize {
+        TableSize { flows_v4: flows, flows_v6: 1, partitions, ring: 1 << 24, ..TableSize::default() }
     }
 
     #[test]
     fn a_table_has_room_for_its_flows_or_is_refused() {
         for flows in [1, 7, 1_000_000, 3_000_000_000] {
             for partitions in [1, 2, 128] {
-                let slots = shape(flows, partitions).slots_v4().unwrap();
+                let slots = size(flows, partitions).slots_v4().unwrap();
                 assert!(slots >= flows + flows / 4 && slots <= u64::from(u32::MAX), "{flows}, {partitions}");
             }
         }
         // The second one wraps around to the four slots of five flows, the last one beyond 64 bits.
         let most = u64::from(u32::MAX - WINDOW);
         for flows in [most, 14_757_395_258_967_641_293, u64::MAX] {
-            let error = shape(flows, 2).slots_v4().unwrap_err().to_string();
+            let error = size(flows, 2).slots_v4().unwrap_err().to_string();
             assert!(error.contains(&flows.to_string()) && error.contains("--flows"), "{error}");
         }
     }

@@ -69,9 +69,9 @@ impl OtherLayout {
     /// As of [`OtherLayout::open`].
     pub fn with_cold(mut self, generation: &Generation, name: &str, groups: Groups) -> anyhow::Result<Self> {
         self.cold = match names::cold_of(name) {
-            Some(name) if generation.shape.groups != 0 && field::width(groups) > 0 => Some(Cold {
+            Some(name) if generation.descriptor.groups != 0 && field::width(groups) > 0 => Some(Cold {
                 slots: cold_slots(generation, name, self.slots)?,
-                places: generation.shape.cold,
+                places: generation.descriptor.cold,
                 to: groups,
             }),
             _ => None,

@@ -89,13 +89,14 @@ pub struct Generation {
     /// Its folder.
     pub directory: PathBuf,
     /// What it says of itself.
-    pub shape: table::Shape,
+    pub descriptor: table::TableDescriptor,
 }
 
 impl Generation {
     /// Whether this agent knows its layout.
     pub fn is_known(&self) -> bool {
-        self.shape.layout == LAYOUT_VERSION && self.shape.size == size_of::<table::Shape>() as u64
+        self.descriptor.layout == LAYOUT_VERSION
+            && self.descriptor.size == size_of::<table::TableDescriptor>() as u64
     }
 }
 
@@ -183,9 +184,9 @@ impl Pins {
     /// There is none.
     pub fn generation(&self, number: u64) -> anyhow::Result<Generation> {
         let directory = self.directory().join(number.to_string());
-        let shape = shape(&directory).filter(|shape| shape.layout != 0);
-        let shape = shape.with_context(|| format!("no table in {}", directory.display()))?;
-        Ok(Generation { number, directory, shape })
+        let descriptor = descriptor(&directory).filter(|descriptor| descriptor.layout != 0);
+        let descriptor = descriptor.with_context(|| format!("no table in {}", directory.display()))?;
+        Ok(Generation { number, directory, descriptor })
     }
 
     /// The same, and whether something was removed.
@@ -193,8 +194,10 @@ impl Pins {
         let (mut found, mut removed) = (Vec::new(), false);
         for number in self.numbers()? {
             let directory = self.directory().join(number.to_string());
-            match shape(&directory) {
-                Some(shape) if shape.layout != 0 => found.push(Generation { number, directory, shape }),
+            match descriptor(&directory) {
+                Some(descriptor) if descriptor.layout != 0 => {
+                    found.push(Generation { number, directory, descriptor })
+                }
                 _ => removed |= self.remove_maps(number)?,
             }
         }
@@ -223,7 +226,8 @@ impl Pins {
         let name = number.to_string();
         let directory = self.directory().join(&name);
         self.folder.make(&name).with_context(|| format!("cannot make {}", directory.display()))?;
-        let same = last.filter(|last| last.shape.groups == u64::from(groups.bits())).map(|_| OF_SAME_GROUPS);
+        let same =
+            last.filter(|last| last.descriptor.groups == u64::from(groups.bits())).map(|_| OF_SAME_GROUPS);
         for name in last.iter().flat_map(|_| SHARED).chain(same) {
             let Some(last) = last else { break };
             let map =
@@ -276,14 +280,14 @@ impl Pins {
 }
 
 /// Says what a generation is: from now on it counts.
-pub fn finish(shape: &mut Mapped<table::Shape>, mut what: table::Shape) {
-    what.size = size_of::<table::Shape>() as u64;
+pub fn finish(descriptor: &mut Mapped<table::TableDescriptor>, mut what: table::TableDescriptor) {
+    what.size = size_of::<table::TableDescriptor>() as u64;
     what.fields = table::FIELDS;
     what.layout = 0;
-    shape.write(0, &what);
+    descriptor.write(0, &what);
     std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
     what.layout = LAYOUT_VERSION;
-    shape.write(0, &what);
+    descriptor.write(0, &what);
 }
 
 /// Every map of a generation.
@@ -303,18 +307,18 @@ fn number(name: &OsStr, prefix: &str) -> Option<u64> {
 }
 
 /// What a generation says of itself, as far as it is there.
-pub(crate) fn shape(directory: &Path) -> Option<table::Shape> {
+pub(crate) fn descriptor(directory: &Path) -> Option<table::TableDescriptor> {
     let map = MapData::from_pin(directory.join(names::SHAPE)).ok()?;
     let size = map.info().ok()?.value_size() as usize;
-    if size < size_of::<table::Shape>() {
+    if size < size_of::<table::TableDescriptor>() {
         // Of a shorter one, what never changes is there.
         let words: Mapped<u64> = Mapped::new(map.fd(), size / 8).ok()?;
-        let mut shape = table::Shape::zeroed();
-        let octets = bytemuck::bytes_of_mut(&mut shape);
+        let mut descriptor = table::TableDescriptor::zeroed();
+        let octets = bytemuck::bytes_of_mut(&mut descriptor);
         for (word, place) in octets.chunks_exact_mut(8).take(size / 8).enumerate() {
             place.copy_from_slice(&words.read(word).to_ne_bytes());
         }
-        return (size >= std::mem::offset_of!(table::Shape, flows_v4)).then_some(shape);
+        return (size >= std::mem::offset_of!(table::TableDescriptor, flows_v4)).then_some(descriptor);
     }
-    Mapped::<table::Shape>::new(map.fd(), 1).ok().map(|mapped| mapped.read(0))
+    Mapped::<table::TableDescriptor>::new(map.fd(), 1).ok().map(|mapped| mapped.read(0))
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, bail, ensure};
 use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{cpus, load::Shape};
+use super::{cpus, load::TableSize};
 
 /// The oldest kernel that this program was made for.
 const OLDEST: (u32, u32) = (6, 1);
@@ -66,8 +66,8 @@ fn kernel_version(release: &str) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// One line with both sizes and the remedy.
-pub fn memory(shape: &Shape) -> anyhow::Result<()> {
-    let Needs { whole: needed, v4, v6 } = needs(shape)?;
+pub fn memory(size: &TableSize) -> anyhow::Result<()> {
+    let Needs { whole: needed, v4, v6 } = needs(size)?;
     let available = available()?;
     // The agent and the rest of the machine want to live as well.
     ensure!(
@@ -90,22 +90,22 @@ struct Needs {
     v6: u64,
 }
 
-fn needs(shape: &Shape) -> anyhow::Result<Needs> {
+fn needs(size: &TableSize) -> anyhow::Result<Needs> {
     let octets =
-        |slots: u64, slot: usize| slots.saturating_mul(slot as u64).saturating_add(shape.cold_octets(slots));
-    let v4 = octets(shape.slots_v4()?, size_of::<SlotV4>());
-    let v6 = octets(shape.slots_v6()?, size_of::<SlotV6>());
-    let spill = octets(shape.spill_slots().into(), size_of::<SpillSlot>());
-    let whole = v4.saturating_add(v6).saturating_add(spill).saturating_add(u64::from(shape.ring));
+        |slots: u64, slot: usize| slots.saturating_mul(slot as u64).saturating_add(size.cold_octets(slots));
+    let v4 = octets(size.slots_v4()?, size_of::<SlotV4>());
+    let v6 = octets(size.slots_v6()?, size_of::<SlotV6>());
+    let spill = octets(size.spill_slots().into(), size_of::<SpillSlot>());
+    let whole = v4.saturating_add(v6).saturating_add(spill).saturating_add(u64::from(size.ring));
     Ok(Needs { whole, v4, v6 })
 }
 
 /// Adds the remedy where the kernel refused a table for want of memory: a limit of the process or of its
 /// cgroup, which the memory that is free does not show.
-pub(super) fn refused(error: anyhow::Error, shape: &Shape) -> anyhow::Error {
+pub(super) fn refused(error: anyhow::Error, size: &TableSize) -> anyhow::Error {
     let errno = error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
     let is_memory = matches!(errno, Some(libc::ENOMEM | libc::E2BIG));
-    let Some(needs) = needs(shape).ok().filter(|_| is_memory) else { return error };
+    let Some(needs) = needs(size).ok().filter(|_| is_memory) else { return error };
     anyhow::anyhow!(
         "the flow tables need {} MiB, and the kernel does not give them ({}): lower --flows or --flows6, or \
          raise the limit of memory that the process or its cgroup has",
@@ -130,18 +130,18 @@ fn available() -> anyhow::Result<u64> {
 mod tests {
     use anyhow::Context as _;
 
-    use super::{Shape, kernel_version, refused};
+    use super::{TableSize, kernel_version, refused};
 
     #[test]
     fn a_table_that_memory_refuses_names_its_flag() {
-        let shape = Shape { flows_v4: 1 << 20, flows_v6: 1 << 20, partitions: 2, ..Shape::default() };
+        let size = TableSize { flows_v4: 1 << 20, flows_v6: 1 << 20, partitions: 2, ..TableSize::default() };
         let error =
             |errno| Err::<(), _>(std::io::Error::from_raw_os_error(errno)).context("cannot map").unwrap_err();
         for errno in [libc::ENOMEM, libc::E2BIG] {
-            let text = refused(error(errno), &shape).to_string();
+            let text = refused(error(errno), &size).to_string();
             assert!(text.contains("need 208 MiB") && text.contains("lower --flows or --flows6"), "{text}");
         }
-        assert_eq!(refused(error(libc::EPERM), &shape).to_string(), "cannot map");
+        assert_eq!(refused(error(libc::EPERM), &size).to_string(), "cannot map");
     }
 
     #[test]

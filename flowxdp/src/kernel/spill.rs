@@ -43,18 +43,18 @@ impl SpillSlots {
     ///
     /// They cannot be mapped.
     pub(super) fn take_cold(&mut self, last: &Generation) -> anyhow::Result<()> {
-        let same = last.shape.groups == u64::from(self.groups.bits());
+        let same = last.descriptor.groups == u64::from(self.groups.bits());
         if same || field::width(self.groups) == 0 {
             return Ok(());
         }
-        let from = match last.shape.groups {
+        let from = match last.descriptor.groups {
             0 => None,
             _ => Some(other_layout::cold_slots(last, names::COLD_SPILL, self.slots.len())?),
         };
         for index in (0..self.slots.len()).filter(|&index| self.slots.state(index) != FREE) {
             let mut there = [0; WIDEST];
             let octets = from.as_ref().map_or(&[][..], |from| from.read(index, &mut there));
-            let row = field::convert(&last.shape.cold, octets, self.groups);
+            let row = field::convert(&last.descriptor.cold, octets, self.groups);
             self.cold.write(index, row.get(..field::width(self.groups)).unwrap_or_default());
         }
         Ok(())

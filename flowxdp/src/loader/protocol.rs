@@ -17,7 +17,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::kernel::load::Shape;
+use crate::kernel::load::TableSize;
 
 /// Octets of the longest message: a path, or a refusal of one line.
 pub const LONGEST: usize = 16 << 10;
@@ -61,16 +61,16 @@ pub struct Table {
 
 impl Table {
     /// For a table of this shape.
-    pub const fn new(shape: &Shape, last: u64, generation: u64) -> Self {
-        let Shape { flows_v4, flows_v6, partitions, ring, chained, groups, .. } = *shape;
+    pub const fn new(size: &TableSize, last: u64, generation: u64) -> Self {
+        let TableSize { flows_v4, flows_v6, partitions, ring, chained, groups, .. } = *size;
         Self { generation, last, flows_v4, flows_v6, partitions, ring, chained, groups: groups.bits() }
     }
 
     /// The shape.
-    pub fn shape(&self) -> Shape {
+    pub fn size(&self) -> TableSize {
         let Self { flows_v4, flows_v6, partitions, ring, chained, groups, .. } = *self;
         let groups = Groups::from_bits(groups);
-        Shape { flows_v4, flows_v6, partitions, ring, chained, groups, replay: false }
+        TableSize { flows_v4, flows_v6, partitions, ring, chained, groups, replay: false }
     }
 }
 
@@ -157,9 +157,10 @@ mod tests {
     #[test]
     fn requests_arrive_as_they_were_sent() {
         let (here, there) = pair();
-        let shape = Shape { flows_v4: 1 << 40, flows_v6: 7, partitions: 3, ring: 4096, ..Shape::default() };
-        let table = Table::new(&shape, 4, 5);
-        assert_eq!(table.shape(), shape);
+        let size =
+            TableSize { flows_v4: 1 << 40, flows_v6: 7, partitions: 3, ring: 4096, ..TableSize::default() };
+        let table = Table::new(&size, 4, 5);
+        assert_eq!(table.size(), size);
         let file = Request::File { path: "/etc/flowxdp/ca.pem".into() };
         for request in [Request::Table(table), Request::Configuration, file] {
             send(&here, &request, None).unwrap();

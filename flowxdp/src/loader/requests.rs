@@ -132,41 +132,41 @@ impl Requests {
                  with --pin"
             );
         };
-        let (shape, Allowed { flows_v4, flows_v6, .. }) = (table.shape(), &self.allowed);
+        let (size, Allowed { flows_v4, flows_v6, .. }) = (table.size(), &self.allowed);
         ensure!(
-            (shape.flows_v4, shape.flows_v6) == (*flows_v4, *flows_v6),
+            (size.flows_v4, size.flows_v6) == (*flows_v4, *flows_v6),
             "a table of {} and {} flows is not that of the configuration, which has {flows_v4} and {flows_v6}: \
              change it there first",
-            shape.flows_v4,
-            shape.flows_v6
+            size.flows_v4,
+            size.flows_v6
         );
         ensure!(
-            shape.groups == self.allowed.groups,
+            size.groups == self.allowed.groups,
             "a table with other groups of fields than the configuration has: change it there first"
         );
         ensure!(
-            (1..=cpus::possible()?).contains(&shape.partitions) && shape.ring <= RING,
+            (1..=cpus::possible()?).contains(&size.partitions) && size.ring <= RING,
             "a table with {} partitions and a ring of {} octets is none of an agent's",
-            shape.partitions,
-            shape.ring
+            size.partitions,
+            size.ring
         );
-        preflight::memory(&shape)?;
+        preflight::memory(&size)?;
         let (last, next) = (folder.join(table.last.to_string()), folder.join(table.generation.to_string()));
-        let before = pin::shape(&last).filter(|shape| shape.layout == LAYOUT_VERSION);
+        let before = pin::descriptor(&last).filter(|descriptor| descriptor.layout == LAYOUT_VERSION);
         let before = before.with_context(|| format!("no table of this version in {}", last.display()))?;
         // The cold slots of the spill table are shared, as their map is.
         ensure!(
-            before.groups == u64::from(shape.groups.with_cold_fields().bits()),
+            before.groups == u64::from(size.groups.with_cold_fields().bits()),
             "a table with other groups of fields needs a restart"
         );
         ensure!(
-            table.generation > table.last && pin::shape(&next).is_none(),
+            table.generation > table.last && pin::descriptor(&next).is_none(),
             "{} is no folder for the next table",
             next.display()
         );
-        let shares_chain = shape.chained;
+        let shares_chain = size.chained;
         load::make(
-            &shape,
+            &size,
             &Pinned { pins: None, directory: next, seed: None, before, last: None, shares_chain },
         )
     }

@@ -92,7 +92,7 @@ impl Meter {
             done.push(index);
         });
         done.drain(..).filter(|_| !kept).for_each(|index| self.spill.free(&mut loaded.spill, index));
-        let partitions = loaded.shape.partitions as usize;
+        let partitions = loaded.size.partitions as usize;
         let used = claims::used(&loaded.cpus, partitions);
         let partition = |slots: usize| (used > 1).then_some(slots / partitions.max(1));
         let v4 = Shared {

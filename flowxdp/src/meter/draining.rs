@@ -47,7 +47,7 @@ impl Draining {
             (Place::spill_of(number), names::SPILL, !generation.is_known()),
         ];
         let mut tables = Vec::new();
-        for ((place, name, here), fields) in all.into_iter().zip(&generation.shape.fields) {
+        for ((place, name, here), fields) in all.into_iter().zip(&generation.descriptor.fields) {
             if here {
                 let table =
                     OtherLayout::open(generation, name, fields)?.with_cold(generation, name, groups)?;
@@ -74,7 +74,7 @@ impl Draining {
 
     /// Of another layout: hands each packet that waits in its ring buffer to `sink`.
     pub(super) fn drain_ring(&self, mut sink: impl FnMut(&SpillSlot)) {
-        let fields = &self.generation.shape.fields[3];
+        let fields = &self.generation.descriptor.fields[3];
         let path = self.generation.directory.join(names::OVERFLOW);
         let ring = MapData::from_pin(&path).map_err(anyhow::Error::new);
         let ring = ring.and_then(|map| RingBuf::try_from(Map::RingBuf(map)).map_err(Into::into));

@@ -78,7 +78,7 @@ impl Meter {
 
     /// Says which CPUs have taken a partition, and once that there are too few.
     pub fn say_partitions(&mut self) {
-        let (by_cpu, total) = (claims::by_cpu(&self.loaded.cpus), self.loaded.shape.partitions);
+        let (by_cpu, total) = (claims::by_cpu(&self.loaded.cpus), self.loaded.size.partitions);
         let new = by_cpu.iter().filter(|(cpu, partition)| self.owners.said.get(cpu) != Some(*partition));
         let new: Vec<String> = new.map(|(cpu, partition)| format!("CPU {cpu} has {partition}")).collect();
         if !new.is_empty() {
@@ -102,7 +102,7 @@ impl Meter {
         let mut ring_buffer = Total::default();
         self.rows.numbers().for_each(|row| ring_buffer += counters::row(&self.loaded.counters, row).overflow);
         CpuPartitions {
-            total: self.loaded.shape.partitions,
+            total: self.loaded.size.partitions,
             by_cpu: claims::by_cpu(cpus),
             without: claims::without(cpus),
             handed_over: self.owners.handed_over,

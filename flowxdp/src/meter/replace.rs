@@ -14,7 +14,7 @@ use crate::{
     guard,
     kernel::{
         counters,
-        load::{Loaded, Shape},
+        load::{Loaded, TableSize},
         pin::{self, Pins},
     },
     loader::{self, Answer, Request},
@@ -34,7 +34,7 @@ pub struct Next {
 /// A table that the loader works on.
 #[derive(Debug)]
 pub struct Asked {
-    shape: Shape,
+    size: TableSize,
     number: u64,
 }
 
@@ -47,7 +47,7 @@ impl Meter {
     /// # Errors
     ///
     /// There is no loader or no folder, the loader is busy, or too many tables drain. Nothing changed.
-    pub fn ask_for_table(&mut self, shape: Shape) -> anyhow::Result<Asked> {
+    pub fn ask_for_table(&mut self, size: TableSize) -> anyhow::Result<Asked> {
         ensure!(
             self.draining_tables() < DRAINING,
             "{DRAINING} tables of other sizes still drain: wait until collectors have their records"
@@ -58,11 +58,11 @@ impl Meter {
         )?;
         let last = pins.generation(self.generation)?;
         let number = pins.free(last.number + 1)?;
-        let directory = pins.begin(Some(&last), number, shape.groups.with_cold_fields())?;
-        let request = Request::Table(loader::Table::new(&shape, last.number, number));
+        let directory = pins.begin(Some(&last), number, size.groups.with_cold_fields())?;
+        let request = Request::Table(loader::Table::new(&size, last.number, number));
         let asked = self.loaded.share_chain(&directory).and_then(|()| loader.ask(&request));
         asked.inspect_err(|_| pins.abandon(number))?;
-        Ok(Asked { shape, number })
+        Ok(Asked { size, number })
     }
 
     /// Fills the table that was asked for, once the loader has made it: true then, false before. The inner error is
@@ -81,7 +81,7 @@ impl Meter {
             Err(error) => Err(error),
         };
         let Some(pins) = self.loaded.pins.clone() else { return Ok(Err(anyhow::anyhow!(WITHOUT))) };
-        match made.and_then(|()| self.open_table(&asked.shape, asked.number, &pins)) {
+        match made.and_then(|()| self.open_table(&asked.size, asked.number, &pins)) {
             Ok(next) => self.replace_table(next).map(|()| Ok(true)),
             Err(error) => {
                 pins.abandon(asked.number);
@@ -117,9 +117,9 @@ impl Meter {
     /// # Errors
     ///
     /// A pin is missing, or the kernel does not map a table. Nothing changed.
-    pub fn open_table(&mut self, shape: &Shape, number: u64, pins: &Rc<Pins>) -> anyhow::Result<Next> {
-        let draining = Draining::open(&pins.generation(self.generation)?, self.loaded.shape.groups)?;
-        let mut loaded = Loaded::open(shape, &pins.directory().join(number.to_string()), pins)?;
+    pub fn open_table(&mut self, size: &TableSize, number: u64, pins: &Rc<Pins>) -> anyhow::Result<Next> {
+        let draining = Draining::open(&pins.generation(self.generation)?, self.loaded.size.groups)?;
+        let mut loaded = Loaded::open(size, &pins.directory().join(number.to_string()), pins)?;
         if let Some(ledger) = &self.ledger {
             let (v4, v6, _) = loaded.tables()?;
             let mut ledger = ledger.borrow_mut();
@@ -162,7 +162,7 @@ impl Meter {
     }
 
     fn begin_watch(&mut self) {
-        self.watch = Watch::new(&self.loaded.shape, self.spill.flows().1, self.timeouts);
+        self.watch = Watch::new(&self.loaded.size, self.spill.flows().1, self.timeouts);
         self.watch.spill_table(self.spill.flows(), self.spill.is_blocked());
     }
 
@@ -171,7 +171,7 @@ impl Meter {
         self.retired_v4 = Retirement::default();
         self.retired_v6 = Retirement::default();
         self.begin_watch();
-        self.owners = Owners::new(self.loaded.shape.partitions).after(&self.owners);
+        self.owners = Owners::new(self.loaded.size.partitions).after(&self.owners);
         self.closings = counters::closings(&self.loaded.cpus);
         self.done = false;
     }

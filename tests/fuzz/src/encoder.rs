@@ -4,8 +4,8 @@
 //! equal in every field, and no other.
 
 mod awaited;
-mod fixed;
 mod input;
+mod legacy;
 mod options;
 mod run;
 mod templated;

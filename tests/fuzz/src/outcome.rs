@@ -2,7 +2,7 @@
 
 use flowxdp_common::{
     field::{ColdRow, Groups},
-    key::{KeyV4, KeyV6, Rest},
+    key::{KeyTail, KeyV4, KeyV6},
     reason::Ignored,
 };
 use flowxdp_core::{
@@ -56,7 +56,7 @@ pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
 }
 
 /// The words of a slot behind its addresses.
-fn rest(word: u64, ingress: u32) -> Rest {
+fn rest(word: u64, ingress: u32) -> KeyTail {
     let [low, high]: [u32; 2] = bytemuck::cast(word);
     bytemuck::cast([low, high, ingress])
 }

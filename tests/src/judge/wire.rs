@@ -6,9 +6,9 @@
 //! that begin at 0, messages below the smallest common MTU), so is it.
 
 mod data;
-pub mod fixed;
 mod flows;
 mod header;
+pub mod legacy;
 mod octets;
 mod template;
 

@@ -117,7 +117,7 @@ fn fixed_layouts_are_read_to_the_octet() -> Result<()> {
         let mut all = recording(&[], 4739);
         let one = recording(&right(9)[..1], 4739).datagrams.remove(0);
         all.datagrams = messages.iter().map(|it| Datagram { payload: it.clone(), ..one.clone() }).collect();
-        wire::fixed::judge(&all, 5)
+        wire::legacy::judge(&all, 5)
     };
     assert_eq!(judge(&[v5(0, 2), v5(2, 3)])?, 5);
     let bent = |at: usize, to: u8| {

@@ -4,7 +4,7 @@
 //! those are kept whose slot is among eight neighbours. That is what an attacker could do at best.
 
 use anyhow::{Context, Result, ensure};
-use flowxdp::kernel::load::{Loaded, Shape, load};
+use flowxdp::kernel::load::{Loaded, TableSize, load};
 use flowxdp::kernel::{counters, test_run::Runner};
 use flowxdp_common::field::Groups;
 use flowxdp_common::names::PROGRAM;
@@ -33,7 +33,7 @@ struct Kernel {
 
 impl Kernel {
     fn new(ipv6: bool) -> Result<Self> {
-        let shape = Shape {
+        let size = TableSize {
             flows_v4: ROOM,
             flows_v6: ROOM,
             partitions: 1,
@@ -43,7 +43,7 @@ impl Kernel {
             groups: Groups::BASE,
         };
         let traffic = Traffic { flows: 1, packets: 1, ipv6, protocol: TCP, length: 64 };
-        Ok(Self { loaded: load(&shape)?, runner: Runner::default(), ipv6, frame: traffic.frame(0) })
+        Ok(Self { loaded: load(&size)?, runner: Runner::default(), ipv6, frame: traffic.frame(0) })
     }
 
     /// One packet of the flow of this number: both IPv4 addresses, or the host's part of the IPv6 source.

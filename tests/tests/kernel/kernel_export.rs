@@ -32,7 +32,7 @@ const FIXED: [(&str, u16); 3] = [("v5", 5), ("v7", 7), ("v1", 1)];
 struct Export {
     books: Books,
     /// As in [`FIXED`].
-    fixed: Vec<(String, u16, Verdict)>,
+    legacy: Vec<(String, u16, Verdict)>,
     tcp: (String, Received),
     tls: (String, Received, u16),
     sniffed: Sniffed,
@@ -53,13 +53,13 @@ fn export(files: &[&Path], pki: &Pki, tls_version: &str) -> Result<Export> {
     let books = agent::books(&replay.run(LIMIT)?.success()?)?;
     let (tcp, tls) = (tcp.finish()?, tls.finish()?);
     let sniffed = sniffer.stop()?;
-    let mut fixed = Vec::new();
+    let mut legacy = Vec::new();
     for ((nfcapd, (_, version)), url) in nfcapds.into_iter().zip(FIXED).zip(&urls) {
         let port = nfcapd.port();
-        fixed.push((url.clone(), port, nfcapd.stop().with_context(|| format!("v{version}"))?));
+        legacy.push((url.clone(), port, nfcapd.stop().with_context(|| format!("v{version}"))?));
     }
     let [.., tcp_url, tls_url] = urls.as_slice() else { anyhow::bail!("five collectors") };
-    Ok(Export { books, fixed, tcp: (tcp_url.clone(), tcp), tls: (tls_url.clone(), tls, tls_port), sniffed })
+    Ok(Export { books, legacy, tcp: (tcp_url.clone(), tcp), tls: (tls_url.clone(), tls, tls_port), sniffed })
 }
 
 /// The rows that a protocol without IPv6 can tell, and the sum of the others.
@@ -112,11 +112,11 @@ fn judge_fixed(export: &Export, truth: &Truth, name: &str, failures: &mut Failur
     let (four, six) = without_ipv6(&truth.flows);
     let mut all = Recording::default();
     let mut thrice = Flows::default();
-    for ((url, port, stored), (protocol, version)) in export.fixed.iter().zip(FIXED) {
+    for ((url, port, stored), (protocol, version)) in export.legacy.iter().zip(FIXED) {
         let recording = pcap::read(export.sniffed.file(), *port)?;
         failures.check(&format!("{name} {protocol}: books and wire"), || {
             let exported = books_are(&export.books, url, six, truth)?.exported_records;
-            let records = wire::fixed::judge(&recording, version)?;
+            let records = wire::legacy::judge(&recording, version)?;
             ensure!(records == exported, "{records} records sent, the books say {exported}");
             Ok(())
         });
@@ -137,7 +137,7 @@ fn judge_fixed(export: &Export, truth: &Truth, name: &str, failures: &mut Failur
         same(&thrice, &collect::judge(&all.datagrams)?.clean()?, Columns::WITHOUT_TTL)
     });
     failures.check(&format!("{name} v5, v7, v1: tshark's rows"), || {
-        let ports: Vec<u16> = export.fixed.iter().map(|(_, port, _)| *port).collect();
+        let ports: Vec<u16> = export.legacy.iter().map(|(_, port, _)| *port).collect();
         let records = tshark::judge_ports(export.sniffed.file(), &ports)?.clean()?;
         ensure!(records.iter().all(|record| record.ingress == Some(1)), "not all by interface 1");
         same(&thrice, &records, Columns::WITHOUT_TTL)

@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp::capture::to_ethernet;
 use flowxdp::kernel::counters::{self, Row};
-use flowxdp::kernel::load::{Loaded, Shape, load};
+use flowxdp::kernel::load::{Loaded, TableSize, load};
 use flowxdp::kernel::{cpus, test_run};
 use flowxdp_common::field::{Groups, WIDEST};
 use flowxdp_common::names::{PROGRAM, PROGRAM_FRAGS};
@@ -64,7 +64,7 @@ impl Kernel {
         // One flow at a time: a window for each CPU is enough, and it is looked through after each frame.
         let partitions = cpus::possible()?;
         let flows = u64::from(partitions);
-        let mut loaded = load(&Shape {
+        let mut loaded = load(&TableSize {
             flows_v4: flows,
             flows_v6: flows,
             partitions,
@@ -126,7 +126,7 @@ impl Kernel {
         ensure!(part.length_min == length && part.length_max == length, "{part:?}");
         ensure!(!self.replay || part.first == TIME, "{part:?}");
         let cold = match expected {
-            Ok(expected) if self.loaded.shape.groups == Groups::BASE => {
+            Ok(expected) if self.loaded.size.groups == Groups::BASE => {
                 ensure!(cold.is_empty(), "cold fields that no group asked for");
                 expected.cold
             }

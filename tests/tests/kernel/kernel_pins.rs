@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aya::maps::MapData;
 use flowxdp::kernel::map::Mapped;
-use flowxdp_common::table::Shape;
+use flowxdp_common::table::TableDescriptor;
 use flowxdp_tests::agent::{Live, PROTOCOLS, last_exported, program};
 use flowxdp_tests::books::{Books, Count};
 use flowxdp_tests::bpffs::Bpffs;
@@ -154,9 +154,9 @@ fn a_table_with_other_groups_of_fields_takes_over_from_the_one_before() -> Resul
 /// Makes the pinned table one of another version, which says what its slots look like.
 fn age(stage: &Stage) -> Result<()> {
     let path = stage.bpffs.pins().join("1/SHAPE");
-    let mut shape: Mapped<Shape> = Mapped::new(MapData::from_pin(path)?.fd(), 1)?;
-    let said = shape.read(0);
-    shape.write(0, &Shape { layout: said.layout + 95, size: said.size + 8, ..said });
+    let mut descriptor: Mapped<TableDescriptor> = Mapped::new(MapData::from_pin(path)?.fd(), 1)?;
+    let said = descriptor.read(0);
+    descriptor.write(0, &TableDescriptor { layout: said.layout + 95, size: said.size + 8, ..said });
     Ok(())
 }
 

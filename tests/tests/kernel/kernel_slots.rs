@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
-use flowxdp::kernel::load::{Loaded, Shape, load, load_object};
+use flowxdp::kernel::load::{Loaded, TableSize, load, load_object};
 use flowxdp::kernel::{counters, test_run::Runner};
 use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
@@ -35,8 +35,8 @@ fn allowed() -> Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
 }
 
-const fn shape(flows: u64, partitions: u32, replay: bool) -> Shape {
-    Shape {
+const fn size(flows: u64, partitions: u32, replay: bool) -> TableSize {
+    TableSize {
         flows_v4: flows,
         flows_v6: flows,
         partitions,
@@ -58,7 +58,7 @@ fn no_packet_is_missed_while_its_slot_retires() -> Result<()> {
     let cpus = allowed()?;
     let [here, there, ..] = *cpus.as_slice() else { anyhow::bail!("this test needs two CPUs, not {cpus:?}") };
     let (bpffs, frame) = (Bpffs::new()?, TRAFFIC.frame(0));
-    let mut loaded = load_object(&shape(64, 2, false), slow::OBJECT)?;
+    let mut loaded = load_object(&size(64, 2, false), slow::OBJECT)?;
     loaded.program(PROGRAM)?.pin(bpffs.join("slow"))?;
     let program = Xdp::from_pin(bpffs.join("slow"), XdpAttachType::Interface)?;
     let mut meter = Meter::new(loaded, NEVER)?;
@@ -102,7 +102,7 @@ impl OneHome {
         let [cpu, ..] = *allowed()?.as_slice() else { anyhow::bail!("no CPU") };
         // The table has a partition for one CPU.
         stay_on(cpu)?;
-        let loaded = load(&shape(1, 1, true))?;
+        let loaded = load(&size(1, 1, true))?;
         ensure!(Table::len(&loaded.flows_v4) == WINDOW as usize, "more than one window");
         Ok(Self { loaded, runner: Runner::default(), frame: TRAFFIC.frame(0) })
     }

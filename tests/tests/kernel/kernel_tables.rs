@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use flowxdp::kernel::attach::{Attached, Mode, attach};
 use flowxdp::kernel::link;
-use flowxdp::kernel::load::{Pinned, Shape, load_at, make};
+use flowxdp::kernel::load::{Pinned, TableSize, load_at, make};
 use flowxdp::kernel::pin::{Pins, mount};
 use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
@@ -25,9 +25,9 @@ const ROOM: usize = 500;
 /// a slot could be lost while no sweep runs.
 const FLOWS: [u64; 4] = [16_384, 100_000, 16_385, 16_384];
 
-const fn shape(flows: u64) -> Shape {
+const fn size(flows: u64) -> TableSize {
     let (replay, chained, groups) = (false, false, Groups::BASE);
-    Shape { flows_v4: flows, flows_v6: flows, partitions: 2, ring: 1 << 24, replay, chained, groups }
+    TableSize { flows_v4: flows, flows_v6: flows, partitions: 2, ring: 1 << 24, replay, chained, groups }
 }
 
 /// A meter whose tables are pinned in a file system that is mounted nowhere.
@@ -42,11 +42,11 @@ impl Metered {
     fn new(mode: Mode) -> Result<Self> {
         let pins = Rc::new(Pins::private(mount()?)?);
         let directory = pins.begin(None, 1, Groups::BASE)?;
-        let shape = shape(FLOWS[0]);
+        let size = size(FLOWS[0]);
         let before = Default::default();
         let own = Some(Rc::clone(&pins));
         let loaded = load_at(
-            &shape,
+            &size,
             Some(&Pinned { pins: own, directory, seed: None, before, last: None, shares_chain: false }),
         )?;
         let mut meter = Meter::new(loaded, NEVER)?;
@@ -64,12 +64,12 @@ impl Metered {
     fn replace(&mut self, flows: u64) -> Result<()> {
         let (pins, number) = (&self.pins, self.generation + 1);
         let last = pins.generation(self.generation)?;
-        let (directory, before) = (pins.begin(Some(&last), number, Groups::BASE)?, last.shape);
+        let (directory, before) = (pins.begin(Some(&last), number, Groups::BASE)?, last.descriptor);
         make(
-            &shape(flows),
+            &size(flows),
             &Pinned { pins: None, directory, seed: None, before, last: None, shares_chain: false },
         )?;
-        let next = self.meter.open_table(&shape(flows), number, pins)?;
+        let next = self.meter.open_table(&size(flows), number, pins)?;
         self.meter.replace_table(next)?;
         self.generation = number;
         Ok(())

@@ -4,7 +4,7 @@ use super::Message;
 use super::domains::Definition;
 use super::templated::Templated;
 use crate::clock::Now;
-use crate::template::{Form, Kind, Template};
+use crate::template::{Kind, RecordFormat, Template};
 use crate::wire::set_ids;
 
 impl Templated {
@@ -26,11 +26,11 @@ impl Templated {
 
     /// Of every form, whether a record needed it yet or not: a file can only begin with them.
     pub(super) fn definitions(&self) -> Vec<Definition> {
-        let of = |form| {
+        let of = |format| {
             Kind::ALL
-                .map(|kind| Definition::of(&Template::new(self.protocol, form, kind, &self.config.choice)))
+                .map(|kind| Definition::of(&Template::new(self.protocol, format, kind, &self.config.choice)))
         };
-        let mut definitions: Vec<Definition> = Form::ALL.into_iter().flat_map(of).collect();
+        let mut definitions: Vec<Definition> = RecordFormat::ALL.into_iter().flat_map(of).collect();
         definitions.sort_by_key(|definition| definition.id);
         definitions
     }

@@ -100,7 +100,7 @@ mod tests {
     use crate::elements::Choice;
     use crate::protocol::Protocol;
     use crate::record::DeliveryId;
-    use crate::template::{Form, Kind, Template};
+    use crate::template::{Kind, RecordFormat, Template};
     use crate::wire;
 
     fn word(message: &Message, at: usize) -> u32 {
@@ -182,7 +182,7 @@ mod tests {
                         at + usize::from(u16::from_be_bytes([message.bytes[at + 2], message.bytes[at + 3]]));
                     let kind = if id == 288 { Kind::Ipv4 } else { Kind::IcmpIpv4 };
                     let template =
-                        Template::new(wire::Protocol::Ipfix, Form::USUAL, kind, &Choice::default());
+                        Template::new(wire::Protocol::Ipfix, RecordFormat::USUAL, kind, &Choice::default());
                     let length = template.record_length();
                     let set = if id == 288 || id == 290 { &message.bytes[at + 4..end] } else { &[][..] };
                     for record in set.chunks_exact(length) {

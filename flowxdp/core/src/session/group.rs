@@ -15,7 +15,7 @@ use super::queue::Queue;
 use super::resend::Resend;
 use super::{MS, SessionConfig, SessionError};
 use crate::record::{EndReason, FlowRecord};
-use crate::template::{Form, Kind, Template};
+use crate::template::{Kind, RecordFormat, Template};
 use crate::wire::Protocol;
 
 /// How long a record may wait for its message, milliseconds: it never does so long.
@@ -25,12 +25,17 @@ const WAIT: u64 = 3_600_000;
 const ONE_OCTET: u16 = 0xff;
 
 /// The form that `record` needs if the next export time is `export_ms` or somewhat later.
-pub(super) fn form(record: &FlowRecord, export_ms: u64, protocol: Protocol, system_start_ms: u64) -> Form {
+pub(super) fn format(
+    record: &FlowRecord,
+    export_ms: u64,
+    protocol: Protocol,
+    system_start_ms: u64,
+) -> RecordFormat {
     let wide = match protocol {
         Protocol::Ipfix => record.tcp_flags() > ONE_OCTET,
         Protocol::V9 => !has_uptimes(record, export_ms, system_start_ms),
     };
-    Form { aggregates: record.end_reason() == EndReason::Aggregated, wide }
+    RecordFormat { aggregates: record.end_reason() == EndReason::Aggregated, wide }
 }
 
 /// Whether a v9 header of `export_ms` or somewhat later says when the record was.
@@ -45,7 +50,7 @@ fn has_uptimes(record: &FlowRecord, export_ms: u64, system_start_ms: u64) -> boo
 
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) form: Form,
+    pub(super) format: RecordFormat,
     pub(super) layout: Layout,
     pub(super) queue: Queue,
     pub(super) resend: Resend,
@@ -55,17 +60,25 @@ impl Group {
     /// # Errors
     ///
     /// As for [`Layout::new`].
-    pub(super) fn new(protocol: Protocol, config: &SessionConfig, form: Form) -> Result<Self, SessionError> {
+    pub(super) fn new(
+        protocol: Protocol,
+        config: &SessionConfig,
+        format: RecordFormat,
+    ) -> Result<Self, SessionError> {
         Ok(Self {
-            form,
-            layout: Self::layout(protocol, config, form)?,
+            format,
+            layout: Self::layout(protocol, config, format)?,
             queue: Queue::new(config.choice.width()),
             resend: Resend::of(config),
         })
     }
 
-    fn layout(protocol: Protocol, config: &SessionConfig, form: Form) -> Result<Layout, SessionError> {
-        let templates = Kind::ALL.map(|kind| Template::new(protocol, form, kind, &config.choice));
+    fn layout(
+        protocol: Protocol,
+        config: &SessionConfig,
+        format: RecordFormat,
+    ) -> Result<Layout, SessionError> {
+        let templates = Kind::ALL.map(|kind| Template::new(protocol, format, kind, &config.choice));
         Layout::new(protocol, config.max_message, templates, flow_keys_set(protocol, config))
     }
 
@@ -80,7 +93,7 @@ impl Group {
     ///
     /// As for [`Layout::new`]; nothing changes then.
     pub(super) fn resize(&mut self, protocol: Protocol, config: &SessionConfig) -> Result<(), SessionError> {
-        self.layout = Self::layout(protocol, config, self.form)?;
+        self.layout = Self::layout(protocol, config, self.format)?;
         Ok(())
     }
 
@@ -89,7 +102,7 @@ impl Group {
     /// Times of day need no header. One far from now must not draw the export time after it, for that never
     /// goes back, and the other records' times are told by it.
     pub(super) fn latest_ms(&self, end_ms: u64, wall_ms: u64) -> u64 {
-        if self.form.wide { end_ms.min(wall_ms.saturating_add(MS)) } else { end_ms }
+        if self.format.wide { end_ms.min(wall_ms.saturating_add(MS)) } else { end_ms }
     }
 
     /// When a message is ready, monotonic nanoseconds; not in the future if one is.
@@ -103,11 +116,11 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::super::{Session, SessionConfig};
-    use super::form;
+    use super::format;
     use crate::clock::Now;
     use crate::record::FlowRecord;
     use crate::samples;
-    use crate::template::Form;
+    use crate::template::RecordFormat;
     use crate::wire::{Protocol, set_ids};
 
     const START: u64 = 1_000_000_000_000;
@@ -117,29 +130,29 @@ mod tests {
         samples::udp(1).with(|flow| (flow.start_ms, flow.end_ms) = (start_ms, end_ms))
     }
 
-    const TIMES_OF_DAY: Form = Form { aggregates: false, wide: true };
+    const TIMES_OF_DAY: RecordFormat = RecordFormat { aggregates: false, wide: true };
 
-    fn times(protocol: Protocol, start: u64, end: u64, now: u64) -> Form {
-        form(&record(start, end), now, protocol, START)
+    fn times(protocol: Protocol, start: u64, end: u64, now: u64) -> RecordFormat {
+        format(&record(start, end), now, protocol, START)
     }
 
     #[test]
     fn only_what_the_uptime_of_the_export_can_place_is_told_by_it() {
         for (start, end, now, expected) in [
-            (START, START + 5, START + 10, Form::USUAL),
+            (START, START + 5, START + 10, RecordFormat::USUAL),
             (START - 1, START + 5, START + 10, TIMES_OF_DAY),
             (START + WRAP - 2, START + WRAP - 1, START + WRAP, TIMES_OF_DAY),
             (START + WRAP - 2, START + WRAP + 1, START + WRAP + 1, TIMES_OF_DAY),
-            (START + WRAP, START + WRAP + 1, START + WRAP + 2, Form::USUAL),
+            (START + WRAP, START + WRAP + 1, START + WRAP + 2, RecordFormat::USUAL),
             (START + 5, START + 6, START + 10 * WRAP, TIMES_OF_DAY),
             // Of the future, after a step of the clock.
-            (START + 5, START + 60_000, START + 10, Form::USUAL),
+            (START + 5, START + 60_000, START + 10, RecordFormat::USUAL),
             (START + 3 * WRAP, START + 3 * WRAP, START + 10, TIMES_OF_DAY),
             // It might be a round old when it leaves.
             (START + 5, START + 6, START + WRAP - 1, TIMES_OF_DAY),
         ] {
             assert_eq!(times(Protocol::V9, start, end, now), expected, "{start} {end} {now}");
-            assert_eq!(times(Protocol::Ipfix, start, end, now), Form::USUAL);
+            assert_eq!(times(Protocol::Ipfix, start, end, now), RecordFormat::USUAL);
         }
     }
 
@@ -161,8 +174,11 @@ mod tests {
         for flags in 0..0x1000 {
             let record = record(START, START).with(|flow| flow.tcp_flags = flags);
             let wide = flags & 0xf00 != 0;
-            assert_eq!(form(&record, START, Protocol::Ipfix, START), Form { aggregates: false, wide });
-            assert_eq!(form(&record, START, Protocol::V9, START), Form::USUAL);
+            assert_eq!(
+                format(&record, START, Protocol::Ipfix, START),
+                RecordFormat { aggregates: false, wide }
+            );
+            assert_eq!(format(&record, START, Protocol::V9, START), RecordFormat::USUAL);
         }
     }
 

@@ -11,7 +11,7 @@ use super::{MS, Message, SessionConfig, SessionError, modulo_32};
 use crate::clock::{Now, uptime};
 use crate::options::Statistics;
 use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal};
-use crate::template::Form;
+use crate::template::RecordFormat;
 use crate::wire::{Header, Protocol, Writer};
 
 /// Buffers kept for reuse: more than a caller has on the way at once.
@@ -65,7 +65,7 @@ impl Templated {
     pub(super) fn new(protocol: Protocol, config: SessionConfig) -> Result<Self, SessionError> {
         Ok(Self {
             protocol,
-            groups: vec![Group::new(protocol, &config, Form::USUAL)?],
+            groups: vec![Group::new(protocol, &config, RecordFormat::USUAL)?],
             domains: Domains::default(),
             process: Process::new(&config),
             ready: VecDeque::new(),
@@ -84,22 +84,22 @@ impl Templated {
 
     pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: Now) {
         let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS)).max(self.latest_ms);
-        let form = group::form(record, export_ms, self.protocol, self.config.system_start_ms);
-        if !form.wide {
+        let format = group::format(record, export_ms, self.protocol, self.config.system_start_ms);
+        if !format.wide {
             self.latest_ms = self.latest_ms.max(record.end_ms());
         }
-        let group = self.group(form);
+        let group = self.group(format);
         self.groups[group].queue.push(record, more, now.monotonic);
     }
 
     /// The place of a group, which is made now if this is its first record.
-    fn group(&mut self, form: Form) -> usize {
-        let place = |groups: &[Group]| groups.iter().position(|group| group.form == form);
+    fn group(&mut self, format: RecordFormat) -> usize {
+        let place = |groups: &[Group]| groups.iter().position(|group| group.format == format);
         place(&self.groups).unwrap_or_else(|| {
             // Its templates are as large as the usual ones but for some octets a record. Where they do not
             // fit into a message, its records go with the usual ones: times modulo 2^32, the low eight TCP
             // flags, and an aggregate as a flow from nowhere.
-            self.groups.extend(Group::new(self.protocol, &self.config, form));
+            self.groups.extend(Group::new(self.protocol, &self.config, format));
             place(&self.groups).unwrap_or_default()
         })
     }

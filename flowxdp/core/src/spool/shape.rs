@@ -33,13 +33,13 @@ enum Step {
 
 /// The data records of one template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct RecordShape {
     steps: Vec<Step>,
     /// Octets of the shortest record.
     shortest: usize,
 }
 
-impl Shape {
+impl RecordShape {
     /// Reads `count` field specifiers; gives the octets that they take too.
     ///
     /// ```text

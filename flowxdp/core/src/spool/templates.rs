@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::be_16;
 use super::content::Fault;
-use super::shape::Shape;
+use super::shape::RecordShape;
 use crate::session::Definition;
 
 /// The most octets of template records that are kept of one file.
@@ -16,7 +16,7 @@ const SMALLEST_ID: u16 = 256;
 /// What a file has told of templates so far.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
-    known: BTreeMap<(u32, u16), (Definition, Shape)>,
+    known: BTreeMap<(u32, u16), (Definition, RecordShape)>,
     /// Octets of all template records.
     octets: usize,
 }
@@ -28,7 +28,7 @@ impl Templates {
         known.map(|(_, (definition, _))| definition.clone()).collect()
     }
 
-    pub(super) fn get(&self, domain: u32, id: u16) -> Option<(bool, &Shape)> {
+    pub(super) fn get(&self, domain: u32, id: u16) -> Option<(bool, &RecordShape)> {
         self.known.get(&(domain, id)).map(|(definition, shape)| (definition.is_options, shape))
     }
 
@@ -70,7 +70,7 @@ impl Templates {
         if id < SMALLEST_ID || !has_scope {
             return Err(Fault::Template);
         }
-        let (shape, length) = Shape::read(specifiers, fields)?;
+        let (shape, length) = RecordShape::read(specifiers, fields)?;
         let length = head + length;
         // An id that is taken is defined anew: a file is no session that could be ended for it.
         self.forget(domain, id);

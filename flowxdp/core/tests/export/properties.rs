@@ -7,7 +7,7 @@ use flowxdp_core::clock::Now;
 use flowxdp_core::elements::Choice;
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
-use flowxdp_core::template::{Form, Kind, Template};
+use flowxdp_core::template::{Kind, RecordFormat, Template};
 use flowxdp_core::wire;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -245,7 +245,7 @@ proptest! {
         }
         prop_assert!(sizes.len() >= 5);
         let wire = if protocol == Protocol::V9 { wire::Protocol::V9 } else { wire::Protocol::Ipfix };
-        let template = |kind| Template::new(wire, Form::USUAL, kind, &Choice::default());
+        let template = |kind| Template::new(wire, RecordFormat::USUAL, kind, &Choice::default());
         let largest = Kind::ALL.map(|kind| template(kind).record_length()).into_iter().max();
         let room = 4 + largest.unwrap() + 3;
         prop_assert!(sizes.iter().all(|size| *size + room > 1472), "{:?}", sizes);

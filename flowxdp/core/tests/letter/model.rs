@@ -4,7 +4,7 @@ use flowxdp_core::data_type::DataType;
 use flowxdp_core::elements::options::OPTIONS;
 use flowxdp_core::elements::{Choice, ELEMENTS};
 use flowxdp_core::registry;
-use flowxdp_core::template::{Form, Kind, Template};
+use flowxdp_core::template::{Kind, RecordFormat, Template};
 use flowxdp_core::wire::Protocol;
 
 /// Number, type and length of each field in IPFIX.
@@ -48,9 +48,9 @@ fn types_of_one_length_have_it() {
 
 #[test]
 fn a_flow_template_says_no_element_twice() {
-    for form in Form::ALL {
+    for format in RecordFormat::ALL {
         for kind in Kind::ALL {
-            let template = Template::new(Protocol::Ipfix, form, kind, &Choice::default());
+            let template = Template::new(Protocol::Ipfix, format, kind, &Choice::default());
             let ids = template.fields().iter().map(|field| field.id);
             assert_eq!(ids.collect::<std::collections::BTreeSet<u16>>().len(), template.fields().len());
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use flowxdp_common::{
     field::{self, Group, Groups},
-    key::Rest,
+    key::KeyTail,
     overflow::Event,
     slot::{LIVE, RETIRED},
 };
@@ -29,7 +29,7 @@ const RESERVE: usize = 3;
 
 fn event(port: u16, time: u64, octets: u32, tcp_flags: u16) -> Event {
     let [high, low] = port.to_be_bytes();
-    let rest = Rest { ports: [0, 0, high, low], protocol: 6, ..Rest::default() };
+    let rest = KeyTail { ports: [0, 0, high, low], protocol: 6, ..KeyTail::default() };
     Event { rest, octets, time, tcp_flags, ttl: 9, version: 4, ..Event::default() }
 }
 

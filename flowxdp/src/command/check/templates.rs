@@ -5,9 +5,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use flowxdp_core::{
     elements,
-    fixed::Version,
+    legacy::Version,
     session::{Protocol, Session, SessionConfig},
-    template::{Form, Kind, Template},
+    template::{Kind, RecordFormat, Template},
     wire,
 };
 
@@ -70,8 +70,8 @@ fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
             lines.push(format!("- no templates: a header of {header} octets, {}", sizes(record, records)));
         }
         (Some(protocol), _) => {
-            for form in Form::ALL {
-                Kind::ALL.iter().for_each(|kind| lines.extend(template(protocol, session, form, *kind)));
+            for format in RecordFormat::ALL {
+                Kind::ALL.iter().for_each(|kind| lines.extend(template(protocol, session, format, *kind)));
             }
         }
         (None, None) => {}
@@ -80,16 +80,21 @@ fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
 }
 
 /// A template in two lines.
-fn template(protocol: wire::Protocol, session: &SessionConfig, form: Form, kind: Kind) -> [String; 2] {
+fn template(
+    protocol: wire::Protocol,
+    session: &SessionConfig,
+    format: RecordFormat,
+    kind: Kind,
+) -> [String; 2] {
     let header = if protocol == wire::Protocol::Ipfix { 16 } else { 20 };
-    let template = Template::new(protocol, form, kind, &session.choice);
+    let template = Template::new(protocol, format, kind, &session.choice);
     let record = template.record_length();
     let records = session.max_message.saturating_sub(header + SET) / record.max(1);
     let name = |id| elements::get(id).map_or("unknown", |element| element.name);
     let fields: Vec<String> =
         template.fields().iter().map(|field| format!("{} {}", name(field.id), field.length)).collect();
     [
-        format!("- template {}, {}: {}", template.id(), records_of(form, kind), sizes(record, records)),
+        format!("- template {}, {}: {}", template.id(), records_of(format, kind), sizes(record, records)),
         format!("  {}", fields.join(", ")),
     ]
 }
@@ -99,14 +104,14 @@ fn sizes(record: usize, records: usize) -> String {
 }
 
 /// The records of a template in words.
-fn records_of(form: Form, kind: Kind) -> String {
+fn records_of(format: RecordFormat, kind: Kind) -> String {
     let kind = match kind {
         Kind::Ipv4 => "IPv4",
         Kind::Ipv6 => "IPv6",
         Kind::IcmpIpv4 => "ICMP",
         Kind::IcmpIpv6 => "ICMPv6",
     };
-    let aggregates = if form.aggregates { " aggregates" } else { "" };
-    let wide = if form.wide { " with wide values" } else { "" };
+    let aggregates = if format.aggregates { " aggregates" } else { "" };
+    let wide = if format.wide { " with wide values" } else { "" };
     format!("{kind}{aggregates}{wide}")
 }

@@ -15,8 +15,8 @@ use netflow_parser::variable_versions::ipfix::lookup::{
 use netflow_parser::variable_versions::{ipfix, v9};
 use netflow_parser::{FieldValue, IpfixField, NetflowPacket, NetflowParser, NetflowParserBuilder};
 
-use super::fixed;
 use super::header::Header;
+use super::legacy;
 use super::record::{Key, Record};
 use super::templates::{self, Templates};
 
@@ -72,7 +72,7 @@ pub(super) fn decode(decoder: &mut Decoder, header: &Header, octets: &[u8]) -> M
         return message;
     }
     if header.version == 1 {
-        match fixed::from_v1(header, octets) {
+        match legacy::from_v1(header, octets) {
             Some(records) => message.records = records,
             None => message.fail("it is not as long as its count of records says"),
         }
@@ -83,10 +83,10 @@ pub(super) fn decode(decoder: &mut Decoder, header: &Header, octets: &[u8]) -> M
     for packet in result.packets {
         match packet {
             NetflowPacket::V5(v5) => {
-                message.records.extend(v5.flowsets.iter().map(|flow| fixed::from_v5(header, flow)));
+                message.records.extend(v5.flowsets.iter().map(|flow| legacy::from_v5(header, flow)));
             }
             NetflowPacket::V7(v7) => {
-                message.records.extend(v7.flowsets.iter().map(|flow| fixed::from_v7(header, flow)));
+                message.records.extend(v7.flowsets.iter().map(|flow| legacy::from_v7(header, flow)));
             }
             NetflowPacket::V9(v9) => {
                 v9.flowsets.iter().for_each(|set| decoder.templates.v9(&set.body));

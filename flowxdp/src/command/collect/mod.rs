@@ -4,9 +4,9 @@
 
 mod complaints;
 mod decode;
-mod fixed;
 mod header;
 mod json;
+mod legacy;
 mod record;
 mod sequence;
 mod socket;

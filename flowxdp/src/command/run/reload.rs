@@ -18,7 +18,7 @@ use crate::{
         flags::Source,
         print,
     },
-    kernel::load::Shape,
+    kernel::load::TableSize,
     loader::{Answer, Request},
     meter::{Asked, Meter, WITHOUT},
 };
@@ -125,9 +125,9 @@ impl Reload {
         let selection =
             Selection::new(&monitor.interface, monitor.mode, config.narrow(), |index| interfaces.has(index))?;
         let (flows_v4, flows_v6) = (monitor.flows, monitor.flows_v6());
-        let shape = meter.loaded.shape;
-        let is_another = (shape.flows_v4, shape.flows_v6) != (flows_v4, flows_v6);
-        let asked = is_another.then(|| meter.ask_for_table(Shape { flows_v4, flows_v6, ..shape }));
+        let size = meter.loaded.size;
+        let is_another = (size.flows_v4, size.flows_v6) != (flows_v4, flows_v6);
+        let asked = is_another.then(|| meter.ask_for_table(TableSize { flows_v4, flows_v6, ..size }));
         Ok(Some((Next { config, selection, changed }, asked.transpose()?)))
     }
 

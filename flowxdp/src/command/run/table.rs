@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::{
     deliveries::{Ledger, SharedLedger, Tables},
     kernel::{
-        load::{Loaded, Pinned, Shape, load, load_at},
+        load::{Loaded, Pinned, TableSize, load, load_at},
         other_layout::OtherLayout,
         pin::{Generation, Pins},
     },
@@ -35,32 +35,32 @@ impl Table {
     /// # Errors
     ///
     /// The kernel refuses a map or a pin.
-    pub(super) fn open(shape: &mut Shape, pins: Option<&Rc<Pins>>) -> anyhow::Result<Self> {
+    pub(super) fn open(size: &mut TableSize, pins: Option<&Rc<Pins>>) -> anyhow::Result<Self> {
         let Some(pins) = pins else {
-            return Ok(Self { loaded: load(shape)?, generation: 1, old: Vec::new(), recovered: false });
+            return Ok(Self { loaded: load(size)?, generation: 1, old: Vec::new(), recovered: false });
         };
         let mut old = pins.generations()?;
-        if let Some(last) = old.last().filter(|last| does(last, shape)).cloned() {
+        if let Some(last) = old.last().filter(|last| does(last, size)).cloned() {
             old.pop();
-            shape.partitions = u32::try_from(last.shape.partitions)?;
+            size.partitions = u32::try_from(last.descriptor.partitions)?;
             let pinned = Pinned {
                 pins: Some(Rc::clone(pins)),
                 directory: last.directory,
-                seed: Some(last.shape.seed),
-                before: last.shape,
+                seed: Some(last.descriptor.seed),
+                before: last.descriptor,
                 last: None,
                 shares_chain: false,
             };
-            let loaded = load_at(shape, Some(&pinned))?;
+            let loaded = load_at(size, Some(&pinned))?;
             return Ok(Self { loaded, generation: last.number, old, recovered: true });
         }
         let generation = pins.free(old.last().map_or(1, |last| last.number + 1))?;
         let last = old.last().filter(|last| last.is_known());
-        let directory = pins.begin(last, generation, shape.groups.with_cold_fields())?;
-        let before = last.map(|last| last.shape).unwrap_or_default();
+        let directory = pins.begin(last, generation, size.groups.with_cold_fields())?;
+        let before = last.map(|last| last.descriptor).unwrap_or_default();
         let (pins, last) = (Some(Rc::clone(pins)), last.cloned());
         let pinned = Pinned { pins, directory, seed: None, before, last, shares_chain: false };
-        let loaded = load_at(shape, Some(&pinned))?;
+        let loaded = load_at(size, Some(&pinned))?;
         Ok(Self { loaded, generation, old, recovered: false })
     }
 
@@ -78,12 +78,14 @@ impl Table {
         tables.add(Place::SPILL, spill);
         for old in &self.old {
             let number = old.number;
-            tables.add(Place::v4(number), OtherLayout::open(old, names::FLOWS_V4, &old.shape.fields[0])?);
-            tables.add(Place::v6(number), OtherLayout::open(old, names::FLOWS_V6, &old.shape.fields[1])?);
+            tables
+                .add(Place::v4(number), OtherLayout::open(old, names::FLOWS_V4, &old.descriptor.fields[0])?);
+            tables
+                .add(Place::v6(number), OtherLayout::open(old, names::FLOWS_V6, &old.descriptor.fields[1])?);
             if !old.is_known() {
                 tables.add(
                     Place::spill_of(number),
-                    OtherLayout::open(old, names::SPILL, &old.shape.fields[2])?,
+                    OtherLayout::open(old, names::SPILL, &old.descriptor.fields[2])?,
                 );
             }
         }
@@ -97,16 +99,16 @@ impl Table {
     ///
     /// A table cannot be mapped.
     pub(super) fn draining(&self) -> anyhow::Result<Vec<Draining>> {
-        self.old.iter().map(|old| Draining::open(old, self.loaded.shape.groups)).collect()
+        self.old.iter().map(|old| Draining::open(old, self.loaded.size.groups)).collect()
     }
 }
 
 /// Whether a pinned table has the size and layout that are asked for.
-fn does(last: &Generation, shape: &Shape) -> bool {
-    let pinned = &last.shape;
+fn does(last: &Generation, size: &TableSize) -> bool {
+    let pinned = &last.descriptor;
     last.is_known()
-        && pinned.groups == u64::from(shape.groups.with_cold_fields().bits())
-        && pinned.flows_v4 == shape.flows_v4
-        && pinned.flows_v6 == shape.flows_v6
-        && pinned.partitions >= u64::from(shape.partitions)
+        && pinned.groups == u64::from(size.groups.with_cold_fields().bits())
+        && pinned.flows_v4 == size.flows_v4
+        && pinned.flows_v6 == size.flows_v6
+        && pinned.partitions >= u64::from(size.partitions)
 }

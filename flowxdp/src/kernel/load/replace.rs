@@ -12,7 +12,7 @@ use aya::programs::{
 };
 
 use super::{
-    Loaded, OBJECT, Pinned, Shape, links, made,
+    Loaded, OBJECT, Pinned, TableSize, links, made,
     source::{PROGRAMS, Source},
 };
 use crate::kernel::{chain, pin::Pins, preflight};
@@ -23,8 +23,8 @@ use crate::kernel::{chain, pin::Pins, preflight};
 /// # Errors
 ///
 /// The kernel refuses a map or a pin, or takes neither program.
-pub fn make(shape: &Shape, pinned: &Pinned) -> anyhow::Result<()> {
-    let mut source = made(OBJECT, shape, Some(pinned)).map_err(|error| preflight::refused(error, shape))?;
+pub fn make(size: &TableSize, pinned: &Pinned) -> anyhow::Result<()> {
+    let mut source = made(OBJECT, size, Some(pinned)).map_err(|error| preflight::refused(error, size))?;
     let mut refusal = None;
     let mut count = 0_usize;
     for name in PROGRAMS {
@@ -49,10 +49,10 @@ impl Loaded {
     /// # Errors
     ///
     /// A pin is missing, or the kernel does not map a table.
-    pub fn open(shape: &Shape, directory: &Path, pins: &Rc<Pins>) -> anyhow::Result<Self> {
+    pub fn open(size: &TableSize, directory: &Path, pins: &Rc<Pins>) -> anyhow::Result<Self> {
         let opened =
-            Source::pins(directory).and_then(|source| Self::new(shape, source, Some(Rc::clone(pins))));
-        let opened = opened.map_err(|error| preflight::refused(error, shape))?;
+            Source::pins(directory).and_then(|source| Self::new(size, source, Some(Rc::clone(pins))));
+        let opened = opened.map_err(|error| preflight::refused(error, size))?;
         for name in PROGRAMS.iter().chain(&chain::MAPS) {
             let path = directory.join(name);
             if path.exists() {
@@ -93,7 +93,7 @@ impl Loaded {
         }
         self.links = next.links;
         self.source = next.source;
-        self.shape = next.shape;
+        self.size = next.size;
         self.flows_v4 = next.flows_v4;
         self.flows_v6 = next.flows_v6;
         self.cpus = next.cpus;

@@ -6,9 +6,9 @@ use anyhow::Context;
 use flowxdp_common::names;
 
 use super::{
-    Generation, Pins,
+    Generation, Pins, descriptor,
     kind::{is_map, is_program},
-    link, shape,
+    link,
 };
 
 impl Pins {
@@ -38,7 +38,7 @@ impl Pins {
             return Ok(false);
         };
         let names = folder.names().with_context(|| directory.display().to_string())?;
-        let is_generation = shape(&directory).is_some_and(|shape| shape.layout != 0);
+        let is_generation = descriptor(&directory).is_some_and(|descriptor| descriptor.layout != 0);
         // Its shape first: a folder without one is no generation.
         let (first, rest): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name == names::SHAPE);
         let (mut any, mut foreign) = (false, false);

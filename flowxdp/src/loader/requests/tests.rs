@@ -5,7 +5,7 @@ use std::fs;
 use flowxdp_common::field::Group;
 
 use super::*;
-use crate::kernel::load::Shape;
+use crate::kernel::load::TableSize;
 
 /// Requests whose configuration has one line for each file, and 1,000 flows.
 fn requests(file: Option<&Path>, folder: Option<&Path>) -> anyhow::Result<Requests> {
@@ -84,8 +84,8 @@ fn a_configuration_is_a_regular_file_of_a_bounded_size() -> anyhow::Result<()> {
 #[test]
 fn a_table_is_that_of_the_configuration() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let shape = Shape { flows_v4: 1000, flows_v6: 500, partitions: 1, ring: 4096, ..Shape::default() };
-    let table = Table::new(&shape, 1, 2);
+    let size = TableSize { flows_v4: 1000, flows_v6: 500, partitions: 1, ring: 4096, ..TableSize::default() };
+    let table = Table::new(&size, 1, 2);
     let why = refusal(&mut requests(None, None)?, &Request::Table(table));
     assert!(why.contains("restart with --pin"), "{why}");
     let mut requests = requests(None, Some(folder.path()))?;

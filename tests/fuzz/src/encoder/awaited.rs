@@ -8,7 +8,7 @@ use flowxdp_core::session::{Message, SessionConfig};
 
 use super::options::Awaited;
 use super::templated::Domain;
-use super::{Delivered, Read, fixed};
+use super::{Delivered, Read, legacy};
 
 /// Template of the records that tell flow keys.
 const FLOW_KEYS: u16 = 275;
@@ -29,7 +29,7 @@ impl Collector {
     pub(super) fn take(&mut self, config: &SessionConfig, message: &Message) -> Vec<Flow> {
         let is_fixed = is_fixed(config.protocol);
         let read = if is_fixed {
-            fixed::read(&message.bytes)
+            legacy::read(&message.bytes)
         } else {
             self.domains.entry(message.domain).or_default().read(&message.bytes)
         };
@@ -101,7 +101,7 @@ impl Collector {
     /// A record of a fixed layout: the next one, or a part of it.
     fn part(&mut self, record: &Flow) {
         let Some(first) = self.flows.front_mut() else { unreachable!("{record:?} was not pushed") };
-        let told = Flow { packets: record.packets, octets: record.octets, ..fixed::as_told(first) };
+        let told = Flow { packets: record.packets, octets: record.octets, ..legacy::as_told(first) };
         assert_eq!(told, *record);
         assert!(record.packets <= first.packets && record.octets <= first.octets);
         first.packets -= record.packets;

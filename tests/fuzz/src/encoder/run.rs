@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use flowxdp_core::clock::{Now, SECOND};
-use flowxdp_core::fixed::NotRepresentable;
+use flowxdp_core::legacy::NotRepresentable;
 use flowxdp_core::options::{Snapshot, Statistics};
 use flowxdp_core::record::{Addresses, Flow, FlowRecord, RecordTotal};
 use flowxdp_core::session::{Message, Session, SessionConfig};

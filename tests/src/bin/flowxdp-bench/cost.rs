@@ -8,7 +8,7 @@ use flowxdp_common::names;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::load::{Family, Load, Order};
-use crate::subject::shape;
+use crate::subject::size;
 
 /// Size and effort of one program.
 pub(crate) struct Cost {
@@ -27,7 +27,7 @@ pub(crate) struct Cost {
 /// Both programs of the object that the agent embeds.
 pub(crate) fn of_shipped() -> Result<Vec<Cost>> {
     let load = Load { flows: 1, table: 1_000, family: Family::V4, order: Order::Uniform, apart: false };
-    let mut loaded = load::load(&shape(load))?;
+    let mut loaded = load::load(&size(load))?;
     [names::PROGRAM, names::PROGRAM_FRAGS]
         .into_iter()
         .map(|name| {

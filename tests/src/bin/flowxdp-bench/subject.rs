@@ -93,9 +93,9 @@ pub(crate) struct Subject {
 }
 
 /// The shape that the agent would give its tables, for the one CPU that runs here.
-pub(crate) fn shape(load: Load) -> load::Shape {
+pub(crate) fn size(load: Load) -> load::TableSize {
     let flows = u64::from(load.table);
-    load::Shape {
+    load::TableSize {
         flows_v4: flows,
         flows_v6: flows,
         partitions: 1,
@@ -202,7 +202,7 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
     let cpus = cpus::possible()?;
     let mut loader = EbpfLoader::new();
     loader.map_max_entries(names::CPUS, cpus);
-    let lines = u32::try_from(shape(load).slots_v4()?)?;
+    let lines = u32::try_from(size(load).slots_v4()?)?;
     let (object, name) = match kind {
         Kind::Empty => (PARSE, "lab_empty"),
         Kind::Parse => (PARSE, "lab_parse"),
@@ -215,13 +215,13 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
             (PEERS, peer.program)
         }
         Kind::Shipped | Kind::ShippedWithRing(_) | Kind::ShippedForTwo => {
-            let mut shape = shape(load);
+            let mut size = size(load);
             match kind {
-                Kind::ShippedWithRing(octets) => shape.ring = octets,
-                Kind::ShippedForTwo => shape.partitions = 2,
+                Kind::ShippedWithRing(octets) => size.ring = octets,
+                Kind::ShippedForTwo => size.partitions = 2,
                 _ => {}
             }
-            let mut loaded = load::load(&shape)?;
+            let mut loaded = load::load(&size)?;
             let fd = loaded.program(names::PROGRAM)?.fd()?.try_clone()?;
             return Ok((Program::Shipped(Box::new(loaded)), fd));
         }

@@ -3,7 +3,7 @@
 //! It knows the templates of our exporter, and v5, which has none. Options data are passed over.
 
 use flowxdp_core::elements::Choice;
-use flowxdp_core::template::{Form, Kind, Template};
+use flowxdp_core::template::{Kind, RecordFormat, Template};
 use flowxdp_core::wire::Protocol;
 use flowxdp_tests::delivery::Records;
 
@@ -50,8 +50,9 @@ pub(crate) struct Layouts {
 impl Layouts {
     pub(crate) fn new() -> Self {
         let of = |protocol: Protocol| {
-            let kinds = |form| Kind::ALL.map(|kind| Template::new(protocol, form, kind, &Choice::default()));
-            let all = Form::ALL.into_iter().flat_map(kinds);
+            let kinds =
+                |format| Kind::ALL.map(|kind| Template::new(protocol, format, kind, &Choice::default()));
+            let all = RecordFormat::ALL.into_iter().flat_map(kinds);
             all.map(|template| (template.id(), Layout::of(&template))).collect()
         };
         // Cisco's flow record of v5.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use flowxdp::agent::engine::BETWEEN;
 use flowxdp::command::run::RING;
-use flowxdp::kernel::load::{self, Shape};
+use flowxdp::kernel::load::{self, TableSize};
 use flowxdp::kernel::test_run::Runner;
 use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
@@ -47,7 +47,7 @@ pub(super) struct Full {
 impl Full {
     /// With as much room as the other programs have.
     pub(super) fn new(flows: u32) -> Result<Self> {
-        let shape = Shape {
+        let size = TableSize {
             flows_v4: 2 * u64::from(flows),
             flows_v6: 1,
             partitions: 1,
@@ -56,7 +56,7 @@ impl Full {
             chained: false,
             groups: Groups::BASE,
         };
-        let loaded = load::load(&shape).context("a table to export from")?;
+        let loaded = load::load(&size).context("a table to export from")?;
         let mut cpu = CpuSet::new();
         cpu.set(sched_getcpu());
         Ok(Self { meter: Meter::new(loaded, NEVER)?, cpu, flows, captured: flows::captured(flows) })

@@ -16,7 +16,7 @@ use flowxdp_tests::traffic::Traffic;
 
 use super::path::{Path, Verdict};
 use crate::load::{Family, Load, Order};
-use crate::subject::{PARSE, PEERS, Peer, shape};
+use crate::subject::{PARSE, PEERS, Peer, size};
 
 /// What is on the interface.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Subject {
             What::Peer => lab(PEERS, Peer::LRU_PERCPU.program, verdict, Some(table))?,
             What::Shipped => {
                 let load = Load { flows, table, family: Family::V4, order: Order::Uniform, apart: false };
-                let mut loaded = load::load_object(&shape(load), &with(load::OBJECT, verdict)?)?;
+                let mut loaded = load::load_object(&size(load), &with(load::OBJECT, verdict)?)?;
                 loaded.rows.insert(index, ROW, 0)?;
                 loaded.program(names::PROGRAM)?;
                 Program::Shipped(Box::new(loaded))

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use flowxdp::command::run::RING;
-use flowxdp::kernel::load::Shape;
+use flowxdp::kernel::load::TableSize;
 use flowxdp_common::field::Groups;
 use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
 use flowxdp_core::elements::Choice;
-use flowxdp_core::template::{Form, Kind, Template};
+use flowxdp_core::template::{Kind, RecordFormat, Template};
 use flowxdp_core::wire::Protocol;
 
 use super::figures::{FLOWS, Figures};
@@ -98,8 +98,8 @@ pub(super) fn both(figures: &Figures<'_>) -> String {
 
 /// Cores and network of new flows.
 pub(super) fn records(figures: &Figures<'_>) -> String {
-    let length =
-        Template::new(Protocol::Ipfix, Form::USUAL, Kind::Ipv4, &Choice::default()).record_length() as f64;
+    let length = Template::new(Protocol::Ipfix, RecordFormat::USUAL, Kind::Ipv4, &Choice::default())
+        .record_length() as f64;
     let (message, headers, below) = MESSAGE;
     let each = ((message - headers) / length).floor();
     let rows = RATES.map(|rate| {
@@ -157,7 +157,7 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
     let mut rows = Vec::new();
     for flows in FLOWS {
         let room = 2 * u64::from(flows);
-        let shape = Shape {
+        let size = TableSize {
             flows_v4: room,
             flows_v6: room,
             partitions: 1,
@@ -168,12 +168,12 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
         };
         let mib = |slots: u64, octets: usize| slots as f64 * octets as f64 / MIB;
         let parts = [
-            mib(shape.slots_v4()?, size_of::<SlotV4>()),
-            mib(shape.slots_v6()?, size_of::<SlotV6>()),
-            mib(shape.spill_slots().into(), size_of::<SpillSlot>()),
+            mib(size.slots_v4()?, size_of::<SlotV4>()),
+            mib(size.slots_v6()?, size_of::<SlotV6>()),
+            mib(size.spill_slots().into(), size_of::<SpillSlot>()),
             mib(1, RING as usize),
         ];
-        let mut row = vec![flows.to_string(), room.to_string(), shape.slots_v4()?.to_string()];
+        let mut row = vec![flows.to_string(), room.to_string(), size.slots_v4()?.to_string()];
         row.extend(parts.map(|part| format!("{part:.1}")));
         row.push(format!("{:.0}", parts.iter().sum::<f64>()));
         rows.push(row);
@@ -189,7 +189,8 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
         "all, MiB",
     ];
     let text = table(&head, rows);
-    let length = Template::new(Protocol::Ipfix, Form::USUAL, Kind::Ipv4, &Choice::default()).record_length();
+    let length =
+        Template::new(Protocol::Ipfix, RecordFormat::USUAL, Kind::Ipv4, &Choice::default()).record_length();
     let [v4, v6] = [size_of::<SlotV4>(), size_of::<SlotV6>()];
     let Figures { rest, work, rate, .. } = figures;
     Ok(format!(

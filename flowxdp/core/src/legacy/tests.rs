@@ -13,15 +13,15 @@ fn record(start_ms: u64, end_ms: u64) -> FlowRecord {
     samples::udp(1).with(|flow| (flow.start_ms, flow.end_ms) = (start_ms, end_ms))
 }
 
-fn session(version: Version) -> Fixed {
-    Fixed::new(FixedConfig::new(version, START)).unwrap()
+fn session(version: Version) -> Legacy {
+    Legacy::new(LegacyConfig::new(version, START)).unwrap()
 }
 
 fn at(wall_ms: u64) -> Now {
     Now { monotonic: 0, wall_ms }
 }
 
-fn poll_all(session: &mut Fixed, now: Now) -> VecDeque<Message> {
+fn poll_all(session: &mut Legacy, now: Now) -> VecDeque<Message> {
     std::iter::from_fn(|| session.poll_message(now, true)).collect()
 }
 
@@ -74,7 +74,8 @@ fn sizes_that_cannot_be_are_refused_with_the_one_that_can() {
         (Version::V5, 72, "messages of 71 octets are too small: NetFlow v5 needs at least 72"),
         (Version::V7, 76, "messages of 75 octets are too small: NetFlow v7 needs at least 76"),
     ] {
-        let with = |max_message| Fixed::new(FixedConfig { max_message, ..FixedConfig::new(version, START) });
+        let with =
+            |max_message| Legacy::new(LegacyConfig { max_message, ..LegacyConfig::new(version, START) });
         assert_eq!(with(needed - 1).unwrap_err().to_string(), text);
         assert_eq!(with(65_536).unwrap_err(), SessionError::MessageTooLarge { max: 65_536 });
         let mut session = with(needed).unwrap();

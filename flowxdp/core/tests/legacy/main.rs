@@ -13,7 +13,7 @@ mod parser;
 mod properties;
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::fixed::{Fixed, FixedConfig, Version};
+use flowxdp_core::legacy::{Legacy, LegacyConfig, Version};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
 use flowxdp_core::samples;
 
@@ -27,9 +27,9 @@ fn at(ms: u64) -> Now {
     Now { monotonic: 1_000_000 * (3_600_000 + ms), wall_ms: T0 + ms }
 }
 
-fn session(version: Version) -> Fixed {
-    let config = FixedConfig { observation_domain: 0x0a0b_0c0d, ..FixedConfig::new(version, SYSTEM_START) };
-    Fixed::new(config).unwrap()
+fn session(version: Version) -> Legacy {
+    let config = LegacyConfig { observation_domain: 0x0a0b_0c0d, ..LegacyConfig::new(version, SYSTEM_START) };
+    Legacy::new(config).unwrap()
 }
 
 /// A record from 1,877 ms to 1 ms before [`T0`].

@@ -1,12 +1,12 @@
 //! A message that is too large for the path becomes several.
 
-use super::Fixed;
+use super::Legacy;
 use super::Version;
 use crate::record::{DeliveryId, RecordTotal};
 use crate::session::Message;
 use crate::wire::low_16;
 
-impl Fixed {
+impl Legacy {
     /// The records of a message that is above the largest size, in messages that are not, with the times of its
     /// header and without a place in the sequence yet; any other message as it is.
     pub(super) fn divide(&self, message: Message) -> Vec<Message> {

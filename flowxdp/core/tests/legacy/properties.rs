@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::fixed::{Fixed, FixedConfig, Version};
+use flowxdp_core::legacy::{Legacy, LegacyConfig, Version};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::samples;
 use flowxdp_core::session::Message;
@@ -65,8 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A session, and all that came out of it.
 struct Pair {
-    config: FixedConfig,
-    session: Fixed,
+    config: LegacyConfig,
+    session: Legacy,
     now: Now,
     pushed: Vec<Flow>,
     messages: VecDeque<Message>,
@@ -74,9 +74,9 @@ struct Pair {
 
 impl Pair {
     fn new(version: Version, max_message: usize) -> Self {
-        let config = FixedConfig { max_message, ..FixedConfig::new(version, SYSTEM_START) };
+        let config = LegacyConfig { max_message, ..LegacyConfig::new(version, SYSTEM_START) };
         Self {
-            session: Fixed::new(config.clone()).unwrap(),
+            session: Legacy::new(config.clone()).unwrap(),
             config,
             now: Now { monotonic: 1 << 40, wall_ms: T0 },
             pushed: Vec::new(),

@@ -1,7 +1,7 @@
 //! One collector's session in a fixed layout: NetFlow v5, v7 and v1, which have no templates.
 //!
-//! It is driven like a [`Session`](crate::session::Session): [`Fixed::push`] takes a record,
-//! [`Fixed::poll_message`] gives messages, [`Fixed::poll_timeout`] says when to call again.
+//! It is driven like a [`Session`](crate::session::Session): [`Legacy::push`] takes a record,
+//! [`Legacy::poll_message`] gives messages, [`Legacy::poll_timeout`] says when to call again.
 //!
 //! # Counters
 //!
@@ -49,7 +49,7 @@ const SPARE_BUFFERS: usize = 64;
 
 /// What a session needs to know before the first record.
 #[derive(Clone, Debug)]
-pub struct FixedConfig {
+pub struct LegacyConfig {
     /// The protocol.
     pub version: Version,
     /// Observation domain id. v5 says its low 16 bits as engine type (the high octet) and engine id.
@@ -64,7 +64,7 @@ pub struct FixedConfig {
     pub choice: Choice,
 }
 
-impl FixedConfig {
+impl LegacyConfig {
     /// The defaults: domain 1, 1,472 octets, linger 1 s.
     pub fn new(version: Version, system_start_ms: u64) -> Self {
         let choice = Choice::default();
@@ -98,8 +98,8 @@ pub enum NotRepresentable {
 
 /// The state of one collector's session.
 #[derive(Debug)]
-pub struct Fixed {
-    config: FixedConfig,
+pub struct Legacy {
+    config: LegacyConfig,
     layout: Layout,
     per_message: usize,
     queue: Queue,
@@ -111,13 +111,13 @@ pub struct Fixed {
     spare_deliveries: Vec<Vec<DeliveryId>>,
 }
 
-impl Fixed {
+impl Legacy {
     /// A session in which nothing was sent yet.
     ///
     /// # Errors
     ///
     /// [`SessionError`] if `max_message` cannot hold one record, or is above 65,535.
-    pub fn new(config: FixedConfig) -> Result<Self, SessionError> {
+    pub fn new(config: LegacyConfig) -> Result<Self, SessionError> {
         Ok(Self {
             layout: Layout::new(config.version, config.choice.groups()),
             per_message: config.per_message()?,
@@ -137,7 +137,7 @@ impl Fixed {
         self.config.system_start_ms = self.config.system_start_ms.min(ms);
     }
 
-    /// Queues one record, with its extension row or without. The queue has no bound of its own: see [`Fixed::queued`].
+    /// Queues one record, with its extension row or without. The queue has no bound of its own: see [`Legacy::queued`].
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl Fixed {
         Some(Message { bytes, templates: 0, total, templates_only: false, domain, counted, next, deliveries })
     }
 
-    /// When [`Fixed::poll_message`] will have a message without a further push: monotonic nanoseconds,
+    /// When [`Legacy::poll_message`] will have a message without a further push: monotonic nanoseconds,
     /// not in the future if it has one already, `None` while nothing is queued.
     pub fn poll_timeout(&self) -> Option<u64> {
         let oldest = self.queue.oldest()?;

@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 
 use super::header::{self, Header};
-use super::{Fixed, FixedConfig, SPAN};
+use super::{Legacy, LegacyConfig, SPAN};
 use crate::clock::Now;
 use crate::record::Batch;
 use crate::session::{Message, SessionError};
 
-impl Fixed {
+impl Legacy {
     /// From now on messages have at most `max` octets.
     ///
     /// # Errors
     ///
-    /// As for [`Fixed::new`]; nothing changes then.
+    /// As for [`Legacy::new`]; nothing changes then.
     pub fn set_max_message(&mut self, max: usize) -> Result<(), SessionError> {
-        let config = FixedConfig { max_message: max, ..self.config.clone() };
+        let config = LegacyConfig { max_message: max, ..self.config.clone() };
         self.per_message = config.per_message()?;
         self.config = config;
         Ok(())
@@ -66,7 +66,7 @@ impl Fixed {
     /// Takes out everything that is queued, the oldest first.
     ///
     /// Records come as they were pushed: one whose counters need several here is one, or the rest of one.
-    /// So they can be fewer than [`Fixed::queued`] counts, with the same packets and octets.
+    /// So they can be fewer than [`Legacy::queued`] counts, with the same packets and octets.
     pub fn drain(&mut self) -> Batch {
         self.queue.drain()
     }
