@@ -71,7 +71,7 @@ impl CollectorUrl {
         self.protocol.or(preset).unwrap_or(default_protocol)
     }
 
-    /// What kind of collector it is, where the URL says so.
+    /// The collector's preset, where the URL names one.
     pub const fn preset(&self) -> Option<Preset> {
         self.preset
     }

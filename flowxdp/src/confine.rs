@@ -1,8 +1,9 @@
-//! Least privilege: what the agent gives up once everything that needs privilege is open.
+//! Least privilege: the agent gives up its privileges once all privileged files and sockets are open.
 //!
-//! In this order, for each step needs what the next one takes away: no new privileges, no capabilities, no
-//! files but its own (Landlock), no system calls but those it makes (seccomp). Threads inherit all of it, so
-//! it comes before the first of them. The loader's process keeps the capabilities of loading, and less of the rest.
+//! Steps, in this order, since each needs privileges that the next one drops: no new privileges, no
+//! capabilities, no files but the agent's own (Landlock), no system calls but the agent's own (seccomp).
+//! Threads inherit the restrictions, so the confinement precedes the first thread. The loader's process keeps
+//! the capabilities for loading programs, and fewer files and system calls.
 
 mod calls;
 mod capabilities;
@@ -13,15 +14,16 @@ use anyhow::{Context, ensure};
 
 pub use self::needs::Needs;
 
-/// What a step came to.
+/// A step's outcome.
 enum Step {
-    /// It holds; in words.
+    /// The restriction holds; in words.
     Done(String),
     /// This kernel does not have it, or not all of it; in words.
     Lacking(String),
 }
 
-/// Gives up what is not in `needs`, for good, and says on the log what holds and what this kernel lacks.
+/// Gives up all privileges outside `needs`, for good, and logs which restrictions hold and which this kernel
+/// lacks.
 ///
 /// # Errors
 ///
@@ -63,7 +65,7 @@ pub fn held() -> anyhow::Result<Vec<String>> {
     capabilities::held().context("cannot read this process's capabilities")
 }
 
-/// What holds, and what does not.
+/// Restrictions that hold, and those that this kernel lacks.
 fn told<const N: usize>(steps: [Step; N]) -> (String, String) {
     let (mut done, mut lacking) = (Vec::new(), Vec::new());
     for step in steps {

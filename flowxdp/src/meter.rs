@@ -1,4 +1,4 @@
-//! The metering process as the agent sees it: when slots retire, and what the kernel counted.
+//! The agent's side of the metering process: when slots retire, and the kernel's counters.
 
 mod collect;
 mod draining;
@@ -35,7 +35,7 @@ use crate::{
     loader::Loader,
 };
 
-/// Events that one call takes out of the ring buffer: it holds fewer.
+/// Events that one call takes out of the ring buffer, more than the buffer holds.
 const EVENTS: usize = 1 << 18;
 
 /// Events between two turns of the loop: the time of some messages.
@@ -43,7 +43,7 @@ const SOME: usize = 1 << 12;
 
 /// The flow tables with their retirement.
 pub struct Meter {
-    /// The program and what it shares.
+    /// The program and its shared maps.
     pub loaded: Loaded,
     /// Who makes the next table, if one is to be.
     pub loader: Option<Loader>,
@@ -128,11 +128,11 @@ impl Meter {
         self.draining = draining;
     }
 
-    /// Hands on what an earlier agent had retired. `known` are the collectors whose bits count.
+    /// Passes on slots that an earlier agent had retired. `known` are the collectors whose bits count.
     ///
     /// # Errors
     ///
-    /// The grace period cannot be waited for: nothing was read then.
+    /// The wait for the grace period failed: no slot was read.
     pub fn recover(
         &mut self,
         now: u64,
@@ -165,7 +165,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Enters what a table of another layout holds into the books, once.
+    /// Enters the flows in a table of another layout into the books, once.
     fn take_over(&mut self) {
         let Self { draining, loaded, spill, timeouts, .. } = self;
         for draining in draining.iter_mut().filter(|draining| !draining.generation.is_known()) {
@@ -231,7 +231,7 @@ impl Meter {
             watch.spill(packet.key.version);
             let placed = spill.push(slots, packet, cold, position, timeouts);
             if !placed && replay {
-                // What a replay says is exact, whatever its table holds; and its memory is bounded by the file.
+                // A replay's records are exact with any table size, and its memory is bounded by the file.
                 let flow = SlotFlow { counters: packet.counters(), cold };
                 replay_only.push(flow, EndReason::LackOfResources, None);
             }
@@ -250,14 +250,14 @@ impl Meter {
         }
     }
 
-    /// Retires what is due at `now`, at most about `room` flows, and hands the records to `sink`.
+    /// Retires flows that are due at `now`, at most about `room`, and passes the records to `sink`.
     ///
-    /// With `forced`, everything is due. Gives the number of records; fewer than `room` means that all
-    /// that was due is out.
+    /// With `forced`, every flow is due. Gives the number of records; fewer than `room` means that all due
+    /// flows are out.
     ///
     /// # Errors
     ///
-    /// The grace period cannot be waited for: nothing was read then.
+    /// The wait for the grace period failed: no slot was read.
     pub fn check(
         &mut self,
         now: u64,
@@ -390,7 +390,7 @@ impl Meter {
         ignored
     }
 
-    /// What came from a table of another layout: seen there.
+    /// Packets from a table of another layout, whose counters saw them.
     fn taken_over(&self) -> Total {
         let descriptor = self.loaded.says.read(0);
         Total { packets: descriptor.taken_packets, octets: descriptor.taken_octets }

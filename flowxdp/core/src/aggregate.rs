@@ -1,9 +1,9 @@
 //! Flows that there is no room to keep apart become one: aggregation as RFC 7015 has it.
 //!
-//! An aggregate has all flows to one destination address and port that came in on one interface; where
-//! there is no room for more of those, all of one protocol; and where there is none for that, all of an IP
-//! version. What is not in its key is zero: the source, type of service, VLAN. Each packet in it counts as
-//! a flow of its own, for that is the record that it would have been.
+//! An aggregate has all flows to one destination address and port that came in on one interface; where there
+//! is no room for more of those, all of one protocol; and where there is none for that, all of an IP version.
+//! Source, type of service and VLAN are zero. Each packet of an aggregate counts as one flow, since its flow
+//! would have been a record of its own.
 
 use flowxdp_common::key::{BY_DESTINATION, BY_PROTOCOL, BY_VERSION, FLOW, KeyTail, SpillKey};
 
@@ -71,7 +71,7 @@ pub(crate) fn by_version(version: u8) -> SpillKey {
     SpillKey { rest, version, level: BY_VERSION, ..SpillKey::default() }
 }
 
-/// Why a record ended; that of an aggregate says what it is.
+/// Why a record ended; aggregates have an end reason of their own.
 pub fn reason(key: &SpillKey, reason: EndReason) -> EndReason {
     if key.level == FLOW { reason } else { EndReason::Aggregated }
 }

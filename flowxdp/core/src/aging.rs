@@ -1,72 +1,72 @@
-//! Retirement under pressure: how long an idle flow may stay in a table that fills.
+//! Aggressive aging: idle timeouts become shorter while a table fills.
 //!
-//! By measure: after every look it is known how many flows live. Above [`HIGH`] of what the table holds
-//! the idle timeout is halved, at each look, down to a 64th; below [`LOW`] it is doubled again, but only
-//! when the last step had the time to show. In between it stays: so it does not swing. Those that are idle
-//! for longest go first, and a flow of one packet sixteen times as early as one that goes on.
+//! Each sweep counts the live flows. Above [`HIGH`] per cent of the table each sweep halves the idle timeout,
+//! down to a 64th; below [`LOW`] per cent it is doubled again, once the last step had time to take effect.
+//! Between the two marks it stays, so that it does not oscillate. Flows that are idle longest retire first,
+//! and flows of one packet sixteen times as early as flows of several.
 
 use crate::clock::MILLISECOND;
 
-/// Parts of a hundred of a table's flows above which it is under pressure.
+/// Per cent of a table's flows above which aggressive aging begins.
 pub const HIGH: u64 = 75;
-/// Parts of a hundred below which pressure is let off.
+/// Per cent below which the idle timeout grows again.
 pub const LOW: u64 = 60;
-/// Time between two looks under pressure, nanoseconds.
+/// Time between two sweeps during aggressive aging, nanoseconds.
 pub const STEP: u64 = 100 * MILLISECOND;
 /// A flow with more than one packet may be idle for so many times as long.
 pub(crate) const LASTING: u64 = 16;
 /// The shortest idle timeout, as a part of the one asked for.
 const SHORTEST: u64 = 64;
 
-/// What a look at the table changed.
+/// A change that a sweep's count brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Pressure began.
+    /// Aggressive aging began.
     Began,
-    /// Pressure ended: the idle timeout is what was asked for.
+    /// Aggressive aging ended: the configured idle timeout applies.
     Ended,
 }
 
-/// The pressure on one table.
+/// Aggressive aging of one table.
 #[derive(Clone, Copy, Debug)]
 pub struct Aging {
     /// Flows that the table holds.
     flows: u64,
-    /// Idle timeout as asked for, nanoseconds.
+    /// Configured idle timeout, nanoseconds.
     asked: u64,
     /// Idle timeout now.
     idle: u64,
     /// When it may be doubled.
     patience: u64,
-    /// Flows that lived after the last look.
+    /// Live flows after the last sweep.
     live: u64,
     /// Packets that had been seen then.
     seen: u64,
 }
 
 impl Aging {
-    /// No pressure on a table for `flows` flows; `idle` is the timeout asked for, nanoseconds.
+    /// A table for `flows` flows that is not filling; `idle` is the configured timeout, nanoseconds.
     pub const fn new(flows: u64, idle: u64) -> Self {
         Self { flows, asked: idle, idle, patience: 0, live: 0, seen: 0 }
     }
 
-    /// The shortened idle timeout, nanoseconds; `None` without pressure.
+    /// The shortened idle timeout, nanoseconds; `None` outside aggressive aging.
     pub const fn idle(&self) -> Option<u64> {
         if self.idle < self.asked { Some(self.idle) } else { None }
     }
 
-    /// Flows that lived after the last look, of a hundred that the table holds.
+    /// Live flows after the last sweep, per cent of the table's size.
     pub fn percent(&self) -> u64 {
         self.live.saturating_mul(100) / self.flows.max(1)
     }
 
-    /// Whether a look is needed when `seen` packets were seen so far: each may have opened a flow.
+    /// Whether a sweep is needed after `seen` packets: each of them may have opened a flow.
     pub fn needs_sweep(&self, seen: u64) -> bool {
         self.idle().is_some() || self.part(HIGH) <= self.live.saturating_add(seen.saturating_sub(self.seen))
     }
 
-    /// Takes what a look at `now` found: flows that live on and, so far, packets seen. `spilling`: flows that
-    /// found no slot fill the spill table as well.
+    /// Takes the counts of a sweep at `now`: live flows, and packets seen so far. `spilling`: flows without a
+    /// slot fill the spill table as well.
     pub fn measure(&mut self, now: u64, live: u64, seen: u64, spilling: bool) -> Option<Change> {
         (self.live, self.seen) = (live, seen);
         let before = self.idle();

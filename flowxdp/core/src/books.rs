@@ -1,15 +1,14 @@
 //! The books: `seen = exported + queued + in table + ignored + lost`, for packets and octets.
 //!
-//! "Seen" is counted by the XDP program before anything else is; every other term is counted where
-//! the packet is. So the two sides are independent, and the equation can fail.
+//! The XDP program counts "seen" before all else; every other term is counted where the packet is. The two
+//! sides are independent, so the equation can fail.
 //!
-//! While packets arrive, both sides cannot be read at one instant. A snapshot therefore reads the
-//! counters of "seen" twice: before everything else (and waits until no program that was running then
-//! is running still), and after everything else. Every packet that the first reading counted is then in
-//! one of the terms, and no term holds one that the second did not count. The sum of the terms lies
-//! between the two and is what "seen" was at an instant in between: that is what [`Books::seen`] shows.
-//! If the sum lay outside, the nearer of the two readings is shown, and the equation fails visibly. The
-//! two readings are in [`Books::bracket`]; without traffic they are equal.
+//! While packets arrive, both sides cannot be read at one instant. A snapshot therefore reads the counters of
+//! "seen" twice: first, followed by a wait until no program that ran then still runs, and last. Every packet
+//! that the first reading counted is then in one of the terms, and no term holds one that the second did not
+//! count. The sum of the terms lies between the two readings and equals "seen" at an instant between them;
+//! [`Books::seen`] shows it. If the sum lay outside, the nearer of the two readings is shown, and the
+//! equation fails visibly. The two readings are in [`Books::bracket`]; without traffic they are equal.
 
 use std::collections::BTreeMap;
 
@@ -39,10 +38,10 @@ pub struct Books {
     pub collectors: BTreeMap<String, Collector>,
     /// The two readings of "seen".
     pub bracket: Bracket,
-    /// What options data tell of the agent.
+    /// The agent's data for options records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Snapshot>,
-    /// Flow tables that fill, by name: idle flows in them are retired sooner.
+    /// Flow tables under aggressive aging, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", rename = "pressure")]
     pub aging: BTreeMap<String, AgingTable>,
     /// Which CPU has which partition of the flow table.
@@ -61,16 +60,16 @@ pub struct Books {
 pub struct Loader {
     /// Its process id.
     pub pid: u32,
-    /// It has not ended.
+    /// The process has not ended.
     pub running: bool,
     /// Its capabilities, as the kernel's manual writes them.
     pub holds: Vec<String>,
 }
 
-/// A flow table under pressure.
+/// A flow table under aggressive aging.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AgingTable {
-    /// Flows in it at the last look, of a hundred that it holds.
+    /// Flows in the table at the last sweep, per cent of its size.
     pub percent: u64,
     /// Idle timeout now, milliseconds.
     pub idle_timeout_ms: u64,
@@ -129,9 +128,9 @@ pub struct Collector {
     pub refused: u64,
     /// Given up, by reason.
     pub lost_by_reason: BTreeMap<String, RecordTotal>,
-    /// What options data tell this collector of what went to it; zero for protocols that have none.
+    /// Totals that options data announce to this collector; zero for protocols without options.
     pub statistics: Statistics,
-    /// And of what was given up, and when: milliseconds since 1970.
+    /// Records given up, and when: milliseconds since 1970.
     pub not_sent: Reliability,
     /// Found in the spool that an earlier run left: seen then, and in no term of this run's equation.
     pub inherited: RecordTotal,
@@ -162,7 +161,7 @@ impl Books {
         };
     }
 
-    /// Everything that was seen, by where it went.
+    /// All packets seen, by their whereabouts.
     pub fn sum(&self) -> Total {
         let mut sum = self.exported;
         sum += self.queued;

@@ -1,9 +1,9 @@
-//! Slots that stay retired until every collector has what was in them.
+//! The ledger of collectors that still need a slot's record.
 //!
-//! An agent that is killed leaves its table behind. What it had retired is still in its slots, until it was
-//! handed over: so a slot is freed by whoever sends its record, not by whoever makes it. A record carries a
-//! [`DeliveryId`] for its slots. The collectors that have it are noted in the slot's state, so that the next
-//! agent sends it to the others alone.
+//! A killed agent leaves its table behind, and retired flows are still in their slots until every collector
+//! has their record. The exporter that sends a record therefore frees its slots, not the code that makes it.
+//! A record carries a [`DeliveryId`] for its slots. The slot's state has a bit for each collector that has
+//! the record, so that the next agent sends it only to the others.
 
 use flowxdp_common::slot::{FREE, retired};
 
@@ -87,7 +87,7 @@ impl Entry {
     }
 }
 
-/// What is handed over by nobody yet.
+/// Records that no exporter has delivered yet.
 #[derive(Debug, Default)]
 pub struct Deliveries {
     /// The delivery is the place here, from 1.

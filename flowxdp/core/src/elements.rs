@@ -105,7 +105,7 @@ pub enum Of {
 /// Whether an element is part of the flow key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// It is not.
+    /// The element has no such value.
     No,
     /// Of flows and of aggregates.
     Always,

@@ -1,25 +1,25 @@
-//! One collector's session in a fixed layout: NetFlow v5, v7 and v1, which have no templates.
+//! One collector's session of a legacy version: NetFlow v5, v7 and v1, whose records are fixed.
 //!
-//! It is driven like a [`Session`](crate::session::Session): [`Legacy::push`] takes a record,
-//! [`Legacy::poll_message`] gives messages, [`Legacy::poll_timeout`] says when to call again.
+//! The caller drives a [`Legacy`] like a [`Session`](crate::session::Session): [`Legacy::push`] takes a
+//! record, [`Legacy::poll_message`] gives messages, [`Legacy::poll_timeout`] says when to call again.
 //!
 //! # Counters
 //!
-//! They have 32 bits. A record with more becomes several: the same key, times and flags in each, packets
-//! and octets in even shares whose sums are exact.
+//! Counters have 32 bits. A record that exceeds them becomes several: the same key, times and flags in each,
+//! packets and octets in even shares whose sums are exact.
 //!
 //! # Times
 //!
-//! A record's times are milliseconds since system start in 32 bits, which wrap after 49.7 days. The
-//! header tells the export time twice, by the calendar and as such an uptime, to the millisecond, and a
-//! collector counts back from it: to (uptime − time) modulo 2^32 before the export time.
+//! A record's times are milliseconds since system start in 32 bits, which wrap after 49.7 days. The header
+//! has the export time twice, as time of day and as such an uptime, to the millisecond, and a collector
+//! counts back from it: to (uptime − time) modulo 2^32 before the export time.
 //!
-//! - A message's export time is now, but never before that of an earlier message or the end of one of
-//!   its records, and held back where some record that waits started more than 2^32 − 1 ms ago: then it
-//!   is 2^32 − 1 ms after that start. So a record that waits does not lose its place in time.
-//! - A record cannot be told if it starts before system start, or more than 2^32 − 1 ms before what no
-//!   export time can be earlier than: that of the last message, and the latest end of all records that
-//!   wait and this one.
+//! - A message's export time is now, but never before that of an earlier message or the end of one of its
+//!   records, and held back where some record that waits started more than 2^32 − 1 ms ago: the export time
+//!   is then 2^32 − 1 ms after that start. A waiting record thus keeps its place in time.
+//! - A record is not representable if it starts before system start, or more than 2^32 − 1 ms before the
+//!   earliest export time that is possible: the last message's, or the latest end among this record and those
+//!   that wait.
 
 mod divide;
 mod fields;
@@ -47,7 +47,7 @@ const SPAN: u64 = 0xffff_ffff;
 /// Buffers kept for reuse: more than a caller has on the way at once.
 const SPARE_BUFFERS: usize = 64;
 
-/// What a session needs to know before the first record.
+/// Settings of a session, before its first record.
 #[derive(Clone, Debug)]
 pub struct LegacyConfig {
     /// The protocol.
@@ -131,8 +131,8 @@ impl Legacy {
         })
     }
 
-    /// The time of day went back, and by it the system started earlier than the configuration says:
-    /// milliseconds since 1970. Times of day in what is sent stay the same.
+    /// The time of day went back, so that the system started earlier than the configuration says:
+    /// milliseconds since 1970. Times of day in records stay the same.
     pub fn system_started(&mut self, ms: u64) {
         self.config.system_start_ms = self.config.system_start_ms.min(ms);
     }

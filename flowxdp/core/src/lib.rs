@@ -8,7 +8,7 @@
 //! - [`slots`]: from the octets of a slot to counters of a flow; [`retire`]: which are due, and why.
 //! - [`aging`]: how long an idle flow may stay in a table that fills; [`other_layout`]: slots of another layout.
 //! - [`partitions`]: which CPU has which part of the table.
-//! - [`spill`]: flows that found no slot; [`aggregate`]: those that there is no room to keep apart;
+//! - [`spill`]: flows that found no slot; [`aggregate`]: flows that even the spill table has no room for;
 //!   [`merge`]: parts that retire together become one record.
 //! - [`deliveries`]: slots that stay until every collector has their record.
 //! - [`books`]: where every packet is.
@@ -19,7 +19,7 @@
 //! - [`elements`]: the table of information elements that everything here follows from, tested against
 //!   IANA's [`registry`]; [`manual`] writes its page.
 //! - [`template`]: which elements the records of a kind have, as a list of copies from a record's row.
-//! - [`options`]: what the exporter tells about itself.
+//! - [`options`]: options data about the exporter itself.
 //! - [`wire`]: the octets of IPFIX and NetFlow v9.
 //! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
 //! - [`legacy`]: the same for NetFlow v5, v7 and v1, which have no templates.

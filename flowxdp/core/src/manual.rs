@@ -209,7 +209,7 @@ fn template_row(protocol: Protocol, format: RecordFormat, kind: Kind) -> String 
     format!("| {} | {name} | {} | {} | {length} |", template.id(), kind_name(kind), fields.join(" "))
 }
 
-/// What a fixed layout carries, field by field.
+/// A legacy version's fields.
 fn version_row(version: Version) -> String {
     let fields = FIELDS.iter().filter(|field| field.place(version).is_some()).map(|field| field.name);
     let fields: Vec<_> = fields.collect();

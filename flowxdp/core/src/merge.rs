@@ -23,7 +23,7 @@ use crate::{
     slots::{FlowCounters, SlotFlow},
 };
 
-/// What there is of one flow.
+/// The parts of one flow.
 #[derive(Debug)]
 struct Entry {
     counters: FlowCounters,
@@ -33,7 +33,7 @@ struct Entry {
     offset: usize,
 }
 
-/// Collects what retires at one look.
+/// Joins the parts that one sweep retires.
 #[derive(Debug, Default)]
 pub struct Merge {
     entries: Vec<Entry>,
@@ -109,7 +109,7 @@ impl Merge {
         places.insert_unique(hash, place, |&place| rehash(entries, hasher, place));
     }
 
-    /// Adds a part to what [`Merge::push`] took of its flow; `false` if it took nothing.
+    /// Adds a part to the parts that [`Merge::push`] took of its flow; `false` if there are none.
     pub fn join<'a>(
         &mut self,
         flow: impl Into<SlotFlow<'a>>,

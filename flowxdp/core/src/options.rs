@@ -1,7 +1,7 @@
-//! Options data: what the exporter tells about itself (RFC 7011 section 4, RFC 3954 section 6).
+//! Options data: the exporter's records about itself (RFC 7011 section 4, RFC 3954 section 6).
 //!
-//! The caller gives a [`Snapshot`] now and then; a session adds what it exported itself, and writes the
-//! records that [`OPTIONS`](crate::elements::options::OPTIONS) lists.
+//! The caller gives a [`Snapshot`] now and then; a session adds its own totals and writes the records that
+//! [`OPTIONS`](crate::elements::options::OPTIONS) lists.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::elements::options::{Kind, OptionsField, OptionsTemplate, VARIABLE};
 use crate::record::RecordTotal;
 use crate::wire::{Protocol, low_16};
 
-/// What a field of an options record says.
+/// The source of an options field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is named as the element that carries it")]
 pub enum Item {
@@ -46,7 +46,7 @@ pub enum Item {
     SamplingSpace,
 }
 
-/// What the agent knows about itself at one moment.
+/// The agent's own data at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
     /// Number of the metering and the exporting process: the observation domain that they serve.
@@ -70,7 +70,8 @@ pub struct Snapshot {
     pub port: u16,
 }
 
-/// What did not get through, and when the first and the last did not: milliseconds since 1970, 0 for never.
+/// Packets or records that were lost, and when the first and the last were: milliseconds since 1970, 0 for
+/// never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reliability {
     /// Records, packets and octets.
@@ -105,7 +106,7 @@ pub struct Interface {
     pub description: String,
 }
 
-/// What went to a collector so far: messages, flow records, octets of messages.
+/// Totals sent to a collector so far: messages, flow records, octets of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Statistics {
     /// Messages.
@@ -116,7 +117,7 @@ pub struct Statistics {
     pub octets: u64,
 }
 
-/// What the fields of one record are taken from.
+/// The sources of one record's fields.
 pub(crate) struct Source<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) statistics: Statistics,
@@ -188,7 +189,7 @@ impl Source<'_> {
         self.encode_with(template, LONGEST, bytes);
         if bytes.len() - start > room {
             bytes.truncate(start);
-            // Each text has its length in front of it, and an even share of what the numbers leave.
+            // Each text has its length in front of it, and an even share of the room that numbers leave.
             let (mut texts, mut numbers) = (0, 0);
             for (_, length) in template.fields(self.protocol) {
                 (texts, numbers) = match length {

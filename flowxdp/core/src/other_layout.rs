@@ -1,4 +1,4 @@
-//! Slots of another layout, by what the table says of itself: to be emptied, not to be filled.
+//! Slots of another layout, read by the table's own descriptor. Such a table drains and takes no new flows.
 
 use flowxdp_common::{
     key::{KeyTail, SpillKey},
@@ -16,7 +16,7 @@ fn number(octets: &[u8], at: u16) -> u64 {
     u64::from_ne_bytes(field(octets, at))
 }
 
-/// What a slot or an event says, in the layout that holds every flow.
+/// A slot or ring event, converted into the spill table's layout.
 pub fn slot(fields: &Fields, octets: &[u8]) -> SpillSlot {
     let version = match fields.version {
         0 => field::<1>(octets, fields.version_at)[0],

@@ -1,7 +1,7 @@
 //! Pacing of export: so many messages a second, and so many at once.
 //!
-//! A collector's socket buffer overflows without a word to the exporter: 742 messages back to back
-//! lost 576 in a buffer of the default size. So what is due at one instant leaves spread out.
+//! A collector's socket buffer overflows without a word to the exporter: 742 messages back to back lost 576
+//! in a buffer of the default size. Messages that are due at one instant therefore leave spread out.
 
 use crate::clock::SECOND;
 

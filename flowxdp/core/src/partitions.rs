@@ -121,7 +121,7 @@ impl Partitions {
     ///
     /// # Errors
     ///
-    /// That of `wait`. Nothing was given then; the next call finds what was withdrawn.
+    /// The error of `wait`. No partition was given then; the next call finds the withdrawn ones.
     pub fn hand_over<C: Claims, E>(
         &mut self,
         claims: &mut C,
@@ -168,7 +168,7 @@ impl Partitions {
         !donors.is_empty() || free > 0 && !self.waiting.is_empty()
     }
 
-    /// Step 3, after the grace period: gives what changed hands.
+    /// Step 3, after the grace period: gives the withdrawn partitions to their new CPUs.
     fn give(&mut self, claims: &mut impl Claims) -> Vec<Given> {
         let all: Vec<u32> = (0..claims.cpus()).map(|cpu| claims.claim(cpu)).collect();
         let free: Vec<u32> = self.free(&all).collect();

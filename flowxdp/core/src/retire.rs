@@ -41,7 +41,7 @@ impl Timeouts {
     }
 }
 
-/// What the scan reads of a live slot.
+/// The values of a live slot that a sweep reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Peek {
     /// First packet, nanoseconds.
@@ -75,7 +75,7 @@ pub trait Table {
     }
     /// Sets the state; the agent's transitions only.
     fn set_state(&mut self, index: usize, state: u32);
-    /// Whether a FIN or RST ends what is in a slot.
+    /// Whether a FIN or RST ends a slot's flow.
     fn closes(&self, _index: usize) -> bool {
         true
     }
@@ -93,15 +93,15 @@ const BLOCK: usize = 64;
 /// Slots that memory fetches ahead: a page of the smallest, so that its address is known in time as well.
 const AHEAD: usize = 64;
 
-/// Slots of all partitions together that have a turn: what is made of them fits into a CPU's cache.
+/// Slots of all partitions together that have a turn: their records fit into a CPU's cache.
 const TURN: usize = 4096;
 
-/// What becomes of a slot when its record is made.
+/// A slot's fate when its record is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// It is free.
+    /// The slot is free.
     Free,
-    /// It stays retired: the caller calls [`free`], or somebody else sets its state.
+    /// The slot stays retired: the caller calls [`free`], or the ledger of deliveries sets its state.
     Keep,
 }
 
@@ -119,7 +119,7 @@ impl Due {
     }
 }
 
-/// Where a look ran out of room, and what it had found.
+/// Where a sweep ran out of room, and its findings so far.
 #[derive(Clone, Copy, Debug)]
 struct SweepCursor {
     /// The first slot that the next look has to see.
@@ -147,7 +147,7 @@ pub struct Retirement {
     known: u64,
     /// The next look goes on where the last one ran out of room.
     cursor: Option<SweepCursor>,
-    /// The idle timeout under pressure, nanoseconds.
+    /// The idle timeout of aggressive aging, nanoseconds.
     short_idle: Option<u64>,
     /// Slots that go on for another timeout when they are due, unless forced.
     pub(crate) spared: Vec<usize>,
@@ -183,8 +183,8 @@ impl Retirement {
         now >= self.earliest || closings || self.closing_count > 0 || self.short_idle.is_some()
     }
 
-    /// Sets the idle timeout under pressure, nanoseconds: what retires by it alone ends for lack of
-    /// resources. A flow that goes on may be idle for longer.
+    /// Sets the idle timeout of aggressive aging, nanoseconds: flows that retire by it alone end for lack of
+    /// resources. A flow of several packets may be idle for longer.
     pub const fn shorten_idle(&mut self, idle: Option<u64>) {
         self.short_idle = idle;
     }
@@ -203,7 +203,7 @@ impl Retirement {
 
     /// When a slot that is known of is due at the earliest; 0 while a flow closes.
     ///
-    /// Known are those of the last look, and what [`Retirement::expect`] was told of.
+    /// Known slots are those of the last sweep and those of [`Retirement::expect`].
     pub fn next_due(&self) -> u64 {
         if let Some(calendar) = &self.calendar {
             return calendar.earliest();
@@ -215,16 +215,16 @@ impl Retirement {
     pub fn expect(&mut self, due: u64) {
         self.known = self.known.min(due);
         self.earliest = self.earliest.min(due);
-        // It may be among those that an unfinished look has passed.
+        // The slot may be among those that an unfinished sweep has passed.
         if let Some(cut) = &mut self.cursor {
             cut.known = cut.known.min(due);
         }
     }
 
-    /// Step 1: retires what is due at `now`, at most `room` slots. Gives the number of slots retired.
+    /// Step 1: retires slots that are due at `now`, at most `room`. Gives the number of slots retired.
     ///
-    /// With `forced`, everything that lives is due. A flow that saw FIN or RST is due at the second look. After
-    /// a look that ran out of room only those slots are seen that it did not see, if it looked for the same.
+    /// With `forced`, every live slot is due. A flow that saw FIN or RST is due at the second sweep. After a
+    /// sweep that ran out of room the next one continues behind its last slot, if `forced` is the same.
     pub fn mark<T: Table>(
         &mut self,
         table: &mut T,
@@ -269,7 +269,7 @@ impl Retirement {
                 let end = end.filter(|_| forced.is_some() || !self.spared.contains(&index));
                 let Some(reason) = end else {
                     live += 1;
-                    // What is due and spared is looked at again no sooner than a new flow.
+                    // A slot that was due and spared is swept again no sooner than a new flow.
                     known = known.min(if now < due { due } else { now.saturating_add(shorter) });
                     if peek.tcp_flags & FIN_OR_RST != 0 && table.closes(index) {
                         self.set_closing(index);
@@ -420,7 +420,7 @@ fn blocks(start: usize, slots: usize) -> impl Iterator<Item = (usize, usize)> {
     (start..slots).step_by(BLOCK).map(move |first| (first, BLOCK.min(slots - first)))
 }
 
-/// Those that live of `count` slots, a bit each: with no jump for a CPU to guess wrong.
+/// The live ones of `count` slots, a bit each, without a branch that a CPU could mispredict.
 fn lives(table: &impl Table, first: usize, count: usize) -> u64 {
     (0..count).fold(0, |lives, place| {
         table.prefetch(first + place + AHEAD);

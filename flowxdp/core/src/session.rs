@@ -39,7 +39,7 @@ pub use crate::protocol::Protocol;
 use crate::record::{Batch, DeliveryId, Entry, FlowRecord, RecordTotal};
 use crate::wire;
 
-/// What a session needs to know before the first record.
+/// Settings of a session, before its first record.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     /// The collector's protocol.
@@ -64,7 +64,7 @@ pub struct SessionConfig {
     pub flow_keys: bool,
     /// The elements of its records.
     pub choice: Choice,
-    /// What this kind of collector wants otherwise.
+    /// The deviations that this kind of collector needs.
     pub preset: Option<Preset>,
     /// System start, milliseconds since 1970: the zero of sysUptime. Not used by IPFIX.
     pub system_start_ms: u64,
@@ -127,11 +127,11 @@ pub struct Message {
     pub templates: usize,
     /// The data records in it.
     pub total: RecordTotal,
-    /// It holds templates and no data.
+    /// The message holds templates and no data.
     pub templates_only: bool,
     /// The observation domain, source id or engine that it speaks of.
     pub domain: u32,
-    /// What it adds to the sequence of that domain.
+    /// Its increment of that domain's sequence.
     pub counted: u32,
     /// The sequence of that domain behind it.
     pub next: u32,
@@ -197,7 +197,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The protocol has no way to say it: it is not queued.
+    /// The protocol cannot represent the record, which is not queued.
     pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now) -> Result<(), NotRepresentable> {
         let Entry { record, more } = entry.into();
         self.queue(record, more, now)
@@ -270,12 +270,12 @@ impl Session {
         }
     }
 
-    /// Over UDP: takes messages that were polled, in order, and that no collector received, and gives what to
-    /// send instead: templates and what was offered of options last, then the same data. A message above the
-    /// largest size of now becomes several.
+    /// Over UDP: takes polled messages, in order, that no collector received, and gives replacements:
+    /// templates and the last options data, then the same data. A message above the present largest size
+    /// becomes several.
     ///
     /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
-    /// Without data in `unsent` it gives nothing: templates come with the next data.
+    /// Without data in `unsent` there are no replacements: templates come with the next data.
     pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
         either!(self, encoding => encoding.resume(unsent, now))
     }
@@ -308,10 +308,10 @@ impl Session {
         }
     }
 
-    /// Over TCP and TLS: what to send for a message of an earlier session or of a spool: the templates
-    /// that it needs and this session lacks, then the message with this session's sequence and export time.
+    /// Over TCP and TLS: the messages that stand for one of an earlier session or of a spool: the templates
+    /// that the collector lacks, then the message with this session's sequence and export time.
     ///
-    /// `templates` are those that the message was written with, where they may not be ours.
+    /// `templates` are the message's own, where another agent may have written it.
     pub fn again(&mut self, message: Message, templates: Option<&[Definition]>, now: Now) -> Vec<Message> {
         match &mut self.encoding {
             Encoding::Templated(encoding) => encoding.again(message, templates, now),
@@ -345,12 +345,12 @@ impl Session {
         either!(self, encoding => encoding.set_max_message(max))
     }
 
-    /// Throws away what is queued.
+    /// Discards the queue.
     pub fn clear(&mut self) {
         either!(self, encoding => encoding.clear());
     }
 
-    /// What was handed to the socket so far; nothing for protocols without templates, which cannot tell it.
+    /// Totals handed to the socket so far; zero for protocols without templates, which cannot announce them.
     pub fn statistics(&self) -> Statistics {
         match &self.encoding {
             Encoding::Templated(encoding) => encoding.statistics,

@@ -20,7 +20,7 @@ pub const FIN_OR_RST: u16 = 0x01 | 0x04;
 /// The counters of a flow in one slot or in the spill table; times on the table's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowCounters {
-    /// What makes the flow.
+    /// The flow's key.
     pub key: FlowKey,
     /// Packets.
     pub packets: u64,

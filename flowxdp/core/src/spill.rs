@@ -30,7 +30,7 @@ use crate::{
     slots::{self, FIN_OR_RST, SlotFlow},
 };
 
-/// The last level, which takes what no other has room for.
+/// The last level, for flows that no other level has room for.
 const WHOLE: usize = BY_VERSION as usize;
 
 /// The spill table.s slots, and the note beside them.
@@ -157,7 +157,7 @@ impl Spill {
         }
     }
 
-    /// Sets the idle timeout under pressure, as [`Retirement::shorten_idle`] does.
+    /// Sets the idle timeout of aggressive aging, as [`Retirement::shorten_idle`] does.
     pub const fn shorten_idle(&mut self, idle: Option<u64>) {
         self.retirement.shorten_idle(idle);
     }
@@ -190,9 +190,10 @@ impl Spill {
         false
     }
 
-    /// Keeps a slot, empty so far, for a flow that goes on in a new record, so that its next packets are not
-    /// aggregated with what fills the tables. An eighth of the slots is for such flows alone, half of that
-    /// for those that surely go on, since their active timeout ended the last record.
+    /// Reserves an empty slot for a flow that continues in a new record, so that its next packets are not
+    /// aggregated with the flows that fill the tables. An eighth of the slots is reserved for such flows,
+    /// half of that for flows whose last record ended by the active timeout and that therefore surely
+    /// continue.
     pub fn keep<T: SpillTable>(&mut self, table: &mut T, flow: &FlowKey, now: u64, ended: EndReason) {
         let key = slots::spill_key(flow);
         if self.find(table, &key).is_some() {
@@ -321,7 +322,7 @@ fn hash(hasher: &RandomState, key: &SpillKey) -> u64 {
     hasher.hash_one(bytemuck::cast::<SpillKey, [u64; 6]>(*key))
 }
 
-/// Notes what is about to happen to a slot. The armed word is down while the others do not belong together.
+/// Notes a slot's change before it is made. The armed word is down while the others do not belong together.
 fn arm<T: SpillTable>(table: &mut T, index: usize, position: u64, before: &SpillSlot) {
     compiler_fence(Ordering::SeqCst);
     table.arm(false);
@@ -330,7 +331,8 @@ fn arm<T: SpillTable>(table: &mut T, index: usize, position: u64, before: &Spill
     table.arm(true);
 }
 
-/// Takes the packet of a note out of its slot again. Times, flags and extremes are what they will be again.
+/// Takes the packet of a note out of its slot again. Times, flags and extremes stay: the same packet sets
+/// them again.
 fn undo<T: SpillTable>(table: &mut T, intent: &Intent) {
     let Some(index) = usize::try_from(intent.index).ok().filter(|&index| index < table.len()) else { return };
     if intent.packets == 0 {

@@ -1,13 +1,13 @@
 //! The spool's files: IPFIX messages one after the other (RFC 5655 section 7), read against any octets.
 //!
-//! A file is what one transport session over TCP would have carried, templates before the data that
-//! needs them. It is read in two steps, so that nobody has to hold a file in memory:
+//! A file is what one transport session over TCP would have carried, templates before the data that needs
+//! them. Two steps read a file, so that it is never whole in memory:
 //!
-//! - [`start`] says what begins at a place of a file, and [`Messages`] asks it from message to message.
-//! - [`Templates::read`] takes one whole message: it learns the templates in it and says what data is in
-//!   it ([`Content`]). A message that cannot be understood is a fault of that message, not of the file.
+//! - [`start`] finds a message's length at a place of a file, and [`Messages`] iterates over the messages.
+//! - [`Templates::read`] takes one whole message, learns its templates and gives its content ([`Content`]). A
+//!   message that cannot be understood is a fault of that message, not of the file.
 //!
-//! Memory is bounded by [`MOST_TEMPLATES`]; nothing is sized by what a file says.
+//! Memory is bounded by [`MOST_TEMPLATES`]; no number in a file sets a size.
 
 mod begin;
 mod content;
@@ -28,7 +28,7 @@ pub const HEADER: usize = Protocol::Ipfix.header();
 /// The version of IPFIX.
 const VERSION: u16 = 10;
 
-/// What begins at a place of a file.
+/// The kind of data that begins at a place of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// A whole message of so many octets.
@@ -41,9 +41,9 @@ pub enum Start {
     End,
 }
 
-/// Says what begins with `octets` where the file has `left` octets from there on.
+/// Judges the data that begin with `octets`, where the file has `left` octets from there on.
 ///
-/// `octets` are the first [`HEADER`] of them, or all if there are fewer; more are not looked at.
+/// `octets` are the first [`HEADER`] of them, or all if there are fewer; further ones are not read.
 pub fn start(octets: &[u8], left: u64) -> Start {
     let expected = VERSION.to_be_bytes();
     let version = octets.get(..2).unwrap_or(octets);
@@ -78,7 +78,7 @@ impl<'a> Messages<'a> {
         self.whole
     }
 
-    /// What begins behind the messages that were given.
+    /// The data behind the messages that were given.
     pub fn rest(&self) -> Start {
         let rest = self.octets.get(self.whole..).unwrap_or_default();
         start(rest, rest.len() as u64)

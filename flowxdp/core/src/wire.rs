@@ -1,8 +1,8 @@
-//! Messages as octets: what IPFIX (RFC 7011) and NetFlow v9 (RFC 3954) have in common.
+//! Messages as octets: the common parts of IPFIX (RFC 7011) and NetFlow v9 (RFC 3954).
 //!
-//! A message is a header and sets (v9: "Export Packet" and "FlowSet"). All numbers are in network byte
-//! order. Nobody counts ahead: the length of a set is patched when the set is finished, and the header
-//! when the message is.
+//! A message is a header and sets (v9: "Export Packet" and "FlowSet"). All numbers are in network byte order.
+//! Lengths are not computed ahead: a set's length is patched when the set is finished, and the header when
+//! the message is.
 
 mod ipfix;
 mod v9;
@@ -104,7 +104,7 @@ pub(crate) fn remove(bytes: &mut Vec<u8>, octets: usize) {
     ipfix::set_length(bytes);
 }
 
-/// The ids of the sets of a finished message, in order; those behind a length that cannot be are left out.
+/// The ids of the sets of a finished message, in order; sets behind an impossible length are left out.
 pub(crate) fn set_ids(protocol: Protocol, bytes: &[u8]) -> impl Iterator<Item = u16> {
     let mut rest = bytes.get(protocol.header()..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -121,7 +121,7 @@ const fn be_16(octets: &[u8]) -> u16 {
     }
 }
 
-/// What a message header says beside version, length and count.
+/// A message header's values beside version, length and count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     /// Export time, seconds since 1970.

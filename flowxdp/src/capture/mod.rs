@@ -6,9 +6,9 @@
 //! process expects.
 //!
 //! Files packed with gzip or zstd are unpacked as they are read. Formats: draft-ietf-opsawg-pcap,
-//! draft-ietf-opsawg-pcapng. The crate pcap-parser is not used:
-//! it must hold a whole block, skipped ones included, it does not know the obsolete Packet Block,
-//! and its errors do not say where in the file they happened.
+//! draft-ietf-opsawg-pcapng. The crate pcap-parser is not used: that crate holds a whole block in memory,
+//! skipped ones included, does not know the obsolete Packet Block, and its errors have no position in the
+//! file.
 
 mod error;
 mod file;
@@ -33,7 +33,7 @@ use source::Source;
 
 /// The most octets of one packet that a file may hold, the limit of libpcap and Wireshark.
 ///
-/// It bounds the allocation that a hostile length can cause.
+/// The limit bounds the allocation that a hostile length can cause.
 pub const MAX_CAPTURED: u32 = 262_144;
 
 /// The first time that no export time can say, nanoseconds since 1970: 2^32 seconds (RFC 7011 section 3.1).

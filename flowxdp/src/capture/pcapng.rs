@@ -124,7 +124,7 @@ fn take<R: Read>(source: &mut Source<R>, captured: u32, room: u32, data: &mut Ve
     source.skip(behind)
 }
 
-/// Reads a Section Header Block behind its block type; it sets the byte order.
+/// Reads a Section Header Block behind its block type. The block sets the byte order.
 fn header<R: Read>(source: &mut Source<R>) -> Result<(), Fault> {
     let length = source.octets()?;
     source.order = match source.octets()? {

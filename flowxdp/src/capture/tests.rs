@@ -52,7 +52,7 @@ fn frames(file: &[u8]) -> Vec<Owned> {
     frames
 }
 
-/// Where the error is and what it says, for a file that has a fault behind `whole` packets.
+/// Position and text of the error, for a file that has a fault behind `whole` packets.
 fn fault(file: &[u8], whole: usize) -> (u64, Fault) {
     match read(file) {
         (frames, Some(CaptureError::At { file, offset, packed: false, fault })) => {

@@ -119,7 +119,7 @@ pub enum Host {
     V6 {
         /// The address.
         address: Ipv6Addr,
-        /// What stands behind the `%`.
+        /// The text behind the `%`.
         zone: Option<String>,
     },
 }
@@ -151,7 +151,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) host: Host,
     pub(crate) port: Option<u16>,
-    /// What stands behind the `?`.
+    /// The text behind the `?`.
     pub(crate) query: Option<&'a str>,
 }
 

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use super::{Scheme, UrlError};
 use crate::transport::tls::fingerprint;
 
-/// Smallest message size that `mtu=` takes, octets: what RFC 7011, 10.3.3 falls back to.
+/// Smallest message size that `mtu=` takes, octets: the fallback of RFC 7011 section 10.3.3.
 const SMALLEST_MESSAGE: u16 = 512;
 
 /// The parameters that a tls:// URL alone takes.

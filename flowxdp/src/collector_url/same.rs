@@ -6,7 +6,7 @@ use flowxdp_core::protocol::Protocol;
 
 use super::{CollectorUrl, Host, Scheme};
 
-/// What a collector is told apart by. Records that go there twice would count twice.
+/// The parts of a URL that identify a collector. Records sent to one collector twice would count twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     scheme: Scheme,
@@ -30,8 +30,9 @@ impl CollectorUrl {
     }
 }
 
-/// One spelling of a host: IPv4 in IPv6 (RFC 4291 section 2.5.5.2) is IPv4, a name has neither capitals nor the
-/// dot of the root, `localhost` is 127.0.0.1 (RFC 6761 section 6.3), and so is what Linux connects 0.0.0.0 to.
+/// One spelling of a host: IPv4 in IPv6 (RFC 4291 section 2.5.5.2) is IPv4, a name has neither capitals nor
+/// the dot of the root, `localhost` is 127.0.0.1 (RFC 6761 section 6.3), and so is 0.0.0.0, which Linux
+/// connects to it.
 fn canonical(host: &Host) -> Host {
     let loopback = Host::V4(Ipv4Addr::LOCALHOST);
     match host {

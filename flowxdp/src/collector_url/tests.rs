@@ -1,4 +1,4 @@
-//! What is taken as a URL, what is not, and what the user is told.
+//! URLs that are accepted, URLs that are refused, and the refusals' texts.
 
 use std::net::Ipv4Addr;
 
@@ -186,7 +186,7 @@ fn tls_parameters_are_taken_and_go_before_the_flags() {
         peers_file: None,
     };
     assert_eq!(url.tls(&flags), expected);
-    // What the URL leaves open is as the flags say, and its list of peers is one thing.
+    // The flags set the parameters that a URL leaves open; its list of peers is one parameter.
     let url = parsed("tls://h?peers=list&name=h.example");
     let expected = TlsSettings {
         ca: flags.ca.clone(),

@@ -13,7 +13,7 @@ pub use super::verb::Options;
 ///
 /// # Errors
 ///
-/// No agent answers at the socket, or the agent refuses: it is of an older version, or no collector has room.
+/// No agent answers at the socket, or the agent refuses: an older version, or no collector has room.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     verb::run(options, "flush", shown)
 }

@@ -97,8 +97,8 @@ struct Replay<'a> {
 ///
 /// # Errors
 ///
-/// A file that cannot be read to its end, after its whole packets were exported; records that could not
-/// be delivered; whatever is in the way of loading the program.
+/// A file that cannot be read to its end, after its whole packets were exported; records that could not be
+/// delivered; a program that cannot be loaded.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let config = &options.flags.config()?;
     let mut files = Files::open(&options.file);
@@ -264,7 +264,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Advances the clock to a packet's time: everything that is due before leaves, each at its own second.
+    /// Advances the clock to a packet's time: flows that are due before leave, each at its own second.
     fn reach(&mut self, time: MeterTime) -> anyhow::Result<()> {
         let Some(mut clock) = self.clock else { return self.begin(time) };
         while let Some(second) = self.engine.advance(&mut clock, time) {

@@ -9,7 +9,7 @@ use crate::{
     output,
 };
 
-/// How long an agent may take for its books: it scans its table for them.
+/// How long an agent may take for its books, for which its whole table is scanned.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Options of `flowxdp status`.

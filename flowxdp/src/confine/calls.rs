@@ -1,7 +1,7 @@
 //! seccomp: no system call but those that the agent and its libraries make.
 //!
-//! Nothing here ends the process: a library of tomorrow that tries a newer call is told that the kernel does
-//! not have it, and takes the older one. What is never wanted is refused as if the right to it were missing.
+//! No filter here ends the process: a later library that tries a newer call gets ENOSYS, as from an older
+//! kernel, and falls back to the older call. Unwanted calls get EPERM.
 
 mod allowed;
 mod loader;

@@ -1,8 +1,8 @@
 //! Capabilities: none is needed once programs are loaded and files are open.
 //!
-//! Maps and links are used through their descriptors, which asks for none (Linux 6.0 and newer), attaching
-//! another link with a program that is loaded included. What may stay is the right to pass over the modes
-//! of files that belong to another user, and what an option asks for that is in [`Needs`].
+//! Maps and links are used through their descriptors without capabilities (Linux 6.0 and newer), even to
+//! attach another link with a loaded program. Capabilities that may stay: overriding the modes of another
+//! user's files, and those that an option needs ([`Needs`]).
 
 use std::{
     ffi::CString,
@@ -42,7 +42,7 @@ pub(super) fn held() -> anyhow::Result<Vec<String>> {
     Ok(effective.iter_names().map(|(name, _)| format!("CAP_{name}")).collect())
 }
 
-/// Gives up all capabilities but those that the files in `needs` ask for; says in words what stays.
+/// Gives up all capabilities but those that the files in `needs` require; gives the remaining ones in words.
 pub(super) fn give_up(needs: &Needs) -> anyhow::Result<String> {
     let held = capabilities(None)?;
     let (keep, why) = kept(needs, held)?;
@@ -59,12 +59,12 @@ fn keep_only(keep: CapabilitySet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What stays, and why in words.
+/// Capabilities that stay, and why in words.
 fn kept(needs: &Needs, held: CapabilitySets) -> anyhow::Result<(CapabilitySet, String)> {
     let mut kept: Vec<(CapabilitySet, String)> =
         needs.kept.iter().map(|&(capability, why)| (capability, why.to_owned())).collect();
     kept.extend(passing_over_modes(needs, held)?);
-    // What was never there cannot be kept.
+    // A capability that was never held cannot be kept.
     kept.retain(|&(capability, _)| held.effective.contains(capability));
     if kept.is_empty() {
         return Ok((CapabilitySet::empty(), "no capability is left".to_owned()));
@@ -100,7 +100,7 @@ fn passing_over_modes(
     })
 }
 
-/// A path and what is below it, so many levels.
+/// A path and the files below it, so many levels.
 fn within(path: &Path, depth: u32) -> Vec<PathBuf> {
     let mut all = vec![path.to_owned()];
     if depth > 0
@@ -120,8 +120,8 @@ fn is_refused(path: &Path, mode: libc::c_int) -> bool {
     result != 0 && io::Error::last_os_error().kind() == io::ErrorKind::PermissionDenied
 }
 
-/// What is out of the bounding set cannot come back with another program. Without CAP_SETPCAP the set stays
-/// as it is, and there is no other program: no new privileges, and no call to start one.
+/// Capabilities outside the bounding set cannot come back by execve(2). Without CAP_SETPCAP the set stays as
+/// it is, and no program can be started anyway: no new privileges, and no call to start one.
 fn leave_bounding_set(keep: CapabilitySet) -> anyhow::Result<()> {
     for number in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << number);

@@ -10,15 +10,16 @@ use landlock::{
 
 use super::{Needs, Step};
 
-/// The newest version of which all is refused that no rule allows; older kernels refuse what they know.
+/// The newest Landlock version whose access rights are all refused by default; older kernels refuse the
+/// rights that they know.
 const NEWEST: ABI = ABI::V9;
 
 /// The agent's own state, and the kernel's about interfaces, CPUs and memory.
 const ALWAYS: [&str; 5] =
     ["/proc/self", "/proc/meminfo", "/sys/class/net", "/sys/devices", "/sys/kernel/realtime"];
 
-/// What the resolver reads: its configuration, which is replaced by renaming, so that a rule for each file
-/// would hold for the old ones; and libraries that it opens when the first name is asked for.
+/// Files of the resolver: its configuration, which is replaced by renaming, so that a rule for each file
+/// would hold for the old file; and libraries that are opened for the first name.
 const NAMES: [&str; 11] = [
     "/etc",
     "/lib",
@@ -44,7 +45,7 @@ const AUTHORITIES: [&str; 7] = [
     "/usr/lib/ssl",
 ];
 
-/// Lets this thread, and those that it starts, open what is in `needs` and nothing else.
+/// Lets this thread, and threads that it starts, open the files in `needs` and no others.
 pub(super) fn limit(needs: &Needs) -> Step {
     match restrict(needs) {
         Ok(status) => words(&status),
@@ -89,7 +90,7 @@ fn restrict(needs: &Needs) -> anyhow::Result<RestrictionStatus> {
     Ok(status)
 }
 
-/// Files and folders that may be read; those that are not there are passed over later.
+/// Files and folders that may be read; absent ones are skipped later.
 fn readable(needs: &Needs) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = ALWAYS.iter().map(PathBuf::from).collect();
     // A panic's trace names the places in our own program.
@@ -110,7 +111,8 @@ fn readable(needs: &Needs) -> Vec<PathBuf> {
     paths
 }
 
-/// The folder of a file, and where a symbolic link leads now, that one's: what replaces the file comes there.
+/// The folder of a file, and the folder of a symbolic link's present target: a replacement of the file
+/// appears there.
 fn around(file: &Path) -> impl Iterator<Item = PathBuf> {
     let parent = |file: &Path| {
         let folder = file.parent()?;

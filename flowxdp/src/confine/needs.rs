@@ -1,4 +1,4 @@
-//! What the agent goes on to need after it has opened everything.
+//! Privileges that the agent still needs after its files and sockets are open.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub struct Needs {
     pub pinned: Vec<PathBuf>,
     /// Files and folders that are removed at the end.
     pub removed: Vec<PathBuf>,
-    /// Capabilities that go on being needed, each with what for.
+    /// Capabilities that stay, each with its purpose.
     pub kept: Vec<(CapabilitySet, &'static str)>,
     /// Whether names are resolved.
     pub names: bool,

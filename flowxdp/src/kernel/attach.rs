@@ -25,7 +25,7 @@ pub enum Mode {
     Generic,
 }
 
-/// What an attachment came to.
+/// The outcome of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attached {
     /// In the driver.
@@ -34,7 +34,7 @@ pub enum Attached {
     Generic,
 }
 
-/// Above this MTU a packet may need several buffers, octets: a page, less what the kernel keeps of it.
+/// Above this MTU a packet may need several buffers, octets: a page, less the kernel's headroom and tailroom.
 const ONE_BUFFER: u32 = 3000;
 
 /// Whether a packet of an interface may need several buffers in the driver.
@@ -70,7 +70,7 @@ fn threaded(name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// One line that names the interface, what is in the way and the remedy.
+/// One line that names the interface, the obstacle and the remedy.
 pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<Attached> {
     let order = if link.generic { SEVERAL_BUFFERS_FIRST } else { ONE_BUFFER_FIRST };
     if loaded
@@ -133,8 +133,8 @@ fn attach_generic(loaded: &mut Loaded, link: &Link) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether packets of an interface may need more buffers than the program on it takes: it was attached when
-/// the MTU was smaller.
+/// Whether packets of an interface may need more buffers than its program takes, which was attached when the
+/// MTU was smaller.
 pub fn is_outgrown(loaded: &Loaded, link: &Link) -> bool {
     let is_beside = loaded.chain.as_ref().is_some_and(|chain| chain.program(link.index).is_some());
     may_need_buffers(link) && !is_beside && loaded.attached(link.index) == Some(names::PROGRAM)
@@ -151,7 +151,7 @@ pub fn outgrow(loaded: &mut Loaded, link: &Link) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("{}", explain(link, Some(&error))))
 }
 
-/// What stands in the way when another program is there already.
+/// The refusal where another program is attached already.
 fn occupied(link: &Link, id: u32) -> String {
     if chain::is_ours(id) {
         return format!(
@@ -160,7 +160,7 @@ fn occupied(link: &Link, id: u32) -> String {
             link.name
         );
     }
-    // Nobody tells an agent that gave its capabilities up.
+    // The kernel does not name it to an agent without capabilities.
     let name = loaded_programs()
         .flatten()
         .find(|program| program.id() == id)

@@ -7,7 +7,7 @@ use flowxdp_core::partitions::Claims;
 
 use super::map::Mapped;
 
-/// What the policy of [`flowxdp_core::partitions`] needs of the XDP program's memory.
+/// The XDP program's memory, as the policy of [`flowxdp_core::partitions`] needs it.
 pub struct Shared<'a> {
     /// State of each CPU.
     pub cpus: &'a mut Mapped<CpuState>,

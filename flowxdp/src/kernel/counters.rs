@@ -9,7 +9,7 @@ const fn total(count: Count) -> Total {
     Total { packets: count.packets, octets: count.octets }
 }
 
-/// Everything that was counted for one interface.
+/// All counters of one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// Packets that reached the program.
@@ -39,7 +39,7 @@ impl std::ops::AddAssign for Row {
 impl std::ops::Sub for Row {
     type Output = Self;
 
-    /// What was counted since an earlier reading.
+    /// Counts since an earlier reading.
     fn sub(mut self, mut before: Self) -> Self {
         for (total, less) in self.totals().zip(before.totals()) {
             // Pinned memory may say anything.

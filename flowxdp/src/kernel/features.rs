@@ -1,5 +1,4 @@
-//! What a driver does for the kernel, as ethtool shows it: which of its features are on, and which can be
-//! switched.
+//! A driver's features, as ethtool shows them: which are on, and which can be switched.
 
 use std::{collections::BTreeSet, io};
 
@@ -18,7 +17,7 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Those of the interface of an ifIndex in this network namespace.
+    /// The features of the interface with an ifIndex in this network namespace.
     ///
     /// # Errors
     ///

@@ -1,8 +1,7 @@
-//! The kernel's word that a link came, went or changed, over netlink.
+//! Notifications over netlink that a link came, went or changed.
 //!
-//! What changed is not read from the messages: they can be lost when many come at once, and arrive later
-//! than what they speak of. Each is the occasion to look at all links again, which is right whatever was
-//! missed.
+//! The change itself is not read from the messages, which can be lost when many come at once and arrive after
+//! the change. Each message is the occasion to read all links again, which is right after any loss.
 
 use std::{
     io,
@@ -47,7 +46,7 @@ impl Follow {
         Ok(Self(registered.map_err(io::Error::other)?))
     }
 
-    /// Waits until something changed; everything that the kernel said of it until now is taken then.
+    /// Waits for a change, then consumes all pending notifications.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the kernel says of an interface, over netlink.
+//! An interface's properties, over netlink.
 
 use std::io;
 
@@ -23,7 +23,7 @@ const STACKED: [&str; 6] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", MA
 /// The exception among them: below it the packets are encrypted.
 const MACSEC: &str = "macsec";
 
-/// Kinds of interfaces that come in pairs: what is sent at one end is received at the other.
+/// Kinds of interfaces that come in pairs: packets sent at one end are received at the other.
 const PAIRS: [&str; 2] = ["veth", "netkit"];
 
 /// The other end of a pair.
@@ -49,7 +49,7 @@ pub struct Link {
     pub alternatives: Vec<String>,
     /// Its ifIndex.
     pub index: u32,
-    /// What the operator calls it (`ip link set alias`), empty if nothing.
+    /// The operator's name for it (`ip link set alias`), empty for none.
     pub alias: String,
     /// Octets of the largest packet behind the Ethernet header.
     pub mtu: u32,
@@ -59,7 +59,7 @@ pub struct Link {
     pub rx_queues: u32,
     /// Kind of a virtual interface (veth, vlan, bond…).
     pub kind: Option<String>,
-    /// It is the loopback.
+    /// The interface is the loopback.
     pub is_loopback: bool,
     /// The type of the device: an `ARPHRD` number of the kernel's `uapi/linux/if_arp.h`.
     pub device_type: u16,
@@ -69,7 +69,7 @@ pub struct Link {
     pub generic: bool,
     /// The interface below, that brings this one its packets.
     pub below: Option<u32>,
-    /// The other end, which sends what this one receives.
+    /// The other end, whose sent packets this one receives.
     pub peer: Option<Peer>,
     /// The bond, bridge or VRF above, that takes this one's packets.
     pub above: Option<u32>,

@@ -137,7 +137,7 @@ pub struct Loaded {
     /// Other programs that ours runs beside: the first to go.
     pub chain: Option<Chain>,
     source: Source,
-    /// What it was loaded with.
+    /// The size that the table was loaded with.
     pub size: TableSize,
     links: Vec<(&'static str, u32, XdpLinkId)>,
     /// IPv4 flow table.
@@ -146,7 +146,7 @@ pub struct Loaded {
     pub flows_v6: Flows<SlotV6>,
     /// Counters of each CPU and interface.
     pub counters: Mapped<Counters>,
-    /// What each CPU remembers.
+    /// Each CPU's memory.
     pub cpus: Mapped<CpuState>,
     /// ifIndex → row of the counters.
     pub rows: HashMap<MapData, u32, u32>,
@@ -156,7 +156,7 @@ pub struct Loaded {
     pub spill: SpillSlots,
     /// Names of interfaces by their row of the counters.
     pub names: Mapped<Name>,
-    /// What the table says of itself.
+    /// The table's descriptor.
     pub says: Mapped<table::TableDescriptor>,
     /// The folder of its generation, and of attachments that outlive the agent.
     pub pins: Option<Rc<Pins>>,
@@ -167,11 +167,11 @@ pub struct Loaded {
 pub struct Pinned {
     /// The folder that attachments go to, where this process attaches.
     pub pins: Option<Rc<Pins>>,
-    /// The folder of the maps. What is there is used, and what is not is made.
+    /// The folder of the maps. Maps found there are used, others are made.
     pub directory: PathBuf,
     /// The seed that the table was filled with.
     pub seed: Option<[u64; SEED_WORDS]>,
-    /// What a table of another size said of itself, whose counters go on.
+    /// The descriptor of a table of another size, whose counters continue.
     pub before: table::TableDescriptor,
     /// The generation of that table, while this one is made.
     pub last: Option<Generation>,
@@ -326,7 +326,7 @@ impl Loaded {
             let fd_link = FdLink::try_from(program.take_link(link)?).context("this kernel pins no links")?;
             let pinned = fd_link.pin(pins.link(index)).context("cannot pin the attachment")?;
             let link = XdpLink::try_from(FdLink::from(pinned))?;
-            // The link's own program once more: what was taken is given back.
+            // The link's own program again, in its former place.
             let link = program.attach_to_link(link)?;
             self.links.push((name, index, link));
         } else {
@@ -394,7 +394,7 @@ impl Loaded {
         tables().map_err(|error| preflight::refused(error, size))
     }
 
-    /// Runs beside other programs from now on; what that needs is pinned below `pins`.
+    /// Runs beside other programs from now on; the maps of the chain are pinned below `pins`.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ impl<T: Pod> Mapped<T> {
     ///
     /// # Errors
     ///
-    /// What mmap(2) says.
+    /// The error of mmap(2).
     pub fn new(fd: impl AsFd, elements: usize) -> io::Result<Self> {
         const { assert!(size_of::<T>().is_multiple_of(8)) };
         let octets = Self::octets(elements);
@@ -63,7 +63,7 @@ impl<T: Pod> Mapped<T> {
         unsafe { self.start.as_ptr().add(index) }
     }
 
-    /// Lets memory fetch an element, or what would be one behind the last.
+    /// Prefetches an element; one behind the last is harmless.
     #[inline]
     pub fn prefetch(&self, index: usize) {
         let place = self.start.as_ptr().wrapping_add(index);

@@ -1,4 +1,4 @@
-//! What happens to packets before XDP sees them: VLAN tags are taken off, segments are joined.
+//! Offloads that change packets before XDP sees them: VLAN tags are taken off, segments are joined.
 
 use super::{
     attach::Attached,
@@ -13,14 +13,14 @@ const NOT_BIG: u32 = 65_536;
 /// An offload of VLAN tags: the kernel's names for 802.1Q and 802.1ad, each with ethtool's word for it.
 type Offload = [(&'static str, &'static str); 2];
 
-/// A NIC takes the tag off what it receives.
+/// A NIC takes the tag off received packets.
 const RECEIVED: Offload =
     [("rx-vlan-hw-parse", "rxvlan"), ("rx-vlan-stag-hw-parse", "rx-vlan-stag-hw-parse")];
 /// A sender leaves it to its NIC to put the tag in; a veth hands it over beside the packet.
 const SENT: Offload = [("tx-vlan-hw-insert", "txvlan"), ("tx-vlan-stag-hw-insert", "tx-vlan-stag-hw-insert")];
 
-/// Says what the packets of a link that is metered lose before the program sees them, with the remedy. `all`
-/// are the links of this network namespace.
+/// Names the loss in packets of a metered link before the program sees them, with the remedy. `all` are the
+/// links of this network namespace.
 pub fn warn(link: &Link, attached: Attached, all: &[Link]) {
     warn_of_tags(link, attached, all);
     if attached == Attached::Generic && link.gro_max > NOT_BIG {
@@ -71,7 +71,7 @@ fn features(link: &Link) -> Option<Features> {
     features.inspect_err(|error| log::debug!("{}: cannot read its features: {error}", link.name)).ok()
 }
 
-/// What to say of a NIC that brings `link` its packets.
+/// The warning about a NIC that brings `link` its packets.
 fn of_nic(link: &Link, nic: &Link, features: &Features) -> Option<String> {
     let name = &link.name;
     let who = if link.index == nic.index { "the NIC" } else { &nic.name };
@@ -82,7 +82,7 @@ fn of_nic(link: &Link, nic: &Link, features: &Features) -> Option<String> {
     Some(format!("{name}: {who} takes VLAN tags off before packets are metered: {command}"))
 }
 
-/// What to say of the other end of `link`.
+/// The warning about the other end of `link`.
 fn of_peer(link: &Link, peer: &Link, features: &Features) -> Option<String> {
     let command = match command(&peer.name, SENT, features)? {
         Some(command) => format!("`{command}` puts them into it"),

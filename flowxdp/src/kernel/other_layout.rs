@@ -1,4 +1,4 @@
-//! A pinned table that is to be emptied, by what its generation says of its layout.
+//! A pinned table that drains, read by its generation's descriptor.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -44,7 +44,7 @@ impl OtherLayout {
     ///
     /// # Errors
     ///
-    /// Its pin is gone, or it is not what its generation says.
+    /// Its pin is gone, or the map does not fit its generation's descriptor.
     pub fn open(generation: &Generation, name: &str, fields: &Fields) -> anyhow::Result<Self> {
         let path = generation.directory.join(name);
         let map = MapData::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))?;

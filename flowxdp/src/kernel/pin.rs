@@ -1,7 +1,7 @@
 //! Pins: the folder of a BPF file system that keeps table, counters and attachments when the agent ends.
 //!
 //! ```text
-//! DIR/1/FLOWS_V4 …   the maps of a generation: what one program is loaded with
+//! DIR/1/FLOWS_V4 …   the maps of a generation: those that one program is loaded with
 //! DIR/2/FLOWS_V4 …   the next one: another size of the table, or another layout
 //! DIR/link-7         the attachment to the interface with ifIndex 7
 //! ```
@@ -11,8 +11,8 @@
 //! Without `--pin` the folder is a BPF file system of the agent's and the loader's own, which ends with them:
 //! see [`private`]. Attachments are not pinned then.
 //!
-//! A table of another size, or with other groups of fields, shares everything but the table with the one before, which is emptied and then
-//! removed. One of another layout shares nothing.
+//! A table of another size, or with other groups of fields, shares all maps but the table with the generation
+//! before, which drains and is then removed. A table of another layout shares none.
 
 mod kind;
 mod private;
@@ -88,7 +88,7 @@ pub struct Generation {
     pub number: u64,
     /// Its folder.
     pub directory: PathBuf,
-    /// What it says of itself.
+    /// Its descriptor.
     pub descriptor: table::TableDescriptor,
 }
 
@@ -168,7 +168,7 @@ impl Pins {
         Ok(numbers)
     }
 
-    /// Whole generations, the oldest first. What an agent did not finish to make is removed.
+    /// Whole generations, the oldest first. Generations that an agent left unfinished are removed.
     ///
     /// # Errors
     ///
@@ -214,10 +214,10 @@ impl Pins {
         Ok((least..).find(|number| !taken.contains(number)).unwrap_or(least))
     }
 
-    /// A folder for the generation behind `last`; with `last`, everything but the table is shared with it.
+    /// A folder for the generation behind `last`; with `last`, all maps but the table are shared with it.
     /// `groups` are the groups of the new one's cold fields.
     ///
-    /// It is one once [`finish`] was called.
+    /// The folder counts as a generation once [`finish`] was called.
     ///
     /// # Errors
     ///
@@ -279,7 +279,7 @@ impl Pins {
     }
 }
 
-/// Says what a generation is: from now on it counts.
+/// Writes a generation's descriptor; from then on the generation counts.
 pub fn finish(descriptor: &mut Mapped<table::TableDescriptor>, mut what: table::TableDescriptor) {
     what.size = size_of::<table::TableDescriptor>() as u64;
     what.fields = table::FIELDS;
@@ -306,12 +306,12 @@ fn number(name: &OsStr, prefix: &str) -> Option<u64> {
     digits.parse().ok().filter(|number: &u64| *number > 0 && number.to_string() == digits)
 }
 
-/// What a generation says of itself, as far as it is there.
+/// A generation's descriptor, as far as it is there.
 pub(crate) fn descriptor(directory: &Path) -> Option<table::TableDescriptor> {
     let map = MapData::from_pin(directory.join(names::SHAPE)).ok()?;
     let size = map.info().ok()?.value_size() as usize;
     if size < size_of::<table::TableDescriptor>() {
-        // Of a shorter one, what never changes is there.
+        // A shorter descriptor still has the fields that never change.
         let words: Mapped<u64> = Mapped::new(map.fd(), size / 8).ok()?;
         let mut descriptor = table::TableDescriptor::zeroed();
         let octets = bytemuck::bytes_of_mut(&mut descriptor);

@@ -1,4 +1,4 @@
-//! What must be so before anything is loaded, with the remedy where it is not.
+//! Conditions for loading a program, each with its remedy.
 
 use anyhow::{Context, bail, ensure};
 use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
@@ -13,7 +13,7 @@ const OLDEST: (u32, u32) = (6, 1);
 ///
 /// # Errors
 ///
-/// One line that names what is missing and the remedy.
+/// One line that names the missing condition and the remedy.
 pub fn kernel_and_privileges() -> anyhow::Result<()> {
     let uname = rustix::system::uname();
     kernel_version(&uname.release().to_string_lossy())?;
@@ -38,7 +38,7 @@ pub fn kernel_and_privileges() -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// One line that names what is missing and the remedy.
+/// One line that names the missing condition and the remedy.
 pub fn finding_others() -> anyhow::Result<()> {
     let effective = capabilities(None).context("cannot read this process's capabilities")?.effective;
     ensure!(

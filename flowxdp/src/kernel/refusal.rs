@@ -1,4 +1,4 @@
-//! Why a driver does not take an XDP program: its own words, and what can be done.
+//! Why a driver does not take an XDP program: its own words, and the remedy.
 //!
 //! A refused attachment of a bpf link gives a number only. The same request over rtnetlink comes back with
 //! the driver's words (NLMSGERR_ATTR_MSG), where it has any.
@@ -14,7 +14,7 @@ use super::link::Link;
 const ONLY_IF_NONE: u32 = 1;
 const IN_DRIVER: u32 = 4;
 
-/// What the driver says when it is asked to take the program; nothing if it is silent, or takes it now.
+/// The driver's answer when it is asked to take the program; empty if it is silent, or takes the program now.
 pub(super) fn words(link: &Link, program: BorrowedFd<'_>) -> Option<String> {
     match set(link.index, program.as_raw_fd()) {
         Ok(()) => {
@@ -41,7 +41,7 @@ fn set(index: u32, program: i32) -> Result<(), ReplyError> {
     socket.request(&request)?.recv_ack()
 }
 
-/// What the operator can do about a refusal in these words.
+/// The operator's remedy for a refusal in these words.
 pub(super) fn remedy(name: &str, words: &str) -> Option<String> {
     let has = |word: &str| words.to_ascii_uppercase().contains(word);
     if has("GRO_HW") || has("LRO") || has("CSUM") {

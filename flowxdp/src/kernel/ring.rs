@@ -31,7 +31,7 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// What mmap(2) says.
+    /// The error of mmap(2).
     pub fn new(buffer: RingBuf<MapData>, groups: Groups) -> anyhow::Result<Self> {
         let consumed = Mapped::new(buffer.as_fd(), 1).context("cannot map the ring buffer's position")?;
         Ok(Self { buffer, consumed, groups })
@@ -58,7 +58,7 @@ impl Ring {
             };
             match packet.map(taken_by) {
                 Some(true) => {}
-                // What is dropped is consumed.
+                // Dropping the event consumes it.
                 Some(false) => {
                     std::mem::forget(item);
                     break;

@@ -14,7 +14,7 @@ use flowxdp_core::{
 
 use super::{cold::ColdSlots, map::Mapped, other_layout, pin::Generation};
 
-/// The slots, and the note of what is about to happen to one of them.
+/// The slots, and the note of a change to one of them.
 #[derive(Debug)]
 pub struct SpillSlots {
     slots: Mapped<SpillSlot>,
@@ -36,12 +36,12 @@ impl SpillSlots {
 }
 
 impl SpillSlots {
-    /// Takes the cold slots of another generation with the same slots but other groups of fields; what an agent
-    /// that dies meanwhile had done is done again.
+    /// Takes the cold slots of another generation with the same slots but other groups of fields. The next
+    /// agent repeats the step if this one dies meanwhile.
     ///
     /// # Errors
     ///
-    /// They cannot be mapped.
+    /// The cold slots cannot be mapped.
     pub(super) fn take_cold(&mut self, last: &Generation) -> anyhow::Result<()> {
         let same = last.descriptor.groups == u64::from(self.groups.bits());
         if same || field::width(self.groups) == 0 {

@@ -1,8 +1,8 @@
-//! Step 3 of retirement in every table: what was marked becomes records, one for each flow.
+//! Step 3 of retirement in every table: marked slots become records, one for each flow.
 //!
-//! Records go out as they are made. Only what others may be joined to waits: flows of the spill table
-//! and of tables that are being emptied until all was looked at, and flows met on two CPUs until their
-//! window of slots was passed.
+//! Records go out as they are made. Only flows that others may be joined to wait: flows of the spill table
+//! and of draining tables until the sweep has ended, and flows met on two CPUs until the sweep passed their
+//! window of slots.
 
 use flowxdp_core::{
     clock::WallClock,

@@ -25,7 +25,7 @@ struct DrainingTable {
 
 /// All tables of one generation.
 pub struct Draining {
-    /// What it is.
+    /// The generation.
     pub generation: pin::Generation,
     tables: Vec<DrainingTable>,
 }
@@ -35,7 +35,7 @@ impl Draining {
     ///
     /// # Errors
     ///
-    /// A pin is gone, or is not what the generation says.
+    /// A pin is gone, or does not fit the descriptor.
     ///
     /// Cold fields are read in the layout of `groups`.
     pub fn open(generation: &pin::Generation, groups: Groups) -> anyhow::Result<Self> {
@@ -57,8 +57,8 @@ impl Draining {
         Ok(Self { generation: generation.clone(), tables })
     }
 
-    /// Of another layout: what is in it, which no counter of ours has seen. Who has what is told in terms of
-    /// a journal that nobody can read any more, and is forgotten.
+    /// The flows in a table of another layout, which no counter of ours has seen. The bits for collectors
+    /// refer to a journal of that layout, which this agent cannot read: they are ignored.
     pub(super) fn take_over(&mut self) -> Total {
         let mut total = Total::default();
         for DrainingTable { table, .. } in &mut self.tables {

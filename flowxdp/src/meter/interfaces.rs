@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The rows that an earlier agent gave away; nobody has them now.
+/// The rows that an earlier agent assigned; no interface has them now.
 pub(super) fn counted_before(loaded: &Loaded) -> Rows {
     let owners = (1..ROWS as usize).map(|row| {
         let read = loaded.names.read(row);
@@ -44,7 +44,7 @@ impl Meter {
             self.loaded.take_row_back(index)?;
             return Ok(false);
         };
-        // First, so that what comes is never counted under the name before.
+        // First, so that new packets are never counted under the name before.
         self.store_owner(row);
         if !self.loaded.give_row(index, row).with_context(|| format!("cannot name interface {name}"))? {
             self.rows.leave(index, now);
@@ -70,25 +70,25 @@ impl Meter {
         self.loaded.names.write(row, &prepared.switched());
     }
 
-    /// No CPU remembers what the names given were before, when an ifIndex was another interface's.
+    /// Waits until no CPU remembers the names that these ifIndexes had before.
     ///
     /// # Errors
     ///
-    /// The grace period cannot be waited for.
+    /// The wait for the grace period failed.
     pub fn names_are_set(&mut self) -> anyhow::Result<()> {
         self.grace.wait()?;
         self.loaded.cpus.look_up_rows();
         Ok(())
     }
 
-    /// What was counted of an interface, and what is, belongs to another name.
+    /// An interface was renamed: its counters, past and future, belong to the new name.
     pub fn rename_interface(&mut self, index: u32, name: &str) {
         if let Some(row) = self.rows.rename(index, name) {
             self.store_owner(row);
         }
     }
 
-    /// An interface is gone: lets go of it, and keeps what was counted under its name.
+    /// An interface is gone: its row is released, and its counts stay under its name.
     ///
     /// # Errors
     ///
@@ -99,8 +99,8 @@ impl Meter {
         self.loaded.take_row_back(index)
     }
 
-    /// Takes back the rows of all interfaces but those for which `keep` holds, by ifIndex. What was counted
-    /// there stays under the names.
+    /// Takes back the rows of all interfaces but those for which `keep` holds, by ifIndex. Their counts stay
+    /// under the names.
     ///
     /// # Errors
     ///

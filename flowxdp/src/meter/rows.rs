@@ -1,8 +1,8 @@
 //! Rows of the counters: one for each interface by its name, kept when the interface is gone.
 //!
 //! A name that comes back has its row again, whatever its ifIndex. Only when every row has a name, the one
-//! that has been without an interface for longest is given to a new name; what was counted in it until then
-//! belongs to no name any more.
+//! that has been without an interface for longest is given to a new name; its counts until then belong to no
+//! name any more.
 
 use flowxdp_common::counter::ROWS;
 
@@ -18,7 +18,7 @@ struct Owner {
     index: Option<u32>,
     /// When it went, nanoseconds.
     gone_at: u64,
-    /// What others have counted in this row.
+    /// Counts of earlier owners in this row.
     before: Row,
 }
 
@@ -31,8 +31,8 @@ fn number(place: usize) -> u32 {
 }
 
 impl Rows {
-    /// Those of an earlier agent, in order, by their names and what others had counted before; the name is
-    /// empty where a row was never given away.
+    /// The rows of an earlier agent, in order, by their names and the counts of earlier owners; the name is
+    /// empty where a row was never assigned.
     pub(super) fn recover(mut owners: Vec<(String, Row)>, now: u64) -> Self {
         while owners.last().is_some_and(|(name, _)| name.is_empty()) {
             owners.pop();
@@ -41,7 +41,7 @@ impl Rows {
         Self(owners.into_iter().map(owner).collect())
     }
 
-    /// A row's owner, and what others have counted in it before.
+    /// A row's owner, and the counts of earlier owners.
     pub(super) fn owner(&self, row: u32) -> Option<(&str, Row)> {
         let owner = self.0.get((row as usize).checked_sub(1)?)?;
         Some((&owner.name, owner.before))
@@ -88,7 +88,7 @@ impl Rows {
         }
     }
 
-    /// The interface has another name; what it counted goes with it. Gives its row.
+    /// The interface has another name, which takes its counts along. Gives its row.
     pub(super) fn rename(&mut self, index: u32, name: &str) -> Option<u32> {
         let place = self.0.iter().position(|owner| owner.index == Some(index))?;
         name.clone_into(&mut self.0[place].name);
@@ -100,7 +100,7 @@ impl Rows {
         (UNNAMED..).take(self.0.len() + 1)
     }
 
-    /// What was counted under each name, and under none. A name that is gone and never counted is left out.
+    /// Counts under each name, and under none. A name that is gone and never counted is left out.
     pub(super) fn by_name(&self, counted: impl Fn(u32) -> Row) -> (Row, Vec<(&str, Row)>) {
         let mut unnamed = counted(UNNAMED);
         let mut named = Vec::new();
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(take(&mut rows, 8, "eth1", 0), Some(2));
         rows.leave(7, 1);
         assert_eq!(take(&mut rows, 9, "eth0", 2), Some(1));
-        // Two at once of one name: it was renamed, and another has taken its name meanwhile.
+        // Two interfaces have had one name: the first was renamed, and another took its name meanwhile.
         assert_eq!(take(&mut rows, 10, "eth0", 2), Some(3));
         assert_eq!(rows.numbers().collect::<Vec<_>>(), [0, 1, 2, 3]);
     }
@@ -151,7 +151,7 @@ mod tests {
     fn an_earlier_agents_rows_go_on_by_ifindex_or_by_name() {
         let owners = ["eth0", "eth1", "eth2", ""].map(|name| (name.to_owned(), Row::default()));
         let mut rows = Rows::recover(owners.to_vec(), 0);
-        // It was renamed while there was no agent.
+        // The interface was renamed while no agent ran.
         assert_eq!(rows.take(7, "wan0", Some(2), 1, REST, seen_of), Some(2));
         assert_eq!(rows.take(9, "eth2", None, 1, REST, seen_of), Some(3));
         assert_eq!(rows.take(10, "eth1", None, 1, REST, seen_of), Some(4));

@@ -1,4 +1,4 @@
-//! What an interface's counters add to the books.
+//! An interface's counters in the books.
 
 use super::*;
 

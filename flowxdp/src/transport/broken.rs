@@ -4,8 +4,8 @@ use std::io;
 
 /// Why a connection cannot go on.
 ///
-/// Its `Display` is what comes behind "collector URL: " in the log: one clause, without times or ports, so
-/// that the same trouble gives the same words at each try.
+/// Its `Display` stands behind "collector URL: " in the log: one clause without times or ports, so that the
+/// same fault gives the same words at each try.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
 pub struct Broken {
@@ -29,7 +29,7 @@ impl Broken {
         self.in_order
     }
 
-    /// What the system said while there was no connection yet.
+    /// The system's error before the connection was established.
     pub(super) fn unreachable(error: &io::Error) -> Self {
         Self::new(match error.kind() {
             io::ErrorKind::ConnectionRefused => "refuses connections".to_owned(),
@@ -46,8 +46,8 @@ impl Broken {
         })
     }
 
-    /// What the system said of a connection that stood; `during` is empty or says when, like
-    /// " during the handshake".
+    /// The system's error of an established connection; `during` is empty or names the phase, like " during
+    /// the handshake".
     pub(super) fn ended(error: &io::Error, during: &str) -> Self {
         Self::new(match error.kind() {
             io::ErrorKind::ConnectionReset => format!("reset the connection{during}"),

@@ -1,7 +1,8 @@
 //! One place to wait for many sockets: an epoll instance of our own.
 //!
 //! The exporters are polled with the time and know no runtime, so that a replay, which has none, drives them
-//! as the agent does. What wakes them is this: `replay` waits on it, `run` hands its descriptor to the runtime.
+//! as the agent does. An epoll instance wakes them: `replay` waits on it, `run` gives its descriptor to the
+//! runtime.
 
 use std::{
     io,
@@ -26,8 +27,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// An epoll instance. A socket leaves it by being closed.
 ///
-/// It tells that something happened, not to whom: every exporter is polled after a wake, and a poll that
-/// finds nothing costs two system calls.
+/// A wake does not name the socket: every exporter is polled after one, and a poll without work costs two
+/// system calls.
 #[derive(Debug)]
 pub struct Readiness {
     epoll: OwnedFd,

@@ -1,8 +1,8 @@
 //! A connection to one collector over TCP (RFC 7011 section 10.4) or TLS over TCP (section 11), which never
 //! blocks and has no runtime: its owner polls it with the time, at every wake and at [`Stream::deadline`].
 //!
-//! It reads all the time, though no collector has anything to say: an end, a reset, an alert are found by a
-//! read only, and what is written before that is found is what goes out twice.
+//! The stream reads all the time, although collectors send no data: only a read finds an end, a reset or an
+//! alert, and messages written before it is found go out twice.
 
 mod closing;
 mod reading;
@@ -46,7 +46,7 @@ pub struct Stream {
     /// When this phase is given up, or over.
     until: AgentTime,
     handshake: u64,
-    /// When the TCP connection stood: what TLS 1.3's handshake took since then is a round trip.
+    /// When TCP was established: TLS 1.3's handshake takes one round trip from there.
     connected: AgentTime,
     /// The collector ended its side.
     ended: bool,
@@ -61,7 +61,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// What the system knows at once: no route, no such source, no descriptors.
+    /// An error that the system knows at once: no route, no such source, no descriptors.
     pub fn connect(
         address: SocketAddr,
         settings: &StreamSettings,
@@ -98,12 +98,12 @@ impl Stream {
         address.map_or(0, |address| address.port())
     }
 
-    /// Advances connect and handshake, sends what waits, and reads: what the collector says is thrown away,
+    /// Advances connect and handshake, sends what waits, and reads: octets from the collector are discarded,
     /// its end is an error. Two system calls when there is nothing to do.
     ///
     /// # Errors
     ///
-    /// The connection is of no more use; what is not known to have been read may not have been.
+    /// The connection is of no more use; octets that are not known to have been read may be lost.
     pub fn poll(&mut self, real: AgentTime) -> Result<Phase, Broken> {
         if self.phase == Phase::Connecting && socket::connected(&self.socket)? {
             self.connected = real;
@@ -135,8 +135,8 @@ impl Stream {
         self.unread.or(phase)
     }
 
-    /// Takes what fits of `octets` and gives how many that are; 0 when there is no room now, and before
-    /// [`Phase::Ready`]. With TLS at most one record waits outside the kernel.
+    /// Takes as many of `octets` as fit and gives their number; 0 without room, and before [`Phase::Ready`].
+    /// With TLS at most one record waits outside the kernel.
     ///
     /// # Errors
     ///
@@ -157,15 +157,14 @@ impl Stream {
         self.secure.as_ref().map_or(0, Secure::unsent)
     }
 
-    /// Octets accepted that the collector's kernel has not acknowledged, with TLS' own octets, so never
-    /// fewer than the caller's. What is acknowledged need not have been read: a receiver that dies takes
-    /// along what its kernel held.
+    /// Octets accepted that the collector's kernel has not acknowledged, with TLS' own octets, so never fewer
+    /// than the caller's. Acknowledged octets need not have been read: a receiver that dies loses the octets
+    /// in its kernel's buffer.
     pub fn outstanding(&self) -> usize {
         self.unsent() + socket::unacknowledged(&self.socket).unwrap_or(0)
     }
 
-    /// Octets accepted since the connection began, with TLS' own: where in the stream what was written last
-    /// ends.
+    /// Octets accepted since the connection began, with TLS' own: the end of the last write in the stream.
     pub fn position(&self) -> u64 {
         self.secure.as_ref().map_or(self.accepted, Secure::made)
     }
@@ -177,8 +176,8 @@ impl Stream {
         missing.map_or(0, |missing| self.position().saturating_sub(missing))
     }
 
-    /// Judges the collector's certificate again, by what `tls` holds now. A handshake that is under way is
-    /// judged by that anyway.
+    /// Judges the collector's certificate again, by the present files of `tls`, which a handshake under way
+    /// uses anyway.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ pub(super) use self::{
 use super::broken::Broken;
 use crate::collector_url::Host;
 
-/// What a collector's URL says of TLS.
+/// The TLS parameters of a collector's URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsSettings {
     /// File with the authorities that may have issued the collector's certificate; the system's otherwise.
@@ -51,7 +51,7 @@ pub struct TlsSettings {
 pub struct TlsClient {
     settings: TlsSettings,
     name: ServerName<'static>,
-    /// Shared with sessions under way, so that what changes is seen by a handshake that began before.
+    /// Shared with sessions under way, so that a handshake that began before a change sees it.
     judge: Arc<Judge>,
     config: Arc<ClientConfig>,
     identity: Identity,
@@ -64,7 +64,7 @@ impl TlsClient {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read or used: the text names it and what to do.
+    /// A file that cannot be read or used: the text names it and the remedy.
     pub fn new(settings: TlsSettings, host: &Host) -> anyhow::Result<Self> {
         let provider = Arc::new(default_provider());
         let stamps = Stamps::take(&settings);
@@ -79,7 +79,7 @@ impl TlsClient {
     ///
     /// # Errors
     ///
-    /// As for [`TlsClient::new`]; what was read before stays in force.
+    /// As for [`TlsClient::new`]; the files read before stay in force.
     pub fn reload(&mut self) -> anyhow::Result<()> {
         self.stamps = Stamps::take(&self.settings);
         let identity = Identity::read(&self.settings, self.config.crypto_provider())?;
@@ -88,10 +88,10 @@ impl TlsClient {
         Ok(())
     }
 
-    /// Reads the files again if one of them changed, and tells whether what they say is in force now. Asks
-    /// the system for a few files' states, so it is for a clock's second, not for each wake.
+    /// Reads the files again if one of them changed, and gives whether the new content is in force. Asks the
+    /// system for a few files' states, so call it each second, not at each wake.
     ///
-    /// A file that cannot be used is said once, until it changes; what was read before stays in force.
+    /// A file that cannot be used is logged once, until it changes; the files read before stay in force.
     pub fn refresh_if_changed(&mut self) -> bool {
         if Stamps::take(&self.settings) == self.stamps {
             return false;
@@ -108,7 +108,7 @@ impl TlsClient {
         }
     }
 
-    /// A session that has not begun, and what it will know of our certificate.
+    /// A session that has not begun, and its record of our certificate.
     pub(super) fn connection(&self) -> Result<(ClientConnection, Arc<Identity>), Broken> {
         let identity = Arc::new(self.identity.for_session());
         let mut config = ClientConfig::clone(&self.config);
@@ -124,7 +124,7 @@ impl TlsClient {
     }
 }
 
-/// What the certificate must be for.
+/// The name that the certificate must be for.
 fn name(settings: &TlsSettings, host: &Host) -> anyhow::Result<ServerName<'static>> {
     let text = match (&settings.name, host) {
         (Some(name), _) | (None, Host::Name(name)) => name.strip_suffix('.').unwrap_or(name),

@@ -21,10 +21,10 @@ const HEADERS_V6: usize = 48;
 
 /// The largest packet where the path MTU cannot be known (RFC 7011 section 10.3.3).
 const UNKNOWN: usize = 512;
-/// The largest packet where it is larger: what Ethernet carries.
+/// The largest packet where the path has a larger MTU: Ethernet's.
 const ETHERNET: usize = 1500;
 
-/// linux/udp.h: octets after which what is handed over becomes another datagram.
+/// linux/udp.h: octets of each datagram that a larger send is cut into.
 const UDP_SEGMENT: libc::c_int = 103;
 
 /// Asked for as send buffer: a burst of the pace fits many times.
@@ -36,7 +36,7 @@ pub const BATCH: usize = 32;
 /// Messages that the kernel may take as one.
 pub const MOST_SEGMENTS: usize = 16;
 
-/// What became of messages.
+/// The outcome of messages.
 #[derive(Debug)]
 pub struct Sent {
     /// So many of them, from the first on, are handed to the kernel.
@@ -52,9 +52,9 @@ pub struct Udp {
     address: SocketAddr,
     /// Messages that the kernel may take as one.
     segments: usize,
-    /// What UDP_SEGMENT is set to: octets, 0 for none.
+    /// The value of UDP_SEGMENT: octets, 0 for none.
     segment: usize,
-    /// Who may fragment what is sent.
+    /// Who may fragment datagrams.
     discovery: Discovery,
 }
 
@@ -62,8 +62,8 @@ impl Udp {
     /// A socket for `address`, bound to `source` or to an address of the kernel's choice, and to `port` if
     /// it is not 0 and can be had: another socket of ours may have it.
     ///
-    /// No router may fragment what it sends. With `fragments` this machine may, where a message is larger than
-    /// the path; without, such a message leaves as it is as long as the device takes it.
+    /// No router may fragment its datagrams. With `fragments` this machine may, where a message is larger
+    /// than the path MTU; without, such a message leaves whole as long as the device takes it.
     ///
     /// A new address needs a new socket: the local address of a connected one was chosen for its way.
     ///
@@ -131,7 +131,7 @@ impl Udp {
     }
 
     /// The largest packet that leaves unfragmented, octets, by the path MTU that the kernel knows now, and at
-    /// most what Ethernet carries. The kernel forgets a smaller one after a while (10 minutes).
+    /// most Ethernet's MTU. The kernel forgets a smaller one after a while (10 minutes).
     pub fn max_packet(&self) -> usize {
         self.path_mtu().unwrap_or(UNKNOWN).min(ETHERNET)
     }
@@ -145,7 +145,7 @@ impl Udp {
         options::get(&self.socket, level, option).and_then(|mtu| usize::try_from(mtu).ok())
     }
 
-    /// The next ICMP message that came for what was sent, if any.
+    /// The next ICMP message about a sent datagram, if any.
     pub fn report(&self) -> Option<Report> {
         reports::next(&self.socket)
     }
@@ -222,7 +222,7 @@ impl Udp {
         if let ([message, ..], [1]) = (messages, sizes) {
             return self.socket.send(message).map(|_| 1);
         }
-        // Arrays, so that nothing is allocated; what is behind the messages stays unused.
+        // Arrays, so that nothing is allocated; entries behind the messages stay unused.
         let octets: [IoSlice<'_>; BATCH] =
             std::array::from_fn(|at| IoSlice::new(messages.get(at).copied().unwrap_or_default()));
         let mut control: [SendAncillaryBuffer<'_, '_, '_>; BATCH] = Default::default();

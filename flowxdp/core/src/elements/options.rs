@@ -1,4 +1,4 @@
-//! The information elements of options data: what the exporter tells about itself, and in which template.
+//! The information elements of options data, by template.
 //!
 //! The order of the rows of a template is the order of its fields, scopes first.
 
@@ -19,7 +19,7 @@ const V9_SYSTEM: u16 = 1;
 pub struct OptionsTemplate {
     /// Template id.
     pub id: u16,
-    /// What its records tell.
+    /// The subject of its records.
     pub kind: Kind,
     /// A line for the manual.
     pub manual: &'static str,
@@ -30,11 +30,11 @@ pub struct OptionsTemplate {
 /// A kind of options record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// What was exported so far.
+    /// Records exported so far.
     Statistics,
-    /// What the metering process did not meter.
+    /// Packets that the metering process ignored.
     MeteringReliability,
-    /// What the exporting process did not send.
+    /// Records that the exporting process did not send.
     ExportingReliability,
     /// Which fields of a template make the flow key.
     FlowKeys,
@@ -55,7 +55,7 @@ pub struct OptionsField {
     pub name: &'static str,
     /// Abstract data type in IANA's registry.
     pub data_type: DataType,
-    /// What it says.
+    /// The source of its value.
     pub item: Item,
     /// The protocols that carry it, and its length there.
     pub length: Length,
@@ -137,7 +137,7 @@ impl OptionsTemplate {
 
 /// All options templates, in the order in which they go out.
 ///
-/// Those that say an element twice come last: a decoder that cannot read them drops the rest of the message.
+/// Templates with an element twice come last: a decoder that cannot read them drops the rest of the message.
 #[rustfmt::skip]
 pub const OPTIONS: [OptionsTemplate; 7] = [
     template(280, Kind::Statistics,
@@ -226,9 +226,9 @@ const fn scope(id: u16, name: &'static str, data_type: DataType, item: Item, len
     OptionsField { id, name, data_type, item, length, scope: Scope::Ipfix }
 }
 
-/// The system, which RFC 3954 gives no number. It is 0: decoders that take a scope's type for an element
-/// number (1: octets) add nothing up by it. A plain field names the process, so that a record whose counters
-/// are all 0 is not taken for padding.
+/// The system, which RFC 3954 gives no number. Here it has 0: decoders that take a scope's type for an
+/// element number (1: octets) add nothing up by it. A plain field names the process, so that a record whose
+/// counters are all 0 is not taken for padding.
 const fn v9_scope() -> OptionsField {
     let (name, length) = ("System", Length::V9(4));
     OptionsField { id: V9_SYSTEM, name, data_type: Unsigned32, item: Item::System, length, scope: Scope::V9 }

@@ -13,12 +13,12 @@ use crate::elements::Source::{self, Computed, Row, Uptime};
 use crate::record::{FlowRecord, row};
 use crate::template::copies::{Copies, Rows};
 
-/// What a field says.
+/// The source of a field's value.
 #[derive(Clone, Copy, Debug)]
 pub enum Content {
     /// The low octets of a value.
     Of(Source),
-    /// Nothing, or what an agent that neither routes nor samples cannot know.
+    /// Zero: padding, or a value that an agent without routes and sampling does not know.
     Zero,
 }
 
@@ -27,7 +27,7 @@ pub enum Content {
 pub struct Field {
     /// Cisco's name.
     pub name: &'static str,
-    /// What it says.
+    /// The source of its value.
     pub content: Content,
     /// Octets.
     pub length: usize,
@@ -42,12 +42,12 @@ impl Field {
     }
 }
 
-/// All fields. A VLAN, TTLs, packet lengths and the end reason have none.
+/// All fields. VLAN, TTLs, packet lengths and the end reason are in none of them.
 ///
 /// - srcport and dstport of ICMP are 0 and type × 256 + code, as routers have it.
 /// - input is 0 (unknown) for an ifIndex above 65,535: half of a number would be another interface.
-/// - The flags of v7 name fields that a Catalyst's flow mask left out: here none is, and what is
-///   unknown is 0.
+/// - The flags of v7 name fields that a Catalyst's flow mask left out: here none is left out, and unknown
+///   values are 0.
 /// - The last four of the seven zeros that end a record of v1 are called reserved by some.
 #[rustfmt::skip]
 pub const FIELDS: [Field; 24] = [

@@ -6,7 +6,7 @@ use crate::clock::uptime;
 /// Nanoseconds in one millisecond.
 const NANOSECONDS: u64 = 1_000_000;
 
-/// What a header says beside version and count.
+/// A header's values beside version and count.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     /// The one instant of SysUptime, unix_secs and unix_nsecs, milliseconds since 1970.
@@ -85,7 +85,7 @@ pub(super) fn stamp(version: Version, bytes: &mut [u8], header: &Header) {
 /// Export time of a finished message, milliseconds since 1970, at most `latest_ms`; and its SysUptime.
 pub(super) fn times(bytes: &[u8], latest_ms: u64) -> (u64, u32) {
     let word = |at: usize| bytes[at..at + 4].iter().fold(0, |value, octet| value << 8 | u32::from(*octet));
-    // Seconds have 32 bits: those before the latest are never ambiguous.
+    // Seconds have 32 bits, and collectors take the latest second that fits.
     let secs = (latest_ms / MS).saturating_sub(seconds(latest_ms).wrapping_sub(word(8)).into());
     (secs * MS + u64::from(word(12)) / NANOSECONDS, word(4))
 }
@@ -96,7 +96,7 @@ const fn seconds(ms: u64) -> u32 {
     (ms / MS) as u32
 }
 
-/// What is behind the whole seconds, nanoseconds.
+/// The fraction of the second, nanoseconds.
 #[expect(clippy::cast_possible_truncation, reason = "below 10^9")]
 const fn nanoseconds(ms: u64) -> u32 {
     (ms % MS * NANOSECONDS) as u32

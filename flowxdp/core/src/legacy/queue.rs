@@ -131,7 +131,7 @@ impl Queue {
 
     /// Takes an even share of the oldest record, if its counters are too large for one and its times fit.
     ///
-    /// It stays in the total until [`Queue::sent`].
+    /// The share stays in the total until [`Queue::sent`].
     pub(super) fn share(&mut self, times: &mut Times, mut take: impl FnMut(&[FlowRecord], &[u8])) -> bool {
         let (Some(run), Some(record)) = (self.runs.front_mut(), self.records.front()) else {
             return false;

@@ -1,4 +1,4 @@
-//! Going on after messages were refused, and leaving what waits to somebody else.
+//! Resuming after refused messages, and draining the queue for another collector.
 
 use std::collections::VecDeque;
 
@@ -21,8 +21,8 @@ impl Legacy {
         Ok(())
     }
 
-    /// Takes the messages that were polled last, in order, and that no collector received, and gives what to
-    /// send instead: the same records, in messages of at most the largest size of now.
+    /// Takes the last polled messages, in order, that no collector received, and gives replacements: the same
+    /// records in messages of at most the present largest size.
     ///
     /// Sequence and export time are those of a first transmission, so that the collector misses nothing.
     pub fn resume(&mut self, unsent: VecDeque<Message>, now: Now) -> VecDeque<Message> {
@@ -58,7 +58,7 @@ impl Legacy {
         (export_ms, export_ms.wrapping_sub(uptime_ms.into()), export_ms.saturating_sub(before.into()))
     }
 
-    /// Throws away what is queued.
+    /// Discards the queue.
     pub fn clear(&mut self) {
         drop(self.queue.drain());
     }

@@ -1,4 +1,4 @@
-//! What a session of fixed layout does at the edges: of counters, of time, of messages.
+//! A legacy session at its limits: counters, times, message sizes.
 
 use std::collections::VecDeque;
 

@@ -17,7 +17,7 @@ impl Version {
     /// All of them, by number.
     pub const ALL: [Self; 3] = [Self::V1, Self::V5, Self::V7];
 
-    /// What a header's first field says.
+    /// The version number in a header's first field.
     pub const fn number(self) -> u16 {
         match self {
             Self::V1 => 1,

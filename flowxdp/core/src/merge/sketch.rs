@@ -1,4 +1,4 @@
-//! What tells of most keys that they are not in a small set, for less than a hash of the whole key costs.
+//! A filter that rules out most keys that are not in a small set, at less cost than a hash of the whole key.
 
 use crate::record::{Addresses, FlowKey};
 

@@ -146,8 +146,8 @@ impl Retirement {
         Some(room - left)
     }
 
-    /// Retires what is due of a block, from the slot `from` on. Gives when what it leaves is due at the earliest;
-    /// `None` where the room ends in it.
+    /// Retires the due slots of a block, from the slot `from` on. Gives when the first of the others is due;
+    /// `None` where the room ends in this block.
     fn mark_block<T: Table>(
         &mut self,
         table: &mut T,

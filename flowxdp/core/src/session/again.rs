@@ -58,11 +58,12 @@ impl Templated {
         let needed = self.needed(&message, templates);
         self.lead(&mut message, needed, now);
         if message.templates > 0 || self.ready.len() > made {
-            // Whatever was told now, our own templates are looked at again before our own data.
+            // Another agent's templates may have replaced ours, so ours are checked again before our own
+            // data.
             self.groups.iter_mut().for_each(|group| group.resend.restart());
             self.process.look_again();
         }
-        // What was made before has earlier numbers, and goes first.
+        // Messages made before have earlier numbers and go first.
         let mut messages: Vec<Message> = self.ready.drain(..).collect();
         self.number(&mut message, now);
         messages.push(message);

@@ -111,7 +111,7 @@ mod tests {
         std::iter::from_fn(|| session.poll_message(now, true)).collect()
     }
 
-    /// Forty records, and what a session sends of them after it learned that messages must be small.
+    /// Forty records, and a session's messages of them after the largest size fell.
     fn divided(protocol: Protocol) -> (VecDeque<Message>, VecDeque<Message>) {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
         let now = Now { monotonic: 0, wall_ms: 1_000_000 };

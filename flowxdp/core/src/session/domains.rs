@@ -1,4 +1,4 @@
-//! What the collector knows of each observation domain: the sequence, and over TCP and TLS the templates.
+//! The collector's state of each observation domain: the sequence, and over TCP and TLS the templates.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::template::Template;
 pub struct Definition {
     /// Template id.
     pub id: u16,
-    /// It is an options template.
+    /// An options template.
     pub is_options: bool,
     /// The template record.
     pub octets: Vec<u8>,
@@ -51,7 +51,8 @@ impl Domains {
         *sequence = sequence.wrapping_sub(counted);
     }
 
-    /// Of `wanted`, what the collector does not know yet, and what must be withdrawn before.
+    /// The templates of `wanted` that the collector does not know yet, and those that must be withdrawn
+    /// before.
     pub(super) fn missing(&self, domain: u32, wanted: Vec<Definition>) -> (Vec<Definition>, Vec<Definition>) {
         let known = |definition: &Definition| self.defined.get(&(domain, definition.id));
         let missing: Vec<_> = wanted.into_iter().filter(|it| known(it) != Some(it)).collect();

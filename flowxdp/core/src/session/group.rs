@@ -1,13 +1,13 @@
-//! Records of four kinds with their templates: what goes into one message together.
+//! Records of four kinds with their templates, which share a message.
 //!
 //! A session begins with the group of usual records; the others come with the first record that needs them.
 //!
-//! - Aggregates say what flows do not (RFC 7015).
+//! - Aggregates have elements that flows do not have (RFC 7015).
 //! - In IPFIX TCP flags have one octet, which every decoder reads, but for a record with one of the upper
 //!   four (RFC 9565).
 //! - In NetFlow v9 times are milliseconds since system start in 32 bits. A record from before the last wrap
-//!   of those (49.7 days), or from before system start, can only be told with times of day. So can one whose
-//!   end is in another round of them than the export, as after a step of the clock.
+//!   (49.7 days), or from before system start, needs times of day. A record whose end is in another round of
+//!   the 32 bits than the export time, as after a step of the clock, needs them too.
 
 use super::layout::Layout;
 use super::process::flow_keys_set;
@@ -18,7 +18,7 @@ use crate::record::{EndReason, FlowRecord};
 use crate::template::{Kind, RecordFormat, Template};
 use crate::wire::Protocol;
 
-/// How long a record may wait for its message, milliseconds: it never does so long.
+/// Upper bound of a record's wait for its message, milliseconds.
 const WAIT: u64 = 3_600_000;
 
 /// TCP flags that one octet holds.
@@ -148,7 +148,7 @@ mod tests {
             // Of the future, after a step of the clock.
             (START + 5, START + 60_000, START + 10, RecordFormat::USUAL),
             (START + 3 * WRAP, START + 3 * WRAP, START + 10, TIMES_OF_DAY),
-            // It might be a round old when it leaves.
+            // The record might be a round old when it leaves.
             (START + 5, START + 6, START + WRAP - 1, TIMES_OF_DAY),
         ] {
             assert_eq!(times(Protocol::V9, start, end, now), expected, "{start} {end} {now}");

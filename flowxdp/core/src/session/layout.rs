@@ -1,4 +1,4 @@
-//! Sizes of messages: what fits into one.
+//! Sizes of messages: the records that fit into one.
 
 use super::{Definition, SessionError};
 use crate::template::{Kind, Template};

@@ -82,8 +82,8 @@ const MINUTE: Option<u64> = Some(60 * SECOND);
 
 /// All presets.
 const PRESETS: [Row; 7] = [
-    // nfcapd counts no options data in an IPFIX domain, and takes options data among flows for lost records. It reads no
-    // names of variable length.
+    // nfcapd counts no options data in an IPFIX domain, takes options data among flows for lost records, and
+    // reads no names of variable length.
     Row { preset: Preset::Nfdump, name: "nfdump", protocol: None, options_apart: true, ..PLAIN },
     // A flow is dropped until the sampler of its domain is known.
     Row {
@@ -150,8 +150,8 @@ impl Preset {
     }
 }
 
-/// The observation domain of options data that a collector gets: that of the flows or 0, which is for what is
-/// true of the whole process (RFC 7011 section 3.1).
+/// The observation domain of a collector's options data: the flows' domain, or 0 for data about the whole
+/// process (RFC 7011 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Flows,

@@ -11,7 +11,7 @@ use crate::elements::options::{OPTIONS, OptionsTemplate};
 use crate::options::{Snapshot, Source, describe, records};
 use crate::wire::{Protocol, Writer};
 
-/// The domain of what is true of the whole process (RFC 7011 section 3.1).
+/// The domain of data about the whole process (RFC 7011 section 3.1).
 const PROCESS_WIDE: u32 = 0;
 
 /// The domains of options data, in the order in which these go out: the statistics tell all that went before.
@@ -20,14 +20,14 @@ const PLACES: [Place; 2] = [Place::Process, Place::Flows];
 /// A template's id and one data record of it.
 type Data = (u16, Vec<u8>);
 
-/// What was sent of options.
+/// Options data that were sent.
 #[derive(Debug)]
 pub(super) struct Process {
     /// Of the templates, by the domain that they are for.
     resend: [Resend; PLACES.len()],
     /// Monotonic nanoseconds.
     sent_at: Option<u64>,
-    /// What was offered last.
+    /// The last options data offered.
     pub(super) offered: Option<Snapshot>,
     /// Templates whose flow keys the collector was told.
     keys_told: usize,

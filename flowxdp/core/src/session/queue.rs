@@ -64,8 +64,8 @@ impl Queue {
 
     /// How many of each kind the next message takes.
     ///
-    /// The oldest record goes first, whatever its kind, so that none starves. Once the oldest of a kind
-    /// does not fit, smaller ones of other kinds still fill the rest; it leads the next message.
+    /// The oldest record goes first, whatever its kind, so that none starves. Once the oldest of a kind does
+    /// not fit, smaller ones of other kinds still fill the rest, and that record leads the next message.
     pub(super) fn plan(&self, layout: &Layout, templates: bool) -> Counts {
         let mut counts = Counts::default();
         // No record of another kind is among those of a run, so that a run is planned at once.

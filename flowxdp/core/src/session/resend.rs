@@ -29,7 +29,7 @@ pub(super) enum How {
     WithData,
 }
 
-/// What was sent of templates.
+/// Templates that were sent.
 #[derive(Debug)]
 pub(super) struct Resend {
     interval: u64,
@@ -65,7 +65,7 @@ impl Resend {
         match &self.sent {
             None => Due::First,
             Some(Sent { how: How::AtStart, .. }) => Due::Again,
-            // Whatever the intervals are, templates that went alone are followed by data.
+            // Data follow templates that went alone, at any interval.
             Some(Sent { how: How::Alone, following: 0, .. }) => Due::No,
             Some(sent) => {
                 let counted = self.messages < u32::MAX && sent.following.saturating_add(1) >= self.messages;

@@ -87,7 +87,7 @@ mod tests {
         std::iter::from_fn(|| session.poll_message(now, true)).collect()
     }
 
-    /// What a collector that refused some messages and then returned would see.
+    /// The reading of a collector that refused some messages and then returned.
     fn sequences(protocol: Protocol, at: usize, export_time: usize) -> (Vec<u32>, u32) {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
         let now = Now { monotonic: 0, wall_ms: 1_000_000 };

@@ -17,7 +17,7 @@ use crate::wire::{Header, Protocol, Writer};
 /// Buffers kept for reuse: more than a caller has on the way at once.
 const SPARE_BUFFERS: usize = 64;
 
-/// What is in a message, and for whom.
+/// A message's content and its domain.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) domain: u32,
@@ -131,7 +131,7 @@ impl Templated {
         Some(self.ready.pop_front().unwrap_or_else(|| self.data_message(group, now, false)))
     }
 
-    /// A message of the flows' domain follows: it counts for every template there, whatever is in it.
+    /// A message of the flows' domain follows. Every template of that domain counts it, with any content.
     pub(super) fn followed(&mut self) {
         self.groups.iter_mut().for_each(|group| group.resend.followed());
         self.process.followed(Place::Flows);

@@ -30,8 +30,8 @@ impl Templated {
         self.groups[group].layout.definitions().chain(self.flow_keys_definition()).collect()
     }
 
-    /// Of these definitions, those that the collector must be told, and those that must be withdrawn before
-    /// (RFC 7011 section 8.1): over UDP all and none, over TCP and TLS what it does not know.
+    /// The definitions that must go to the collector, and those that must be withdrawn before (RFC 7011
+    /// section 8.1): over UDP all and none, over TCP and TLS those that the collector does not know.
     fn untold(&self, domain: u32, wanted: Vec<Definition>) -> (Vec<Definition>, Vec<Definition>) {
         if self.config.reliable { self.domains.missing(domain, wanted) } else { (wanted, Vec::new()) }
     }

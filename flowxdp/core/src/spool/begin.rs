@@ -1,4 +1,4 @@
-//! What a file begins with.
+//! The beginning of a file.
 
 use crate::session::Definition;
 use crate::wire::{Header, Protocol, Writer};

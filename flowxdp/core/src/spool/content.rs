@@ -1,4 +1,4 @@
-//! What is in one message.
+//! The content of one message.
 
 use super::templates::Templates;
 use super::{HEADER, Start, be_16, be_32, export_secs, start};
@@ -13,7 +13,7 @@ const SMALLEST_DATA: u16 = 256;
 /// Why not all of a message could be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It is not one whole message.
+    /// The octets are not one whole message.
     #[error("no whole IPFIX message")]
     Message,
     /// The length of a set is not inside the message.
@@ -39,7 +39,7 @@ pub enum Fault {
     Reserved(u16),
 }
 
-/// What is in one message.
+/// The content of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// The observation domain.
@@ -51,11 +51,11 @@ pub struct Content {
     /// Flow records, with the packets (packetDeltaCount) and octets (octetDeltaCount) in them; sums stop
     /// at the largest number.
     pub total: RecordTotal,
-    /// What it adds to the sequence: flow records and records of options.
+    /// Its increment of the sequence: flow records and records of options.
     pub counted: u32,
-    /// It defines or withdraws templates.
+    /// The message defines or withdraws templates.
     pub has_templates: bool,
-    /// The first thing in it that could not be understood: then the rest is what could.
+    /// The first fault in the message; the other values cover the parts without fault.
     pub fault: Option<Fault>,
 }
 
@@ -109,7 +109,7 @@ impl Templates {
     }
 }
 
-/// The set that `octets` begin with: its id, its records, and what is behind it.
+/// The set that `octets` begin with: its id, its records, and the octets behind it.
 ///
 /// ```text
 ///  0                   1                   2                   3

@@ -12,7 +12,7 @@ const LONG: u8 = 0xff;
 /// An element number with this bit is followed by the number of its enterprise (RFC 7011 section 3.2).
 const ENTERPRISE: u16 = 0x8000;
 
-/// What a field adds to the totals.
+/// The total that a field adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Count {
     Nothing,
@@ -82,7 +82,7 @@ impl RecordShape {
 
     /// Adds the records of a data set, whose header is not in `octets`, to `total`.
     ///
-    /// What is left and shorter than the shortest record is padding (RFC 7011 section 3.3.1).
+    /// A remainder shorter than the shortest record is padding (RFC 7011 section 3.3.1).
     pub(super) fn count(&self, mut octets: &[u8], total: &mut RecordTotal) -> Result<(), Fault> {
         if self.shortest == 0 {
             return Err(Fault::NoOctets);
@@ -97,7 +97,8 @@ impl RecordShape {
         Ok(())
     }
 
-    /// The counters of the record that `octets` begin with, and what is behind it; `None` if it is cut.
+    /// The counters of the record that `octets` begin with, and the octets behind it; `None` if the record is
+    /// cut.
     fn record<'a>(&self, mut octets: &'a [u8]) -> Option<(RecordTotal, &'a [u8])> {
         let mut record = RecordTotal::default();
         for step in &self.steps {
@@ -140,7 +141,7 @@ fn number(octets: &[u8]) -> u64 {
     }
 }
 
-/// What the element with number `id` counts; one of an enterprise counts nothing.
+/// The total that element `id` counts for; an enterprise's element counts for none.
 fn count(id: u16) -> Count {
     match elements::get(id).map(|element| &element.source) {
         Some(source) if source.is(row::PACKETS) => Count::Packets,

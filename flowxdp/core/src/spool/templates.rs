@@ -13,7 +13,7 @@ pub const MOST_TEMPLATES: usize = 1 << 20;
 /// The smallest template id; the ids below are those of sets (RFC 7011 section 3.4.1).
 const SMALLEST_ID: u16 = 256;
 
-/// What a file has told of templates so far.
+/// Templates that a file has defined so far.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
     known: BTreeMap<(u32, u16), (Definition, RecordShape)>,
@@ -34,7 +34,7 @@ impl Templates {
 
     /// Learns from a set of templates or of options templates, whose header is not in `octets`.
     ///
-    /// Zeros behind the records are padding. What stands before a fault is learned.
+    /// Zeros behind the records are padding. Templates before a fault are learned.
     pub(super) fn learn(&mut self, domain: u32, is_options: bool, mut octets: &[u8]) -> Result<(), Fault> {
         while octets.len() >= 4 && octets.iter().any(|octet| *octet != 0) {
             let (id, fields) = (be_16(&octets[..2]), be_16(&octets[2..4]));

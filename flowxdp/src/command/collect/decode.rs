@@ -1,8 +1,8 @@
 //! From one message to records, by the crate netflow_parser.
 //!
-//! The crate finds templates and cuts records into fields; names, types and times come from here, out of
-//! each field's octets. It passes over what it cannot read in silence, so [`leftover`] looks after it.
-//! Of tcpControlBits in two octets it keeps the low nine bits.
+//! The crate finds templates and cuts records into fields; names, types and times come from here, out of each
+//! field's octets. The crate skips unreadable octets in silence, so [`leftover`] checks for them. Of
+//! tcpControlBits in two octets it keeps the low nine bits.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

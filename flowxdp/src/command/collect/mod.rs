@@ -50,9 +50,9 @@ pub struct Options {
     pub listen: ListenUrl,
     /// Print one JSON object a line instead of a table
     ///
-    /// Keys are IANA's element names, times are milliseconds since 1970, addresses and octet arrays
-    /// (in hexadecimal) are text. Records of options templates have
-    /// "optionsTemplate": true, and in "scope" the names of the fields that say of what they speak.
+    /// Keys are IANA's element names, times are milliseconds since 1970, addresses and octet arrays (in
+    /// hexadecimal) are text. Records of options templates have "optionsTemplate": true, and in "scope" the
+    /// names of the scope fields.
     #[arg(long)]
     pub json: bool,
 }

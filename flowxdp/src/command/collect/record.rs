@@ -64,7 +64,7 @@ fn reverse(name: &str) -> String {
 pub(super) struct Record {
     /// The record belongs to an options template.
     pub(super) options: bool,
-    /// How many of its fields are scope: those in front. Only options have any.
+    /// Number of leading fields that are scope. Only options have any.
     pub(super) scopes: usize,
     /// The fields in the order of the template.
     pub(super) fields: Vec<(Key, Value)>,

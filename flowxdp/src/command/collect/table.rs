@@ -149,7 +149,7 @@ fn protocol(record: &Record) -> String {
     name.to_owned()
 }
 
-/// Eight flags by letter, highest first; those above in hexadecimal in front.
+/// Eight flags by letter, highest first; further flags in hexadecimal in front.
 fn flags(record: &Record) -> String {
     let Some(flags) = record.number(&[6]).filter(|flags| *flags > 0 || record.number(&[4]) == Some(6)) else {
         return "-".to_owned();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use netflow_parser::variable_versions::{ipfix, v9};
 
-/// Templates of each kind that the parser keeps; it forgets the least recently used one beyond them.
+/// Templates of each kind that the parser keeps, the most recently used ones.
 pub(super) const MOST: usize = 128;
 
 /// Octets of memory that a template takes beside its fields, and each of its fields.

@@ -94,12 +94,12 @@ impl Files {
         octets.map(|octets| octets / LEAST_OCTETS + 1)
     }
 
-    /// Notes what is wrong with a file.
+    /// Notes a file's fault.
     pub(super) fn fault(&mut self, fault: &CaptureError) {
         self.faults.push(fault.to_string());
     }
 
-    /// What was wrong with the files, in one line.
+    /// The files' faults, in one line.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ const PERIOD: u64 = 200 * MILLISECOND;
 /// Packets between two readings of the clock.
 const PACKETS: u64 = 256;
 
-/// What there is to show.
+/// Where progress is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Done {
     /// Packets so far.

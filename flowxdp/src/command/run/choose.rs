@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::kernel::link;
 
-    /// A veth, or what stands upon a link, or in a bridge.
+    /// A veth, an upper device of a link, or a bridge port.
     fn link(index: u32, name: &str, below: u32, above: u32) -> Link {
         let some = |index: u32| Some(index).filter(|&index| index != 0);
         Link {
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// A bond of two, a VLAN on it, a bridge of that and a third, and what is no Ethernet.
+    /// A bond of two, a VLAN on it, a bridge of that and a third, and devices without Ethernet frames.
     fn machine() -> Vec<Link> {
         vec![
             link(1, "lo", 0, 0),
@@ -234,14 +234,14 @@ mod tests {
         let names: Vec<_> = left_out.iter().map(|(it, _)| it.as_str()).collect();
         assert_eq!(names, ["bond0", "bond0.100", "br0", "eth2.7", "wg0"]);
         assert!(left_out[3].1.contains("on eth2 and on eth2.7 above it"), "{}", left_out[3].1);
-        // What is below is not asked for.
+        // Lower devices are not asked for.
         assert_eq!(chosen(&["bond0*"], &[]).0, ["bond0"]);
         assert_eq!(chosen(&["*.*"], &[]).0, ["bond0.100", "eth2.7"]);
     }
 
     #[test]
     fn a_link_that_comes_is_left_out_where_its_packets_are_metered_already() {
-        // The bridge does not get what is for a VLAN of its port.
+        // The bridge does not get packets for a VLAN of its port.
         assert_eq!(chosen(&["*"], &[12]).0, ["eth2.7"]);
         assert_eq!(names_left_out(&["br0", "eth2"], &[12]), ["eth2"]);
         assert_eq!(chosen(&["br0", "eth?"], &[]).0, ["br0"]);

@@ -119,7 +119,7 @@ impl Interfaces {
         for &link in &choice.taken {
             changes::name(meter, link, now)?;
         }
-        // An earlier agent's program may remember what an ifIndex was before.
+        // An earlier agent's program may remember an ifIndex's earlier interface.
         meter.names_are_set()?;
         for &link in &choice.taken {
             match self.attach(meter, link) {
@@ -200,8 +200,8 @@ impl Interfaces {
         self.check_at = self.again_at;
     }
 
-    /// Interfaces of which flow records may come: those that are metered, and those that went less than
-    /// `rest` nanoseconds ago.
+    /// Interfaces that flow records may name: metered ones, and ones that went less than `rest` nanoseconds
+    /// ago.
     pub(super) fn announced(&mut self, now: u64, rest: u64) -> Vec<options::Interface> {
         self.announced.retain(|_, it| it.gone_at.is_none_or(|at| now.saturating_sub(at) < rest));
         self.announced.values().map(|it| it.interface.clone()).collect()

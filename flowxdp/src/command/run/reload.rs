@@ -131,7 +131,7 @@ impl Reload {
         Ok(Some((Next { config, selection, changed }, asked.transpose()?)))
     }
 
-    /// Everything holds from now on, between two sweeps.
+    /// All changes apply here, between two sweeps.
     fn apply(
         &mut self,
         next: Next,

@@ -2,7 +2,7 @@
 
 use libc::c_long;
 
-/// What all architectures have.
+/// Calls of all architectures.
 macro_rules! calls {
     ($($(#[$only:meta])? $name:ident)*) => { &[$($(#[$only])? libc::$name,)*] };
 }

@@ -56,7 +56,7 @@ const REFUSED: [c_long; 7] = [
     libc::SYS_ioctl,
 ];
 
-/// Everything that is refused.
+/// All refused calls.
 pub(super) fn rules() -> anyhow::Result<Rules> {
     let mut rules = refused::rules()?;
     rules.extend(REFUSED.map(|call| (call, Vec::new())));

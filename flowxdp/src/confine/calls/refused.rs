@@ -1,5 +1,4 @@
-//! What is refused with "operation not permitted": calls that nobody here has a use for, and arguments of
-//! those that are allowed.
+//! Calls refused with "operation not permitted": calls without a use here, and arguments of allowed ones.
 
 use libc::{c_int, c_long};
 use seccompiler::{
@@ -32,7 +31,7 @@ const CALLS: &[c_long] = &[
     libc::SYS_listen, libc::SYS_socketpair, libc::SYS_seccomp,
 ];
 
-/// The older forms of some of them, and what only this architecture has.
+/// Older forms of some calls, and calls of this architecture alone.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 const OLDER: &[c_long] = &[
@@ -53,8 +52,8 @@ const NAMESPACES: [c_int; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Families of sockets: those of collectors, and the kernel's answers about links. No Unix socket: connect(2)
-/// has its address in memory, which no filter reads, and behind such sockets are container engines and service
+/// Families of sockets: collectors, and the kernel's answers about links. No Unix socket: connect(2) has its
+/// address in memory, which no filter reads, and behind such sockets are container engines and service
 /// managers. The status socket listens already, and the resolver does without its caching daemons.
 const FAMILIES: [c_int; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
@@ -85,7 +84,7 @@ const PRCTL: [c_int; 6] = [
 /// update, detach). No program and no map is made any more.
 const BPF: [c_int; 17] = [1, 2, 3, 4, 6, 7, 11, 12, 13, 14, 15, 21, 28, 29, 30, 31, 34];
 
-/// Everything that is refused.
+/// All refused calls.
 pub(super) fn rules() -> anyhow::Result<Rules> {
     let mut rules: Rules = CALLS.iter().chain(OLDER).map(|&call| (call, Vec::new())).collect();
     let own = std::process::id().cast_signed();

@@ -21,7 +21,7 @@ use crate::folder::{self, Folder};
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 const PIN: &str = "array";
 
-/// The pin of an array; it stays when this is dropped.
+/// The pin of an array, which outlives this value.
 #[derive(Debug)]
 pub(super) struct Keep {
     /// The folder is locked as long as this descriptor is open.

@@ -1,4 +1,4 @@
-//! Removing pins: those of ours, by name and kind, and by the descriptor of their folder.
+//! Removing our pins, by name and kind, and through the descriptor of their folder.
 
 use std::{ffi::OsStr, io::ErrorKind, path::PathBuf};
 
@@ -81,8 +81,8 @@ impl Pins {
         Ok(())
     }
 
-    /// Removes everything of ours: attachments first, so that no program runs on what is gone. The folder goes
-    /// too, if an agent made it and nothing else is in it.
+    /// Removes all our pins: attachments first, so that no program runs on removed maps. The folder goes too,
+    /// if an agent made it and it is empty.
     ///
     /// # Errors
     ///

@@ -11,9 +11,9 @@ const LINGER: u64 = 200 * MILLISECOND;
 
 /// How far an orderly end is.
 pub(super) enum Closing {
-    /// Nobody asked for it.
+    /// No end was asked for.
     No,
-    /// What was accepted goes out first.
+    /// Accepted octets go out first.
     Flushing,
     /// The FIN is behind it.
     Shut,
@@ -22,9 +22,9 @@ pub(super) enum Closing {
 }
 
 impl Stream {
-    /// Ends in order: what was accepted goes out, then `close_notify` and FIN. Polled like [`Stream::poll`],
-    /// until it gives true: everything is acknowledged, and the collector ended its side too or was given
-    /// the time to. Before [`Phase::Probing`] there is nothing to deliver and nothing to wait for.
+    /// Ends in order: accepted octets go out, then `close_notify` and FIN. Polled like [`Stream::poll`],
+    /// until it gives true: all octets are acknowledged, and the collector ended its side too or had the time
+    /// to. Before [`Phase::Probing`] there is nothing to deliver and nothing to wait for.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What a collector says by ending: read all the time, so that it is known soon.
+//! The collector's end of the connection: reads at every poll, so that it is known soon.
 
 use std::io::{self, Read};
 

@@ -1,4 +1,4 @@
-//! TLS over the socket: octets in, records out, and what the peer says in between.
+//! TLS over the socket: octets in, records out, and the peer's alerts in between.
 
 use std::{
     io::{self, Read, Write},
@@ -27,7 +27,7 @@ pub(super) struct Secure {
     heard: bool,
 }
 
-/// What reading once found.
+/// The result of one read.
 pub(super) enum Read1 {
     /// Octets; there may be more.
     Some,
@@ -85,7 +85,7 @@ impl Secure {
         self.connection.send_close_notify();
     }
 
-    /// Reads records once and takes what is in them.
+    /// Reads records once and takes their content.
     pub(super) fn read(&mut self, socket: &Socket) -> Result<Read1, ReadError> {
         match self.connection.read_tls(&mut socket::Reader(socket)) {
             Ok(0) => return Ok(Read1::End),
@@ -94,7 +94,7 @@ impl Secure {
             Err(error) => return Err(ReadError::Socket(error)),
         }
         if let Err(error) = self.connection.process_new_packets() {
-            // The alert that tells the peer why; it is of no matter here whether it gets there.
+            // The alert that gives the peer the reason, whether or not it arrives.
             drop(self.flush(socket));
             return Err(ReadError::Session(Broken::new(words(&error, self.moment()))));
         }

@@ -1,10 +1,10 @@
-//! What a connection is made with, and how long it may take.
+//! Settings and time limits of a connection.
 
 use std::net::IpAddr;
 
 use flowxdp_core::clock::SECOND;
 
-/// What a connection is made with.
+/// Settings of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamSettings {
     /// The local address to send from, or one of the kernel's choice.

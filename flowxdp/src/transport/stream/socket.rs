@@ -68,7 +68,7 @@ pub(super) fn send(socket: &Socket, octets: &[u8]) -> io::Result<usize> {
         match socket.send_with_flags(&octets[taken..], libc::MSG_NOSIGNAL) {
             Ok(count) => taken += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // What went before is told first, and the error by the next call.
+            // This call reports the octets sent before the error, the next call the error.
             Err(_) if taken > 0 => break,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),

@@ -25,13 +25,13 @@ use crate::{
     },
 };
 
-/// What a session sends when it may.
+/// A session's octets, in order.
 const RECORDS: &[u8] = b"flow records, for the right collector only";
 
 /// No test waits longer than this for anything.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A stream and what drives it, as an exporter without a runtime does.
+/// A stream and its driver, as an exporter without a runtime is.
 struct Driver {
     stream: Stream,
     readiness: Readiness,
@@ -53,7 +53,7 @@ impl Driver {
         AgentTime::new(u64::try_from(self.start.elapsed().as_nanos()).unwrap())
     }
 
-    /// Polls at each wake and deadline until `what` gives something.
+    /// Polls at each wake and deadline until `what` gives a value.
     fn until<T>(
         &mut self,
         mut what: impl FnMut(&mut Stream, AgentTime) -> Result<Option<T>, Broken>,
@@ -101,7 +101,7 @@ impl Driver {
         self.until(|stream, _| Ok(stream.close(AgentTime::START)?.then_some(())))
     }
 
-    /// What breaks a stream that nobody writes to.
+    /// The error of a stream that is not written to.
     fn end(&mut self) -> String {
         let end: Result<(), Broken> = self.until(|stream, real| stream.poll(real).map(|_| None));
         end.unwrap_err().to_string()

@@ -38,8 +38,7 @@ pub(super) fn key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
     }
 }
 
-/// What tells that a file is another one than before: inode, size, seconds and nanoseconds of the last
-/// change to content and to state.
+/// A file's version: inode, size, seconds and nanoseconds of the last change to content and to state.
 type Stamp = (u64, u64, i64, i64, i64, i64);
 
 /// The states of all files; none for those that are not named or not there.

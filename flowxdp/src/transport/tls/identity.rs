@@ -69,7 +69,8 @@ impl Identity {
 
 impl ResolvesClientCert for Identity {
     fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        // It is given even when the server names other authorities: then it refuses, and says so.
+        // The certificate is given even when the server names other authorities: the server then refuses with
+        // an alert.
         self.asked.store(true, Ordering::Relaxed);
         self.key.clone()
     }

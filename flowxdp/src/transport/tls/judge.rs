@@ -24,7 +24,7 @@ use super::{
     peers::{self, Fingerprint},
 };
 
-/// The judge of one collector's certificates, by what the files say now.
+/// The judge of one collector's certificates, by the present content of the files.
 #[derive(Debug)]
 pub(super) struct Judge(RwLock<Arc<Trust>>);
 

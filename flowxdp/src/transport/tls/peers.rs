@@ -41,8 +41,8 @@ pub(super) fn of(certificate: &CertificateDer<'_>) -> Fingerprint {
     octets
 }
 
-/// All that may connect, from the settings and the file; none when there is no list at all. A list without
-/// an entry is a list: nobody is authorised, and the log says so.
+/// All that may connect, from the settings and the file; none when there is no list at all. A list without an
+/// entry is a list: no peer is authorised, and the log says so.
 pub(super) fn read(settings: &TlsSettings) -> anyhow::Result<Option<HashSet<Fingerprint>>> {
     let mut peers: HashSet<_> = settings.peers.iter().copied().collect();
     let Some(path) = &settings.peers_file else {
@@ -50,7 +50,7 @@ pub(super) fn read(settings: &TlsSettings) -> anyhow::Result<Option<HashSet<Fing
     };
     let content = file::read(path)?;
     for (number, line) in String::from_utf8_lossy(&content).lines().enumerate() {
-        // What follows a # is for people.
+        // Text behind a # is a comment.
         let entry = line.split('#').next().unwrap_or_default().trim();
         if entry.is_empty() {
             continue;

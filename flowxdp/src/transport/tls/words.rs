@@ -1,4 +1,4 @@
-//! What went wrong in a TLS session, in words that name the remedy's place.
+//! A TLS session's fault, in words that name the place of the remedy.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use rustls::{
 
 use super::judge::NotListed;
 
-/// What was known when it went wrong.
+/// The session's state at the fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moment {
     /// The server answered with a `ServerHello`.
@@ -20,7 +20,7 @@ pub(crate) struct Moment {
     pub(crate) given: bool,
 }
 
-/// Names of a certificate that are told; it can have thousands.
+/// Names of a certificate that are shown, of thousands at the most.
 const NAMES: usize = 4;
 
 /// The clause behind "collector URL: ".
@@ -49,7 +49,7 @@ pub(crate) fn words(error: &Error, moment: Moment) -> String {
 
 const VERSION: &str = "offers neither TLS 1.2 nor TLS 1.3";
 
-/// What is wrong with the collector's certificate.
+/// The fault of the collector's certificate.
 fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -102,7 +102,7 @@ fn names(expected: &ServerName<'_>, presented: &[String]) -> String {
     format!("its certificate is for {}, not {expected}", list.join(", "))
 }
 
-/// `DnsName("a.test")` without its shell, and without what a terminal would obey.
+/// `DnsName("a.test")` without its shell, and without control characters.
 fn bare(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"').escape_debug().to_string()
@@ -116,7 +116,7 @@ fn date(time: UnixTime) -> String {
     )
 }
 
-/// What the collector says of us.
+/// The collector's verdict on us.
 fn refused(alert: AlertDescription, moment: Moment) -> String {
     use AlertDescription as A;
     match alert {

@@ -15,11 +15,11 @@ pub(super) const IPV6_PMTUDISC_PROBE: libc::c_int = 3;
 /// is never to be fragmented on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Discovery {
-    /// It leaves in fragments.
+    /// The datagram leaves in fragments.
     Fragments,
-    /// It is refused.
+    /// The datagram is refused.
     Known,
-    /// It leaves whole if the device takes it: the sender keeps to the path MTU by itself.
+    /// The datagram leaves whole if the device takes it: the sender keeps to the path MTU by itself.
     Whole,
 }
 

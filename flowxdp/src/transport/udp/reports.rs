@@ -1,7 +1,7 @@
 //! ICMP messages that came for sent datagrams, as the socket's error queue has them (ip(7), `IP_RECVERR`).
 //!
 //! The kernel hands a message over only if it quotes our address and port and the collector's. Of the quoted
-//! datagram the queue has what is behind the UDP header: nothing, where a router quotes 8 octets (RFC 792).
+//! datagram the queue has the octets behind the UDP header: none, where a router quotes 8 octets (RFC 792).
 
 use std::{
     fmt,
@@ -26,7 +26,7 @@ const PORT_V4: u8 = 3;
 const TOO_BIG_V4: u8 = 4;
 const PORT_V6: u8 = 4;
 
-/// What an ICMP message says of a datagram.
+/// An ICMP message about a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     /// A link behind the sender takes packets of so many octets.
@@ -59,7 +59,7 @@ impl fmt::Display for Said {
 /// One ICMP message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What it says.
+    /// The message's kind.
     pub said: Said,
     /// The address that it came from.
     pub offender: IpAddr,

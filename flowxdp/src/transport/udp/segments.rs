@@ -2,7 +2,7 @@
 
 use super::BATCH;
 
-/// Octets that the kernel takes as one: what an IPv6 packet holds behind a UDP header.
+/// Octets that the kernel takes as one send: an IPv6 packet's room behind a UDP header.
 const MOST_OCTETS: usize = 65_487;
 
 /// Messages of one system call, in groups.

@@ -1,4 +1,4 @@
-//! Datagrams over the loopback, and what the socket asks of the kernel.
+//! Datagrams over the loopback, and the socket's options.
 
 use std::net::UdpSocket;
 
@@ -43,7 +43,7 @@ fn no_more_than_a_batch_is_taken() {
     assert_eq!(send(&mut udp, &vec![vec![7; 10]; BATCH + 9]).handed, BATCH);
 }
 
-/// Sends all, call by call; gives what ICMP messages said meanwhile, and the message that each quotes.
+/// Sends all, call by call; gives the ICMP messages that came meanwhile, and the message that each quotes.
 fn reported(udp: &mut Udp, messages: &[Vec<u8>]) -> Vec<(Said, IpAddr, usize)> {
     let (mut left, mut reports) = (messages, Vec::new());
     for _ in 0..1_000 {
@@ -145,7 +145,7 @@ fn where_this_machine_may_fragment_no_router_may() {
     let mut both = both();
     both.iter_mut().for_each(|udp| udp.allow_fragments().unwrap());
     assert_eq!(discovery(&both), [libc::IP_PMTUDISC_WANT, IPV6_PMTUDISC_WANT]);
-    // The kernel takes for larger than the path what it has not cut apart yet.
+    // The kernel compares the uncut send with the path MTU.
     for (together, wanted) in
         [(2, [libc::IP_PMTUDISC_DO, IPV6_PMTUDISC_DO]), (1, [libc::IP_PMTUDISC_WANT, IPV6_PMTUDISC_WANT])]
     {

@@ -109,7 +109,7 @@ impl Interfaces {
         for link in links {
             name(meter, link, now)?;
         }
-        // A first packet needs the name: it is counted by it.
+        // The first packet is counted by the name.
         meter.names_are_set()?;
         for link in links {
             match self.attach(meter, link) {

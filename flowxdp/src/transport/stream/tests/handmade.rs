@@ -7,8 +7,8 @@ use std::{
 
 use super::{Driver, client, impatient, pki::Authority, server::Server, session};
 
-/// A peer that reads the `ClientHello`, answers with these octets and ends its side; what it reads after that
-/// is the result.
+/// A peer that reads the `ClientHello`, answers with these octets and ends its side; the result is the octets
+/// it reads afterwards.
 fn answer(octets: Vec<u8>) -> Server<Vec<u8>> {
     Server::new(move |mut stream| {
         hello(&mut stream);

@@ -1,4 +1,4 @@
-//! Certificates for tests: authorities, and what they issue.
+//! Certificates for tests: authorities, and the certificates that they issue.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Readers that do not read: nobody waits for them, and nothing is lost.
+//! Readers that do not read: no call blocks, and no record is lost.
 
 use std::{
     io::Read,
@@ -33,7 +33,7 @@ fn fill_and_drain(driver: &mut Driver, go: &Sender<()>) -> Vec<u8> {
     let all = octets(24 << 20);
     let mut taken = 0;
     let mut idle = 0;
-    // Full is what stays full: the kernel's buffers grow on the way.
+    // Full means full for some time: the kernel's buffers grow on the way.
     while idle < 20 {
         let start = Instant::now();
         driver.stream.poll(driver.real()).unwrap();

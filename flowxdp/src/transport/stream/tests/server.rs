@@ -1,4 +1,4 @@
-//! A collector for tests: takes one connection in a thread and tells what its application read.
+//! A collector for tests: takes one connection in a thread and gives the octets that its application read.
 
 #![expect(clippy::disallowed_methods, reason = "a test may panic where the system has no thread")]
 
@@ -58,10 +58,10 @@ fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// What a TLS collector is like.
+/// Properties of a TLS collector.
 pub(super) struct Collector {
     pub(super) version: &'static SupportedProtocolVersion,
-    /// Whose clients it takes; none: it asks for no certificate.
+    /// The authority of accepted clients; none: the server asks for no certificate.
     pub(super) clients: Option<CertificateDer<'static>>,
 }
 
@@ -87,13 +87,13 @@ impl Collector {
         Arc::new(builder.with_single_cert(leaf.chain.clone(), leaf.private_key()).unwrap())
     }
 
-    /// Serves one session; the result is what the application read.
+    /// Serves one session; the result is the octets that the application read.
     pub(super) fn serve(&self, leaf: &Leaf) -> Server<Vec<u8>> {
         let config = self.config(leaf);
         Server::new(move |stream| {
             let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
             let mut read = Vec::new();
-            // However it ends: what came until then is what counts.
+            // Any end will do: only the octets read until then count.
             drop(tls.read_to_end(&mut read));
             tls.conn.send_close_notify();
             drop(tls.conn.write_tls(&mut tls.sock));

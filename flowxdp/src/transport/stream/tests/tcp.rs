@@ -43,7 +43,7 @@ fn a_port_that_meets_itself_refuses_too() {
 
 #[test]
 fn a_host_that_drops_what_comes_does_not_answer() {
-    // A queue of one that is full: the kernel drops what wants to connect.
+    // A full queue of one: the kernel drops further connects.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     socket.listen(0).unwrap();
