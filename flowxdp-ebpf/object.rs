@@ -1,6 +1,6 @@
 //! Compiles programs of this crate for BPF: a part of the build scripts of the crates that embed them.
 //!
-//! aya-build is not used: it leaves no way to ask for the instruction set (`v3`, Linux 5.12) that the
+//! aya-build is not used, since it has no option for the instruction set (`v3`, Linux 5.12) that the
 //! program's atomic exchange needs.
 
 use std::{

@@ -2,7 +2,7 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd, atomic_xchg};
 
-/// Replaces the word; everything that was written before is visible to whoever sees the new one.
+/// Replaces the word; a reader that sees the new value sees all earlier stores too.
 ///
 /// # Safety
 /// `word` is valid, aligned, and accessed by others as whole words only.
@@ -12,7 +12,7 @@ pub unsafe fn exchange(word: *mut u64, value: u64) -> u64 {
     unsafe { atomic_xchg::<u64, { AtomicOrdering::SeqCst }>(word, value) }
 }
 
-/// Adds to the word and gives what it was.
+/// Adds to the word and gives its old value.
 ///
 /// # Safety
 /// As for [`exchange`].

@@ -1,4 +1,4 @@
-//! What the programs for tests and benchmarks share: the way from a packet to the parser.
+//! Shared by the programs for tests and benchmarks: the way from a packet to the parser.
 
 use aya_ebpf::{helpers::generated::bpf_get_smp_processor_id, maps::Array, programs::XdpContext};
 use flowxdp_common::counter::CpuState;

@@ -1,5 +1,5 @@
-//! The XDP program: it counts each packet and passes it, to the kernel or to the other program on the interface where
-//! the operator asked for both.
+//! The XDP program counts each packet and passes it, to the kernel or to the other program on the interface
+//! where the operator asked for both.
 //!
 //! [`flowxdp_ebpf::walk`] gives the packet's verdict; then [`partition`] finds the CPU's part of the flow
 //! table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets that find no

@@ -63,7 +63,7 @@ pub static DETAIL: Array<Memory> = Array::with_max_entries(1, 0);
 #[map]
 pub static COUNTERS: Array<Counters> = Array::with_max_entries(MOST_ROWS, BPF_F_MMAPABLE);
 
-/// What each CPU remembers; the loader sets its size.
+/// Each CPU's memory; the loader sets its size.
 #[map]
 pub static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
@@ -79,9 +79,9 @@ pub static TAKEN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub static BESIDE: HashMap<u32, u32> = HashMap::with_max_entries(MOST_ROWS, 0);
 
-/// The other program on each interface: it runs after [`crate::program::flowxdp`].
+/// The other program on each interface, which runs after [`crate::program::flowxdp`].
 ///
-/// An array of programs takes only those that are as the one that calls them, so each of ours has its own.
+/// An array of programs takes only programs of the caller's kind, so each of ours has its own array.
 #[map]
 pub static CHAIN: ProgramArray = ProgramArray::with_max_entries(MOST_ROWS, 0);
 
@@ -97,15 +97,15 @@ pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 #[map(name = "OWN")]
 pub static SPILL: Array<SpillSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// What the agent is about to do with a slot of the spill table: no program refers to it.
+/// The agent's note of a change to a slot of the spill table: no program refers to it.
 #[map]
 pub static INTENT: Array<Intent> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// What the agent leaves to its successor: no program refers to it.
+/// The agent's journal for its successor: no program refers to it.
 #[map]
 pub static JOURNAL: Array<Page> = Array::with_max_entries(COLLECTORS as u32, BPF_F_MMAPABLE);
 
-/// What the table says of itself: no program refers to it.
+/// The table's descriptor: no program refers to it.
 #[map]
 pub static SHAPE: Array<TableDescriptor> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 

@@ -24,7 +24,7 @@ use crate::{
 pub struct Meter<'a> {
     /// Where.
     pub cpu: Cpu,
-    /// What is known beside the headers.
+    /// The packet's facts beside the headers.
     pub packet: &'a Packet,
     /// The packet has IPv6 extension headers, and their group is on.
     pub extended: bool,
@@ -39,7 +39,7 @@ impl<'a> Meter<'a> {
 }
 
 impl Meter<'_> {
-    /// What this CPU remembers, and its counters for the packet's interface.
+    /// This CPU's memory, and its counters for the packet's interface.
     #[inline(always)]
     fn places(&self) -> Option<(&mut CpuState, *mut Counters)> {
         // SAFETY: XDP runs with bottom halves disabled, and this element is this CPU's alone.

@@ -1,4 +1,4 @@
-//! What BPF programs do when they panic: nothing, for the verifier proves that they never do.
+//! The panic handler of BPF programs is empty: the verifier proves that it is never reached.
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

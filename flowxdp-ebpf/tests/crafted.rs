@@ -36,7 +36,7 @@ impl Random {
     }
 }
 
-/// What the two IP versions differ in.
+/// The differences of the two IP versions.
 trait Flow: Sized {
     fn by_chance(random: &mut Random) -> Self;
     /// Flow `number` of those that have one sum under this seed.
@@ -114,10 +114,10 @@ fn pairs<F: Flow>(flows: &[F], seed: &Seed) -> usize {
 
 /// Made against the first seed, and seen with all others.
 ///
-/// By chance a pair has one home with a probability of 1/H. Whatever the two are, with a seed that nobody
-/// knew it is at most 2/H, as the multiplier spreads different sums (Dietzfelbinger et al., 1997), and 2⁻³²
-/// for equal ones. And 2048 flows by chance in 65,536 homes fill a window of eight slots about once in two
-/// million seeds: 65,536 times the Poisson probability of nine flows where a quarter is the mean.
+/// By chance a pair has one home with a probability of 1/H. For any two keys and a seed that is secret the
+/// probability is at most 2/H, as the multiplier spreads different sums (Dietzfelbinger et al., 1997), and
+/// 2⁻³² for equal ones. And 2048 flows by chance in 65,536 homes fill a window of eight slots about once in
+/// two million seeds: 65,536 times the Poisson probability of nine flows where a quarter is the mean.
 #[track_caller]
 fn spreads<F: Flow>(what: &str, flows: &[F]) {
     let by_chance = (FLOWS * (FLOWS - 1) / 2) as f64 / f64::from(HOMES);

@@ -101,7 +101,7 @@ fn flows_that_count_up_are_spread_evenly() {
     }
 }
 
-/// What counts for the table: how many flows find the eight slots of their window taken by others. In a full
+/// The measure of a table: how many flows find the eight slots of their window taken by others. In a full
 /// table, four flows to five homes, that is 5.1 of 100 for homes by chance.
 #[test]
 fn windows_of_a_full_table_fill_as_rarely_as_by_chance() {

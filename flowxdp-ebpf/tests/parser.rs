@@ -1,4 +1,4 @@
-//! What holds for the parser whatever the octets are, and what faults in valid packets do to its answer.
+//! Properties of the parser for any octets, and its answers to faults in valid packets.
 
 mod packet;
 
@@ -36,7 +36,7 @@ fn may_become(whole: Verdict, fewer: Verdict) -> bool {
     truncated || fewer == whole || (facts(&fewer).is_some() && fewer == without_flags(whole))
 }
 
-/// What must hold for any frame, at every cut.
+/// Properties for any frame, at every cut.
 fn check(octets: &[u8], wire: u32) -> Result<(), TestCaseError> {
     let whole = verdict(octets, wire);
     if let Some(facts) = facts(&whole) {

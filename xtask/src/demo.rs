@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: real traffic through a gateway in namespaces, its flows, and books that can be checked.
 //!
-//! The build runs as whoever calls; the rest needs root and is one process, this program again with
-//! `--inside`. Everything it makes ends with it: see [`netns`](crate::netns).
+//! The build runs as the calling user; the rest needs root and is one process, this program again with
+//! `--inside`. Its namespaces and processes end with it: see [`netns`](crate::netns).
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: the coverage-guided fuzzers, with the pinned compiler and nothing but a C++ compiler.
 //!
-//! A fuzzer starts from the committed corpus and the frames of the project's captures, and keeps what it
-//! finds below `target`, from one run to the next. An input that breaks a promise ends it with an error.
+//! A fuzzer starts from the committed corpus and the frames of the project's captures, and keeps new inputs
+//! below `target`, from one run to the next. An input that breaks a promise ends it with an error.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use clap::ValueEnum as _;
 
 use crate::{build, setup, shell};
 
-/// What libFuzzer needs of the compiler: counters, the comparisons' operands, and nothing unstable.
+/// Compiler flags for libFuzzer: counters and the comparisons' operands, none of them unstable.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
@@ -48,7 +48,7 @@ impl Target {
         }
     }
 
-    /// Octets of the longest input: what faults need is far shorter, and short ones keep the corpus small.
+    /// Octets of the longest input: faults need far fewer, and short inputs keep the corpus small.
     const fn longest(self) -> u32 {
         match self {
             Self::Parser => 2048,
@@ -81,8 +81,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds the fuzzers, and what writes their first inputs. With a target named, build scripts are built
-/// without the flags; a program without libFuzzer could not be linked with them.
+/// Builds the fuzzers, and the program that writes their first inputs. With a target named, build scripts are
+/// built without the flags; a program without libFuzzer could not be linked with them.
 fn programs() -> Result<Vec<build::Executable>> {
     let host = shell::text(Command::new("rustc").args(["--print", "host-tuple"]).current_dir(shell::root()))?;
     let mut cargo = shell::cargo(&["build", "--profile", "fuzz", "--locked", "--package", "flowxdp-fuzz"]);
@@ -100,7 +100,7 @@ struct Fuzzer<'a> {
     longest: String,
     program: &'a Path,
     seeds: &'a Path,
-    /// What earlier runs and this one found.
+    /// The inputs that earlier runs and this one found.
     found: PathBuf,
     /// Inputs that broke a promise.
     broken: PathBuf,

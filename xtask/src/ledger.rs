@@ -35,7 +35,7 @@ struct Row {
     /// Tests that see the rule kept.
     #[serde(default)]
     tests: Vec<String>,
-    /// Tests that see what breaks it noticed, refused or left out.
+    /// Tests that prove that a breach is noticed, refused or left out.
     #[serde(default)]
     negative: Vec<String>,
     /// Why we depart from it.

@@ -58,7 +58,7 @@ pub(crate) const VM: &[Package] = &[
     ("xz", "xz-utils"),
 ];
 
-/// For the benchmarks of export and of a live path: those that it stands beside, and who counts there.
+/// For the benchmarks of export and of a live path: the programs compared, and those that count.
 pub(crate) const PEERS: &[Package] = &[
     ("nfpcapd", "nfdump"),
     ("nfcapd", "nfdump"),
@@ -180,7 +180,7 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     by_hand(&mut command)
 }
 
-/// Runs a command; when it fails, it has said why, and the error says what to run by hand.
+/// Runs a command. A failed command has printed why; the error names the command to run by hand.
 fn by_hand(command: &mut Command) -> Result<()> {
     shell::check(command).map_err(|_| anyhow!("cannot install; run by hand: {}", shell::show(command)))
 }

@@ -12,8 +12,8 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A command that runs as root, with the environment variables that it is given here. As a plain user
-/// this says what sudo is for; without sudo it is an error that says what to run.
+/// A command that runs as root, with the environment variables that it is given here. For a plain user the
+/// purpose of sudo is printed; without sudo the error names the command to run.
 pub(crate) fn command<P: AsRef<OsStr>>(
     program: P,
     why: &str,

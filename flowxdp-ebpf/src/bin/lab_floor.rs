@@ -1,4 +1,4 @@
-//! What memory costs: parses, then adds to two counters in a line of 64 octets that the flow picks.
+//! The cost of memory: parses, then adds to two counters in a line of 64 octets that the flow picks.
 //!
 //! No key is compared and no time is read, so a flow table cannot cost less.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]

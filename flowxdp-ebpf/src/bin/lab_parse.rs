@@ -1,4 +1,5 @@
-//! What every program pays: an XDP program that does nothing, and one that parses the packet and passes.
+//! The cost that every program has: an XDP program that does nothing, and one that parses the packet and
+//! passes.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
@@ -38,8 +39,8 @@ mod program {
         fn keep(&self, words: u64, facts: Facts) {
             let facts =
                 u64::from(facts.octets) << 32 | u64::from(facts.tcp_flags) << 8 | u64::from(facts.ttl);
-            // One instruction that the compiler knows nothing of, so that it cannot leave out what leads to it.
-            // SAFETY: it changes nothing.
+            // One instruction that the compiler knows nothing of, so that it cannot drop the code before it.
+            // SAFETY: the instruction changes nothing.
             unsafe { core::arch::asm!("{0} += 0", inout(reg) words ^ facts => _, options(nomem, nostack)) };
         }
     }

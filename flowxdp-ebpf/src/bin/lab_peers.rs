@@ -1,4 +1,4 @@
-//! What others do: the same parser, metering into the kernel's own hash maps.
+//! The usual design: the same parser, metering into the kernel's own hash maps.
 //!
 //! One look-up by the flow key, packets, octets, times and flags in the value, and a clock read for each
 //! packet. The key is the flow table's, without the octets of IPv6 for an IPv4 flow; most others have one
@@ -31,7 +31,7 @@ mod program {
     /// The words of `flowxdp_common::key::KeyV6`.
     type KeyV6 = [u32; 11];
 
-    /// What is kept of a flow.
+    /// A flow's counters.
     #[repr(C)]
     struct Value {
         packets: u64,

@@ -1,8 +1,7 @@
 //! A generator: each run makes its frame the next packet of the next flow, or of one at random, and sends it.
 //!
-//! For BPF_PROG_TEST_RUN with live frames. The kernel uses frames again as they were left, so the number
-//! that tells the flows apart is written each time, and in IPv6 what a router changes; nothing else of the
-//! frame changes, checksums neither.
+//! For BPF_PROG_TEST_RUN with live frames. The kernel reuses frames as they were left, so each run writes the
+//! flow's number, and in IPv6 the octets that a router changes; the rest of the frame stays, checksums too.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -19,7 +18,7 @@ mod program {
     /// Different flows.
     #[unsafe(no_mangle)]
     static FLOWS: Constant = Constant::new(1);
-    /// What the first flow has in the four octets, as a number.
+    /// The first flow's four octets, as a number.
     #[unsafe(no_mangle)]
     static FIRST: Constant = Constant::new(0);
     /// Where in the frame these octets are.

@@ -1,5 +1,5 @@
-//! Another's XDP program, with opinions: it drops UDP, bounces IPv6, passes the rest, and counts each;
-//! and one without opinions.
+//! Another XDP program: one that drops UDP, bounces IPv6, passes the rest and counts each; and one that
+//! passes all.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

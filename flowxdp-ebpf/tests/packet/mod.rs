@@ -14,7 +14,7 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// What the frame has on the wire.
+    /// The frame's content on the wire.
     pub(crate) fn wire(&self) -> u32 {
         u32::try_from(self.octets.len()).expect("a short packet")
     }
@@ -58,7 +58,7 @@ fn ipv6(chain: &Chain, protocol: u8, class: u8, payload: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// What lies between the Ethernet addresses and the IP packet.
+/// Headers between the Ethernet addresses and the IP packet.
 fn way(tags: &[u16], kind: usize, labels: usize, six: bool) -> Vec<u8> {
     let mut octets = Vec::new();
     for (number, tag) in tags.iter().enumerate() {

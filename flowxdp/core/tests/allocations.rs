@@ -8,14 +8,14 @@ use flowxdp_core::record::{Addresses, Flow, FlowKey, FlowRecord};
 use flowxdp_core::samples;
 use flowxdp_core::session::{Protocol, Session, SessionConfig};
 
-/// Counts what this thread takes.
+/// Counts this thread's allocations.
 struct Counting;
 
 thread_local! {
     static TAKEN: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is the system's allocator's, which keeps to the contract.
+// SAFETY: every call goes to the system's allocator, which keeps to the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         TAKEN.set(TAKEN.get() + 1);

@@ -35,7 +35,7 @@ impl Slots {
         self.0.iter().position(|slot| slot.state == LIVE && slot.key.rest.ports[2..] == [high, low])
     }
 
-    /// What the XDP program does: the whole window for the flow, then a free slot.
+    /// As the XDP program: searches the whole window for the flow, then for a free slot.
     fn packet(&mut self, port: u16, time: u64, octets: u64, tcp_flags: u16) -> bool {
         let mut key = SlotV4::zeroed().key;
         key.rest.ports = [0, 0, port.to_be_bytes()[0], port.to_be_bytes()[1]];
@@ -162,7 +162,8 @@ fn nothing_is_looked_for_before_it_can_be_due() {
 }
 
 proptest! {
-    /// A look by the calendar finds what a look at every slot finds, in the same order, at the same time.
+    /// A sweep by the calendar retires the same slots as a sweep of every slot, in the same order, at the
+    /// same time.
     #[test]
     fn a_calendar_changes_nothing(
         steps in proptest::collection::vec((0..400_u16, 0..40_u64, 0..20_u64, 0..12_u8, 0..30_usize), 1..200),
@@ -388,7 +389,7 @@ proptest! {
             });
             merge.drain(&mut take);
             if early > 0 {
-                // Those that were taken early may be parts of flows.
+                // Records taken early may be parts of flows.
                 records = 0;
                 early = 0;
                 expected.retain(|port, packets| {
@@ -402,7 +403,7 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 
-    /// Whatever comes and whenever it is looked for: every packet is in a record or in the table, once.
+    /// For any packets and sweeps: every packet is in a record or in the table, once.
     #[test]
     fn no_packet_is_lost_or_doubled(
         steps in prop::collection::vec((0_u16..12, 0_u64..20, 40_u64..1500, any::<bool>(), 0_usize..6), 1..200)
@@ -422,7 +423,7 @@ proptest! {
             sum += in_table(&table);
             prop_assert_eq!(sum, sent);
         }
-        // At the end everything leaves, also what a look has passed that ran out of room.
+        // At the end every flow leaves, even one that a sweep without room has passed.
         retirement.mark(&mut table, now, TIMEOUTS, Some(EndReason::Forced), usize::MAX);
         collect(&mut table, &mut retirement);
         prop_assert_eq!(in_table(&table), Total::default());

@@ -33,7 +33,7 @@ pub fn target(data: &[u8]) {
     assert!(matches!(reader.next(), Ok(None)), "the end comes twice");
 }
 
-/// A packet of a file, and what the metering process gets of it.
+/// A packet of a file, and its frame for the metering process.
 fn check(frame: &Frame<'_>) {
     assert!(frame.data.len() <= MAX_CAPTURED as usize, "a packet longer than the limit");
     assert!(frame.data.len() <= frame.wire as usize, "more captured than was on the wire");

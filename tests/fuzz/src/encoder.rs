@@ -1,4 +1,4 @@
-//! The target `encoder`: any octets as a session, records, options data and what is done with them.
+//! The target `encoder`: any octets as a session, records, options data and a sequence of calls.
 //!
 //! Every message is read back, most of it by a crate that shares no code with ours; every record must come,
 //! equal in every field, and no other.
@@ -22,7 +22,7 @@ pub fn target(data: &[u8]) {
     drop(export(data));
 }
 
-/// What was exported for an input.
+/// The messages exported for an input.
 #[derive(Debug)]
 pub struct Export {
     /// The protocol.
@@ -31,7 +31,7 @@ pub struct Export {
     pub sessions: Vec<Delivered>,
 }
 
-/// What was delivered in a transport session.
+/// The messages delivered in a transport session.
 #[derive(Debug, Default)]
 pub struct Delivered {
     /// The messages in their order.

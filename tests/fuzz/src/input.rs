@@ -1,9 +1,9 @@
-//! How the octets of an input become a frame: two numbers of 16 bits, then what was captured.
+//! How the octets of an input become a frame: two numbers of 16 bits, then the captured octets.
 
 /// A frame of a fuzzer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input<'a> {
-    /// What was captured.
+    /// The captured octets.
     pub octets: &'a [u8],
     /// Octets on the wire.
     pub wire: u32,

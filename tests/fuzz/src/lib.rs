@@ -1,7 +1,8 @@
-//! What must hold for any input: the fuzz targets, without the fuzzer.
+//! Properties for any input: the fuzz targets, without the fuzzer.
 //!
-//! [`parser`], [`capture`], [`spool`], [`encoder`] and [`status`] take the octets of one input and panic where something does not hold. The
-//! fuzzers in `bin/` call them (`cargo xtask fuzz`), and so do the tests, with every input of [`corpus`].
+//! [`parser`], [`capture`], [`spool`], [`encoder`] and [`status`] take the octets of one input and panic
+//! where a property fails. The fuzzers in `bin/` call them (`cargo xtask fuzz`), and so do the tests, with
+//! every input of [`corpus`].
 //!
 //! - [`outcome`]: the parser's answer as names and numbers, to be compared with others.
 //! - [`reference`]: the same answer, found by other code.
@@ -23,7 +24,7 @@ pub mod reference;
 pub mod spool;
 pub mod status;
 
-/// What is called with the octets of an input.
+/// The function called with the octets of an input.
 pub type Target = fn(&[u8]);
 
 /// The fuzz targets by name.

@@ -7,12 +7,12 @@ const WORDS: [u16; 14] =
 const OCTETS: [u8; 20] = [0, 1, 2, 4, 5, 6, 8, 17, 33, 43, 44, 50, 51, 58, 59, 60, 132, 136, 0x45, 0x60];
 /// Extension headers that are walked.
 const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
-/// What may be behind them.
+/// Headers that may follow.
 const UPPER: [u8; 10] = [6, 6, 6, 17, 33, 58, 132, 136, 50, 59];
 /// Octets in the first buffer of a test run, and in each of the others.
 const FIRST_BUFFER: usize = 3520;
 const BUFFER: usize = 4096;
-/// No frame that is made here is longer, but for what it says of its length on the wire.
+/// No frame made here is longer, apart from its length on the wire.
 const LONGEST: usize = 65_000;
 
 /// A source of numbers: SplitMix64.
@@ -61,7 +61,7 @@ fn length(octets: &[u8]) -> u32 {
 /// A frame that was captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// What was captured.
+    /// The captured octets.
     pub octets: Vec<u8>,
     /// Octets on the wire.
     pub wire: u32,
@@ -133,7 +133,7 @@ impl Case {
             }
             7 => self.wire = (self.wire + u32::from(random.octet())).saturating_sub(40),
             8 => {
-                // A header in front of what was there, its type where the Ethernet type is.
+                // A header in front of the frame's own, with its type in place of the Ethernet type.
                 let number = 4 + 4 * random.below(2);
                 let mut header = random.of(&WORDS).unwrap_or(0).to_be_bytes().to_vec();
                 header.extend(random.octets(number - 2));
@@ -189,7 +189,7 @@ fn far(random: &mut Random) -> Case {
     Case::whole(octets)
 }
 
-/// Ethernet and what may be between it and an IPv6 packet.
+/// Ethernet and the headers that may be between it and an IPv6 packet.
 fn way(random: &mut Random) -> Vec<u8> {
     let mut octets = random.octets(12);
     for _ in 0..random.below(3) {

@@ -16,7 +16,7 @@ use flowxdp_ebpf::{
     walk,
 };
 
-/// What a metered packet is and adds to its flow.
+/// A metered packet's key and its share of the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metered {
     /// Its flow.
@@ -34,10 +34,10 @@ pub struct Metered {
 /// Every group that has cold fields.
 pub const GROUPS: Groups = Groups::from_bits(u32::MAX).with_cold_fields();
 
-/// What is said of a frame.
+/// The verdict on a frame.
 pub type Outcome = Result<Metered, Ignored>;
 
-/// What the parser says of a frame of which `octets` were captured, `wire` octets long on the wire.
+/// The parser's verdict on a frame of which `octets` were captured, `wire` octets long on the wire.
 pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
     let frame = Slice::new(octets, wire);
     let (key, facts) = match walk::verdict(&frame) {

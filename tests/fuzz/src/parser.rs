@@ -25,11 +25,11 @@ pub fn target(data: &[u8]) {
     }
 }
 
-/// What must hold for any frame; `cut` is at most its length.
+/// Properties for any frame; `cut` is at most its length.
 ///
 /// # Panics
 ///
-/// If it does not hold.
+/// A property fails.
 pub fn check(octets: &[u8], wire: u32, cut: usize) {
     let whole = outcome(octets, wire, INGRESS);
     assert_eq!(whole, reference::outcome(octets, wire, INGRESS), "the reference says otherwise");
@@ -83,7 +83,7 @@ fn padding_changes_nothing(octets: &[u8], wire: u32, whole: Metered) {
     }
 }
 
-/// What may be said of a frame when fewer of its octets were captured: the same, or that they are too few.
+/// The verdict on a frame of which fewer octets were captured: the same, or truncated.
 fn may_become(whole: Outcome, fewer: Outcome) -> bool {
     let without_flags = whole.map(|metered| Metered { tcp_flags: 0, ..metered });
     fewer == whole || fewer == Err(Ignored::Truncated) || (fewer.is_ok() && fewer == without_flags)

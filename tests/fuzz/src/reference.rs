@@ -1,13 +1,13 @@
-//! What must be said of a frame, by the shortest code that says it: no speed, no verifier, whole slices.
+//! The reference verdict on a frame, by the shortest code: no speed, no verifier, whole slices.
 //!
-//! Shares no line with the parser, and is written from what the README and the table of reasons promise.
+//! Shares no line with the parser, and is written from the README and the table of reasons.
 
 use flowxdp_common::reason::Ignored::{self, Malformed, NotIp, Truncated};
 use flowxdp_core::record::{Addresses, FlowKey};
 
 use crate::outcome::{Metered, Outcome};
 
-/// What is left of a frame.
+/// The rest of a frame.
 #[derive(Clone, Copy)]
 struct Left<'a> {
     captured: &'a [u8],
@@ -23,7 +23,7 @@ impl<'a> Left<'a> {
     }
 }
 
-/// What an IP header says beside its addresses.
+/// An IP header's values beside its addresses.
 struct Ip {
     addresses: Addresses,
     octets: usize,
@@ -61,7 +61,7 @@ fn part<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
     octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_else(|| unreachable!())
 }
 
-/// What must be said of a frame of which `octets` were captured, `wire` octets long on the wire.
+/// The verdict on a frame of which `octets` were captured, `wire` octets long on the wire.
 pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
     let mut left = Left { captured: octets, wire: octets.len().max(wire as usize) };
     let ethernet = left.header::<14>()?;
@@ -141,7 +141,7 @@ fn labels(left: &mut Left<'_>, stack: &mut Vec<[u8; 3]>) -> Result<u16, Ignored>
     Err(NotIp)
 }
 
-/// The header, and what of its payload was captured; no payload behind the header of a later fragment.
+/// The header, and the captured part of its payload; no payload behind the header of a later fragment.
 fn ipv4(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
     let header: [u8; 20] = *left.captured.first_chunk().ok_or(Truncated)?;
     let length = usize::from(header[0] & 15) * 4;

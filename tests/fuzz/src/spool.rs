@@ -31,7 +31,7 @@ pub fn target(data: &[u8]) {
     }
 }
 
-/// Reads a message, and holds what it says to what a message can hold.
+/// Reads a message and checks its content against its length.
 fn check(templates: &mut Templates, message: &[u8]) -> Content {
     let before = templates.clone();
     let content = templates.read(message);
@@ -56,7 +56,7 @@ fn check(templates: &mut Templates, message: &[u8]) -> Content {
     content
 }
 
-/// What is known of a domain's templates is enough to tell another reader.
+/// The known templates of a domain suffice for another reader.
 fn told_again(templates: &Templates, domain: u32) {
     let definitions = templates.definitions(domain);
     let octets: usize = definitions.iter().map(|it| it.octets.len()).sum();

@@ -1,7 +1,7 @@
-//! The committed captures are what the code in the tree makes, and their truth with them.
+//! The committed captures equal those that the code in the tree makes, and so does their truth.
 //!
-//! `FLOWXDP_REWRITE=1` writes them again. Captures that were recorded have no code that makes
-//! them; for those the truth must be there.
+//! `FLOWXDP_REWRITE=1` writes them again. Recorded captures have no code that makes them; for them the truth
+//! must be there.
 
 use std::collections::BTreeMap;
 use std::fs;

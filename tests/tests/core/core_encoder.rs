@@ -1,4 +1,4 @@
-//! Random sessions of every protocol: what they send is read back, record by record.
+//! Random sessions of every protocol: their messages are read back, record by record.
 
 use std::panic::catch_unwind;
 

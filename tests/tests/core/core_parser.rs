@@ -105,7 +105,7 @@ fn what_must_hold_for_any_frame_holds_for_random_ones() -> Result<()> {
     Ok(())
 }
 
-/// Everything that the host's parser says of a capture.
+/// The host parser's verdicts on a capture.
 #[derive(Default)]
 struct Sum {
     flows: Flows,

@@ -1,4 +1,4 @@
-//! Truth files, sums and comparisons: what is equal passes, and every difference is named.
+//! Truth files, sums and comparisons: equal ones pass, and every difference is named.
 
 use std::fs;
 use std::path::Path;

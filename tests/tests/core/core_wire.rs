@@ -1,4 +1,4 @@
-//! The strict reader, on messages made by hand: it passes the right ones and notices each single fault.
+//! The strict reader passes right messages made by hand, and notices each single fault.
 
 use anyhow::{Result, ensure};
 use flowxdp_tests::handmade::{Message, TEMPLATE, flow, recording, right, template};

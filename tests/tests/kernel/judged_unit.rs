@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const EXPOSURE: u32 = 20;
 const UNIT: &str = include_str!("../../../flowxdp/package/flowxdp.service");
 
-/// What a tool of systemd says of a unit.
+/// The answer of a systemd tool about a unit.
 fn analyze(arguments: &[&str], unit: &str) -> Result<Finished> {
     let directory = tempfile::tempdir()?;
     let file: PathBuf = directory.path().join("flowxdp.service");
@@ -27,7 +27,7 @@ fn the_unit_is_hardened() -> Result<()> {
     let judged = |unit: &str| analyze(&["security", "--offline=true", &threshold], unit);
     let verdict = judged(UNIT)?.success()?.stdout;
     tell(verdict.lines().rfind(|line| !line.is_empty()).context("no verdict")?);
-    // The judge does refuse what is not.
+    // The judge does refuse a unit with a fault.
     let softer = UNIT.replace("ProtectSystem=strict\n", "").replace("SystemCallFilter=", "#");
     ensure!(judged(&softer)?.code != Some(0), "a unit without walls is taken too");
     Ok(())

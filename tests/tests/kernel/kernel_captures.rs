@@ -22,7 +22,7 @@ const IDLE: u64 = 15_000;
 const ACTIVE: u64 = 60_000;
 /// Timeouts are looked at once a second, so a record may be as much longer; one more for the rounding.
 const LATE: u64 = 2_000;
-/// What the tests ask for where each flow shall be one record.
+/// Flags for a replay in which each flow is one record.
 const TEN_THOUSAND_HOURS: u64 = 10_000 * 3_600_000;
 /// Templates come again after every 20 messages that follow them.
 const TEMPLATES_EVERY: u64 = 20;
@@ -49,7 +49,7 @@ fn each(
     failures.end()
 }
 
-/// What every replay must keep, whatever its timeouts; hands back what tshark read.
+/// Properties of every replay, with any timeouts; gives tshark's reading.
 fn rules(truth: &Truth, replayed: &Replayed, name: &str, failures: &mut Failures) -> Vec<Record> {
     failures.check(&format!("{name}: books"), || replayed.books_are(truth));
     failures.check(&format!("{name}: nfcapd"), || replayed.nfcapd.clone().clean());
@@ -126,7 +126,7 @@ fn one_record_for_each_flow(protocol: &str) -> Result<()> {
         });
         failures.check(&format!("{name}: nfacctd"), || {
             let read = nfacctd::judge(replayed.sniffed.file())?.clean()?;
-            // It reads flags of two octets as 0.
+            // nfdump reads flags of two octets as 0.
             let flags = protocol != "ipfix" || !has_wide_flags(&replayed.sniffed.recording);
             equal(&truth.flows, &Flows::by_tuple(&read), Columns { flags, ..Columns::COUNTS })
         });

@@ -1,7 +1,7 @@
-//! An agent beside another XDP program: both run, the other has the last word, and never stops running.
+//! An agent beside another XDP program: both run, the other one decides, and never stops running.
 //!
-//! What the other drops must not arrive behind the interface, by the kernel's own counter, at any instant
-//! of the agent's life: attaching, stopping, killed, started again, cleaned up after.
+//! Packets that the other drops must not arrive behind the interface, by the kernel's own counter, at any
+//! instant of the agent's life: attaching, stopping, killed, started again, cleaned up after.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +46,7 @@ impl Scene {
         for end in [SENDER, METERED] {
             netns.ip(&format!("link set dev {end} mtu {mtu}"))?;
         }
-        // The sender's end takes what comes back only with a program of its own.
+        // The sender's end takes bounced packets only with a program of its own.
         let bpffs = Bpffs::new()?;
         Neighbour::without_opinion()?.attach(&netns, SENDER, How::Interface, true, &bpffs)?;
         Ok((netns, bpffs))
@@ -92,7 +92,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Sends all three kinds; what comes of them must be as the neighbour wants it.
+    /// Sends all three kinds; the other program's verdict must hold for each.
     fn send(&self, generator: &dyn Generator) -> Result<()> {
         let before = (self.neighbour.verdicts()?, self.netns.arrived(METERED)?);
         let back = self.netns.counter(SENDER, "rx_packets")?;

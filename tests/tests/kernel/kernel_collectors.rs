@@ -105,7 +105,7 @@ fn one_that_stalls_costs_the_others_nothing() -> Result<()> {
     on_time(sniffed.file(), ports)
 }
 
-/// What ended left a few seconds later, and was on the wire when its message says.
+/// Ended flows left a few seconds later, and were on the wire at their message's export time.
 fn on_time(recording: &std::path::Path, ports: [u16; 2]) -> Result<()> {
     for record in tshark::judge_ports(recording, &ports)?.clean()? {
         let (last, left) = record.sums.last_ms.zip(record.exported_s).context("no times")?;

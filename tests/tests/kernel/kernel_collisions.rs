@@ -1,7 +1,7 @@
 //! Flows that were made to collide in one loaded program do not in the next one, which draws its own seed.
 //!
 //! The program itself is asked where a flow goes: each of many flows by chance runs through it alone, and
-//! those are kept whose slot is among eight neighbours. That is what an attacker could do at best.
+//! those are kept whose slot is among eight neighbours. No attacker could do better.
 
 use anyhow::{Context, Result, ensure};
 use flowxdp::kernel::load::{Loaded, TableSize, load};

@@ -1,4 +1,4 @@
-//! An agent that has given up what it does not need does all that it should, and nothing else.
+//! A confined agent does all that it should, and nothing else.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -23,7 +23,7 @@ const METERED: &str = "met0";
 /// A user who owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// What the kernel says of a thread's privileges, by name.
+/// The kernel's view of a thread's privileges, by name.
 fn status(task: &Path) -> Result<impl Fn(&str) -> Result<u64> + use<>> {
     let text = fs::read_to_string(task.join("status"))?;
     Ok(move |name: &str| {
@@ -57,7 +57,7 @@ fn confined(live: &Live, capabilities: u64) -> Result<()> {
     ensure!(threads > 0, "no thread");
     let log = live.log();
     let said = log.lines().filter(|line| line.contains("confined: ")).count();
-    // Older kernels limit less of what can be done with files.
+    // Older kernels limit fewer accesses to files.
     ensure!(said == 1 && log.contains("Landlock limits files"), "{log}");
     ensure!(log.contains("seccomp limits system calls"), "{log}");
     Ok(())
@@ -173,7 +173,7 @@ fn such_a_user_goes_on_with_pins_in_a_folder_of_its_own() -> Result<()> {
     let live = by_nobody(&stage, &[&arguments[..], &["--keep"]].concat())?;
     generator().send(&traffic, &stage.netns, "gen0")?;
     unhindered(&live.stop()?.success()?.stderr)?;
-    // Nobody is there, and it is metered.
+    // No agent runs, and the packets are metered.
     generator().send(&traffic, &stage.netns, "gen0")?;
     let live = by_nobody(&stage, &arguments)?;
     generator().send(&traffic, &stage.netns, "gen0")?;
@@ -227,7 +227,7 @@ fn helper() -> Result<PathBuf> {
     Ok(if built.exists() { built } else { std::env::current_exe()?.with_file_name("flowxdp-confined") })
 }
 
-/// What a program that confines itself as the agent does could do then, by name.
+/// Attempts of a program that confines itself as the agent does, and their outcomes, by name.
 fn tries(confined: &str) -> Result<Vec<(String, String)>> {
     let (read, written, forbidden) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
     let file = read.path().join("file");

@@ -1,6 +1,6 @@
-//! Traffic on every CPU at once: each CPU counts in a partition of its own, and nothing shows of it outside.
+//! Traffic on every CPU at once: each CPU counts in a partition of its own, and records do not show it.
 //!
-//! The generator's own counts and the interface's say what was sent; nfcapd says what was exported.
+//! The generator's and the interface's own counts give the packets sent, nfcapd the records exported.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use flowxdp_tests::traffic::{Generator, TCP, Tcpreplay, Traffic, UDP};
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
-/// For a partition to change hands; it takes a fraction of a second on a machine that has nothing else to do.
+/// Time for a partition to change its CPU: a fraction of a second on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Packets a second of a CPU without a partition.
 const RATE: u32 = 20_000;
@@ -48,7 +48,7 @@ fn agent(netns: &Netns, nfcapd: &Nfcapd, mode: &str, timeouts: &[&str]) -> Resul
     Live::start(netns, &arguments)
 }
 
-/// What all the shares come to: the same flows from each CPU are the same flows.
+/// The sum of all shares: equal keys from each CPU are the same flows.
 fn together(share: Traffic, cpus: usize) -> Result<Traffic> {
     Ok(Traffic { packets: share.packets * u64::try_from(cpus)?, ..share })
 }
@@ -145,7 +145,8 @@ fn generic_mode_on_every_cpu() -> Result<()> {
     equal(&all.truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)
 }
 
-/// Sends at a rate from one CPU until it has the partition, and then more, which is to find it; what was sent.
+/// Sends at a rate from one CPU until it has the partition, and then more packets for it; gives the number
+/// sent.
 fn moves_to(netns: &Netns, live: &mut Live, cpu: usize, share: &Traffic) -> Result<Traffic> {
     let (mut packets, rest) = (0, Traffic { packets: 100_000, ..*share });
     let handed_over = |books: &Books| books.partition_of(cpu) == Some(1);

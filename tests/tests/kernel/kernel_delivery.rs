@@ -1,7 +1,7 @@
 //! Delivery over TCP and TLS to collectors that die, stall, refuse and come back, with live traffic.
 //!
-//! Every record must come at least once, and what may have come twice must be named; at every moment what
-//! was retired for a collector is exported, queued or lost there; and nothing of it slows the metering.
+//! Every record must come at least once, and possible duplicates must be named; at every instant a
+//! collector's retired records are exported, queued or lost there; and none of it slows the metering.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What is asked for and cannot be: one clear line, an exit status, and nothing left behind.
+//! Requests that cannot be met: one clear line, an exit status, and nothing left behind.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Somewhere to send to that nobody listens at.
 const NOWHERE: &str = "udp://127.0.0.1:9";
 
-/// Runs it: it must end with this status and one line of error that has all of these words.
+/// Runs the program, which must end with this status and one line of error that has all of these words.
 fn fails(program: Program, code: i32, words: &[&str]) -> Result<Finished> {
     let ended = program.run(LIMIT)?;
     ensure!(ended.code == Some(code), "exit status {:?}, not {code}: {}", ended.code, ended.stderr);
@@ -228,7 +228,7 @@ fn flags_that_are_wrong() -> Result<()> {
 #[test]
 fn a_table_larger_than_memory() -> Result<()> {
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
-    // One and a half times what the machine has, at 64 octets a flow or more.
+    // One and a half times the machine's memory, at 64 octets a flow or more.
     let memory = fs::read_to_string("/proc/meminfo")?;
     let kilobytes = memory.split_whitespace().nth(1).map(str::parse::<u64>).transpose()?.unwrap_or(0);
     let flows = (kilobytes * 1024 / 64 * 3 / 2).to_string();
@@ -241,7 +241,7 @@ fn a_table_larger_than_memory() -> Result<()> {
     netns.expect_clean("lo")
 }
 
-/// What standard output and standard error can be in the way of an end in order.
+/// Faults of standard output and standard error that must not prevent an end in order.
 #[derive(Clone, Copy, Debug)]
 enum Broken {
     Closed,
@@ -250,7 +250,7 @@ enum Broken {
     Gone,
 }
 
-/// Runs it with a broken stream, 1 or 2; gives its status, and what it said on the other one.
+/// Runs the program with a broken stream, 1 or 2; gives its status, and its output on the other one.
 fn with_broken(stream: u32, how: Broken, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let target = match how {
         Broken::Closed => "&-",
@@ -350,7 +350,7 @@ fn few_descriptors_or_a_small_stack_end_in_one_line() -> Result<()> {
         }
     }
     netns.expect_clean("two0")?;
-    // What may be raised is raised.
+    // Limits that may be raised are raised.
     let wrapper = ["prlimit", "--stack=65536:", "--nofile=20:"];
     let live = Live::start_by(&wrapper, 0, &netns, &["--interface", "two0", "--collector", NOWHERE])?;
     live.status()?.balance()?;

@@ -1,8 +1,8 @@
 //! Every capture over every other protocol and transport: NetFlow v5, v7 and v1, IPFIX over TCP and TLS.
 //!
-//! One replay serves five collectors at once. What has no IPv6 must say so in the books, to the packet;
-//! what came over a stream is read by receivers that are not ours, and given to nfcapd, which knows only
-//! UDP, as datagrams.
+//! One replay serves five collectors at once. Protocols without IPv6 must have its packets lost in the books,
+//! to the packet; streams are read by receivers that are not ours, and given to nfcapd, which knows only UDP,
+//! as datagrams.
 
 use std::path::Path;
 
@@ -25,10 +25,10 @@ use flowxdp_tests::truth::Truth;
 /// Longer than a flow of any capture, and short enough for the 49.7 days that the fixed layouts can tell.
 const TIMEOUTS: [&str; 4] = ["--idle-timeout", "100h", "--active-timeout", "600h"];
 
-/// A protocol without IPv6: what a URL calls it, and its number.
+/// A protocol without IPv6: its name in a URL, and its number.
 const FIXED: [(&str, u16); 3] = [("v5", 5), ("v7", 7), ("v1", 1)];
 
-/// What one replay left at each of its collectors.
+/// The results of one replay at each of its collectors.
 struct Export {
     books: Books,
     /// As in [`FIXED`].
@@ -84,7 +84,7 @@ fn same(truth: &Flows, got: &[Record], columns: Columns) -> Result<()> {
     equal(truth, &Flows::by_tuple(got), columns)
 }
 
-/// What nfacctd knows of v5: no ports but those of TCP and UDP.
+/// nfacctd's reading of v5: no ports but those of TCP and UDP.
 fn by_known_ports<'a>(rows: impl Iterator<Item = (Tuple, &'a flowxdp_tests::flows::Sums)>) -> Flows {
     let mut flows = Flows::default();
     for (tuple, sums) in rows {
@@ -155,7 +155,7 @@ fn judge_nfacctd(recording: &Recording, four: &Flows) -> Result<()> {
     equal(&truth, &got, Columns::COUNTS)
 }
 
-/// What a session brought, before every judge.
+/// A session's messages, before every judge.
 fn judge_stream(
     books: &Books,
     (url, received): (&str, &Received),
@@ -213,7 +213,7 @@ fn every_capture_by_every_way() -> Result<()> {
     failures.end()
 }
 
-/// All captures as one, over the older TLS, and what tshark's experts say of the sessions.
+/// All captures as one, over the older TLS, and tshark's expert notes on the sessions.
 #[test]
 fn all_captures_in_one_call() -> Result<()> {
     let (captures, pki) = (captures::all()?, Pki::new()?);

@@ -1,9 +1,9 @@
 //! Floods: more flows than the tables hold, at the full rate of the generator, beside flows that go on.
 //!
-//! A flood's packets each belong to a flow of their own. The generator counts them, nfcapd adds up what
-//! came, and the books must balance whenever they are asked for. The flows that go on come in over a second
-//! interface on the same CPU, so that they share a partition of the table with the flood. On an emulated
-//! machine a flood is smaller, and still more than the table holds.
+//! A flood's packets each belong to a flow of their own. The generator counts them, nfcapd adds up the
+//! records, and the books must balance at each question. The flows that go on come in over a second interface
+//! on the same CPU, so that they share a partition of the table with the flood. On an emulated machine a
+//! flood is smaller, and still more than the table holds.
 
 use std::fs;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn count(traffic: &Traffic) -> Count {
     Count { packets: traffic.packets, octets: traffic.octets() }
 }
 
-/// What a flood is sent to.
+/// The flood's destination.
 struct Stage {
     netns: Netns,
     nfcapd: Nfcapd,
@@ -109,7 +109,7 @@ fn resident(live: &Live) -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? << 10)
 }
 
-/// What the agent may take: its mapped tables, a queue of records, and as much again while they are made.
+/// The agent's memory limit: its mapped tables, a queue of records, and as much again while they are made.
 fn bound(flows: u64) -> u64 {
     let slots = |flows: u64| flows + flows / 4 + 4096;
     let own = (flows / 16).clamp(4096, 1 << 20);
@@ -118,7 +118,7 @@ fn bound(flows: u64) -> u64 {
     tables + 4 * queue * record + (64 << 20)
 }
 
-/// Waits for the rest, ends all, and holds what came against what was sent.
+/// Waits for the rest, ends all, and compares records with packets sent.
 fn close(stage: Stage, sent: Count) -> Result<(Books, Stored)> {
     let Stage { netns, nfcapd, mut live } = stage;
     live.until(LIMIT, "at rest", |books| books.in_table.packets == 0 && books.queued.packets == 0)?;
@@ -146,7 +146,7 @@ fn kept(stored: &Stored, packets: u64) -> Result<()> {
     equal(&steady(packets).truth(), &Flows::by_tuple(&records), Columns::WITHOUT_TTL)
 }
 
-/// A flood, and what must hold of it. Gives the books at the end, and what nfcapd has of aggregates.
+/// A flood, and its checks. Gives the books at the end, and nfcapd's aggregates.
 fn flooded(flows: u64, name: &str, protocol: &str, pace: &str, packets: u32) -> Result<(Books, Count)> {
     let stage = stage(name, protocol, pace)?;
     let flood = flood(packets);

@@ -1,4 +1,4 @@
-//! The harness itself: what it makes is gone afterwards, and what it sends arrives.
+//! The harness itself leaves nothing behind, and its packets arrive.
 
 use std::time::Duration;
 

@@ -62,7 +62,7 @@ impl Stage {
         generator().send(&traffic(packets), &self.netns, from)
     }
 
-    /// Waits until so many packets were seen in all, and looks at what each interface has seen.
+    /// Waits until so many packets were seen in all, and gives each interface's share.
     fn seen(&mut self, interfaces: &[(&str, u64)]) -> Result<()> {
         let all = interfaces.iter().map(|(_, packets)| packets).sum::<u64>();
         self.live.until(LIMIT, "done with all", |books| books.seen.packets >= all)?;
@@ -74,7 +74,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends the agent: everything must have been exported, and nothing may be attached any more.
+    /// Ends the agent: all packets must have been exported, and no program may be attached any more.
     fn close(self, left: &[&str]) -> Result<(Netns, Vec<Record>, String)> {
         let log = self.live.stop()?.success()?.stderr;
         left.iter().try_for_each(|interface| self.netns.expect_clean(interface))?;
@@ -136,7 +136,7 @@ fn a_link_that_is_removed_and_made_again_goes_on_under_its_name() -> Result<()> 
         if round < 3 {
             stage.netns.ip("link del met0")?;
             stage.said("met0: the interface is gone", round)?;
-            // What it counted stays while there is none.
+            // Its counts stay while the interface is gone.
             stage.seen(&[("met0", [1_000, 3_000][round - 1])])?;
             stage.netns.veth("gen0", "met0")?;
         }
@@ -200,7 +200,7 @@ fn a_link_that_is_renamed_is_metered_on_under_its_new_name() -> Result<()> {
     let (_netns, records, _) = stage.close(&["wan0", "met1"])?;
     exact(&records, indices[0], 3_000)?;
     exact(&records, indices[1], 4_000)?;
-    // What the collectors were told of them, one after the other.
+    // The interfaces' options data, one after the other.
     let sniffed = sniffer.stop()?;
     let mut told = Vec::new();
     for record in tshark::options(sniffed.file(), &[port])?.iter().filter(|record| record.has("if_name")) {
@@ -213,7 +213,7 @@ fn a_link_that_is_renamed_is_metered_on_under_its_new_name() -> Result<()> {
     Ok(())
 }
 
-/// Older kernels rename only what is down.
+/// Older kernels rename only interfaces that are down.
 fn rename(netns: &Netns, from: &str, to: &str) -> Result<()> {
     netns.ip(&format!("link set {from} down"))?;
     netns.ip(&format!("link set {from} name {to}"))?;
@@ -402,7 +402,7 @@ fn a_link_that_cannot_be_metered_stops_nothing_and_is_tried_again() -> Result<()
     stage.said("met1: another XDP program", 1)?;
     stage.said("ip link set dev met1 xdp off", 1)?;
     stage.send(1_000, "gen0")?;
-    // Something of it changes, and the same is in the way: nothing more is said.
+    // The interface changes while the obstacle stays: no further line is logged.
     stage.netns.ip("link set met1 alias changed")?;
     stage.netns.ip("link set gen0 alias changed")?;
     stage.seen(&[("met0", 1_000)])?;
@@ -491,7 +491,7 @@ fn an_mtu_that_is_raised_under_traffic_is_followed_without_a_gap() -> Result<()>
         raised.and(said).context(namespace)
     })?;
     let small = stage.netns.counter("met0", "rx_packets")? - before;
-    // The driver goes on to limit the other end to what one page holds.
+    // The driver still limits the other end to one page.
     stage.netns.ip("link set gen0 mtu 3400")?;
     send_datagrams(&stage.netns, 3_400 - stack::HEADERS, 1_000)?;
     let wanted = Count { packets: small + 1_000, octets: small * 1_000 + 3_400_000 };

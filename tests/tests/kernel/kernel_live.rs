@@ -1,7 +1,7 @@
 //! A live agent, natively on one end of a veth pair, and a known number of packets from the other end.
 //!
-//! The records at nfcapd must add up to what was sent, flow by flow and to the last octet, while the table
-//! is retired all the time; and the books must balance whenever they are asked for.
+//! The records at nfcapd must add up to the packets sent, flow by flow and to the last octet, while slots
+//! retire all the time; and the books must balance at each question.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -71,7 +71,7 @@ fn send_and_watch(traffic: &Traffic, netns: &Netns, live: &mut Live) -> Result<u
     Ok(asked)
 }
 
-/// Ends the agent and the collector; what nfcapd got must be clean, and nothing may be left attached.
+/// Ends the agent and the collector; nfcapd's sequence must be clean, and no program may be left attached.
 fn close(netns: &Netns, nfcapd: Nfcapd, live: Live) -> Result<Verdict> {
     live.stop()?.success()?;
     netns.expect_clean(METERED)?;
@@ -227,7 +227,7 @@ const ETHERNET: u64 = 14;
 /// The octets of a gateway's packets as its kernel counts them before and behind the program, and in between.
 #[derive(Debug, PartialEq, Eq)]
 struct Passed {
-    /// Received by the interfaces, less what is no IP packet and the Ethernet header of each that is.
+    /// Octets received by the interfaces, less frames without IP and the Ethernet header of the others.
     received: u64,
     metered: u64,
     /// Taken by the IP stack.
@@ -267,7 +267,7 @@ impl Passed {
     }
 }
 
-/// Sends in bulk, and gives what the books say once all of it is in them.
+/// Sends in bulk, and gives the books once they have all packets.
 fn send_bulk(bulk: &Bulk, live: &mut Live, to: &str) -> Result<Books> {
     let before = Passed::at_rest(bulk, live)?;
     bulk.send(to, BULK).context(to.to_owned())?;
@@ -283,8 +283,9 @@ fn send_bulk(bulk: &Bulk, live: &mut Live, to: &str) -> Result<Books> {
     Ok(books)
 }
 
-/// In generic mode packets arrive as large as GRO, or a veth's sender, made them; above 65,535 octets no length
-/// field of IP tells how large. The kernel's counters say what came and what the stack took.
+/// In generic mode packets arrive as large as GRO, or a veth's sender, made them; above 65,535 octets no
+/// length field of IP has their length. The kernel's counters give the packets received and those that the
+/// stack took.
 #[test]
 fn packets_above_65535_octets_are_metered_in_generic_mode_and_none_is_dropped() -> Result<()> {
     let bulk = Bulk::new()?;
@@ -305,7 +306,7 @@ fn packets_above_65535_octets_are_metered_in_generic_mode_and_none_is_dropped() 
         tell(&format!("{BULK} octets to {to}: {seen:?} seen since the start"));
     }
     let log = live.stop()?.success()?.stderr;
-    // Those above 17 pages are copied into one buffer after all, which is said with the remedy.
+    // Packets above 17 pages are copied into one buffer after all, which is logged with the remedy.
     let warnings = log.lines().filter(|line| line.contains("WARN"));
     let remedies =
         warnings.filter(|line| line.contains("gro_max_size 65536 gro_ipv4_max_size 65536")).count();

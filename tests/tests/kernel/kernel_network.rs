@@ -18,7 +18,8 @@ use flowxdp_tests::routed::{COLLECTOR, COLLECTOR6, LIMIT, Stage, at_rest, rows};
 use flowxdp_tests::stream::messages;
 use rustix::process::Signal;
 
-/// What came over UDP must be what the books say: each record at least once, and no more twice than is named.
+/// Records received over UDP must agree with the books: each at least once, and no more duplicates than are
+/// named.
 fn delivered(rows: &Rows, octets: &[u8], log: &str) -> Result<Received> {
     let received = Received::read_datagrams(octets)?;
     rows.delivered(&received).with_context(|| log.to_owned())?;
@@ -97,7 +98,7 @@ fn what_a_router_without_a_way_refuses_comes_when_it_has_one_again() -> Result<(
 #[derive(Clone, Copy)]
 struct Road {
     host: &'static str,
-    /// socat's word for what listens.
+    /// socat's name of the listening address.
     listen: &'static str,
     /// How tcpdump asks for the router's words.
     control: &'static str,
@@ -126,7 +127,8 @@ const IPV6: Road = Road {
     listen: "UDP6-RECV",
     control: "icmp6",
     narrow: 1_300,
-    // It has no flag against routers that cut, for none does: its version, 6, stands for one that is set.
+    // IPv6 has no flag against fragmenting routers, for none fragments: its version, 6, stands for a set
+    // flag.
     fields: ["ipv6.plen", "ipv6.version", "ipv6.fraghdr.more", "ipv6.fraghdr.offset"],
     header: 40,
     too_large: ("icmpv6.type", "2"),
@@ -165,7 +167,7 @@ fn packets(file: &Path, road: Road) -> Result<Vec<Packet>> {
     lines.lines().map(packet).collect()
 }
 
-/// Writes down what a link carries to and from the collector.
+/// Captures a link's packets to and from the collector.
 fn record(netns: &Netns, link: &str, file: &Path, road: Road) -> Result<Running> {
     let tcpdump = Program::find("tcpdump")?.args(["-i", link, "-n", "--immediate-mode", "-U", "-Z", "root"]);
     let filter = format!("host {} or {}", road.host, road.control);
@@ -210,7 +212,7 @@ fn pause(seconds: u64) -> Result<()> {
 struct Narrowed {
     /// All that the agent's link carried.
     packets: Vec<Packet>,
-    /// What the collector received.
+    /// The collector's records.
     octets: Vec<u8>,
     rows: Rows,
     log: String,
@@ -221,7 +223,7 @@ fn narrow(road: Road, more: &[&str]) -> Result<Narrowed> {
     let stage = Stage::new()?;
     let (recording, mut live) = Recording::start(&stage, road, more)?;
     let before = stage.traffic(|| pause(3))?;
-    // So that the first to meet the narrow path is not what a burst left over, but the next burst.
+    // The first message on the narrow path must be of the next burst, not a remainder of this one.
     at_rest(&mut live, before)?;
     set_mtu(&stage, road.narrow)?;
     let after = stage.traffic(|| pause(4))?;
@@ -229,7 +231,7 @@ fn narrow(road: Road, more: &[&str]) -> Result<Narrowed> {
     let rows = rows(&live, "udp:")?;
     let log = live.stop()?.success()?.stderr;
     let file = recording.end()?;
-    // Not what was dropped for its size is to stop what follows.
+    // A message dropped for its size must not stop the following ones.
     ensure!(!log.contains("does not take messages"), "{log}");
     let octets = std::fs::read(stage.file(road.listen))?;
     delivered(&rows, &octets, &log)?;
@@ -238,7 +240,7 @@ fn narrow(road: Road, more: &[&str]) -> Result<Narrowed> {
     Ok(Narrowed { packets, octets, rows, log })
 }
 
-/// Sets what the link behind the router takes.
+/// Sets the MTU of the link behind the router.
 fn set_mtu(stage: &Stage, mtu: u32) -> Result<()> {
     stage.router.ip(&format!("link set r1 mtu {mtu}"))?;
     stage.collector.ip(&format!("link set c0 mtu {mtu}"))?;
@@ -254,7 +256,7 @@ fn whole(packets: &[Packet]) -> Result<()> {
     Ok(())
 }
 
-/// What the kernel cuts apart is refused by the router as one, and goes out again.
+/// A send that the kernel cuts into datagrams is refused by the router as one, and goes out again.
 fn taken_as_one(road: Road) -> Result<()> {
     let Narrowed { octets, rows, log, .. } = narrow(road, &["--udp-segments", "16"])?;
     let narrow = usize::try_from(road.narrow)?;
@@ -281,7 +283,7 @@ fn one_by_one(road: Road) -> Result<()> {
     let told = packets.iter().position(|packet| packet.too_large).context("no router said anything")?;
     let (before, after) = packets.split_at(told);
     ensure!(before.iter().any(|packet| packet.length > 1_400), "messages were small from the start");
-    // Nothing of what was made later.
+    // No later message.
     let mtu = road.narrow;
     let large = after.iter().filter(|packet| packet.length > mtu).count();
     ensure!(large <= BATCH, "{large} packets were too large afterwards\n{log}");

@@ -1,5 +1,5 @@
-//! Options data of a live agent, read by tshark and by collect, against the books and what the kernel says
-//! of the interface.
+//! Options data of a live agent, read by tshark and by collect, against the books and the kernel's data of
+//! the interface.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const ALIASES: [&str; 2] = ["uplink-of-the-test", "uplink-renamed-ü"];
 const TRAFFIC: Traffic = Traffic { flows: 50, packets: 1_000, ipv6: false, protocol: UDP, length: 100 };
 
-/// What an agent told that metered [`TRAFFIC`] and seven frames without IP.
+/// The options data of an agent that metered [`TRAFFIC`] and seven frames without IP.
 struct Told {
     netns: Netns,
     sniffed: Sniffed,
@@ -63,13 +63,13 @@ fn told(more: &[&str]) -> Result<Told> {
         all && books.ignored_total().packets == 7
     })?;
     netns.ip(&format!("link set {METERED} alias {}", ALIASES[1]))?;
-    // It looks once a second.
+    // The agent reads the links once a second.
     std::thread::sleep(Duration::from_millis(2_500));
     let books = live.status()?;
     books.all_exported()?;
     live.stop()?.success()?;
     let (sniffed, times) = (sniffer.stop()?, (start, now_ms()?));
-    // It takes options data among the flows of IPFIX for lost records; in v9 and with its preset none are.
+    // nfcapd takes options data among the flows of IPFIX for lost records; v9 and its preset have none.
     ipfix.stop()?;
     for nfcapd in [v9, preset] {
         nfcapd.stop()?.clean()?;
@@ -103,7 +103,7 @@ fn last<'a>(options: &'a [Options], field: &str) -> Result<&'a Options> {
     options.iter().rfind(|record| record.has(field)).with_context(|| format!("nothing tells {field}"))
 }
 
-/// What went out before the last message of domain 0, which is the one that tells it.
+/// Totals sent before the last message of domain 0, which holds them.
 fn statistics(options: &[Options], recording: &Recording, records: u64) -> Result<()> {
     let told = last(options, "packetsexp")?;
     let of_process = |octets: &[u8]| {
@@ -257,7 +257,7 @@ fn collect_reads(recording: &Recording, options: &[Options]) -> Result<()> {
     Ok(())
 }
 
-/// What makes a flow: addresses, ports or ICMP, protocol, type of service, VLAN, interface.
+/// A flow's key: addresses, ports or ICMP, protocol, type of service, VLAN, interface.
 const KEY: [u16; 13] = [8, 12, 27, 28, 7, 11, 32, 139, 4, 5, 58, 10, 61];
 
 #[test]

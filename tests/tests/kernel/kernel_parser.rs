@@ -1,9 +1,9 @@
-//! The parser as the kernel runs it says of every frame what its build for the host says.
+//! The parser in the kernel and its build for the host give the same verdict on every frame.
 //!
-//! Each frame is a test run of the real XDP program, both entry points, with frames from metadata as a
-//! replay has them and without as an interface has them. What the program left in its counters and in the
-//! flow table is compared with the host's answer to the same octets: the whole key, octets, TCP flags, TTL,
-//! lengths and the reason for ignoring. `FLOWXDP_SEED` repeats the random frames of an earlier run.
+//! Each frame is a test run of the real XDP program, both entry points, with frames from metadata as a replay
+//! has them and without as an interface has them. The program's counters and flow table are compared with the
+//! host's verdict on the same octets: the whole key, octets, TCP flags, TTL, lengths and the reason for
+//! ignoring. `FLOWXDP_SEED` repeats the random frames of an earlier run.
 
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp::capture::to_ethernet;
@@ -78,7 +78,7 @@ impl Kernel {
         Ok(Self { name, replay, loaded, runner: test_run::Runner::default(), before: Row::default() })
     }
 
-    /// The part of a frame that the program gets, and what the host says of it.
+    /// The part of a frame that the program gets, and the host's verdict on it.
     fn expected<'a>(&self, case: &'a Case, padded: &'a mut Vec<u8>) -> (&'a [u8], Outcome) {
         let most = if self.name == PROGRAM { LINEAR } else { test_run::MOST };
         let octets = case.octets.get(..most).unwrap_or(&case.octets);

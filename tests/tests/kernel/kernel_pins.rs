@@ -1,8 +1,8 @@
-//! Pins: an agent ends in whatever way, metering goes on, and the next agent goes on with all of it.
+//! Pins: an agent ends in any way, metering continues, and the next agent resumes all of it.
 //!
-//! What nfcapd and a receiver over TCP got is compared with what the generator sent: with an agent that
-//! was told to keep its table to the last octet and without one gap in the sequence, with killed ones up to
-//! what the books name as perhaps twice.
+//! Records at nfcapd and at a receiver over TCP are compared with the generator's packets: under an agent
+//! with `--keep` to the last octet and without a gap in the sequence, under killed agents up to the
+//! duplicates that the books name.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Sends rounds of traffic while `what` is done; gives the number of rounds.
+    /// Sends rounds of traffic while `what` runs; gives the number of rounds.
     fn meanwhile(&self, round: &Traffic, what: impl FnOnce() -> Result<()>) -> Result<u64> {
         round.rounds_while(&self.netns, SENDER, Duration::ZERO, what)
     }
@@ -99,7 +99,7 @@ fn kept(protocol: &str, ipv6: bool, first: &[&str], more: &[&str]) -> Result<()>
     live.until(LIMIT, "exporting", |books| books.exported.packets > 0)?;
     stage.send(&round)?;
     live.stop()?.success()?;
-    // Nobody is there: what comes in is metered all the same.
+    // No agent runs: packets are metered all the same.
     stage.send(&round)?;
     arguments.extend(more);
     let mut live = stage.agent(&url, &arguments)?;
@@ -151,7 +151,7 @@ fn a_table_with_other_groups_of_fields_takes_over_from_the_one_before() -> Resul
     failures.end()
 }
 
-/// Makes the pinned table one of another version, which says what its slots look like.
+/// Makes the pinned table one of another version, with a descriptor of its slots.
 fn age(stage: &Stage) -> Result<()> {
     let path = stage.bpffs.pins().join("1/SHAPE");
     let mut descriptor: Mapped<TableDescriptor> = Mapped::new(MapData::from_pin(path)?.fd(), 1)?;
@@ -171,7 +171,7 @@ fn a_table_of_another_version_is_emptied_before_it_goes() -> Result<()> {
     stage.send(&round)?;
     live.stop()?.success()?;
     let exported = {
-        // Nobody empties the ring now.
+        // No agent empties the ring now.
         stage.send(&round)?;
         age(&stage)?;
         let mut live = stage.agent(&url, &["--flows", "2K"])?;
@@ -189,7 +189,7 @@ fn a_table_of_another_version_is_emptied_before_it_goes() -> Result<()> {
     (0..3).for_each(|_| truth.merge(&round.truth()));
     let records = nfcapd.stop()?.records;
     equal(&truth, &Flows::by_tuple(&records), Columns::WITHOUT_TTL)?;
-    // What had left before is in the books of the agent before.
+    // Records that had left before are in the books of the agent before.
     ensure!(exported.packets <= count(&round, 3).packets, "{exported:?}");
     Ok(())
 }
@@ -376,7 +376,7 @@ fn a_folder_that_keeps_no_pins_is_refused() -> Result<()> {
 fn pins_and_folders_that_are_not_the_agents_stay() -> Result<()> {
     let stage = Stage::new()?;
     let pins = stage.bpffs.pins();
-    // Made by the operator, and empty: it stays.
+    // Made by the operator, and empty: the folder stays.
     std::fs::create_dir(&pins)?;
     stage.agent("udp://127.0.0.1:9", &[])?.stop()?.success()?;
     ensure!(stage.bpffs.left_in("flowxdp")?.is_empty() && pins.is_dir(), "the operator's folder is gone");

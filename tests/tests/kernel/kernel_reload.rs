@@ -60,7 +60,7 @@ impl Stage {
         Live::start(&self.netns, &[&["--config", file.as_str()], more].concat())
     }
 
-    /// Sends rounds of traffic while `what` is done; gives packets and octets sent.
+    /// Sends rounds of traffic while `what` runs; gives packets and octets sent.
     fn meanwhile(&self, what: impl FnOnce() -> Result<()>) -> Result<Count> {
         Ok(ROUND.times(ROUND.rounds_while(&self.netns, SENDER, Duration::ZERO, what)?))
     }

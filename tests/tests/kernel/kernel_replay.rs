@@ -1,4 +1,4 @@
-//! What a replay promises beside exact flows: its clock, its pace, and what it does when it cannot deliver.
+//! A replay's properties beside exact flows: its clock, its pace, and records that it cannot deliver.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -95,7 +95,7 @@ fn the_first_data_need_no_datagram_before_them() -> Result<()> {
         let sniffer = Sniffer::start(nfcapd.port(), None)?;
         agent::replay(&[&file], &url, protocol)?.run(LIMIT)?.success()?;
         let sniffed = sniffer.stop()?;
-        // A collector of several workers may read what came before after them, or never.
+        // A collector of several workers may read earlier messages after them, or never.
         let data = sniffed.recording.datagrams.iter().filter(|it| !flow_sets(&it.payload).is_empty());
         let mut writer = Writer::create(&alone)?;
         let mut forms = BTreeSet::new();
@@ -225,8 +225,8 @@ fn nobody_listens() -> Result<()> {
     Ok(())
 }
 
-/// nfdump 1.7 takes an interval of the sampler that stands behind the packet space for that space, and shows twice
-/// the packets. Whoever names no preset must not see doubled volume.
+/// nfdump 1.7 takes an interval of the sampler that stands behind the packet space for that space, and shows
+/// twice the packets. Without a preset the volume must not be doubled.
 #[test]
 fn nfdump_without_its_preset_shows_each_packet_once() -> Result<()> {
     let directory = tempfile::tempdir()?;

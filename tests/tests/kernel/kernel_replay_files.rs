@@ -105,7 +105,7 @@ fn a_cut_file_is_named_and_the_files_behind_it_are_read() -> Result<()> {
     let whole = fs::read(path("whole.pcap"))?;
     fs::write(path("cut.pcap"), whole.get(..whole.len() - 10).context("cut")?)?;
     fs::write(path("empty.pcap"), "")?;
-    // 99 whole packets, what is no capture, nothing at all, and a whole file.
+    // 99 whole packets, a file that is no capture, an empty file, and a whole capture.
     let (cut, empty, absent, good) =
         (path("cut.pcap"), path("empty.pcap"), path("absent.pcap"), path("whole.pcap"));
     let (books, line) = faulty(&[&cut, &empty, &absent, &good])?;
@@ -114,7 +114,7 @@ fn a_cut_file_is_named_and_the_files_behind_it_are_read() -> Result<()> {
         ensure!(line.contains(name), "{name} is not in: {line}");
     }
     ensure!(!line.contains("whole.pcap"), "{line}");
-    // Many packets in several blocks: those in front of the cut are metered, packed or not.
+    // Many packets in several blocks: packets in front of the cut are metered, packed or not.
     let many = Traffic { flows: 20_000, packets: 20_000, ..TRAFFIC };
     capture(&path("many.pcap"), &many)?;
     for packer in ["gzip", "zstd"] {
@@ -124,7 +124,7 @@ fn a_cut_file_is_named_and_the_files_behind_it_are_read() -> Result<()> {
         let octets = fs::read(&name)?;
         let cut = octets.len() * 4 / 5;
         fs::write(&name, octets.get(..cut).context("cut")?)?;
-        // What the packer's own program gets out of it.
+        // The packer's own output of the file.
         let unpack = format!(r#"{packer} -dc <"$2/many.{packer}" 2>/dev/null | wc -c"#);
         let unpacked = shell(&unpack, "", directory.path())?.run(LIMIT)?.stdout;
         let packets = unpacked.trim().parse::<u64>()?.saturating_sub(24) / 130;
@@ -277,7 +277,7 @@ fn packets_of_other_link_types_and_times_are_ignored_by_their_reason() -> Result
     equal(&traffic.truth(), &flows, Columns::WITHOUT_TTL)
 }
 
-/// What an operator sees of a replay: stdout and stderr of a terminal.
+/// A replay's stdout and stderr on a terminal.
 fn on_a_terminal(directory: &Path, line: &str) -> Result<Running> {
     let script = Program::find("script")?.args(["-qefc", line, "/dev/null"]).env("TERM", "xterm");
     let agent = program()?.path().display().to_string();
@@ -298,7 +298,7 @@ fn progress_is_shown_on_a_terminal_and_taken_away() -> Result<()> {
     let shown = on_a_terminal(directory.path(), &line)?.wait(LIMIT)?.success()?.stdout;
     ensure!(shown.contains(" packets, 2023-11-14T22:13:"), "no progress: {shown:?}");
     ensure!(shown.contains(" packets/s\x1b[K"), "no rate: {shown:?}");
-    // It is gone before the books are printed.
+    // The progress line is gone before the books are printed.
     let (progress, books) = shown.split_once("\r\x1b[K ").context("the line stays")?;
     ensure!(progress.contains("packets/s") && !books.contains("packets/s"), "{shown:?}");
     ensure!(books.contains("The books balance"), "{books}");

@@ -1,5 +1,5 @@
 //! A replay over TCP: to a collector that dies in the middle, to one that resets each connection, to one that
-//! never comes, and the next one that delivers what the first left on disk.
+//! never comes, and the next one that delivers the records that the first left on disk.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -22,10 +22,10 @@ use flowxdp_tests::traffic::{Traffic, UDP};
 
 /// 2023-11-14, in microseconds.
 const START: u64 = 1_700_000_000_000_000;
-/// Nobody else is in the namespace.
+/// The namespace has no other process.
 const URL: &str = "tcp://127.0.0.1:4739";
 const PORT: u16 = 4_739;
-/// Octets after which the collector reads no more: a small part of what a long capture gives.
+/// Octets after which the collector reads no more: a small part of a long capture's records.
 const MIDDLE: usize = 1 << 20;
 
 /// A packet for each flow, a little after one another.

@@ -131,7 +131,7 @@ impl OneHome {
     }
 }
 
-/// What is compared of a slot.
+/// The compared fields of a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct One {
     state: u32,

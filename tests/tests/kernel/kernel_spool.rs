@@ -15,7 +15,7 @@ use flowxdp_tests::judge::sessions::{Received, Session};
 use flowxdp_tests::process::Program;
 use flowxdp_tests::stage::{Stage, all_delivered, at_rest, balanced, of};
 
-/// Nobody else is in the namespace.
+/// The namespace has no other process.
 const PORT: u16 = 4_739;
 const LIMIT: Duration = Duration::from_secs(30);
 const FLOWS: u32 = 10_000;
@@ -46,7 +46,7 @@ fn octets(directory: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// What is on disk, as any reader of such files sees it.
+/// The records on disk, as any reader of such files sees them.
 fn on_disk(directory: &Path) -> Result<Received> {
     let mut files = Vec::new();
     for file in segments(directory)? {
@@ -195,7 +195,7 @@ fn a_limit_of_a_files_size_is_a_disk_that_takes_no_more() -> Result<()> {
     bad_disk(LIMITED, "File too large")
 }
 
-/// An agent that spools is killed after a while; gives nothing, for what it had is on disk or lost.
+/// A spooling agent is killed after a while: its records are on disk or lost.
 fn spool_and_die(stage: &Stage, url: &str, spool: &[&str], after: Duration) -> Result<()> {
     let mut live = Some(stage.agent(&[url], spool)?);
     let mut killed = Ok(None);
@@ -236,7 +236,7 @@ fn what_killed_agents_left_on_disk_is_delivered() -> Result<()> {
     }
     tear(directory.path())?;
     let left = on_disk(directory.path())?;
-    // One that is killed while it sends what the others left, slowly.
+    // An agent that is killed while it sends the others' records, slowly.
     let mut collector = stage.tcp(PORT)?;
     let slow = ["--spool", &path, "--pace", "20"];
     let live = stage.agent(&[&url], &slow)?;

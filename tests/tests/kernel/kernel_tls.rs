@@ -1,5 +1,5 @@
 //! TLS end to end: collectors that refuse us, collectors that we must refuse, and certificates and lists that
-//! change under a running agent. What a refused side reads is nothing at all.
+//! change under a running agent. A refused side reads nothing at all.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ fn a_collector_that_refuses_our_certificate_reads_nothing_until_it_takes_it() ->
     Ok(())
 }
 
-/// A certificate, and what the one line about it must say; none for the good one.
+/// A certificate, and the text of its one line; none for the good one.
 type Row = (&'static str, Leaf, Option<&'static str>);
 
 fn matrix(stage: &Stage, other: &Authority) -> Result<Vec<Row>> {
@@ -90,7 +90,7 @@ fn matrix(stage: &Stage, other: &Authority) -> Result<Vec<Row>> {
     ])
 }
 
-/// OpenSSL's server with a certificate; it writes what its application reads.
+/// OpenSSL's server with a certificate; it writes the octets that its application reads.
 fn openssl(stage: &Stage, port: u16, leaf: &Leaf) -> Result<Running> {
     let server = Program::find("openssl")?
         .args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-quiet", "-CAfile"])

@@ -16,9 +16,9 @@ use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
 const HOUR: i64 = 3_600;
-/// Where the clock stands against what it was, seconds, one after the other.
+/// The clock's offsets from its former time, seconds, one after the other.
 const STEPS: [i64; 3] = [HOUR, -HOUR, 0];
-/// What rounding and a jiffy may take away, milliseconds.
+/// The error by rounding and a jiffy, milliseconds.
 const SLACK: u64 = 1_100;
 
 /// Sets the clock this many seconds from where it is.

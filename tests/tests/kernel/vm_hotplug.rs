@@ -37,7 +37,7 @@ impl Switch {
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        // It may be on already, and a failure here must not hide the test's own.
+        // The CPU may be on already, and a failure here must not hide the test's own.
         let _ = self.set(true);
     }
 }

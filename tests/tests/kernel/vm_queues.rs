@@ -31,7 +31,7 @@ fn packets_on_several_queues() -> Result<()> {
     let mut live = Live::start(&netns, &["--interface", MULTI, "--mode", "native", "--collector", &url])?;
     let before = nic::by_queue(&netns, MULTI)?;
     let (mut sent, mut truth) = (Count::default(), Flows::default());
-    // What a CPU sends by its queue comes back by the same.
+    // Packets that a CPU sends by its queue come back by the same.
     for (cpu, (protocol, length)) in
         cpus::online()?.into_iter().zip([(UDP, 100), (TCP, 100), (UDP, 1_400), (TCP, 1_400)])
     {

@@ -1,6 +1,7 @@
 //! Native XDP in a real driver: two virtio NICs of a test VM on one cable.
 //!
-//! tcpreplay sends an exact number through a packet socket, the NIC counts what came, nfcapd what was exported.
+//! tcpreplay sends an exact number through a packet socket, the NIC counts the received packets, nfcapd the
+//! exported ones.
 
 use std::time::{Duration, Instant};
 

@@ -30,7 +30,7 @@ pub(super) fn split(text: &str) -> (String, Vec<Line>) {
             continue;
         };
         let lines = rest.get(..length).unwrap_or_default().matches('\n').count();
-        // Something has to stand for a literal, so that an expression stays one.
+        // A blank stands for a literal, so that an expression stays one.
         code.push(' ');
         code.extend(std::iter::repeat_n('\n', lines));
         number += lines;

@@ -1,7 +1,7 @@
 //! NICs with several queues: taps in a namespace of their own, whose kernel sends back what it receives.
 //!
-//! Only a tap gives a VM's NIC several queues. The namespace routes every packet from the tap back into
-//! it, so that what the VM sends through such a NIC comes in by it again, spread over its queues.
+//! Only a tap gives a VM's NIC several queues. The namespace routes every packet from the tap back into it,
+//! so that packets that the VM sends through such a NIC come in by it again, spread over its queues.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::netns::Namespace;
 
 /// Receive queues of the NIC that has several.
 const QUEUES: u32 = 4;
-/// What the VM's NIC has as its own, and as that of its peer; the VM's side knows the same.
+/// The addresses of the VM's NIC and of its peer; the VM's side has the same.
 const PEER: &str = "52:54:00:00:0f:00";
 const NIC: &str = "52:54:00:00:01:00";
 

@@ -1,4 +1,4 @@
-//! A strict little collector: reads messages by the RFCs and refuses what an exporter must not send.
+//! A strict little collector: reads messages by the RFCs and refuses messages that break them.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub(crate) struct Read {
     pub(crate) parts: Vec<(usize, Vec<u8>, String)>,
 }
 
-/// What a collector remembers of one exporter and domain.
+/// A collector's state of one exporter and domain.
 #[derive(Default)]
 pub(crate) struct Collector {
     templates: HashMap<u16, Vec<(u16, usize)>>,

@@ -1,4 +1,4 @@
-//! Messages to the octet, beside the names of what they say.
+//! Messages to the octet, beside the names of their fields.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Whatever is pushed, whenever: what is exported reads back equal, and no rule of a message is broken.
+//! For any records at any time: exported records read back equal, and no rule of a message is broken.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -86,7 +86,7 @@ fn config() -> impl Strategy<Value = SessionConfig> {
     )
 }
 
-/// What happens next in a session's life.
+/// The next event of a session.
 #[derive(Clone, Debug)]
 enum Step {
     Push(Vec<FlowRecord>),
@@ -106,7 +106,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A session with its collector, and what each has seen.
+/// A session with its collector, and the records that each has seen.
 struct Pair {
     config: SessionConfig,
     session: Session,

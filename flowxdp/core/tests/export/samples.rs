@@ -1,4 +1,4 @@
-//! Flow records to export, and flow records made again from what a collector read.
+//! Flow records to export, and flow records made again from a collector's fields.
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
@@ -22,7 +22,7 @@ pub(crate) fn session(protocol: Protocol) -> Session {
     Session::new(SessionConfig::new(protocol, SYSTEM_START)).unwrap()
 }
 
-/// Everything that is ready.
+/// All messages that are ready.
 pub(crate) fn drain(session: &mut Session, now: Now, flush: bool) -> Vec<Message> {
     std::iter::from_fn(|| session.poll_message(now, flush)).collect()
 }
@@ -131,7 +131,7 @@ pub(crate) fn flow(read: &Read, data: &DataRecord) -> FlowRecord {
     .into()
 }
 
-/// What `record` is once it went through `protocol`, which may have less room.
+/// `record` as `protocol` can say it, which may have less room.
 pub(crate) fn as_exported(protocol: Protocol, record: &FlowRecord) -> FlowRecord {
     record.with(|flow| {
         if protocol == Protocol::V9 {

@@ -5,7 +5,7 @@ use netflow_parser::{NetflowPacket, NetflowParser};
 
 use crate::{at, ipv4, session};
 
-/// What both versions have, of the first record.
+/// Fields that both versions have, of the first record.
 macro_rules! fields {
     ($message:expr) => {{
         let (header, flow) = (&$message.header, &$message.flowsets[0]);

@@ -1,4 +1,4 @@
-//! Whatever is pushed, whenever: what is exported reads back equal, and no rule of a message is broken.
+//! For any records at any time: exported records read back equal, and no rule of a message is broken.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -41,7 +41,7 @@ fn record() -> impl Strategy<Value = Flow> {
     )
 }
 
-/// What happens next in a session's life.
+/// The next event of a session.
 #[derive(Clone, Debug)]
 enum Step {
     Push(Vec<Flow>),
@@ -155,7 +155,7 @@ impl Pair {
     }
 }
 
-/// What `record` is once it was exported, apart from its counters.
+/// `record` as its version can say it, apart from its counters.
 fn as_exported(record: &Flow) -> Flow {
     let mut record = *record;
     record.tcp_flags &= 0xff;

@@ -1,5 +1,5 @@
-//! What the RFCs ask of an exporter, rule by rule: each test is named in the ledger (tests/ledger) beside
-//! the rule that it proves. Messages are read by a reader that shares no code with the encoder.
+//! The RFCs' rules for an exporter, one by one: each test is named in the ledger (tests/ledger) beside the
+//! rule that it proves. Messages are read by a reader that shares no code with the encoder.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! A reader of IPFIX and NetFlow v9 with options, variable lengths and withdrawals: what a collector sees.
+//! A reader of IPFIX and NetFlow v9 with options, variable lengths and withdrawals, as a collector is.
 
 use std::collections::HashMap;
 
@@ -111,7 +111,7 @@ fn word(rest: &mut &[u8]) -> u32 {
     number(take(rest, 4)) as u32
 }
 
-/// What a collector remembers of one transport session.
+/// A collector's state of one transport session.
 #[derive(Default)]
 pub(crate) struct Collector {
     pub(crate) templates: HashMap<(u32, u16), Template>,

@@ -1,4 +1,4 @@
-//! Flow records, what an exporter tells about itself, and whole sessions of both.
+//! Flow records, options data, and whole sessions of both.
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::options::{Interface, Reliability, Snapshot};
@@ -78,7 +78,7 @@ pub(crate) fn record(number: u16) -> FlowRecord {
     .into()
 }
 
-/// What the exporter tells about itself: two interfaces.
+/// The exporter's options data: two interfaces.
 pub(crate) fn snapshot() -> Snapshot {
     let interface = |index, name: &str, description: &str| Interface {
         index,
@@ -102,14 +102,14 @@ pub(crate) fn snapshot() -> Snapshot {
     }
 }
 
-/// Everything that is ready, handed to the socket.
+/// All messages that are ready, delivered to the socket.
 pub(crate) fn drain(session: &mut Session, now: Now) -> Vec<Message> {
     let messages: Vec<_> = std::iter::from_fn(|| session.poll_message(now, true)).collect();
     messages.iter().for_each(|message| session.handed(message));
     messages
 }
 
-/// Options data and `count` records of all kinds, then what is ready.
+/// Options data and `count` records of all kinds, then the messages that are ready.
 pub(crate) fn told(session: &mut Session, now: Now, count: u16) -> Vec<Message> {
     session.offer(&snapshot(), now, true);
     (0..count).for_each(|number| session.push(&record(number), now).unwrap());

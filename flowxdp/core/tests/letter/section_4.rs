@@ -1,4 +1,4 @@
-//! RFC 7011 section 4: what the exporter reports about itself.
+//! RFC 7011 section 4: the exporter's reports about itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -69,7 +69,7 @@ fn reduced_lengths_drop_leading_zeros_alone() {
     }
 }
 
-/// What is read of an interface and an exporter with these names.
+/// The values read of an interface and an exporter with these names.
 fn names(protocol: Protocol, name: &str, description: &str) -> Vec<(u16, Vec<u8>)> {
     let interfaces = vec![Interface { index: 1, name: name.to_owned(), description: description.to_owned() }];
     let snapshot = Snapshot { interfaces, name: description.to_owned(), ..snapshot() };

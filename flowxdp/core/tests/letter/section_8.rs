@@ -267,7 +267,7 @@ fn templates_say_each_element_in_one_place_or_in_their_order_in_time() {
         for template in reads.iter().flat_map(Read::templates) {
             let ids: Vec<u16> = template.fields.iter().map(|field| field.id).collect();
             let again = ids.iter().filter(|id| ids.iter().filter(|other| other == id).count() > 1);
-            // First and last time; what they say is in the tests of section 4.
+            // First and last time; the tests of section 4 check their values.
             assert!(again.copied().all(|id| id == 323), "template {}", template.id);
         }
     }
@@ -283,7 +283,7 @@ fn the_flow_keys_template_is_told_with_those_it_speaks_of() {
             let flows = ids.contains(&292);
             assert!(!flows || ids == [292, 293, 294, 295, 275], "{ids:?}");
         }
-        // What they say of the templates stands behind these, with the flows.
+        // Options data about the templates follow them, with the flows.
         let keys = reads.iter().flat_map(Read::data).filter(|(set, _)| *set == 275).count();
         assert_eq!((keys, with_flows > 0), (4 * with_flows, true));
     }

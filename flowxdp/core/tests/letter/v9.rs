@@ -1,4 +1,4 @@
-//! RFC 3954: what NetFlow v9 has of its own. The sections above run with v9 too.
+//! RFC 3954: rules of NetFlow v9 alone. The sections above run with v9 too.
 
 use flowxdp_core::elements::options::OPTIONS;
 use flowxdp_core::options::Snapshot;
@@ -98,7 +98,7 @@ fn after_a_restart_templates_come_before_any_data() {
     let mut session = session(&config());
     told(&mut session, at(0), 8);
     session.restart();
-    // A collector that has started anew knows nothing; it panics at data without template.
+    // A collector that has started anew has no template, and panics at data without one.
     assert!(Collector::all(&told(&mut session, at(1_000), 8)).iter().flat_map(Read::data).count() >= 8);
 }
 

@@ -1,6 +1,6 @@
-//! The agent: looks at the table, hands over what retired, reads the books; and is killed at any step.
+//! The agent: sweeps the table, delivers retired slots, reads the books; and is killed at any step.
 //!
-//! What `retire` and, in [`ring`], `Spill` do is the agent's own code. The rest is a copy.
+//! `retire` and, in [`ring`], `Spill` are the agent's own code. The rest is a copy.
 
 use std::convert::Infallible;
 
@@ -116,7 +116,7 @@ fn grace(access: &mut Access<'_>) -> Go<()> {
     Ok(())
 }
 
-/// One look at the tables: what is due is retired and, after a grace period, read.
+/// One sweep of the tables: due slots are retired and, after a grace period, read.
 fn sweep(scenario: &Scenario, last: bool, access: &mut Access<'_>) -> Go<Vec<Kept>> {
     if last {
         access.step(Op::Detached)?;
@@ -172,7 +172,7 @@ fn keep(slot: usize, part: &FlowCounters, has: u32) -> Kept {
     Kept { slot, packets: part.packets, octets: part.octets, has }
 }
 
-/// What the next agent does first. Gives what the one before had retired and not handed over to all.
+/// The next agent's first steps. Gives the slots that the one before had retired and not delivered to all.
 fn recover(scenario: &Scenario, access: &mut Access<'_>) -> Go<Vec<Kept>> {
     if scenario.is(Broken::RetireFirst) {
         retire(scenario, true, Shared::kernel(scenario, access), true, &mut Vec::new())?;
@@ -212,7 +212,7 @@ fn seen(access: &mut Access<'_>) -> Go<[u64; 2]> {
 
 /// A snapshot of a collector's books: `seen = exported + in table`, between two readings of `seen`.
 ///
-/// In the table is, for this collector, what it was not given.
+/// In the table are, for this collector, the packets that it was not given.
 fn books(scenario: &Scenario, collector: usize, access: &mut Access<'_>) -> Go<()> {
     let before = seen(access)?;
     if !scenario.is(Broken::NoGraceInBooks) {

@@ -1,4 +1,4 @@
-//! The words of memory that the processes of the model share, and what a process can do to them.
+//! The words of memory that the processes of the model share, and a process's operations on them.
 
 /// Slots of all tables together, at most.
 pub(crate) const SLOTS: usize = 6;
@@ -42,7 +42,7 @@ pub(crate) enum Cell {
     Event(usize),
     Producer,
     Consumer,
-    /// The agent's note of what it is about to do with the event at the consumer's position.
+    /// The agent's note of its next change by the event at the consumer's position.
     IntentPosition,
     IntentIndex,
     IntentPackets,
@@ -52,7 +52,7 @@ pub(crate) enum Cell {
     Word(usize),
     Terms(usize, usize, Sum),
     Ref(usize, usize),
-    /// What a collector got.
+    /// The packets that a collector received.
     ReceivedPackets(usize),
     ReceivedOctets(usize),
 }
@@ -111,7 +111,7 @@ pub(crate) enum Op {
     Release(Cell, u64),
     /// A program begins on its CPU.
     Enter,
-    /// It ends; whether there are more packets.
+    /// The program ends; whether there are more packets.
     Exit(bool),
     /// Asks for a partition: an atomic addition, which gives how many CPUs have asked before.
     Take,
@@ -125,7 +125,7 @@ pub(crate) enum Op {
     Detached,
     /// A message leaves for a collector, with packets and octets.
     Send(usize, u64, u64),
-    /// Together with a store, the agent hears that one was refused: it never came.
+    /// Together with a store, the agent learns that a message was refused and never arrived.
     Refused(usize, u64, u64, Cell, u64),
     /// One of so many ways to go on.
     Choose(u64),

@@ -16,7 +16,7 @@ use crate::{
 /// As [`crate::table::Shared`]: after the run's step, the rest of the run sees CPUs without a claim.
 pub(crate) struct Shared<'a, 'b> {
     access: RefCell<&'a mut Access<'b>>,
-    /// What was read last of each.
+    /// The last reading of each.
     claims: [Flag<u32>; CPUS],
     stopped: Flag<bool>,
 }

@@ -27,7 +27,7 @@ pub(crate) struct State {
     kills: u8,
 }
 
-/// What may happen next.
+/// The next possible events.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// A process goes one step further; with its choice, where it has one.
@@ -38,7 +38,7 @@ enum Event {
     Kill,
 }
 
-/// What an exploration came to.
+/// An exploration's result.
 #[derive(Debug)]
 pub(crate) struct Explored {
     /// Different states.
@@ -60,7 +60,7 @@ impl State {
         }
     }
 
-    /// Lets a process go one step further. `None`: it has to wait, or has ended.
+    /// Lets a process go one step further. `None`: the process has to wait, or has ended.
     fn advance(&mut self, scenario: &Scenario, who: usize, choice: u8) -> Option<(Op, Option<String>)> {
         if who == AGENT {
             let code = |at: &agent::At, access: &mut Access<'_>| agent::run(scenario, at, access);
@@ -93,7 +93,7 @@ impl State {
         self.agent.at.is_none() && self.cpus.iter().all(|cpu| cpu.at.is_none())
     }
 
-    /// Everything, as octets: equal states and no others give the same.
+    /// The whole state as octets: equal states and no others give the same.
     fn encode(&self, into: &mut Vec<u8>) {
         self.memory.encode(into);
         for cpu in &self.cpus {
@@ -107,7 +107,7 @@ impl State {
 /// The states met so far, and how.
 struct Met {
     states: HashSet<Box<[u8]>>,
-    /// The state before, and what happened then.
+    /// The state before, and the event that followed.
     ways: Vec<(u32, Event)>,
 }
 
@@ -150,7 +150,7 @@ fn successors(
         return judge::end(scenario, &state.memory).err().map(|fault| (fault, None));
     }
     let mut stuck = true;
-    // A step that others cannot tell the time of comes first: it leads to the same states later.
+    // A step whose time no other process can observe comes first: it leads to the same states later.
     let only_agent = state.agent.at.is_some() && state.agent.is_private;
     for who in if only_agent { AGENT } else { 0 }..=AGENT {
         let mut choices = 1;

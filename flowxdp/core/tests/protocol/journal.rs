@@ -1,7 +1,8 @@
-//! The journal: how a message is handed over so that whoever finds the agent killed knows what it did.
+//! The journal: how a message is delivered so that the agent's successor knows each step it took before a
+//! kill.
 //!
 //! A copy of the agent's `deliveries/page.rs` and `exporter/books.rs`, store by store, with the agent's own
-//! [`Deliveries`] for the states of slots. [`flowxdp_common::journal`] says what the words mean.
+//! [`Deliveries`] for the states of slots. [`flowxdp_common::journal`] defines the words.
 
 use flowxdp_common::{
     journal::{IDLE, RELEASING, SENDING, TAKING_BACK},
@@ -28,7 +29,7 @@ fn unfold(word: u64) -> (u64, usize, usize) {
     (phase, small(copy), small(slots))
 }
 
-/// A retired slot that somebody waits for, and what is in it.
+/// A retired slot that some collector waits for, and its counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) slot: usize,
@@ -65,7 +66,7 @@ pub(crate) fn exported(access: &mut Access<'_>, collector: usize) -> Go<[u64; 2]
     Ok([packets, octets])
 }
 
-/// What the page says in the end: exported and named as perhaps twice.
+/// The page's final sums: exported, and named as perhaps twice.
 pub(crate) fn terms(memory: &crate::memory::Memory, collector: usize) -> [u64; 4] {
     let (_, copy, _) = unfold(memory.word(Cell::Word(collector)));
     Sum::ALL.map(|sum| memory.word(Cell::Terms(collector, copy, sum)))
@@ -77,7 +78,7 @@ fn and(sums: [u64; 4], kept: &[Kept]) -> [u64; 4] {
     [more(packets, |kept| kept.packets), more(octets, |kept| kept.octets), twice_packets, twice_octets]
 }
 
-/// What became of the records that a collector waits for.
+/// The outcome of the records that a collector waits for.
 pub(crate) enum Handed {
     /// There are none.
     None,
@@ -196,7 +197,7 @@ pub(crate) fn let_go(
     Ok(())
 }
 
-/// What the next agent does with a page that it finds.
+/// The next agent's recovery of a page.
 pub(crate) fn recover(scenario: &Scenario, collector: usize, access: &mut Access<'_>) -> Go<()> {
     let (phase, copy, count) = unfold(access.step(Op::Load(Cell::Word(collector)))?);
     let mut now = sums(access, collector, copy)?;
@@ -235,7 +236,7 @@ fn state(slot: usize, access: &mut Access<'_>) -> Go<u32> {
     Ok(u32::try_from(access.step(Op::Load(Cell::State(slot)))?).expect("a state"))
 }
 
-/// Whether a collector has what is in a retired slot.
+/// Whether a collector has a retired slot's record.
 pub(crate) const fn has(state: u32, collector: usize) -> bool {
     flowxdp_common::slot::has(state) >> collector & 1 == 1
 }

@@ -1,4 +1,4 @@
-//! What must hold: in every state, and when all is over.
+//! Rules that must hold in every state, and at the end.
 
 use flowxdp_common::slot::{FREE, LIVE};
 
@@ -29,8 +29,7 @@ pub(crate) fn always(scenario: &Scenario, memory: &Memory) -> Result<(), String>
     Ok(())
 }
 
-/// Each packet is in the table's records once and with each collector at least once; what came more often
-/// is named.
+/// Each packet is in the table's records once and with each collector at least once; duplicates are named.
 pub(crate) fn end(scenario: &Scenario, memory: &Memory) -> Result<(), String> {
     let total = |cell: fn(usize) -> Cell| (0..CPUS).map(|cpu| memory.word(cell(cpu))).sum::<u64>();
     let seen = [total(Cell::SeenPackets), total(Cell::SeenOctets)];

@@ -1,4 +1,4 @@
-//! The slot protocol, explored: XDP programs on two CPUs, an agent, kills and adoptions, in all orders.
+//! The slot protocol, explored: XDP programs on two CPUs, an agent, kills and recoveries, in all orders.
 //!
 //! # The protocol
 //! A slot goes `FREE` → `LIVE` (program) → `RETIRED` (agent) → `FREE` (agent).
@@ -7,30 +7,30 @@
 //! - The agent retires slots, waits until every program that may have seen them live has ended (the grace
 //!   period), and reads them. They stay retired until every collector was given the record; those that
 //!   have it are noted in the state.
-//! - A message that may yet be refused keeps its slots, noted as handed over; after a refusal the note is
-//!   taken back, in one step with the books.
-//! - Each message is handed over under a redo log, [`journal`]: whoever finds the agent killed knows what
-//!   was counted, and what may have been sent. The next agent waits for a grace period, finishes or names
-//!   that, and exports what is retired to those that do not have it.
+//! - A message that may yet be refused keeps its slots, noted as delivered; a refusal revokes the note, in
+//!   one step with the books.
+//! - Each message is delivered under a redo log, [`journal`]: the successor of a killed agent knows which
+//!   records were counted, and which may have been sent. The next agent waits for a grace period, finishes or
+//!   names these, and exports retired slots to the collectors that do not have them.
 //! - A CPU takes a partition at its first packet, if one is left. To hand one to a CPU that came too late,
 //!   the agent takes the claim of its owner away, waits for a grace period, and lets the other CPU claim it,
 //!   which adds to the live slots that it finds.
 //! - A packet whose window is full, or whose CPU has no partition, goes through the ring buffer into the
-//!   spill table, [`ring`]: what a slot was before an event is written down, so that a change that is
-//!   half done is undone.
+//!   spill table, [`ring`]: a slot's values before an event are noted, so that an unfinished change is
+//!   undone.
 //!
 //! # What must hold
-//! [`judge`]: at the end every packet is exported once for each collector, and received at least once; what
-//! came more often is named: sent ≤ received ≤ sent + named. No flow ever has two live slots in one table.
-//! At each snapshot, `seen = exported + in table` for each collector, between two readings of `seen`.
-//! Packets and octets both, and the octets tell packets apart, so one lost never hides one doubled.
+//! [`judge`]: at the end every packet is exported once for each collector, and received at least once;
+//! duplicates are named: sent ≤ received ≤ sent + named. No flow ever has two live slots in one table. At
+//! each snapshot, `seen = exported + in table` for each collector, between two readings of `seen`. Packets
+//! and octets both, and the octets tell packets apart, so one lost never hides one doubled.
 //!
 //! # What is explored
-//! [`explore`] visits every state that any order of steps leads to, for the few packets, slots and kills of
-//! a [`scenario`]. A step is one access to shared memory, so a program stands between any two of its stores
-//! while the agent looks; the agent is killed before any of its steps. With `weak`, plain stores of a CPU
-//! are seen late and in any order, as processors with weaker order than x86 do; an exchange and the end of
-//! a program that a grace period waits for make all earlier ones seen.
+//! [`explore`] visits every state that any order of steps leads to, for the few packets, slots and kills of a
+//! [`scenario`]. A step is one access to shared memory, so a program stands between any two of its stores
+//! while the agent sweeps; the agent is killed before any of its steps. With `weak`, plain stores of a CPU
+//! are seen late and in any order, as processors with weaker order than x86 do; an exchange and the end of a
+//! program that a grace period waits for make all earlier ones seen.
 //!
 //! What `retire`, `spill`, `partitions` and `deliveries` do runs here as the agent runs it, each access a step:
 //! [`table`], [`claims`]. The program's part is a copy of `flowxdp-ebpf/src/table.rs`, which compiles for BPF
@@ -38,10 +38,10 @@
 //! copy too, in the order of the agent's stores; the agent's own steps end before each store in
 //! `deliveries/page/tests.rs`.
 //!
-//! What is not: two programs at once on one CPU (the agent refuses such kernels or meters atomically),
-//! stores of the agent seen late (it releases each state, and a kill finds all that came before), reads
-//! that overtake others, the fields of a slot that only describe a flow, and timeouts: a look takes every
-//! live slot, or any part of them.
+//! Left out are: two programs at once on one CPU (the agent refuses such kernels or meters atomically),
+//! stores of the agent seen late (it releases each state, and a kill finds all earlier stores), reads that
+//! overtake others, the fields of a slot that only describe a flow, and timeouts: a sweep takes every live
+//! slot, or any part of them.
 //!
 //! Every rule has a test that takes it out and sees the exploration fail.
 
@@ -68,7 +68,7 @@ const B: Packet = Packet { flow: 2, home: 0 };
 /// A flow whose window is one slot further on.
 const C: Packet = Packet { flow: 3, home: 1 };
 
-/// Windows of two slots, one look while packets come, one after; nobody is killed.
+/// Windows of two slots, one sweep while packets come, one after; no kill.
 fn quiet(packets: [&[Packet]; 2]) -> Scenario {
     Scenario {
         window: 2,
@@ -98,7 +98,7 @@ fn holds(scenario: &Scenario) {
     assert!(counterexample.is_empty(), "{counterexample}");
 }
 
-/// The scenario holds, and does not without the rule: the exploration says what happens then.
+/// The scenario holds, and fails without the rule, with this fault.
 #[track_caller]
 #[expect(clippy::disallowed_macros, reason = "a test's output, which the harness captures")]
 fn needs(scenario: &Scenario, broken: Broken, what: &str) {
@@ -203,7 +203,7 @@ fn books_after_an_adoption() {
     needs(&scenario, Broken::FreeFirst, "the books say");
 }
 
-/// What the tests below take rules out of.
+/// The scenario that the tests below take rules out of.
 fn killed() -> Scenario {
     Scenario { kills: 1, collectors: 2, ..quiet([&[A, A, A], &[]]) }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::cell::{CPUS, Cell, Op, SLOTS, WORDS};
 
-/// The words, and what is on its way to them.
+/// The words, and the stores on their way to them.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Memory {
     words: [u64; WORDS],
@@ -127,12 +127,12 @@ impl Memory {
         Some(0)
     }
 
-    /// The agent is gone at once: nobody waits for the grace period any more.
+    /// The agent is gone at once: its grace period is not waited for any more.
     pub(crate) fn kill(&mut self) {
         self.awaited = [false; CPUS];
     }
 
-    /// Everything, as octets: equal memories and no others give the same.
+    /// The whole memory as octets: equal memories and no others give the same.
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         for &word in &self.words {
             if word < 0x80 {

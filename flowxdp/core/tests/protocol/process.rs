@@ -15,10 +15,10 @@ pub(crate) struct Stop;
 
 pub(crate) type Go<T> = Result<T, Stop>;
 
-/// One process: where it rests, and what its steps since then gave.
+/// One process: its resting place, and the results of its steps since then.
 #[derive(Clone)]
 pub(crate) struct Process<At> {
-    /// `None`: it has ended.
+    /// `None`: the process has ended.
     pub at: Option<At>,
     pub history: Vec<u64>,
     /// Its next step is of no concern to others.
@@ -33,13 +33,13 @@ pub(crate) struct Access<'a> {
     cursor: usize,
     choice: u64,
     done: Option<Op>,
-    /// What is wrong with what was read.
+    /// The fault of a reading.
     fault: Option<String>,
     is_private: bool,
 }
 
 impl Access<'_> {
-    /// Does a step and gives what it read.
+    /// Does a step and gives its reading.
     pub(crate) fn step(&mut self, op: Op) -> Go<u64> {
         if let Some(&value) = self.history.get(self.cursor) {
             self.cursor += 1;
@@ -67,7 +67,7 @@ impl Access<'_> {
         }
     }
 
-    /// The code has come to a resting place: what it did so far need not be done again.
+    /// The code has come to a resting place: its steps so far need not be repeated.
     fn rest(&mut self) {
         self.history.clear();
         self.cursor = 0;
@@ -79,7 +79,7 @@ impl<At: Clone> Process<At> {
         Self { at: Some(at), history: Vec::new(), is_private: false }
     }
 
-    /// Goes one step further, by `code`, which gives the next resting place. `None`: it has to wait.
+    /// Goes one step further, by `code`, which gives the next resting place. `None`: the process has to wait.
     pub(crate) fn advance(
         &mut self,
         who: usize,

@@ -1,4 +1,4 @@
-//! What is explored: how many packets of which flows come where, and which rule of the protocol is broken.
+//! A scenario: the packets of each flow and CPU, and the rule of the protocol that is broken.
 
 use crate::cell::CPUS;
 
@@ -40,7 +40,7 @@ pub(crate) enum Broken {
     RetireFirst,
     /// The next agent reads retired slots without a grace period.
     NoGraceAtAdoption,
-    /// The next agent does not name what may have been sent.
+    /// The next agent does not name records that may have been sent.
     NameNothing,
     /// The next agent sends a retired slot to collectors that have it.
     ForgetWhoHas,

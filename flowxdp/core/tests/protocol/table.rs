@@ -22,7 +22,7 @@ use crate::{
     scenario::{Broken, Scenario},
 };
 
-/// What [`Shared::peek`] gives is due by these at [`NOW`], or not.
+/// By these timeouts a [`Shared::peek`] is due at [`NOW`], or not.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts { idle: 10, active: 10 };
 pub(crate) const NOW: u64 = 100;
 
@@ -110,7 +110,7 @@ impl Table for Shared<'_, '_> {
     }
 
     fn peek(&self, _: usize) -> Peek {
-        // The times do not matter: what the agent makes of them does.
+        // The times do not matter, only the agent's decision does.
         let due = !self.scenario.undecided || self.step(Op::Choose(2)) == Some(1);
         let time = if due { 0 } else { NOW };
         Peek { first: time, last: time, tcp_flags: 0 }

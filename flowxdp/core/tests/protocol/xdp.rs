@@ -1,9 +1,9 @@
 //! The XDP program's way with one packet: `flowxdp-ebpf`'s `meter.rs`, `partition.rs` and `table.rs`, store
 //! by store.
 //!
-//! Those compile for BPF alone, so this is a copy; the names are theirs. [`window`](crate::window) has the
-//! decisions, and is compared with the program in the kernel. What a CPU reads of what it alone writes is no
-//! step: nobody can tell when.
+//! These files compile for BPF alone, so this is a copy with their names. [`window`](crate::window) has the
+//! decisions, and is compared with the program in the kernel. A CPU's reads of words that it alone writes are
+//! no steps: their time cannot be observed.
 
 use flowxdp_common::{counter::NO_PARTITION, slot::LIVE};
 

@@ -39,7 +39,7 @@ fn recover(memory: &mut Memory) -> Spill {
     Spill::recover(memory, position)
 }
 
-/// What the agent does with the first event in the ring.
+/// The agent's handling of the first event in the ring.
 fn take(memory: &mut Memory, spill: &mut Spill) -> bool {
     let packet = memory.event().expect("an event");
     let position = memory.position;
@@ -125,7 +125,7 @@ fn under_pressure_idle_flows_go_sooner_and_those_that_go_on_later() {
     assert!(sweep(&mut memory, &mut spill, 18 * SECOND - 1, None, 9).is_empty());
     let out = sweep(&mut memory, &mut spill, 18 * SECOND, None, 9);
     assert_eq!((out.len(), out[0].0.packets, out[0].1), (1, 2, EndReason::LackOfResources));
-    // What is due by the timeout that was asked for says so.
+    // A flow that is due by the configured timeout ends by that reason.
     add(&mut memory, &mut spill, event(3, 20 * SECOND, 100, 0));
     assert_eq!(sweep(&mut memory, &mut spill, 35 * SECOND, None, 9)[0].1, EndReason::IdleTimeout);
     // And without pressure nothing is early.
@@ -341,7 +341,7 @@ fn a_packet_of_a_retired_flow_opens_a_new_slot() {
     spill.collect(&mut memory, |index, part, _| kept.push((index, part.octets)));
     assert_eq!(kept, [(0, 100)]);
     assert_eq!(memory.slots[..2].iter().map(|slot| slot.state).collect::<Vec<_>>(), [RETIRED, LIVE]);
-    // Not freed yet: it takes room, and a successor finds both.
+    // Not freed yet: the slot takes room, and a successor finds both.
     let mut heir = recover(&mut memory);
     assert_eq!((heir.len(), heir.flows().0, in_table(&memory).octets), (1, 2, 140));
     heir.free(&mut memory, 0);
@@ -358,7 +358,7 @@ fn ipv4_and_ipv6_with_the_same_octets_are_two_flows() {
     assert_eq!(slots::event(&Event { version: 5, ..event(1, SECOND, 100, 0) }), None);
 }
 
-/// What every flow must have, and what it has in slots and records.
+/// Each flow's sent packets, and its packets in slots and records.
 type Flows = BTreeMap<u16, (u64, u64)>;
 
 fn count(flows: &mut Flows, port: u16, packets: u64, octets: u64) {
@@ -408,8 +408,8 @@ proptest! {
         }
     }
 
-    /// An agent that dies after any number of words, and the next one, again and again: nothing is lost,
-    /// nothing is doubled, and each flow has what it was sent.
+    /// An agent that dies after any number of words, and the next one, again and again: no packet is lost or
+    /// doubled, and each flow has its packets.
     #[test]
     fn no_death_loses_or_doubles_a_packet(
         packets in prop::collection::vec((0_u16..6, 0_u64..10, 40_u32..1500, any::<bool>()), 1..60),
@@ -430,7 +430,7 @@ proptest! {
             while memory.life > 0 && !memory.ring.is_empty() {
                 let time = memory.ring[0].time;
                 prop_assert!(take(&mut memory, &mut spill));
-                // Looks are whole: what dies within one is the journal's matter, not this table's.
+                // Sweeps are whole: a kill within one is the journal's matter, not this table's.
                 if let Some((2.., room)) = looks.next() && memory.life > 0 {
                     let life = std::mem::replace(&mut memory.life, usize::MAX);
                     records.extend(sweep(&mut memory, &mut spill, time, None, room));

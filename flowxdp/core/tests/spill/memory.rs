@@ -21,7 +21,7 @@ pub(crate) const GROUPS: Groups = Groups::BASE.with(Group::Mac).with(Group::Ipv6
 /// Octets that an event takes in the ring.
 const STEP: u64 = 72;
 
-/// What outlives an agent, and how many words it may still write.
+/// The memory that outlives an agent, and how many words it may still write.
 pub(crate) struct Memory {
     pub(crate) slots: Vec<SpillSlot>,
     cold: Vec<ColdRow>,

@@ -11,7 +11,7 @@ const fn total(records: u64, packets: u64, octets: u64) -> RecordTotal {
     RecordTotal { records, packets, octets }
 }
 
-/// What the last of these messages holds.
+/// The content of the last of these messages.
 fn last(messages: &[Vec<u8>]) -> Content {
     let mut templates = Templates::default();
     messages.iter().map(|message| templates.read(message)).last().unwrap()
@@ -159,7 +159,7 @@ fn no_more_templates_are_kept_than_is_said() {
     }
     let octets: usize = templates.definitions(1).iter().map(|it| it.octets.len()).sum();
     assert!(refused && octets <= MOST_TEMPLATES && octets == kept * 40_004);
-    // What is withdrawn makes room.
+    // Withdrawn templates make room.
     let _ = templates.read(&message(&[set(2, &words(&[2, 0]))]));
     assert_eq!(templates.read(&message(&[set(2, &words(&[500, 1, 1, 4]))])).fault, None);
 }

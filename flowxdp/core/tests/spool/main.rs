@@ -1,5 +1,4 @@
-//! Files of IPFIX messages read back: those that a session makes, those that other exporters might, and
-//! any octets at all.
+//! Files of IPFIX messages read back: a session's own, other exporters', and any octets at all.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::unwrap_used,

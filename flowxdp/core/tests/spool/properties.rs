@@ -1,4 +1,4 @@
-//! What a session made reads back; what nobody made harms nobody.
+//! A session's messages read back; arbitrary octets do no harm.
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::options::Snapshot;
@@ -62,7 +62,7 @@ fn nearly() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(message, 0..8).prop_map(|messages| messages.concat())
 }
 
-/// Reads a file, and holds it to what must be true of any.
+/// Reads a file and checks the properties of all files.
 fn check(file: &[u8]) {
     let (mut messages, mut templates) = (Messages::new(file), Templates::default());
     let mut octets = 0;
@@ -75,7 +75,7 @@ fn check(file: &[u8]) {
         for definition in templates.definitions(content.domain) {
             assert!(definition.octets.starts_with(&definition.id.to_be_bytes()));
         }
-        // What is told of the templates is enough to tell them again.
+        // The definitions given suffice to send the templates again.
         let definitions = templates.definitions(content.domain);
         let mut again = Templates::default();
         for message in Messages::new(&begin(content.domain, &definitions, 5)) {
@@ -120,7 +120,7 @@ proptest! {
             total += content.total;
         }
         prop_assert_eq!((total, read.rest()), (expected, Start::End));
-        // What was told is what a file begins with, which has those of records too that did not come.
+        // A file begins with these definitions, and with those of records that did not come.
         let all = session.templates();
         let told = templates.definitions(1);
         let told: Vec<_> = told.iter().filter(|definition| !definition.is_options).collect();

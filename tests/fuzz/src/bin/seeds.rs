@@ -1,5 +1,5 @@
-//! Writes what the fuzzers start from: the frames of the project's captures, each once, and what a session
-//! makes of a few records.
+//! Writes the fuzzers' first inputs: the frames of the project's captures, each once, and a session's
+//! messages of a few records.
 //!
 //! `fuzz-seeds TARGET DIRECTORY`
 
@@ -22,10 +22,10 @@ use flowxdp_core::{
 };
 use flowxdp_fuzz::{input::Input, mutate::Random};
 
-/// Longer frames are left out: what a fuzzer finds in them it finds in short ones, only faster.
+/// Longer frames are left out: a fuzzer finds the same faults in short ones, only faster.
 const LONGEST: usize = 1500;
-/// Octets of a capture file: those of one short packet, or the start of a longer file. What that is cut in is
-/// a fault that a reader must tell.
+/// Octets of a capture file: one short packet, or the start of a longer file. A cut is a fault that a reader
+/// must report.
 const FILE: usize = 512;
 
 fn main() -> Result<()> {
@@ -109,7 +109,7 @@ fn capture(frame: Frame<'_>, seeds: &mut BTreeSet<Vec<u8>>) {
     }
 }
 
-/// Files of a few records: what a session sends with what it tells about itself, and what a file holds.
+/// Files of a few records: a session's messages with options data, and a spool file's.
 fn spool(seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
     let now = Now { monotonic: 0, wall_ms: 1_793_700_000_000 };
     for records in 1..5_u16 {

@@ -1,4 +1,4 @@
-//! The collector: what it was not told yet, and what it holds each message to.
+//! The collector: the records that it still awaits, and its checks of each message.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -61,7 +61,7 @@ impl Collector {
         read.records
     }
 
-    /// Header against content, and against what came before.
+    /// Header against content, and against earlier messages.
     fn check(&mut self, config: &SessionConfig, message: &Message, read: &Read) {
         let records = read.records.len() as u64;
         let sum = |of: fn(&Flow) -> u64| read.records.iter().map(of).sum::<u64>();
@@ -111,7 +111,7 @@ impl Collector {
         }
     }
 
-    /// Another collector has the address, or the same one has started anew: it knows no templates.
+    /// Another collector has the address, or the same one has started anew, without templates.
     pub(super) fn forget(&mut self) {
         self.domains.clear();
     }

@@ -1,4 +1,4 @@
-//! What the octets of an input stand for: a session, records, and what the exporter says of itself.
+//! An input's octets as a session, records and options data.
 
 use flowxdp_core::clock::{Now, SECOND};
 use flowxdp_core::options::{Interface, Reliability, Snapshot};
@@ -48,7 +48,7 @@ impl Octets<'_> {
     }
 }
 
-/// A session and what it was made of.
+/// A session and its settings.
 pub(super) fn session(octets: &mut Octets<'_>) -> (Session, SessionConfig) {
     let choice = octets.octet();
     let system_start_ms = T0 - 3_600_000 - u64::from(octets.octet()) * (WRAP / 64);
@@ -144,7 +144,7 @@ fn times(octets: &mut Octets<'_>, config: &SessionConfig, now: Now) -> (u64, u64
     (start.min(end), end.min(LAST_MS))
 }
 
-/// What the exporter says of itself.
+/// The exporter's options data.
 pub(super) fn snapshot(octets: &mut Octets<'_>, config: &SessionConfig) -> Snapshot {
     let reliability = |octets: &mut Octets<'_>| Reliability {
         total: RecordTotal {

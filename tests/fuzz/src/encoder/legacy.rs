@@ -6,7 +6,7 @@ use netflow_parser::{NetflowPacket, NetflowParser};
 
 use super::{Read, number};
 
-/// Reads a message. What no version has is as in [`as_told`].
+/// Reads a message. Fields that no version has are as in [`as_told`].
 pub(super) fn read(bytes: &[u8]) -> Read {
     let at = |place: usize, length: usize| number(&bytes[place..place + length]);
     let (header, length, most, has_sequence) = match at(0, 2) {
@@ -64,7 +64,7 @@ fn record(version: u64, octets: &[u8], export_ms: u64, uptime: u32) -> Flow {
     }
 }
 
-/// What is left of a record in a fixed layout.
+/// The parts of a record that a legacy version has.
 pub(super) fn as_told(record: &Flow) -> Flow {
     let ingress = if record.key.ingress > 0xffff { 0 } else { record.key.ingress };
     Flow {
@@ -79,7 +79,7 @@ pub(super) fn as_told(record: &Flow) -> Flow {
     }
 }
 
-/// What v5 and v7 have in common.
+/// The common fields of v5 and v7.
 macro_rules! flows {
     ($message:expr, $export_ms:expr) => {{
         let header = &$message.header;

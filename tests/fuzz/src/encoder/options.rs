@@ -18,7 +18,7 @@ pub(super) enum Value {
 #[derive(Clone, Debug)]
 pub(super) struct Awaited(u16, Vec<(u16, Value)>);
 
-/// The records that an offer makes, in their order: those of the process, then those of the flows' domain.
+/// The records of an offer, in order: first the process's, then the flows' domain's.
 pub(super) fn awaited(snapshot: &Snapshot, sent: Statistics, config: &SessionConfig) -> Vec<Awaited> {
     let is_ipfix = config.protocol == Protocol::Ipfix;
     let mut flows = vec![sampler(is_ipfix)];
@@ -57,8 +57,8 @@ fn of_interface(interface: &Interface, is_ipfix: bool) -> Awaited {
 /// The last two are those of reliability.
 fn of_process(snapshot: &Snapshot, sent: Statistics, is_ipfix: bool) -> Vec<Awaited> {
     let process = u64::from(snapshot.process);
-    // v9 has System as its scope. What the metering process says names its domain in IPFIX, which that of
-    // these messages is not.
+    // v9 has System as its scope. In IPFIX the metering process's records name their domain, which is not the
+    // domain of these messages.
     let metering = |fields: &[(u16, u64)]| {
         let scope = if is_ipfix { (149, process) } else { (1, 0) };
         [&[scope, (143, process)], fields].concat()

@@ -103,7 +103,7 @@ impl<'a, 'b> Run<'a, 'b> {
         message
     }
 
-    /// Takes what is ready, or everything.
+    /// Takes the messages that are ready, or all.
     fn ready(&mut self, flush: bool) {
         while let Some(message) = self.poll(flush) {
             self.outbox.push_back(message);
@@ -134,7 +134,7 @@ impl<'a, 'b> Run<'a, 'b> {
         }
     }
 
-    /// What was offered last is told.
+    /// The last offer is sent.
     fn await_options(&mut self) {
         let Some(snapshot) = &self.offered else { return };
         let room = if self.config.max_message < ROOMY { 64 } else { 254 };
@@ -178,7 +178,7 @@ impl<'a, 'b> Run<'a, 'b> {
         }
     }
 
-    /// A new connection: what may not have been delivered goes first.
+    /// A new connection: messages that may not have been delivered go first.
     fn begin(&mut self) {
         self.session.begin();
         self.collector.begin();

@@ -1,6 +1,6 @@
 //! Messages of IPFIX and NetFlow v9 as the crate netflow_parser reads them, which shares no code with ours.
 //!
-//! What it does not keep of a value is looked up in the octets: of the TCP flags it has nine bits, and no
+//! Values that the crate does not keep are read from the octets: it has nine bits of the TCP flags, and no
 //! number of protocols without a name.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ type Fields = Vec<(u16, u16)>;
 /// Element number and octets of each field of a record.
 type Values = Vec<(u16, Vec<u8>)>;
 
-/// What is known of one domain.
+/// The state of one domain.
 #[derive(Default)]
 pub(super) struct Domain {
     parser: NetflowParser,
@@ -106,7 +106,7 @@ impl Domain {
     }
 }
 
-/// The fields of a record: those that the crate read must be those that lie in its octets.
+/// The fields of a record: the crate's fields must be those in its octets.
 fn same(fields: &Fields, values: &[FieldValue], octets: &[u8]) -> Values {
     assert_eq!(fields.len(), values.len());
     let (mut rest, mut read) = (octets, Values::new());

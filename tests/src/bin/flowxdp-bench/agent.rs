@@ -1,12 +1,12 @@
 //! The agent part: processor time and memory of the agent that is shipped, at rest and at work.
 //!
 //! It meters a veth in a namespace of its own and exports IPFIX over UDP to a receiver there. Each size of
-//! table has four states: empty; half full, of flows that stay, so that no look at the table is needed; the
-//! same while some flows end each second, so that one is; churning: new flows of one packet each at a known
-//! rate, which leave after a second. The smallest table is what the others are compared with.
+//! table has four states: empty; half full, of flows that stay, so that no sweep is needed; the same while
+//! some flows end each second, so that sweeps are needed; churning: new flows of one packet each at a known
+//! rate, which leave after a second. The other tables are compared with the smallest one.
 //!
-//! A window is a whole number of seconds, as the table is looked at each second. In the end the books must
-//! balance: what was sent is what was seen, what was exported, and what came.
+//! A window is a whole number of seconds, as the table is swept each second. In the end the books must
+//! balance: packets sent, seen, exported and received are equal.
 //!
 //! - [`stage`]: where, and how; [`report`]: the table, or JSON. Here: turns.
 
@@ -42,7 +42,7 @@ pub(crate) struct Options {
 /// The name that others look for.
 pub(crate) const ENDING: &str = "half full, some end";
 
-/// What is in the table.
+/// The flows in the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Empty,
@@ -54,7 +54,7 @@ enum State {
 }
 
 impl State {
-    /// Those that one agent goes through.
+    /// The states that one agent goes through.
     const REST: [Self; 3] = [Self::Empty, Self::Half, Self::Ending];
 }
 

@@ -1,4 +1,4 @@
-//! What the shipped programs are to the verifier: its effort, and the stack that they use.
+//! The shipped programs' cost for the verifier: its effort, and the stack that they use.
 
 use anyhow::{Context, Result, bail};
 use aya::programs::{ProgramError, Xdp};
@@ -43,7 +43,7 @@ pub(crate) fn of_shipped() -> Result<Vec<Cost>> {
         .collect()
 }
 
-/// "stack depth 208+0+312" in what the verifier says of a program.
+/// "stack depth 208+0+312" in the verifier's log of a program.
 fn stack(name: &str) -> Result<Vec<u32>> {
     let log = verifier_log(name)?;
     let depth = log.lines().find_map(|line| line.strip_prefix("stack depth "));
@@ -51,10 +51,10 @@ fn stack(name: &str) -> Result<Vec<u32>> {
     depths.trim().split('+').map(|octets| octets.parse().with_context(|| depths.to_owned())).collect()
 }
 
-/// What the verifier says of a program that it takes.
+/// The verifier's log of a program that it accepts.
 ///
-/// The library that loads programs hands on what the verifier says only where the kernel refuses one. So
-/// there is no descriptor left for the kernel to give when it has verified the program.
+/// The library that loads programs gives the verifier's log only where the kernel refuses one. The limit on
+/// descriptors is therefore set so low that the kernel has none left for the verified program.
 fn verifier_log(name: &str) -> Result<String> {
     let mut ebpf = EbpfLoader::new().verifier_log_level(VerifierLogLevel::STATS).load(load::OBJECT)?;
     let program: &mut Xdp = ebpf.program_mut(name).with_context(|| format!("no {name}"))?.try_into()?;

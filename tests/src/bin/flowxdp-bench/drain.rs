@@ -1,8 +1,8 @@
 //! How fast flows leave a full table: ours, in the agent's three steps, and a kernel's hash maps by
-//! BPF_MAP_LOOKUP_AND_DELETE_BATCH. And what a look costs that finds nothing to do.
+//! BPF_MAP_LOOKUP_AND_DELETE_BATCH. And the cost of a sweep without a due slot.
 //!
-//! Processor time alone counts: while a grace period passes, others have the core. What was taken out must
-//! be what was put in, in packets and octets.
+//! Processor time alone counts: while a grace period passes, others have the core. Packets and octets taken
+//! out must equal those put in.
 
 mod batch;
 
@@ -56,7 +56,7 @@ enum What {
     Batch(Peer),
 }
 
-/// What has a turn; `other` is a CPU that this thread is not on.
+/// The subject of a turn; `other` is a CPU that this thread is not on.
 fn subjects(other: Option<usize>) -> Vec<(&'static str, What)> {
     let two = other.map(|cpu| ("into records, half of the flows from another CPU", What::RecordsOfTwo(cpu)));
     let ours = [
@@ -183,7 +183,7 @@ fn retire(loaded: &mut Loaded, sent: Total) -> Result<Turn> {
     Ok(Turn { slots: Table::len(&loaded.flows_v4) as u64, flows: marked as u64, cpu })
 }
 
-/// As the agent does it, with what went through the ring buffer.
+/// As the agent does it, with the events of the ring buffer.
 fn records(loaded: Loaded, sent: Total) -> Result<Turn> {
     let slots = Table::len(&loaded.flows_v4) as u64;
     let mut total = beside(&loaded);

@@ -1,14 +1,14 @@
 //! The export part: records a second that one core turns into messages and hands to the kernel.
 //!
-//! Every subject has its turn, round after round, so that whatever else the machine does meets all of
-//! them; the medians are shown. A figure counts the processor time of the subject alone: that of this
-//! thread for our own parts, that of the whole process with its children for others. Over loopback it
-//! holds the receiver's half of the kernel's work, for all alike.
+//! Every subject has its turn, round after round, so that other load on the machine meets all of them; the
+//! medians are shown. A figure counts the processor time of the subject alone: this thread for our own parts,
+//! the whole process with its children for others. Over loopback the figure holds the receiver's half of the
+//! kernel's work, for all alike.
 //!
 //! softflowd, pmacctd and nfpcapd read a capture with one packet for each flow, so reading and metering are
 //! in their figures. Our own side begins with records that come again and again, or with a table that is full
-//! of the capture's flows: then what comes must be what softflowd sends, flow by flow, with its counters. What
-//! softflowd does once it has read everything has a row of its own; so has what it does without a collector.
+//! of the capture's flows: the received records must then equal softflowd's, flow by flow, with their
+//! counters. softflowd's work after reading has a row of its own; so has softflowd without a collector.
 //!
 //! - [`flows`]: the records, and the capture with the same flows.
 //! - [`encode`]: records in, messages out, nothing sent.
@@ -62,7 +62,8 @@ pub(crate) struct Options {
 pub(crate) struct Turn {
     /// Records that were handed over while it was measured.
     pub(crate) records: u64,
-    /// All that a receiver or a file should have in the end, and what it has; 0 where there is neither.
+    /// Records that a receiver or a file should have in the end, and those that it has; 0 where there is
+    /// neither.
     pub(crate) sent: u64,
     pub(crate) received: u64,
     /// Processor time.

@@ -2,7 +2,7 @@
 //!
 //! The kernel's generator sends IPv6 packets into a router, which forwards them to a host that takes none.
 //! All of it happens on one CPU, one packet after the other, so that nothing is dropped and the rate is the
-//! reciprocal of what a packet costs. With metering off a program is attached that passes everything: without
+//! reciprocal of a packet's cost. With metering off a program is attached that passes every packet: without
 //! one a veth takes no packets from a generator.
 //!
 //! - forwarding throughput (RFC 6645, section 4.1): packets a second that come out at the other side, all of them;

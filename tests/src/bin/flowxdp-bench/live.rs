@@ -1,9 +1,10 @@
 //! The live path: a veth pair, native XDP on the receiving end, and the kernel's generator on the other.
 //!
-//! All of it happens on one CPU, one batch of packets after the other, so that nothing is dropped and the rate
-//! is the reciprocal of what a packet costs: to make, to send, to receive and to meter. Flows come at random.
+//! All of it happens on one CPU, one batch of packets after the other, so that nothing is dropped and the
+//! rate is the reciprocal of a packet's cost: to make, to send, to receive and to meter. Flows come at
+//! random.
 //!
-//! - [`path`]: the pair, and what the kernel counts there. [`subject`]: the programs. [`rates`]: their turns.
+//! - [`path`]: the pair, and the kernel's counters there. [`subject`]: the programs. [`rates`]: their turns.
 //! - [`others`]: the agent, beside programs of others that listen there: [`listener`], [`programs`]; and what
 //!   they [`spent`].
 

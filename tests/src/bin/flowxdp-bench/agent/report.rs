@@ -51,7 +51,7 @@ fn of_smallest(subjects: &[Subject], subject: &Subject) -> Option<f64> {
     Some(share(subject).median / share(smallest).median)
 }
 
-/// Everything, for people.
+/// The whole report as text.
 pub(super) fn text(subjects: &[Subject]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -97,7 +97,7 @@ pub(super) fn text(subjects: &[Subject]) -> String {
     format!("Agent, IPv4; medians of {rounds} rounds\n{table}\n")
 }
 
-/// Everything, for programs.
+/// The whole report as JSON.
 pub(super) fn json(subjects: &[Subject], seconds: u32) -> Value {
     let one = |subject: &Subject| {
         json!({

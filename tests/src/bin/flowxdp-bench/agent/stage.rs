@@ -20,7 +20,7 @@ const METERED: &str = "met0";
 const LENGTH: u16 = 100;
 /// A flow is at most so many seconds in a churning table, and its key comes again after twice as many.
 const STAY: u32 = 4;
-/// What was before a window is over then: the look that it fell into, and messages that were not full.
+/// After this time no work from before the window is left: neither a sweep nor messages that were not full.
 const BEFORE: Duration = Duration::from_millis(1500);
 /// How long the last records may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ impl Stage {
         Ok(turn)
     }
 
-    /// A window in the middle of what somebody sends for as long as the window is, and [`STAY`].
+    /// A window in the middle of traffic that lasts as long as the window and [`STAY`].
     fn meanwhile(
         &self,
         live: &Live,
@@ -115,7 +115,7 @@ impl Stage {
     }
 }
 
-/// What was sent was seen, and the books balance.
+/// All sent packets were seen, and the books balance.
 fn seen(live: &Live, sent: Count) -> Result<Books> {
     let books = live.status()?;
     books.balance()?;
@@ -123,7 +123,7 @@ fn seen(live: &Live, sent: Count) -> Result<Books> {
     Ok(books)
 }
 
-/// What was sent was exported and came, each packet in a record of its own.
+/// All sent packets were exported and received, each in a record of its own.
 fn end(live: Live, receiver: Receiver, url: &str, sent: Count) -> Result<()> {
     let ended = live.stop()?;
     ensure!(ended.code == Some(0), "the agent failed: {}", ended.stderr);

@@ -38,7 +38,7 @@ pub(super) struct Sizes {
     pub(super) single: usize,
 }
 
-/// Takes everything out of a map: entries, and what they have counted.
+/// Takes all entries out of a map; gives their number and the sums of their counters.
 pub(super) fn empty(map: impl AsFd, sizes: Sizes) -> Result<(u64, Total)> {
     let mut keys = vec![0_u8; BATCH * sizes.key];
     let mut values = vec![0_u8; BATCH * sizes.value];
@@ -55,7 +55,8 @@ pub(super) fn empty(map: impl AsFd, sizes: Sizes) -> Result<(u64, Total)> {
             map_fd: map.as_fd().as_raw_fd().cast_unsigned(),
             ..Attr::default()
         };
-        // SAFETY: the attribute of that command; it and the buffers, which hold `BATCH` entries, outlive the call.
+        // SAFETY: the attribute of that command and the buffers, which hold `BATCH` entries, outlive the
+        // call.
         let done = unsafe {
             libc::syscall(libc::SYS_bpf, LOOKUP_AND_DELETE_BATCH, &raw mut attr, size_of::<Attr>())
         };

@@ -1,6 +1,6 @@
-//! Data records of a message: what they add up to, and of which flow each is.
+//! Data records of a message: their sums, and each one's flow.
 //!
-//! It knows the templates of our exporter, and v5, which has none. Options data are passed over.
+//! The reader knows the templates of our exporter, and v5, which has none. Options data are skipped.
 
 use flowxdp_core::elements::Choice;
 use flowxdp_core::template::{Kind, RecordFormat, Template};
@@ -10,7 +10,7 @@ use flowxdp_tests::delivery::Records;
 /// Where a field is in a record: offset and octets, none of them where there is no such field.
 type Place = (usize, usize);
 
-/// IANA element numbers of packets and octets, and of what makes an IPv4 flow.
+/// IANA element numbers of packets and octets, and of an IPv4 flow's key.
 const SUMS: [u16; 2] = [2, 1];
 const KEY: [u16; 5] = [8, 12, 7, 11, 4];
 
@@ -61,7 +61,7 @@ impl Layouts {
         Self { ipfix: of(Protocol::Ipfix), v9: of(Protocol::V9), v5 }
     }
 
-    /// What the data records of a message add up to.
+    /// Sums of a message's data records.
     pub(crate) fn sum(&self, message: &[u8]) -> Records {
         let mut total = Records::default();
         self.each(message, |record, layout| {

@@ -10,7 +10,7 @@ use super::Turn;
 use super::flows::NOW;
 use crate::measure::cpu_time;
 
-/// Pushes all records again and again, and polls what is ready each time.
+/// Pushes all records again and again, and polls the ready messages each time.
 pub(crate) fn turn(config: &SessionConfig, records: &[FlowRecord], count: u32) -> Result<Turn> {
     let mut session = Session::new(config.clone())?;
     let mut turn = Turn::default();

@@ -15,7 +15,7 @@ pub(crate) const SYSTEM_START: u64 = 1_700_000_000_000;
 /// When the records are exported.
 pub(crate) const NOW: Now = Now { monotonic: 3_600 * SECOND, wall_ms: SYSTEM_START + 3_600_000 };
 
-/// Octets of what each packet of the capture carries.
+/// Octets of each packet's payload in the capture.
 const PAYLOAD: usize = 18;
 
 /// Records that come again and again: as many as stay in a cache, as those of an agent come out of its own.
@@ -85,7 +85,7 @@ pub(crate) fn capture(path: &Path, flows: u32) -> Result<()> {
     writer.finish()
 }
 
-/// What a collector must get of the capture: its flows, in order.
+/// The capture's flows, in order, as a collector must get them.
 pub(crate) fn captured(flows: u32) -> Vec<Flow> {
     let destination = u32::from_be_bytes([192, 0, 2, 1]);
     let octets = 20 + 8 + PAYLOAD as u64;
@@ -98,7 +98,7 @@ pub(crate) fn captured(flows: u32) -> Vec<Flow> {
     flows
 }
 
-/// What came must be what was captured, each flow once, with its counters.
+/// The received flows must equal the captured ones, each once, with its counters.
 pub(crate) fn same(came: &[Flow], captured: &[Flow], who: &str) -> Result<()> {
     let differs = came.iter().zip(captured).find(|(one, other)| one != other);
     ensure!(

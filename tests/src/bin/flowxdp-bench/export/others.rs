@@ -18,15 +18,15 @@ use super::{Turn, flows};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     Softflowd,
-    /// What it does once it has read everything: expiry and sending.
+    /// The work after the capture's end: expiry and sending.
     SoftflowdAfter,
-    /// It only reads and meters.
+    /// Reading and metering alone.
     SoftflowdSilent,
     Nfprobe,
     Nfpcapd,
 }
 
-/// What they read, and where they write.
+/// The capture, and the output's place.
 pub(crate) struct Others {
     folder: TempDir,
     flows: u32,
@@ -54,7 +54,7 @@ impl Others {
         })?;
         let mut input = child.stdin.take().context("no standard input")?;
         if program == Program::SoftflowdAfter {
-            // It cannot be later with reading than a pipe holds.
+            // Its reading cannot be behind by more than a pipe holds.
             io::copy(&mut File::open(self.capture())?, &mut input).with_context(|| name.clone())?;
         }
         drop(input);
@@ -75,7 +75,7 @@ impl Others {
         }
         let (mut cpu, mut wall) = (cpu, wall);
         if program == Program::SoftflowdAfter {
-            // It has one thread, which never waits.
+            // The program has one thread, which never waits.
             wall = last.context("softflowd exports nothing")?.saturating_duration_since(read);
             cpu = wall;
         }
@@ -123,8 +123,8 @@ impl Others {
     }
 }
 
-/// pmacctd's configuration, with pipes that hold a whole capture; `source` is the line that says where packets
-/// come from, and flows are looked at for what is over every `look` seconds.
+/// pmacctd's configuration, with pipes that hold a whole capture; `source` is the line that says where
+/// packets come from, and expired flows are looked for every `look` seconds.
 pub(crate) fn nfprobe(source: &str, port: u16, look: u32) -> String {
     format!(
         "daemonize: false\n\
@@ -139,7 +139,7 @@ pub(crate) fn nfprobe(source: &str, port: u16, look: u32) -> String {
     )
 }
 
-/// What nfpcapd says that it stored.
+/// nfpcapd's own count of stored flows.
 fn stored(text: &str) -> Option<u64> {
     let (_, rest) = text.split_once("Flows: ")?;
     rest.split(',').next()?.trim().parse().ok()

@@ -1,7 +1,7 @@
 //! A collector over UDP that only adds up, with a buffer as large as the system allows.
 //!
-//! It looks now and then and never blocks: over loopback the sender would pay for each time that it wakes,
-//! as no sender does whose collector is another machine.
+//! The collector reads now and then and never blocks: over loopback the sender would pay for each wake-up, as
+//! no sender does whose collector is another machine.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -24,7 +24,7 @@ use super::decode::{Flow, Layouts};
 /// Octets of the receive buffer, if we may.
 const BUFFER: usize = 256 << 20;
 
-/// It looks so often.
+/// Time between two reads.
 const LOOK: Duration = Duration::from_micros(200);
 
 /// So long nothing comes after the last datagram.
@@ -38,10 +38,10 @@ pub(crate) struct Receiver {
     thread: JoinHandle<Result<Received>>,
 }
 
-/// What came.
+/// The received messages.
 #[derive(Default)]
 pub(crate) struct Received {
-    /// Data records, with what they add up to.
+    /// Data records, with their sums.
     pub(crate) total: Records,
     /// When the first and the last datagram were read.
     times: Option<(Instant, Instant)>,
@@ -82,7 +82,7 @@ impl Receiver {
         Self::begin(false)
     }
 
-    /// One that keeps what comes.
+    /// A receiver that keeps messages.
     pub(crate) fn keeping() -> Result<Self> {
         Self::begin(true)
     }
@@ -92,7 +92,7 @@ impl Receiver {
         Self::begin_in(netns, false)
     }
 
-    /// One that keeps what comes, on the loopback of a namespace.
+    /// A receiver that keeps messages, on the loopback of a namespace.
     pub(crate) fn keeping_in(netns: &Netns) -> Result<Self> {
         Self::begin_in(netns, true)
     }
@@ -133,7 +133,7 @@ impl Receiver {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// Reads what is left; gives all of it.
+    /// Reads the remaining messages; gives all.
     pub(crate) fn finish(self) -> Result<Received> {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the receiver panicked"))?

@@ -9,8 +9,8 @@ use crate::measure::Spread;
 
 use super::{ENCODE, ENCODE_LARGE, SOFTFLOWD, SOFTFLOWD_SILENT, Subject, Turn, UDP};
 
-/// Records in a message of 1,472 octets and in one of 65,535, nearly: what a message itself costs is the
-/// difference of the two encoders.
+/// Records in a message of 1,472 octets and in one of 65,535, nearly: the two encoders differ by a message's
+/// own cost.
 const LARGE: f64 = 65_535.0 / 1_472.0;
 
 /// A figure over all turns.
@@ -43,7 +43,7 @@ fn sending(subject: &Subject) -> Option<Spread> {
     subject.turns.iter().all(|turn| !turn.sending.is_zero()).then(all)
 }
 
-/// What arrived of all that was sent, in all turns.
+/// Records received of all that were sent, in all turns.
 fn received(subject: &Subject) -> Option<f64> {
     let sent: u64 = subject.turns.iter().map(|turn| turn.sent).sum();
     let received: u64 = subject.turns.iter().map(|turn| turn.received).sum();
@@ -59,7 +59,7 @@ fn nanoseconds(subjects: &[Subject], name: &str) -> Option<f64> {
     find(subjects, name).map(|subject| spread(subject, |turn| each(turn.cpu, turn.records)).median)
 }
 
-/// What softflowd needs for a record beyond reading and metering, nanoseconds.
+/// softflowd's cost of a record beyond reading and metering, nanoseconds.
 fn softflowd_export(subjects: &[Subject]) -> Option<f64> {
     Some(nanoseconds(subjects, SOFTFLOWD)? - nanoseconds(subjects, SOFTFLOWD_SILENT)?)
 }
@@ -78,7 +78,7 @@ fn parts(subjects: &[Subject]) -> Option<[(&'static str, f64); 4]> {
     ])
 }
 
-/// Everything, for people.
+/// The whole report as text.
 pub(crate) fn text(subjects: &[Subject]) -> String {
     let base = find(subjects, SOFTFLOWD).map(|subject| cpu(subject).median);
     let mut table = Table::new();
@@ -135,7 +135,7 @@ fn right(table: &mut Table) {
     }
 }
 
-/// Everything, for programs.
+/// The whole report as JSON.
 pub(crate) fn json(subjects: &[Subject]) -> Value {
     let base = find(subjects, SOFTFLOWD).map(|subject| cpu(subject).median);
     let one = |subject: &Subject| {

@@ -114,7 +114,7 @@ impl Driver {
     }
 }
 
-/// Sends at least so many records; gives what the receiver got of them too.
+/// Sends at least so many records; gives the receiver's count of them too.
 pub(crate) fn turn(
     transport: Transport,
     protocol: Protocol,
@@ -161,7 +161,7 @@ fn send(mut driver: Driver, records: &[FlowRecord], count: u32) -> Result<Turn> 
     driver.settle(true)?;
     driver.close()?;
     turn.sent = driver.exporter.exported_records();
-    // What is in the receiver's buffer is read before it is asked.
+    // The receiver empties its buffer before it is asked.
     thread::sleep(Duration::from_millis(1));
     Ok(turn)
 }

@@ -1,9 +1,9 @@
 //! Our side on the same flows as the other programs: the capture's packets go through the XDP program that is
 //! shipped into a table, and from there, as in the agent, to the socket.
 //!
-//! All that happens to a slot is measured: it is marked, copied, made a record of, and free again. The wait for
-//! the grace period between the first two is no part of the time of day either: another table would have its
-//! turn there.
+//! All steps of a slot are measured: marked, copied, made a record of, and free again. The wait for the grace
+//! period between the first two is no part of the time of day either: another table would have its turn
+//! there.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };
 /// ifIndex of the interface that the packets come from.
 const INGRESS: u32 = 2;
 
-/// A table, and what it is filled with.
+/// A table, and the packets that fill it.
 pub(super) struct Full {
     meter: Meter,
     /// Where packets are metered: the table has a partition for one CPU.
@@ -112,7 +112,7 @@ impl Full {
         let wall = wall.elapsed().saturating_sub(waited);
         driver.close()?;
         let sent = driver.exporter.exported_records();
-        // What is in the receiver's buffer is read before it is asked.
+        // The receiver empties its buffer before it is asked.
         thread::sleep(Duration::from_millis(1));
         let received = receiver.finish()?;
         flows::same(&received.flows(), &self.captured, "our export from a table")?;

@@ -32,7 +32,7 @@ pub(super) enum Who {
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// It does nothing any more when it needs no processor time for so long.
+/// A program that uses no processor time for so long is idle.
 const REST: Duration = Duration::from_millis(500);
 
 /// One that runs.
@@ -96,14 +96,14 @@ impl Listener {
         Ok(process::cpu_time(live.pid())?.saturating_sub(before))
     }
 
-    /// Waits until it has worked off what it was given.
+    /// Waits until it has handled all its packets.
     pub(super) fn rest(&self) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
         let mut before = self.spent()?;
         loop {
             std::thread::sleep(REST);
             let now = self.spent()?;
-            // A tick is what an idle loop may need.
+            // An idle loop may need a tick.
             if now.saturating_sub(before) <= spent::TICK {
                 return Ok(());
             }
@@ -112,7 +112,7 @@ impl Listener {
         }
     }
 
-    /// Lets it end, with all that it knows: what is in its records, and the processor time of all its life.
+    /// Ends the program; gives the sums of its records, and the processor time of its whole life.
     pub(super) fn stop(self) -> Result<(Count, Duration)> {
         let Self { who, process, receiver, folder } = self;
         let (ended, cpu) = match process {
@@ -130,8 +130,8 @@ impl Listener {
     }
 }
 
-/// What nfcapd reads in messages. It gets them when their sender is gone, as slowly as it takes them: so it
-/// takes no processor time from anybody, and loses nothing.
+/// nfcapd's reading of messages. They are sent to nfcapd after their sender is gone, as slowly as it takes
+/// them: so it takes no processor time from others, and loses none.
 fn judged(received: &Received) -> Result<Count> {
     let from = (Ipv4Addr::LOCALHOST, 0).into();
     let datagram = |message: &[u8]| Datagram { from, to: from, payload: message.to_owned() };
@@ -163,7 +163,7 @@ fn end(who: Who, running: Running, folder: &TempDir) -> Result<Finished> {
     }
 }
 
-/// Whether a process' namespace has a packet socket that takes what an interface receives.
+/// Whether a process' namespace has a packet socket for an interface's received packets.
 fn listens(pid: u32, index: u32) -> Result<bool> {
     // sk RefCnt Type Proto Iface R …; R is 1 once it takes packets.
     let sockets = fs::read_to_string(format!("/proc/{pid}/net/packet")).unwrap_or_default();

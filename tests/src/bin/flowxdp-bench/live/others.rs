@@ -1,5 +1,5 @@
-//! Programs of others on the same interface and with the same load, beside ours: what they account for, and
-//! what that takes.
+//! Programs of others on the same interface and with the same load, beside ours: packets accounted for, and
+//! their cost.
 //!
 //! A program that listens has its packets copied in the kernel, on the path, and does the rest in a process. Ours
 //! does nearly all of it on the path. So both are shown: packets a second of the path, and processor time of
@@ -32,7 +32,7 @@ const SUBJECTS: [(&str, Option<Who>); 5] = [
 const BURSTS: u32 = 20;
 const SECONDS: u32 = 3;
 
-/// What is sent.
+/// The traffic.
 #[derive(Clone, Copy)]
 pub(super) struct Load {
     pub(super) traffic: Traffic,
@@ -88,7 +88,8 @@ impl Measured {
 }
 
 impl Group {
-    /// Nanoseconds of path and process beyond what nobody needs, for each packet that is accounted for: medians.
+    /// Nanoseconds of path and process beyond a program that only passes, for each packet that is accounted
+    /// for: medians.
     pub(super) fn whole(&self, one: &Measured) -> f64 {
         let nobody = self.measured.iter().find(|one| one.name == NOBODY);
         let nobody = nobody.map_or(f64::NAN, |nobody| nobody.path().median);
