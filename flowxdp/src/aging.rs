@@ -1,4 +1,4 @@
-//! Pressure on the flow tables: measured at every look, said once when it begins and when it ends.
+//! Aggressive aging of the flow tables: measured at every sweep, logged when it begins and when it ends.
 
 use std::collections::BTreeMap;
 
@@ -36,11 +36,11 @@ impl Which {
     }
 }
 
-/// The pressure on every table of a live agent; a replay has none.
+/// Aggressive aging of every table of a live agent; a replay has none.
 pub struct Watch {
     tables: [Aging; 3],
     measured: [u64; 3],
-    /// Packets of each table's flows that found no slot there since the last look.
+    /// Packets of each table's flows that found no slot there since the last sweep.
     spilled: [u64; 3],
     /// The spill table fills.
     filling: bool,
@@ -72,17 +72,17 @@ impl Watch {
         self.filling = self.live && (blocked || used as u64 * 100 >= room as u64 * HIGH);
     }
 
-    /// When to look at the tables, if the last look was at `last`, nanoseconds.
+    /// When to sweep the tables, if the last sweep was at `last`, nanoseconds.
     pub fn next_sweep(&self, last: u64) -> u64 {
         last.saturating_add(if self.is_aging() { STEP } else { SECOND })
     }
 
-    /// Whether any table is under pressure.
+    /// Whether any table is aging aggressively.
     pub fn is_aging(&self) -> bool {
         self.filling || self.tables.iter().any(|table| table.idle().is_some())
     }
 
-    /// Whether a table is to be looked at, whatever is due, when so many packets were seen.
+    /// Whether a table needs a sweep, even without a due slot, when so many packets were seen.
     pub fn needs_sweep(&self, which: Which, now: u64, seen: u64) -> bool {
         let table = which as usize;
         let soon = self.is_spilling(which) || now >= self.measured[table].saturating_add(SECOND);
@@ -93,7 +93,7 @@ impl Watch {
         self.filling && (which == Which::Spill || self.spilled[which as usize] > 0)
     }
 
-    /// Takes what a look found, if it saw all; gives the idle timeout under pressure.
+    /// Takes a whole sweep's count; gives the idle timeout of aggressive aging.
     pub fn measure(&mut self, which: Which, now: u64, live: Option<u64>, seen: u64) -> Option<u64> {
         let spilling = self.is_spilling(which);
         let table = &mut self.tables[which as usize];
@@ -105,7 +105,7 @@ impl Watch {
         self.tables[which as usize].idle()
     }
 
-    /// For the books: the tables under pressure.
+    /// For the books: the tables under aggressive aging.
     pub fn tables(&self) -> BTreeMap<String, AgingTable> {
         let tables = Which::ALL.into_iter().zip(&self.tables);
         let aging_tables = tables.filter_map(|(which, table)| {

@@ -282,8 +282,8 @@ fn is_trusted(user: u32) -> bool {
     user == 0 || user == geteuid().as_raw()
 }
 
-/// The folder at `path`, to find names in, which is made with those above it where there is none; whether it
-/// was made. It may be any user's, but a symbolic link there must be a trusted one.
+/// The folder at `path`, to find names in, made with its parents where there is none; whether it was made.
+/// Any user may own the folder, but a symbolic link there must be trusted.
 fn place(path: &Path) -> anyhow::Result<(OwnedFd, bool)> {
     let path: PathBuf = path.components().collect();
     match find(&path, LINKS) {

@@ -3,8 +3,8 @@
 //! packet → key → slot → retire → flow record → template and encoder → message → transport → collector
 //!
 //! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
-//! - [`meter`]: slots that are due retire and become flow records; the rules are [`flowxdp_core::retire`]'s.
-//!   [`aging`]: sooner when a table fills.
+//! - [`meter`]: slots that are due retire and become flow records, by the rules of [`flowxdp_core::retire`];
+//!   [`aging`]: idle timeouts become shorter while a table fills.
 //! - [`dispatch`]: which collector a record goes to; [`exporter`]: one collector's session turns records
 //!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
@@ -12,8 +12,8 @@
 //! - [`agent`]: the engine that drives metering and exporting, the control socket, options data.
 //! - [`confine`]: the privileges that the agent gives up once everything is open.
 //! - [`loader`]: a second process that keeps the capabilities to load programs, for requests of the agent.
-//! - [`config`]: all settings as one value, from flags. [`command`]: one file a command;
-//!   [`report`] shows books to people; [`text`]: foreign text passes through it on its way to a terminal.
+//! - [`config`]: all settings as one value, from flags. [`command`]: one file a command; [`report`] shows
+//!   books to people; [`text`] makes foreign text safe for a terminal.
 //! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
 //! - [`limits`], [`guard`], [`output`]: a limit, a panic or a full stderr ends in one line and the books.
 //!

@@ -46,7 +46,7 @@ enum Command {
     Flush(flush::Options),
     /// Have a running agent read its configuration again, and apply all of its changes or none
     Reload(reload::Options),
-    /// Take away what a killed agent left on interfaces
+    /// Take away the programs and pins that a killed agent left
     Detach(detach::Options),
     /// Say of each packet which headers were read, and where and why it is ignored
     Explain(explain::Options),

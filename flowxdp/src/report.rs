@@ -14,7 +14,7 @@ const MOST_ROWS: usize = 10_000;
 
 /// Renders the JSON object of the books: in total, by interface and by collector, and whether they balance.
 ///
-/// Terms that are not there count as zero; what is no number shows as a dash.
+/// Absent terms count as zero; a value that is no number shows as a dash.
 pub fn table(books: &Value) -> String {
     let mut text = total(books);
     text.push('\n');
@@ -91,7 +91,7 @@ fn verdict(books: &Value) -> String {
     text
 }
 
-/// Tables that fill, and what is done about it.
+/// Tables under aggressive aging.
 fn pressure(books: &Value) -> Option<String> {
     let mut table = Rows::new(["under pressure", "% full", "idle timeout ms"]);
     for (name, pressed) in entries(&books["pressure"]) {
@@ -165,7 +165,7 @@ fn collectors(books: &Value) -> Option<String> {
     table.any().then(|| table.aligned(2))
 }
 
-/// What options data tell the collectors, beside the terms that stand above.
+/// Options data for the collectors, beside the terms above.
 fn options(books: &Value) -> Option<String> {
     let told = books["options"].as_object()?;
     let text = |value: &Value| printable(value.as_str().unwrap_or("-")).into_owned();

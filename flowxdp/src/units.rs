@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The longest duration that is taken: a century. Nanoseconds of it fit a `u64` five times over.
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
-/// What `1T` stands for.
+/// The number that `1T` stands for.
 const TERA: u64 = 1_000_000_000_000;
 
 /// Flows that no machine has the memory for: slots and octets of more would not fit a `u64`.

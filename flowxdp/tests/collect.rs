@@ -1,4 +1,4 @@
-//! `collect` over loopback, fed by our own encoder: what goes in comes out, whichever protocol.
+//! `collect` over loopback, fed by our own encoder: the same records come out, with every protocol.
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 use std::net::UdpSocket;
@@ -56,7 +56,7 @@ fn messages(protocol: Protocol, count: u8) -> Vec<Vec<u8>> {
     std::iter::from_fn(|| session.poll_message(now, true)).map(|message| message.bytes).collect()
 }
 
-/// Runs a collector, sends it `messages`, stops it, and gives what it wrote.
+/// Runs a collector, sends it `messages`, stops it, and gives its output.
 fn run(format: Format, messages: &[Vec<u8>]) -> (String, Summary) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -67,7 +67,7 @@ fn run(format: Format, messages: &[Vec<u8>]) -> (String, Summary) {
             sender.send(message).unwrap();
         }
         let (stop, stopped) = oneshot::channel::<()>();
-        // Told to stop before it begins: what has arrived is shown all the same.
+        // Stopped before it begins: messages that have arrived are shown all the same.
         stop.send(()).unwrap();
         let mut out = Vec::new();
         let stopped = async { stopped.await.unwrap() };

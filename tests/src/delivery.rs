@@ -1,5 +1,5 @@
-//! What the books say of one collector, and whether what came there agrees with it: every record at least
-//! once, and what came twice is named.
+//! The books of one collector against the records received there: every record at least once, and duplicates
+//! named.
 
 use std::collections::BTreeMap;
 
@@ -94,8 +94,8 @@ impl Rows {
         self.exported + self.inherited[1]
     }
 
-    /// Fails unless what came is what was sent, each record at least once, and no more than what is named
-    /// came twice. Of an exporter at rest, which ended its sessions.
+    /// Fails unless the received records are the sent ones, each at least once, with no more duplicates than
+    /// are named. For an exporter at rest, which ended its sessions.
     pub fn delivered(&self, received: &Received) -> Result<()> {
         let (distinct, all, sent) = (received.distinct(), received.all(), self.sent());
         ensure!(distinct == sent, "sent {sent:?}, but received {distinct:?}: {self:?}");

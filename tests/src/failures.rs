@@ -83,8 +83,8 @@ pub fn tell(line: &str) {
 
 /// Reports that this machine cannot run the current test, and why; the test then returns.
 ///
-/// libtest knows no such result and counts the test as passed. `cargo xtask test` reads the line and counts it as
-/// ignored. It needs one test thread: the name of the test stands in front.
+/// libtest knows no such result and counts the test as passed. `cargo xtask test` reads the line and counts
+/// it as ignored. One test thread is needed: the name of the test stands in front.
 pub fn left_out(why: &str) {
     // Not `println!`, which libtest captures while the test passes.
     let _ = writeln!(std::io::stdout(), "left out: {why}");

@@ -1,4 +1,4 @@
-//! An XDP program that is not FlowXDP's: it passes every packet.
+//! An XDP program that is not FlowXDP's and passes every packet.
 //!
 //! Written as the smallest object file that `ip link set … xdp obj` takes, so that no compiler is needed.
 

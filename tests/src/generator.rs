@@ -1,9 +1,9 @@
 //! A generator in the kernel: BPF_PROG_TEST_RUN with live frames, at the speed of the receiving end.
 //!
 //! An XDP program redirects each frame to one end of a veth pair; on the other end there must be an XDP
-//! program too, or veth takes none. A veth's queue holds 256 frames and drops what does not fit. So the
-//! sending thread stays on one CPU: there the other end empties the queue after every batch of frames.
-//! Since nothing promises that, the interface's counters must agree in the end.
+//! program too, or veth takes none. A veth's queue holds 256 frames and drops further ones. So the sending
+//! thread stays on one CPU: there the other end empties the queue after every batch of frames. Since nothing
+//! promises that, the interface's counters must agree in the end.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -73,9 +73,9 @@ pub fn send(interface: &str, traffic: &Traffic) -> Result<Sent> {
 /// many packets each has is not known then.
 pub const IN_TURN: u32 = 0;
 
-/// The same, and what the kernel says that it took, in whole nanoseconds a packet: making the frames, sending
-/// them and, where this thread stays on one CPU, all that the other end does with them. Neither loading nor
-/// the wait that ends a system call is in it, nor what else has the CPU meanwhile.
+/// The same, and the kernel's own figure in whole nanoseconds a packet: making the frames, sending them and,
+/// where this thread stays on one CPU, all work of the other end. Loading, the wait that ends a system call
+/// and other processes on the CPU are not in it.
 pub fn timed(interface: &str, traffic: &Traffic, order: u32) -> Result<(Sent, Duration)> {
     let mut ebpf = load(interface, traffic, order, 0)?;
     let program = ebpf.program_mut(PROGRAM).context("no program in the generator's object")?;

@@ -1,6 +1,6 @@
 //! Export messages made by hand, right ones and wrong ones, with which the judges themselves are tested.
 //!
-//! The builder writes any octets and checks none. It is no encoder of FlowXDP's and knows none.
+//! The builder writes any octets and checks none, and shares no code with FlowXDP's encoders.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;

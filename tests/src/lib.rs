@@ -1,7 +1,7 @@
-//! The harness of the tests: what starts, feeds, records and judges the agent, and nothing of the agent.
+//! The harness of the tests starts, feeds, records and judges the agent, and shares no code with it.
 //!
 //! - [`process`], [`netns`], [`udp`]: children, network namespaces and ports, all gone after the test.
-//! - [`captures`], [`truth`]: what is replayed, and the flows that must come of it.
+//! - [`captures`], [`truth`]: the replayed files, and the flows that must come of them.
 //! - [`failures`]: many checks in one test.
 //! - [`craft`]: packets built header by header, and the captures made of them.
 //! - [`recorded`]: the truth of captures that were recorded, as tshark reads it.

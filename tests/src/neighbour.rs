@@ -1,5 +1,5 @@
-//! Another's XDP program, with opinions (`lab_verdict`): it drops UDP over IPv4, bounces IPv6, passes the
-//! rest, and counts each. Attached as others attach theirs: on the interface itself, or by a link.
+//! Another's XDP program (`lab_verdict`), which drops UDP over IPv4, bounces IPv6, passes the rest, and
+//! counts each. Attached as others attach theirs: on the interface itself, or by a link.
 
 use std::fs::File;
 use std::os::fd::AsFd;

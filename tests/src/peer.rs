@@ -1,8 +1,8 @@
 //! A receiver of TCP and TLS that keeps each session's octets as they came, and can stall or die.
 //!
-//! It judges nothing. What it does is what a collector's process does to a connection: one that stalls
-//! neither accepts nor reads, one that dies closes its sockets with whatever they hold unread, and one that
-//! leaves ends its side and reads on until the exporter ends the other.
+//! The receiver judges nothing and treats connections as a collector's process does: a stalled one neither
+//! accepts nor reads, a dying one closes its sockets with unread octets in them, and a leaving one ends its
+//! side and reads until the exporter ends the other.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -144,7 +144,8 @@ impl Peer {
         self.sessions()
     }
 
-    /// Accepts no more, ends its side of every session, reads each to the exporter's end, and gives what came.
+    /// Accepts no more, ends its side of every session, reads each to the exporter's end, and gives the
+    /// octets.
     pub fn leave(&mut self) -> Vec<Session> {
         self.shared.leaving.store(true, Ordering::Relaxed);
         if let Some(listening) = self.listening.take() {
@@ -156,7 +157,7 @@ impl Peer {
     fn end(&mut self) {
         self.shared.dead.store(true, Ordering::Relaxed);
         if let Some(listening) = self.listening.take() {
-            // A panic there was printed there, and what it kept is incomplete, which the test finds.
+            // A panic of that thread was printed, and its octets are incomplete, which the test finds.
             drop(listening.join());
         }
     }

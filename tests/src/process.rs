@@ -1,8 +1,8 @@
 //! Child processes of the tests: started here, watched here, ended here, never left behind.
 //!
-//! A [`Program`] says what to start, a [`Running`] is the started child. Its output goes to files, so that
-//! a chatty child never blocks on a full pipe and can be read while it runs. Dropping a [`Running`] kills
-//! it; when the thread that started it is gone without dropping it (the test binary was killed), the
+//! A [`Program`] is a command to start, a [`Running`] the started child. Its output goes to files, so that a
+//! chatty child never blocks on a full pipe and can be read while it runs. Dropping a [`Running`] kills the
+//! child; when the thread that started it is gone without dropping it (the test binary was killed), the
 //! kernel does, because every child asks for that signal before it becomes the wanted program.
 
 use std::ffi::{OsStr, OsString};

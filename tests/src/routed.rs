@@ -91,7 +91,7 @@ impl Stage {
         Live::start(&self.agent, &arguments)
     }
 
-    /// Sends rounds of packets until `what` is done; gives how many.
+    /// Sends rounds of packets until `what` ends; gives how many.
     pub fn traffic(&self, what: impl FnOnce() -> Result<()>) -> Result<Count> {
         let round = Traffic { flows: 1_000, packets: 2_000, ipv6: false, protocol: UDP, length: 100 };
         let pause = Duration::from_millis(100);

@@ -94,7 +94,7 @@ pub struct Sniffed {
 }
 
 impl Sniffed {
-    /// The pcap file; it is removed with this value.
+    /// The pcap file, which is removed with this value.
     pub fn file(&self) -> &Path {
         &self.file
     }

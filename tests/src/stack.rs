@@ -26,7 +26,7 @@ pub fn prepare(netns: &Netns, interface: &str) -> Result<()> {
 }
 
 /// Sends datagrams of so many octets of payload, without fragments, until `most` are out or `done` is set;
-/// gives how many the stack took. What a link refuses that is down is left out.
+/// gives how many the stack took. Datagrams that a link refuses while it is down are left out.
 pub fn send(netns: &Netns, payload: usize, most: u64, done: &AtomicBool) -> Result<u64> {
     let namespace = File::open(Path::new("/run/netns").join(netns.name()))?;
     // A thread of its own moves into the namespace, and ends there.

@@ -81,7 +81,7 @@ impl Stage {
         Peer::start(&self.netns, port, Some(authority::serving(&self.server, Some(&self.authority))?))
     }
 
-    /// Sends rounds of traffic until `what` is done; gives the packets and octets.
+    /// Sends rounds of traffic until `what` ends; gives the packets and octets.
     pub fn traffic(&self, flows: u32, pause: Duration, what: impl FnOnce() -> Result<()>) -> Result<Count> {
         let round = Traffic { flows, packets: u64::from(flows) * 2, ipv6: false, protocol: UDP, length: 100 };
         Ok(round.times(round.rounds_while(&self.netns, SENDER, pause, what)?))

@@ -1,7 +1,7 @@
 //! Export over TCP and TLS: receivers that are not ours, and the octets of a session.
 //!
-//! socat takes plain TCP, OpenSSL's server TLS. Each takes one session and writes what its application
-//! read, octet by octet: that is an IPFIX file (RFC 5655), which [`messages`] cuts into messages.
+//! socat takes plain TCP, OpenSSL's server TLS. Each takes one session and writes its octets to a file: an
+//! IPFIX file (RFC 5655), which [`messages`] cuts into messages.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl Receiver {
         Self::start(socat, port, file, directory, netns)
     }
 
-    /// OpenSSL's server on a free port of the loopback; it writes the session's keys down for tshark.
+    /// OpenSSL's server on a free port of the loopback, which logs the session's keys for tshark.
     pub fn tls(pki: &Pki, version: &str) -> Result<Self> {
         let (port, directory) = (free_port()?, tempfile::tempdir()?);
         let openssl = Program::find("openssl")?
@@ -89,7 +89,7 @@ impl Receiver {
         std::fs::read(&self.file).unwrap_or_default()
     }
 
-    /// Stops it where it is: it takes nothing more, and its connection stays.
+    /// Stops the receiver: it reads no more, and its connection stays.
     pub fn stall(&self) -> Result<()> {
         self.running.signal(Signal::STOP)
     }
@@ -123,7 +123,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// The file with the octets; it is removed with this value.
+    /// The file with the octets, which is removed with this value.
     pub fn file(&self) -> &Path {
         &self.receiver.file
     }

@@ -1,6 +1,6 @@
 //! Packets of an exactly known number, of an exactly known number of flows.
 //!
-//! [`Traffic`] says what; a [`Generator`] sends it. Every generator gives the flows the keys that
+//! [`Traffic`] is the description; a [`Generator`] sends it. Every generator gives the flows the keys that
 //! [`Traffic::key`] names, so that a test can ask for each single flow at the collector.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -31,7 +31,7 @@ enum Target {
     Capture,
     /// Any octets as a file of the spool
     Spool,
-    /// Any octets as a session and what is done with it
+    /// Any octets as a session and calls of it
     Encoder,
     /// Any octets as an agent's answer
     Status,
@@ -63,7 +63,7 @@ pub(crate) struct Options {
     /// How long each fuzzer runs
     #[arg(long, value_name = "N", default_value = "60")]
     seconds: u32,
-    /// Make the committed corpus of what was found: the fewest inputs that reach as much
+    /// Make the committed corpus from the inputs found: the fewest that reach as much
     #[arg(long)]
     update: bool,
     /// One of the fuzzers, not all of them

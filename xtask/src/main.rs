@@ -62,8 +62,8 @@ enum Job {
     Test(test::Options),
     /// Boot kernels of others in virtual machines, and run the kernel tests or a command there
     Vm(vm::Options),
-    /// Measure nanoseconds per packet of the XDP program, or with `-- live`, `drain`, `export`, `gateway`, `agent`
-    /// what the word says, `all` everything
+    /// Measure nanoseconds per packet of the XDP program, or with `-- live`, `drain`, `export`, `gateway`,
+    /// `agent` the part of that name, `all` all parts
     Bench {
         /// Arguments of the benchmark: `--help` shows them, `live --help` those of one part
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

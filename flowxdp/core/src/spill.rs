@@ -3,7 +3,7 @@
 //! Its slots lie in shared memory, so that they outlive the agent; the index of keys is private memory.
 //! A packet is added in such an order that an agent may die anywhere in between:
 //!
-//! 1. An [`Intent`] is noted: which event, which slot, and what its counters were.
+//! 1. An [`Intent`] is noted: the event, the slot, and its counters before.
 //! 2. The slot is changed.
 //! 3. The caller consumes the event: one store, which makes the note void.
 //!

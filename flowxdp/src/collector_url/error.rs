@@ -1,4 +1,4 @@
-//! Why a URL is not taken, and what to write instead.
+//! Why a URL is refused, and the remedy.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use flowxdp_core::protocol::Protocol;
 
 use super::{Scheme, parameters};
 
-/// Why a URL is not taken, and what to write instead.
+/// Why a URL is refused, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message is its documentation")]
 pub enum UrlError {

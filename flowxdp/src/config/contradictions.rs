@@ -65,8 +65,8 @@ impl Places {
     }
 }
 
-/// Everything that a command refuses in the values that are right by themselves. A key with a value that is not is
-/// none that is missing.
+/// Contradictions that a command refuses among values that are right by themselves. A key with a wrong value
+/// does not count as missing.
 pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault> {
     let mut faults = Vec::new();
     let is_missing = |path: &str| !places.refused.contains(path);

@@ -1,4 +1,4 @@
-//! Folders of the agent: who owns them, what is planted in them, and by what mode they are made.
+//! Folders of the agent: their owners, planted files in them, and their modes.
 
 use super::{Folder, Owner};
 use rustix::fs::{CWD, Mode, OFlags, chownat, mkfifoat};

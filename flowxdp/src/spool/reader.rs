@@ -30,7 +30,7 @@ pub(super) struct Reader {
     /// Octets of the last message.
     last: usize,
     templates: Templates,
-    /// Those of one domain.
+    /// The templates of one domain.
     definitions: Option<(u32, Arc<[Definition]>)>,
     /// Octets of the file from `chunk_at` on.
     chunk: Vec<u8>,

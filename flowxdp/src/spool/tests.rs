@@ -74,7 +74,7 @@ impl Bench {
         message
     }
 
-    /// What a file begins with.
+    /// A file's beginning.
     fn templates(&self) -> Vec<u8> {
         begin(1, &self.session.templates(), u32::try_from(START / 1000).unwrap())
     }

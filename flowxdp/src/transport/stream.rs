@@ -98,8 +98,8 @@ impl Stream {
         address.map_or(0, |address| address.port())
     }
 
-    /// Advances connect and handshake, sends what waits, and reads: octets from the collector are discarded,
-    /// its end is an error. Two system calls when there is nothing to do.
+    /// Advances connect and handshake, sends waiting octets, and reads: octets from the collector are
+    /// discarded, its end is an error. Two system calls when there is nothing to do.
     ///
     /// # Errors
     ///

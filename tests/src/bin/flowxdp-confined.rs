@@ -1,8 +1,8 @@
 //! Confines itself as the agent does, or as its loader does, and then tries the calls that neither must be able to make.
 //!
-//! `flowxdp-confined on|loader|off READ WRITTEN FORBIDDEN`: a file that is read again, a folder that is written, and
-//! a folder that is
-//! neither, with a file `secret`. One line for each try: its name, and `done` or what the kernel said.
+//! `flowxdp-confined on|loader|off READ WRITTEN FORBIDDEN`: a file that is read again, a folder that is
+//! written, and a folder that is neither, with a file `secret`. One line for each try: its name, and `done`
+//! or the kernel's error.
 
 use std::fs::{self, File};
 use std::io;
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         anyhow::bail!("on|loader|off READ WRITTEN FORBIDDEN");
     };
     let [read, written, forbidden] = [read, written, forbidden].map(Path::new);
-    // Open already: that it can be is not what is asked.
+    // Opened in advance: the test is not about opening it.
     let namespace = File::open("/proc/self/ns/net")?;
     let machine = Machine::new(forbidden)?;
     let files = vec![read.into()];
@@ -106,7 +106,7 @@ fn fork() -> io::Result<()> {
     // SAFETY: this process has one thread, and the new one does nothing but end.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
-        // SAFETY: the end of the new process, without destructors of what is the old one's.
+        // SAFETY: ends the new process without running the old one's destructors.
         0 => unsafe { libc::_exit(0) },
         _ => Ok(()),
     }
@@ -129,7 +129,8 @@ fn wanted(read: &Path, written: &Path, machine: &Machine) {
     told("its own limits", io::Result::Ok(getrlimit(Resource::Stack)));
 }
 
-/// What nobody who got hold of it may do. That the system itself allows it is shown without confinement.
+/// Attempts that a taken-over process must fail at. A run without confinement shows that the system itself
+/// allows them.
 fn unwanted(forbidden: &Path, namespace: &File) {
     told("another file", fs::read(forbidden.join("secret")));
     told("another folder", fs::read_dir(forbidden));

@@ -73,7 +73,7 @@ impl Ipv6 {
         let kinds: Vec<u8> =
             self.extensions.iter().map(|extension| extension.kind).chain([upper.protocol]).collect();
         let mut octets = self.header(kinds[0], payload);
-        // Up to where the walk goes, and what it finds there.
+        // The end of the walk, and the header found there.
         let mut end = octets.len();
         let mut found = None;
         for (extension, next) in self.extensions.iter().zip(&kinds[1..]) {

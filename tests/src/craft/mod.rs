@@ -1,10 +1,9 @@
-//! Crafted captures: packets built header by header, with what must be said of each written down
-//! as it is built.
+//! Crafted captures: packets built header by header, with the expected verdict noted as each is built.
 //!
-//! Nothing here knows the parser. A [`Packet`] is built from the inside out (transport, IP,
-//! labels, PPPoE, tags, link header), and every layer knows what it adds to the flow key and how
-//! many octets a metering process must see. A [`Frame`] is the packet with its link header, as
-//! captured; faults are put in by hand, and so is what they must lead to.
+//! Nothing here knows the parser. A [`Packet`] is built from the inside out (transport, IP, labels, PPPoE,
+//! tags, link header), and every layer knows its part of the flow key and how many octets a metering process
+//! must see. A [`Frame`] is the packet with its link header, as captured; faults and their expected verdicts
+//! are put in by hand.
 //!
 //! [`catalogue`] is all of it, as capture files; [`truth`] gives the flow records and the books
 //! that an exact exporter reports for one.

@@ -61,7 +61,7 @@ pub fn send(netns: &Netns, interface: &str, shares: &[(usize, Traffic)]) -> Resu
 }
 
 /// Sends traffic from these CPUs, an equal part of its flows from each. Flows and packets are rounded down to
-/// a multiple of the CPUs: gives what was sent.
+/// a multiple of the CPUs; gives the packets sent.
 pub fn spread(
     netns: &Netns,
     interface: &str,

@@ -109,7 +109,7 @@ impl Walk {
         Ok(())
     }
 
-    /// A field without a name groups others; those of a record are shown with its number.
+    /// A field without a name groups others; the group of a record is shown with its number.
     fn group(&mut self, element: &BytesStart<'_>) -> Result<()> {
         let show = attribute(element, "show")?.unwrap_or_default();
         let Some(message) = self.frames.last_mut().and_then(|frame| frame.messages.last_mut()) else {

@@ -1,5 +1,5 @@
-//! Sessions over TCP and TLS: each is a sequence of IPFIX messages, judged by the strict reader, and the
-//! flow records in them with what makes each one itself.
+//! Sessions over TCP and TLS: each is a sequence of IPFIX messages, judged by the strict reader, and their
+//! flow records, each with its identity.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -131,7 +131,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The sessions so far have ended; those that come are counted from the first again.
+    /// The sessions so far have ended; later sessions are counted from the first again.
     pub fn end_all(&mut self) {
         self.sessions.clear();
     }

@@ -1,9 +1,9 @@
 //! A strict reader of export messages: the rules of RFC 7011 and RFC 3954 that no collector enforces.
 //!
-//! It knows lengths, counts, sequence numbers, templates and options, and no meaning of any element. It
-//! shares no code with the encoder. Over TCP and TLS other rules hold for templates than over UDP: they are
-//! told once and may be withdrawn (RFC 7011 section 8). Where FlowXDP is stricter than the RFCs (no padding at all in IPFIX, sequences
-//! that begin at 0, messages below the smallest common MTU), so is it.
+//! The reader knows lengths, counts, sequence numbers, templates and options, and no meaning of any element,
+//! and shares no code with the encoder. Over TCP and TLS other rules hold for templates than over UDP: each
+//! is sent once and may be withdrawn (RFC 7011 section 8). The reader is as strict as FlowXDP where the RFCs
+//! allow more (padding in IPFIX, sequences that do not begin at 0, messages above the smallest common MTU).
 
 mod data;
 mod flows;

@@ -1,4 +1,4 @@
-//! NICs with several queues: taps in a namespace of their own, whose kernel sends back what it receives.
+//! NICs with several queues: taps in a namespace of their own, whose kernel sends received packets back.
 //!
 //! Only a tap gives a VM's NIC several queues. The namespace routes every packet from the tap back into it,
 //! so that packets that the VM sends through such a NIC come in by it again, spread over its queues.

@@ -1,4 +1,4 @@
-//! What others see of the files.
+//! The files as others see them.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,4 +1,4 @@
-//! What does not come back, and how exactly that is known.
+//! Records that do not come back, and how exactly the loss is known.
 
 use std::fs;
 
@@ -144,7 +144,7 @@ fn a_message_without_its_template_is_lost_and_the_others_are_not() {
     assert_eq!(spool.inherited(), expected);
     let others = [messages[0].clone(), messages[2].clone()];
     assert_same(&take_all(&mut spool), &others);
-    // What follows octets that are no message cannot be found.
+    // Messages behind octets that are no message cannot be found.
     file.truncate(at - 16);
     file.extend([9; 100]);
     fs::write(&path, &file).unwrap();

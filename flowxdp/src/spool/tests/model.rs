@@ -29,7 +29,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..150)
 }
 
-/// What there must be.
+/// The expected content.
 #[derive(Default)]
 struct Model {
     /// Not taken, with whether an earlier run wrote it and whether one sent it.
@@ -40,7 +40,7 @@ struct Model {
 
 impl Model {
     fn kill(&mut self) {
-        // Whatever was sent before is sent still, though it waits again.
+        // Records sent before count as sent, though they wait again.
         let taken = self.taken.drain(..).map(|(message, _, sent)| (message, true, sent));
         let waiting = self.waiting.drain(..).map(|(message, _, sent)| (message, true, sent));
         self.waiting = taken.chain(waiting).collect();
@@ -113,7 +113,7 @@ proptest! {
         prop_assert_eq!(spool.take_lost(), []);
     }
 
-    /// With room for some, and no message taken: then what is lost is the beginning.
+    /// With room for some, and no message taken: the first records are then lost.
     #[test]
     fn what_gives_way_is_the_beginning(
         steps in prop::collection::vec(prop_oneof![9 => (1..90_u64).prop_map(Step::Append), 1 => Just(Step::Kill)], 1..80)

@@ -1,4 +1,4 @@
-//! What the next run finds.
+//! The next run's findings.
 
 use std::fs;
 

@@ -1,9 +1,9 @@
 //! The agent part: processor time and memory of the agent that is shipped, at rest and at work.
 //!
-//! It meters a veth in a namespace of its own and exports IPFIX over UDP to a receiver there. Each size of
-//! table has four states: empty; half full, of flows that stay, so that no sweep is needed; the same while
-//! some flows end each second, so that sweeps are needed; churning: new flows of one packet each at a known
-//! rate, which leave after a second. The other tables are compared with the smallest one.
+//! The agent meters a veth in a namespace of its own and exports IPFIX over UDP to a receiver there. Each
+//! size of table has four states: empty; half full, of flows that stay, so that no sweep is needed; the same
+//! while some flows end each second, so that sweeps are needed; churning: new flows of one packet each at a
+//! known rate, which leave after a second. The other tables are compared with the smallest one.
 //!
 //! A window is a whole number of seconds, as the table is swept each second. In the end the books must
 //! balance: packets sent, seen, exported and received are equal.

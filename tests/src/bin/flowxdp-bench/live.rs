@@ -5,8 +5,8 @@
 //! random.
 //!
 //! - [`path`]: the pair, and the kernel's counters there. [`subject`]: the programs. [`rates`]: their turns.
-//! - [`others`]: the agent, beside programs of others that listen there: [`listener`], [`programs`]; and what
-//!   they [`spent`].
+//! - [`others`]: the agent, beside programs of others that listen there: [`listener`], [`programs`], and
+//!   their cost, [`spent`].
 
 mod listener;
 mod others;

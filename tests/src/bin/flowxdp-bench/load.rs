@@ -1,4 +1,4 @@
-//! What programs are measured with: packets of one kind, of so many flows, in an order.
+//! The load of a measurement: packets of one kind, of so many flows, in an order.
 
 use std::os::fd::AsFd;
 
@@ -68,7 +68,7 @@ impl Order {
     }
 }
 
-/// What is measured with.
+/// The load.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) flows: u32,

@@ -1,4 +1,4 @@
-//! What the figures were measured on.
+//! The machine that the figures were measured on.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ pub(crate) fn describe() -> Result<Value> {
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let (_, model) = model.unwrap_or(("", std::env::consts::ARCH));
     let kernel = rustix::system::uname();
-    // Those of the machine: this thread may be held to one by now.
+    // CPUs of the machine: this thread may be bound to one by now.
     let online = cpus.lines().filter(|line| line.starts_with("processor")).count();
     Ok(json!({ "model": model, "cpus": online, "kernel": kernel.release().to_string_lossy() }))
 }

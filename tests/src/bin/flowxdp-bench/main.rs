@@ -1,27 +1,27 @@
 //! `cargo xtask bench`: the one place for figures. Without more words, nanoseconds per packet of the XDP
-//! program that is shipped, beside others; with `export`, records a second of what comes behind it.
+//! program that is shipped, beside others; with `export`, records a second of the exporting process.
 //!
 //! Every figure stands beside a baseline of the same run. Subjects take turns, round after round, so that
-//! whatever else the machine does meets all of them; the medians are shown, and their spread.
+//! other load on the machine meets all of them; the medians are shown, and their spread.
 //!
 //! Every program runs by BPF_PROG_TEST_RUN on one CPU, behind a program that makes each packet one of a
-//! random flow. What parsing and passing costs is subtracted: the rest is metering. The processor works
-//! ahead: while one packet waits for its line of memory, it begins with the next, the more so the shorter
-//! the program. A driver does much between two packets; `--apart` comes near to that.
+//! random flow. The cost of parsing and passing is subtracted: the rest is metering. The processor works
+//! ahead: while one packet waits for its line of memory, it begins with the next, the more so the shorter the
+//! program. A driver does much between two packets; `--apart` comes near to that.
 //!
-//! - [`packet`]: what is measured of the programs; [`load`]: with what.
-//! - [`subject`]: the programs, and what they must have counted in the end.
+//! - [`packet`]: the programs' figures; [`load`]: their packets.
+//! - [`subject`]: the programs, and the counts that they must have in the end.
 //! - [`measure`]: the rounds.
 //! - [`worst`]: the shipped program where each window of the table is full.
-//! - [`cost`]: what the verifier and the compiler say of the shipped program.
+//! - [`cost`]: the shipped program's cost for verifier and compiler.
 //! - [`report`]: the tables, or JSON.
 //! - [`drain`]: how flows leave the table.
 //! - [`live`]: packets a second of a veth pair with each program, and beside programs of others.
-//! - [`export`]: what comes behind that. [`gateway`]: a router with all of it.
-//! - [`agent`]: what the agent itself needs; [`process`]: as the kernel tells it.
+//! - [`export`]: the exporting process. [`gateway`]: a router with all of it.
+//! - [`agent`]: the agent's own needs; [`process`]: by the kernel's counters.
 //! - [`replay`]: captures of a day, beside those of 100 seconds.
 //! - [`manual`]: the page and the plots that are made of the JSON; [`machine`]: where it was measured.
-//! - [`targets`]: what the figures should come to.
+//! - [`targets`]: the goals of the figures.
 #![deny(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Part {
-    /// Everything, in one run
+    /// All parts, in one run
     All {
         /// Leave other programs out
         #[arg(long)]
@@ -113,7 +113,7 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     }))
 }
 
-/// What a part's options are if nobody says.
+/// A part's default options.
 fn usual<T: Args>() -> Result<T> {
     Ok(T::from_arg_matches(&T::augment_args(Command::new("usual")).get_matches_from(["usual"]))?)
 }

@@ -18,7 +18,7 @@ use self::plot::{Axes, Curve};
 /// Write the manual's pages on speed and capacity, and plots, from the JSON of a run
 #[derive(Args)]
 pub(crate) struct Options {
-    /// What `all --json FILE` has written
+    /// The output of `all --json FILE`
     file: PathBuf,
     /// The manual
     #[arg(long, default_value = "flowxdp/manual", value_name = "DIR")]
@@ -155,7 +155,7 @@ fn text_of(all: &Value) -> String {
 
 fn machine(machine: &Value) -> String {
     let [model, kernel] = ["model", "kernel"].map(|name| page::text(machine, name));
-    // What a distribution adds says nothing of speed.
+    // A distribution's suffix has no bearing on speed.
     let kernel = kernel.split('-').next().unwrap_or(kernel);
     format!("\nThe machine: {model}, {} CPUs, Linux {kernel}.\n", machine["cpus"])
 }

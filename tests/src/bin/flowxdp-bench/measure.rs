@@ -1,4 +1,4 @@
-//! Rounds in which each program has its turn, and what they come to.
+//! Rounds in which each program has its turn, and their results.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Measured {
     }
 }
 
-/// What several turns come to.
+/// The result of several turns.
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -63,7 +63,7 @@ impl Group {
         one.median - self.median("parse and pass")
     }
 
-    /// That, as a part of what the reference costs.
+    /// The same as a fraction of the reference's cost.
     pub(crate) fn ratio(&self, one: &Measured) -> f64 {
         self.over_parse(one) / (self.median(self.reference) - self.median("parse and pass"))
     }

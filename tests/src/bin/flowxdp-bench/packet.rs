@@ -30,7 +30,7 @@ pub(crate) struct Options {
     all: bool,
 }
 
-/// What is measured with each number of flows.
+/// The figures of each number of flows.
 const KINDS: [(Family, Order); 4] = [
     (Family::V4, Order::Uniform),
     (Family::V4, Order::Skewed),

@@ -1,4 +1,4 @@
-//! What another process needs: processor time and memory, from /proc.
+//! Another process's processor time and memory, from /proc.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
 pub(crate) struct Memory {
     /// Resident: tables that are mapped are in it.
     resident: u64,
-    /// Of it what is in no file and no map: heap and stack.
+    /// Its private memory outside files and maps: heap and stack.
     anonymous: u64,
     /// The kernel's memory of all BPF maps that it has open.
     maps: u64,

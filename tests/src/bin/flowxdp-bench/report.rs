@@ -45,7 +45,7 @@ pub(crate) fn table(group: &Group) -> String {
     text
 }
 
-/// What the shipped programs are to the verifier.
+/// The shipped programs' cost for the verifier.
 pub(crate) fn cost(costs: &[Cost]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -63,7 +63,7 @@ pub(crate) fn cost(costs: &[Cost]) -> String {
     format!("The programs that are shipped\n{table}")
 }
 
-/// Everything, for programs.
+/// The whole report as JSON.
 pub(crate) fn json(costs: &[Cost], [groups, apart, new, worst]: [&[Group]; 4]) -> Value {
     let one = |group: &Group, one: &Measured| {
         json!({

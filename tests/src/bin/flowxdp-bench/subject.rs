@@ -48,7 +48,7 @@ pub(crate) enum Kind {
     Parse,
     Floor,
     Shipped,
-    /// The same, with a ring buffer that holds what a turn sends through it.
+    /// The same, with a ring buffer that holds all events of a turn.
     ShippedWithRing(u32),
     /// The same, with a partition for each of two CPUs.
     ShippedForTwo,
@@ -56,7 +56,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What everybody is compared with.
+    /// The reference of every comparison.
     pub(crate) const REFERENCE: &'static str = "LRU_PERCPU_HASH";
 
     pub(crate) fn list(all: bool) -> Vec<(&'static str, Self)> {
@@ -152,14 +152,14 @@ impl Subject {
         }
     }
 
-    /// Takes what came through the ring buffer out of it, so that there is room for the next turn.
+    /// Empties the ring buffer, so that there is room for the next turn.
     pub(crate) fn settle(&mut self) {
         if let Ok(loaded) = self.loaded() {
             loaded.overflow.drain(usize::MAX, |_, _, _| true);
         }
     }
 
-    /// What it counted must be what it was given. Tells the packets that found no slot.
+    /// Its count must equal the packets given. Gives the packets that found no slot.
     pub(crate) fn check(&self) -> Result<u64> {
         match (&self.program, self.kind) {
             (Program::Shipped(loaded), _) => self.check_shipped(loaded),
@@ -181,7 +181,7 @@ impl Subject {
         }
     }
 
-    /// seen = in table + ring buffer + lost, and seen is what ran.
+    /// seen = in table + ring buffer + lost, and seen equals the packets run.
     fn check_shipped(&self, loaded: &load::Loaded) -> Result<u64> {
         let octets = self.packets * u64::from(LENGTH);
         let given = Total { packets: self.packets, octets };

@@ -1,4 +1,4 @@
-//! What the figures should come to, each as a ratio or a difference of figures of one run.
+//! Goals of the figures, each as a ratio or a difference of figures of one run.
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
@@ -172,7 +172,7 @@ fn over(all: &Value, list: &str, family: &str, order: &str, flows: u32, program:
     programs.iter().find(|one| one["program"] == program)?["ns_over_parse"].as_f64()
 }
 
-/// What the shipped program costs with many flows, as a part of what another costs.
+/// The shipped program's cost with many flows, as a fraction of another's.
 fn of(all: &Value, list: &str, family: &str, program: &str) -> Option<f64> {
     let cost = |program| over(all, list, family, "uniform", 500_000, program);
     Some(cost("flowxdp")? / cost(program)?)
@@ -199,7 +199,7 @@ fn judge(bound: Bound, found: Option<f64>) -> (String, &'static str) {
     (text, verdict)
 }
 
-/// Targets of what the document holds.
+/// Targets of the document's figures.
 fn asked(all: &Value) -> impl Iterator<Item = &Target> {
     TARGETS.iter().filter(|target| all.get(target.part).is_some())
 }

@@ -17,7 +17,7 @@ use crate::load::Load;
 use crate::measure::{self, Group};
 use crate::subject::{Kind, Subject};
 
-/// What the others are compared with.
+/// The reference of the comparison.
 const HOME: &str = "in the home slot";
 /// Flows before the first sweep of the table: few enough for each to get its home slot, but for a few.
 const BATCH: u32 = 1_000;

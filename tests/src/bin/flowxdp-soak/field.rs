@@ -147,7 +147,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Sends bursts while `what` runs; gives the packets and octets sent.
+    /// Sends bursts while the closure runs; gives the packets and octets sent.
     pub(crate) fn meanwhile(
         &mut self,
         traffic: &[Vec<Traffic>; PAIRS],
@@ -172,7 +172,7 @@ impl<'a> Field<'a> {
                 thread.join().map_err(|_| anyhow!("the generator panicked")).and_then(|sent| sent)
             });
             let sent = sent.collect::<Result<Vec<_>>>();
-            // What the generator says is mostly what came of it.
+            // The generator's output usually names the fault.
             result?;
             Ok(sent?.into_iter().sum())
         })

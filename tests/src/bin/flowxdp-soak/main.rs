@@ -1,11 +1,11 @@
-//! `cargo xtask soak`: everything that can happen to an agent, at random and for as long as you like, and
-//! the books must balance all the time.
+//! `cargo xtask soak`: events in an agent's life, at random and for as long as you like, while the books must
+//! balance all the time.
 //!
 //! The kernel's generator sends packets of exactly known numbers, nfcapd and a receiver over TCP get all
-//! records. What they got must account for what was sent: sent ≤ received + lost ≤ sent + what the books name
-//! as perhaps twice, in packets and octets.
+//! records. Their records must account for the packets sent: sent ≤ received + lost ≤ sent + perhaps twice,
+//! in packets and octets.
 //!
-//! - [`plan`]: what happens, by the seed. [`rounds`]: how it happens, and what must hold.
+//! - [`plan`]: the events, by the seed. [`rounds`]: their execution and checks.
 //! - [`field`]: namespace, pins, agent. [`collectors`]: who receives. [`watch`]: who asks for the books.
 //! - [`last`]: the books at an agent's end. [`tally`]: whether the figures of all agree.
 #![deny(unsafe_code)]
@@ -35,7 +35,7 @@ use plan::Plan;
 use tally::Tally;
 use watch::Watch;
 
-/// Everything that can happen to an agent, at random, and the books must balance all the time.
+/// Events in an agent's life, at random, while the books must balance all the time.
 #[derive(Parser)]
 #[command(name = "cargo xtask soak --", bin_name = "cargo xtask soak --")]
 struct Options {

@@ -138,9 +138,10 @@ fn event(field: &mut Field<'_>, event: Event, tally: &mut Tally) -> Result<()> {
         Event::UdpAway(time, killed) => udp_away(field, time, killed, tally),
         Event::TcpAway(time, killed) => {
             field.collectors.tcp_away()?;
-            // A kill before the break is known would lose what was on its way: TCP tells nobody else.
+            // A kill before the break is known would lose records on their way, which TCP reports to no other
+            // process.
             field.live()?.until_log(NOTICE, "broken", is_broken)?;
-            // An answer, as by then it has done what it does after a break.
+            // An answer: by then the agent has handled the break.
             field.live()?.status()?;
             away(field, time, killed, tally)?;
             field.collectors.tcp_back(field.netns)
@@ -192,7 +193,7 @@ fn udp_away(field: &mut Field<'_>, time: u64, killed: bool, tally: &mut Tally) -
     field.live()?.signal(Signal::CONT)?;
     ended?;
     field.note("nfcapd has ended")?;
-    // A kill before the refusal is known would lose what was refused: UDP tells nobody else.
+    // A kill before the refusal is known would lose refused records, which UDP reports to no other process.
     field.live()?.until_log(NOTICE, "refused", |log| refusals(log) > before)?;
     away(field, time, killed, tally)?;
     field.collectors.udp_back(field.netns)?;

@@ -98,8 +98,8 @@ fn judge(books: &Books, life: u64, last: &mut (u64, u64)) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the books balance, and all collectors were given the same: after a kill not always in as many
-/// records, as one may have got in one what the other gets in two.
+/// Fails unless the books balance, and all collectors were given the same packets: after a kill not always in
+/// as many records, as one collector may have one record where the other has two.
 pub(crate) fn same_for_all(books: &Books) -> Result<()> {
     books.balance().context("the books do not balance")?;
     let retired = books.collectors.values().map(|collector| collector.total());

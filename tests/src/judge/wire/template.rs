@@ -13,7 +13,7 @@ pub(super) const VARIABLE: u16 = 0xffff;
 pub(super) struct Template {
     /// Whether it describes options.
     pub(super) options: bool,
-    /// How many of the fields are scope: those in front.
+    /// Number of leading fields that are scope.
     pub(super) scope: u16,
     /// Element (with its enterprise) and length of each field.
     pub(super) fields: Vec<(u32, u16, u16)>,

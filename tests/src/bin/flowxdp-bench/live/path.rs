@@ -1,4 +1,4 @@
-//! A veth pair in a namespace of its own, and what the kernel says of what went through it.
+//! A veth pair in a namespace of its own, and the kernel's counters of its packets.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ pub(super) const METERED: &str = "met0";
 /// Octets of a frame's header.
 const ETHERNET: u64 = 14;
 
-/// What becomes of every packet.
+/// The fate of every packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It goes to the kernel's stack, which finds that it is for another station.
+    /// The packet goes to the kernel's stack, which drops packets for another station.
     Pass,
     Drop,
 }
@@ -41,7 +41,7 @@ impl Path {
     pub(super) fn new() -> Result<Self> {
         let netns = Netns::new("live")?;
         netns.veth(SENDER, METERED)?;
-        // What an XDP program turns on as well: without it, a veth takes no frames of a generator.
+        // An XDP program turns it on as well: without it, a veth takes no frames of a generator.
         let gro = Program::find("ethtool")?.args(["-K", METERED, "gro", "on"]).netns(&netns);
         gro.run(Duration::from_secs(10))?.success()?;
         Ok(Self { netns })

@@ -34,10 +34,10 @@ pub(super) fn softflowd(folder: &TempDir, port: u16, flows: u32) -> Result<Progr
 
 pub(super) fn pmacctd(folder: &TempDir, port: u16) -> Result<Program> {
     let file = folder.path().join("pmacctd.conf");
-    // It leaves libpcap's ring as it is, 2 MiB, whatever pmacctd_pipe_size says.
+    // pmacctd leaves libpcap's ring at 2 MiB, with any pmacctd_pipe_size.
     let text = nfprobe(&format!("pcap_interface: {METERED}"), port, 3600);
     fs::write(&file, text)?;
-    // It is two processes: both end with the namespace of their ids, whatever ends the first one.
+    // Two processes: both end with the namespace of their ids, however the first one ends.
     let unshare = Program::find("unshare")?.args(["--pid", "--fork", "--kill-child"]);
     Ok(unshare.arg(find("pmacctd")?).arg("-f").arg(file))
 }

@@ -42,7 +42,7 @@ pub(super) struct Measured {
     pub(super) without_slot: u64,
 }
 
-/// What was measured with one number of flows.
+/// The figures of one number of flows.
 pub(super) struct Group {
     pub(super) traffic: Traffic,
     pub(super) measured: Vec<Measured>,
@@ -60,7 +60,7 @@ impl Measured {
 }
 
 impl Group {
-    /// What a metered packet takes, nanoseconds, by the differences of medians.
+    /// A metered packet's cost, nanoseconds, by the differences of medians.
     pub(super) fn parts(&self) -> [(&'static str, f64); 4] {
         let time = |name| {
             let one = self.measured.iter().find(|one| one.name == name);

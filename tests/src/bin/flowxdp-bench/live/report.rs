@@ -57,7 +57,7 @@ pub(super) fn json(group: &Group) -> Value {
     })
 }
 
-/// What the processes and the path needed beyond what nobody needs, of one load.
+/// The cost of processes and path beyond a program that only passes, of one load.
 pub(super) fn others_text(group: &others::Group) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

@@ -1,4 +1,4 @@
-//! Processor time of a process and what it has started.
+//! Processor time of a process and its children.
 //!
 //! Source: proc(5): in /proc/PID/stat the fields 4 (parent), and 14 to 17 (own time, and that of children that
 //! ended and were waited for), in ticks.
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 /// USER_HZ is 100 on every architecture but Alpha and ia64.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// What one line says.
+/// The values of one line.
 struct Stat {
     parent: u32,
     own: Duration,
@@ -37,19 +37,19 @@ pub(super) fn children(pid: u32) -> Result<Vec<u32>> {
     Ok(pids.filter(|it| stat(&it.to_string()).is_ok_and(|stat| stat.parent == pid)).collect())
 }
 
-/// What a process and all that it has started have needed so far.
+/// Processor time of a process and all its children so far.
 pub(super) fn so_far(pid: u32) -> Result<Duration> {
     let it = stat(&pid.to_string())?;
     let mut sum = it.own + it.waited;
     for child in children(pid)? {
-        // It may have ended since.
+        // The process may have ended since.
         sum += so_far(child).unwrap_or_default();
     }
     Ok(sum)
 }
 
-/// What a child of this process, and all that it has waited for, have needed in all, when `end` has ended and
-/// waited for it. Nobody else's end may be waited for meanwhile.
+/// Total processor time of a child of this process and of its children, once `end` has ended it and waited
+/// for it. No other child may be waited for meanwhile.
 pub(super) fn whole<T>(end: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
     let before = stat("self")?.waited;
     let result = end()?;

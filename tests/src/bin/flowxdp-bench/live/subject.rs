@@ -1,7 +1,7 @@
-//! The programs on the interface, and what they must have counted in the end.
+//! The programs on the interface, and the counts that they must have in the end.
 //!
-//! A program that drops is the one that passes with its last word exchanged, instruction by instruction the
-//! same: so nothing but the verdict differs, of ours as of the others.
+//! A dropping program is the passing one with another verdict, instruction by instruction the same, for ours
+//! and the others.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::path::{Path, Verdict};
 use crate::load::{Family, Load, Order};
 use crate::subject::{PARSE, PEERS, Peer, size};
 
-/// What is on the interface.
+/// The program on the interface.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Nothing,
@@ -94,7 +94,7 @@ impl Subject {
         }
     }
 
-    /// What it counted must be what it was given; gives the packets that found no slot.
+    /// Its count must equal the packets sent; gives the packets that found no slot.
     pub(super) fn check(&self) -> Result<u64> {
         match &self.program {
             Program::Shipped(loaded) => balanced(loaded, self.given),
@@ -109,7 +109,7 @@ impl Subject {
     }
 }
 
-/// seen = in table + ring buffer + lost, and seen is what was sent.
+/// seen = in table + ring buffer + lost, and seen equals the packets sent.
 fn balanced(loaded: &load::Loaded, given: Total) -> Result<u64> {
     let row = counters::row(&loaded.counters, ROW);
     ensure!(row.seen == given, "the meter has seen {:?} of {given:?}", row.seen);

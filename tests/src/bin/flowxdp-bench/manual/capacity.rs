@@ -1,6 +1,6 @@
-//! The page on capacity: what a gateway of some speed needs, computed from the figures of one run.
+//! The page on capacity: the needs of a gateway of some speed, computed from the figures of one run.
 //!
-//! [`figures`]: what it is computed from. [`tables`]: what comes of it. Here: the words.
+//! [`figures`]: the inputs. [`tables`]: the results. Here: the words.
 
 mod figures;
 mod tables;

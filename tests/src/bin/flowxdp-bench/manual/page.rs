@@ -34,7 +34,7 @@ pub(super) fn spread(value: &Value, places: usize) -> String {
     if median.is_empty() { median } else { format!("{median} ({least}–{most})") }
 }
 
-/// What was asked, and what came of it.
+/// The question, and its result.
 pub(super) fn targets(all: &Value) -> String {
     let rows = list(all, "/targets").map(|target| {
         let [what, bound, verdict] = ["target", "bound", "verdict"].map(|name| text(target, name).to_owned());
@@ -114,7 +114,7 @@ pub(super) fn gateway(all: &Value) -> String {
     table(&head, rows)
 }
 
-/// What is in the agent's table, with the rate of new flows.
+/// The flows in the agent's table, with the rate of new flows.
 pub(super) fn state(one: &Value) -> String {
     match one["new_flows_per_second"].as_u64() {
         Some(rate) if rate > 0 => format!("{}, {rate} new flows/s", text(one, "state")),

@@ -19,7 +19,7 @@ const FONT: (&str, u32) = ("sans-serif", 15);
 /// A name, and points.
 pub(super) type Curve = (String, Vec<(f64, f64)>);
 
-/// What is on the axes.
+/// The axes.
 pub(super) struct Axes {
     pub(super) x: &'static str,
     pub(super) y: &'static str,

@@ -1,4 +1,4 @@
-//! What capacity is computed from: figures of the document, and an error that names the one that is missing.
+//! The inputs of capacity: figures of the document, and an error that names a missing one.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
