@@ -97,6 +97,10 @@ pub struct Terms {
     pub inherited_lost: Sum,
     /// Given up, by [`reason::UNDELIVERED`].
     pub lost: [Sum; reason::UNDELIVERED.len()],
+    /// Retired before the collector was there, and owed to others: without the lost ones.
+    pub before: Sum,
+    /// Of those, given up, by [`reason::UNDELIVERED`].
+    pub before_lost: [Sum; reason::UNDELIVERED.len()],
     /// How often the collector's host answered that nobody listens.
     pub refused: u64,
     /// By domain.
@@ -122,4 +126,4 @@ pub struct Page {
 }
 
 const _: () = assert!(size_of::<Page>().is_multiple_of(8));
-const _: () = assert!(size_of::<Terms>() == 24 * (10 + reason::UNDELIVERED.len()) + 8 + 16 * DOMAINS);
+const _: () = assert!(size_of::<Terms>() == 24 * (11 + 2 * reason::UNDELIVERED.len()) + 8 + 16 * DOMAINS);

@@ -27,6 +27,7 @@ pub use self::{
     list::split_list,
     listen::ListenUrl,
     parameters::{peer, server_name},
+    same::Endpoint,
     tls::TlsSettings,
 };
 

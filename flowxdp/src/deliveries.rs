@@ -107,6 +107,10 @@ pub struct Ledger {
     freed: Vec<usize>,
 }
 
+fn too_many() -> String {
+    format!("with pins there are at most {COLLECTORS} collectors: name fewer, or run without --pin")
+}
+
 /// The ledger, in several hands of one thread.
 pub type SharedLedger = Rc<RefCell<Ledger>>;
 
@@ -143,9 +147,37 @@ impl Ledger {
     ///
     /// There are more collectors than pages.
     pub fn page(&mut self, url: &str) -> anyhow::Result<usize> {
-        self.pages.find(page::name(url)).with_context(|| {
-            format!("with pins there are at most {COLLECTORS} collectors: name fewer, or run without --pin")
-        })
+        self.pages.find(page::name(url)).with_context(too_many)
+    }
+
+    /// A page that no collector has.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn free_page(&self) -> anyhow::Result<usize> {
+        self.pages.free().with_context(too_many)
+    }
+
+    /// The number of such pages.
+    pub fn free_pages(&self) -> usize {
+        self.pages.count_free()
+    }
+
+    /// Gives a page to the collector of another URL, or to none that a configuration can name.
+    pub fn rename(&mut self, at: usize, url: Option<&str>) {
+        self.pages.rename(at, url.map_or(page::NAMELESS, page::name));
+    }
+
+    /// A collector is gone: its page is free from now on.
+    pub fn forget(&mut self, at: usize) {
+        self.pages.forget(at);
+    }
+
+    /// A collector that comes now is owed none of the records that wait for others.
+    pub fn excuse(&mut self, at: usize) {
+        let Self { pending, tables, .. } = self;
+        pending.excuse(1 << at, |slot, state| tables.set(slot, state));
     }
 
     /// Collectors that had a page and are not asked for any more: their pages are free from now on.

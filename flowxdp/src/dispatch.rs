@@ -3,6 +3,9 @@
 //! One collector that stalls never slows another: as long as any has room, those without lose records,
 //! which their books name. Only when none has room, flows that are due stay in the flow table.
 
+pub mod change;
+mod leaving;
+
 use std::hash::{BuildHasher, Hash};
 
 use flowxdp_common::reason::Undelivered;
@@ -13,6 +16,7 @@ use flowxdp_core::{
     record::{Batch, DeliveryId, Entry, FlowRecord},
 };
 
+use self::leaving::Leaving;
 use crate::{
     deliveries::SharedLedger,
     exporter::{Exporter, QUEUE},
@@ -42,8 +46,10 @@ pub struct Dispatch {
     /// Whether each collector took records at the last poll: a change moves its share.
     usable: Vec<bool>,
     ledger: Option<SharedLedger>,
-    /// When each collector wants to be polled again, as its last poll said.
+    /// When each collector wants to be polled again, as its last poll said; behind them, those that leave.
     wakes: Vec<Option<AgentTime>>,
+    /// Collectors that a reload removed, as long as their queues leave.
+    leaving: Vec<Leaving>,
 }
 
 impl Dispatch {
@@ -55,9 +61,9 @@ impl Dispatch {
         ledger: Option<SharedLedger>,
     ) -> Self {
         let usable = vec![true; exporters.len()];
-        let names = exporters.iter().map(|exporter| hash(&exporter.url().to_string())).collect();
-        let wakes = vec![None; exporters.len()];
-        Self { exporters, names, strategy, hold, real: AgentTime::START, usable, ledger, wakes }
+        let (names, wakes) = (names(&exporters), vec![None; exporters.len()]);
+        let (real, leaving) = (AgentTime::START, Vec::new());
+        Self { exporters, names, strategy, hold, real, usable, ledger, wakes, leaving }
     }
 
     /// No collector, as before the first packet of a replay.
@@ -146,6 +152,9 @@ impl Dispatch {
         for (exporter, wake) in self.exporters.iter_mut().zip(&mut self.wakes) {
             *wake = exporter.poll(real, now, flush);
         }
+        if !self.leaving.is_empty() {
+            self.poll_leaving(real, now);
+        }
         if self.strategy != Strategy::Replicate {
             self.move_shares(now);
         }
@@ -199,6 +208,14 @@ impl Dispatch {
         for exporter in &self.exporters {
             books.collectors.insert(exporter.url().to_string(), exporter.books());
         }
+        for leaving in &self.leaving {
+            let (mut name, terms) = (leaving.url().to_string(), leaving.books());
+            // A collector with another protocol may have the same URL.
+            while books.collectors.contains_key(&name) {
+                name.push_str(" (removed)");
+            }
+            books.collectors.insert(name, terms);
+        }
     }
 
     /// Gives up, as unreachable, every collector that is not settled and made no progress while it was waited
@@ -231,7 +248,12 @@ impl Dispatch {
     /// Whether no collector has a message ready; with `flush`, whether none has a record left.
     pub fn is_settled(&self, now: Now, flush: bool) -> bool {
         self.exporters.iter().all(|exporter| exporter.is_settled(now, flush))
+            && (!flush || self.leaving.is_empty())
     }
+}
+
+fn names(exporters: &[Exporter]) -> Vec<u64> {
+    exporters.iter().map(|exporter| hash(&exporter.url().to_string())).collect()
 }
 
 /// The weight of a flow at a collector, for rendezvous hashing: the collector with the highest weight has

@@ -3,12 +3,14 @@
 //! - [`delivery`] is the trait of transports: [`datagrams`] sends over UDP, [`connection`] over TCP and TLS;
 //!   [`store`] is the part of a queue that is on disk. [`outgoing`] is the state that each of them works on, and
 //!   [`books`] keeps the collector's part of the books.
+//! - `change`: a reload gives a running exporter other settings, adds one or takes one away.
 //! - [`dispatch`](crate::dispatch) decides which collector a record goes to.
 //!
 //! Nothing here blocks or reads a clock: an exporter is polled with the time, and says when it wants to be
 //! polled again. One that stalls costs the others nothing.
 
 mod books;
+mod change;
 mod connection;
 mod datagrams;
 mod delivery;
@@ -27,17 +29,25 @@ use flowxdp_core::{
     options::{Reliability, Snapshot},
     pace::Pace,
     record::{Batch, Entry, RecordTotal},
-    session::Session,
+    session::{Session, SessionConfig},
 };
 
-pub use self::settings::{Settings, SpoolPlace};
+pub(crate) use self::books::Outcome;
 use self::{
     books::CollectorBooks,
     delivery::{Delivery, Opening},
     outgoing::Outgoing,
     patience::Patience,
 };
-use crate::{collector_url::CollectorUrl, deliveries::page::Left, transport::tls::TlsSettings};
+pub use self::{
+    change::Renewal,
+    settings::{Settings, SpoolPlace},
+};
+use crate::{
+    collector_url::{CollectorUrl, Endpoint},
+    deliveries::page::Left,
+    transport::tls::TlsSettings,
+};
 
 /// Records that may wait for a collector in memory.
 pub const QUEUE: usize = 1 << 18;
@@ -58,6 +68,11 @@ pub struct Exporter {
     given_up: Option<Undelivered>,
     /// Records that there is room for, where somebody asked since anything left the queue.
     room: Option<usize>,
+    /// The collector, however its URL is spelled.
+    endpoint: Endpoint,
+    /// The session as it was asked for, and TLS.
+    config: SessionConfig,
+    tls: TlsSettings,
 }
 
 impl Exporter {
@@ -91,10 +106,12 @@ impl Exporter {
         let backoff = Backoff::new(seed, settings.retry_limit);
         let port = url.port(protocol);
         let (mut books, left) = recover_books(&url, settings)?;
-        let mut session = Session::new(settings.session(&url))?;
+        let config = settings.session(&url);
+        let mut session = Session::new(config.clone())?;
+        let endpoint = url.endpoint(settings.protocol);
         let opening = Opening {
             url: &url,
-            tls,
+            tls: tls.clone(),
             settings,
             port,
             backoff,
@@ -109,7 +126,7 @@ impl Exporter {
         let out = Outgoing {
             session,
             url,
-            pace: if settings.pace == 0 { Pace::unlimited() } else { Pace::new(settings.pace, BURST) },
+            pace: pace(settings),
             books,
             said: None,
             failing: false,
@@ -119,7 +136,7 @@ impl Exporter {
             forced: false,
             not_sent: Reliability::default(),
         };
-        Ok(Self { out, delivery, check_at: real, given_up: None, room: None })
+        Ok(Self { out, delivery, check_at: real, given_up: None, room: None, endpoint, config, tls })
     }
 
     /// What stands for this collector in the slots of its records; 0 if nobody keeps them.
@@ -313,6 +330,10 @@ impl Exporter {
     pub fn close(&mut self, real: AgentTime) -> bool {
         self.given_up.is_some() || self.delivery.close(&mut self.out, real)
     }
+}
+
+fn pace(settings: &Settings) -> Pace {
+    if settings.pace == 0 { Pace::unlimited() } else { Pace::new(settings.pace, BURST) }
 }
 
 /// What an earlier agent left of this collector's books, if somebody keeps them.

@@ -18,8 +18,8 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use rustix::{
     fs::{
-        AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, open,
-        openat, readlinkat, statat, unlinkat,
+        AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat,
+        mkdirat, open, openat, readlinkat, renameat_with, statat, unlinkat,
     },
     io::Errno,
     process::geteuid,
@@ -245,6 +245,19 @@ impl Folder {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(unlinkat(&place, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Gives this folder another name in the folder at `above`, if its path still leads to it.
+    ///
+    /// # Errors
+    ///
+    /// renameat2(2)'s, also where there is a folder of that name.
+    pub fn rename_in(&mut self, above: &Path, name: &OsStr) -> io::Result<()> {
+        let place = place(above).map_err(io::Error::other)?.0;
+        let before = self.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        renameat_with(&place, before, &place, name, RenameFlags::NOREPLACE)?;
+        self.path = above.join(name);
+        Ok(())
     }
 
     /// Lets only the agent's user enter the folder.

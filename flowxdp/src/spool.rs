@@ -29,6 +29,7 @@ mod tests;
 mod writer;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -127,6 +128,35 @@ impl Spool {
     pub fn delivered(&mut self, place: Place) {
         self.position.delivered(place);
         self.remove_finished();
+    }
+
+    /// The next message begins a file, with templates of its own.
+    pub fn begin_anew(&mut self) {
+        self.writer = None;
+    }
+
+    /// Other limits from now on; a smaller size makes room at the next message.
+    pub const fn set_limits(&mut self, limit: u64, age: Duration) {
+        (self.settings.limit, self.settings.age) = (limit, age);
+    }
+
+    /// The spool is another collector's from now on: its folder takes that name.
+    ///
+    /// # Errors
+    ///
+    /// The file system's, also where that collector has a spool already; the folder keeps its name then.
+    pub fn rename(&mut self, collector: &str) -> io::Result<()> {
+        self.folder.rename(&self.settings.directory, collector)
+    }
+
+    /// Removes all files, and the folder where nothing else is in it.
+    ///
+    /// # Errors
+    ///
+    /// The file system's: the rest is left.
+    pub fn remove(mut self) -> io::Result<()> {
+        while self.remove_oldest()?.is_some() {}
+        self.folder.remove_itself()
     }
 
     /// Records that were not taken yet.

@@ -20,6 +20,14 @@ impl Backoff {
         Self { wait: FIRST, longest: if longest < FIRST { FIRST } else { longest }, state: seed }
     }
 
+    /// From now on waits are of at most `longest` nanoseconds, as for [`Backoff::new`].
+    pub const fn limit(&mut self, longest: u64) {
+        self.longest = if longest < FIRST { FIRST } else { longest };
+        if self.wait > self.longest {
+            self.wait = self.longest;
+        }
+    }
+
     /// Starts again with the first wait.
     pub const fn reset(&mut self) {
         self.wait = FIRST;

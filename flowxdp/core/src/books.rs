@@ -41,7 +41,7 @@ pub struct Books {
     /// The agent's data for options records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Snapshot>,
-    /// Flow tables under aggressive aging, by name.
+    /// Flow tables that fill, by name: idle flows in them are retired sooner.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", rename = "pressure")]
     pub aging: BTreeMap<String, AgingTable>,
     /// Which CPU has which partition of the flow table.
@@ -69,7 +69,7 @@ pub struct Loader {
 /// A flow table under aggressive aging.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AgingTable {
-    /// Flows in the table at the last sweep, per cent of its size.
+    /// Flows in it at the last look, of a hundred that it holds.
     pub percent: u64,
     /// Idle timeout now, milliseconds.
     pub idle_timeout_ms: u64,
@@ -132,6 +132,18 @@ pub struct Collector {
     pub statistics: Statistics,
     /// Records given up, and when: milliseconds since 1970.
     pub not_sent: Reliability,
+    /// Retired before a reload added the collector, so not owed to it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub before: RecordTotal,
+    /// Of those, given up, by reason.
+    #[serde(skip)]
+    pub before_lost: BTreeMap<String, RecordTotal>,
+    /// A reload removed the collector, and its queue leaves without further records.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ending: bool,
+    /// No other collector is owed its queue, which is in the terms at the top.
+    #[serde(skip)]
+    pub alone: bool,
     /// Found in the spool that an earlier run left: seen then, and in no term of this run's equation.
     pub inherited: RecordTotal,
     /// Of those, handed to the kernel.
@@ -140,19 +152,39 @@ pub struct Collector {
     pub inherited_lost: RecordTotal,
 }
 
+impl Collector {
+    /// Handed over, with the records of before that others were handed.
+    fn delivered(&self) -> Total {
+        let mut delivered = self.exported;
+        delivered += self.before;
+        self.before_lost.values().for_each(|lost| delivered -= *lost);
+        delivered.total()
+    }
+}
+
+/// For JSON: a row with nothing in it.
+fn is_zero(total: &RecordTotal) -> bool {
+    *total == RecordTotal::default()
+}
+
 impl Books {
     /// Closes the snapshot: takes the terms of the collector that is furthest behind, and "seen" from the bracket.
+    /// A collector that a reload removed counts with its queue alone, and only where no other collector covers it.
     pub fn close(&mut self, bracket: Bracket) {
         self.bracket = bracket;
-        let slowest = self.collectors.values().min_by_key(|collector| collector.exported.packets);
+        let serving = || self.collectors.values().filter(|collector| !collector.ending);
+        let slowest = serving().min_by_key(|collector| collector.delivered().packets);
         let counted: Vec<&Collector> =
-            if self.divided { self.collectors.values().collect() } else { slowest.into_iter().collect() };
+            if self.divided { serving().collect() } else { slowest.into_iter().collect() };
         for collector in counted {
-            self.exported += collector.exported.total();
+            self.exported += collector.delivered();
             self.queued += collector.queued.total();
-            for (reason, lost) in &collector.lost_by_reason {
+            for (reason, lost) in collector.lost_by_reason.iter().chain(&collector.before_lost) {
                 *self.lost.entry(reason.clone()).or_default() += lost.total();
             }
+        }
+        for collector in self.collectors.values().filter(|collector| collector.alone) {
+            self.queued += collector.queued.total();
         }
         let sum = self.sum();
         self.seen = Total {

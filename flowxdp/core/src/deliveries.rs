@@ -163,6 +163,14 @@ impl Deliveries {
         }
     }
 
+    /// These collectors are owed none of the records that wait now: tells `set` the new state of their slots.
+    pub fn excuse(&mut self, collectors: u32, mut set: impl FnMut(SlotRef, u32)) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.waiting != 0) {
+            entry.has |= collectors;
+            entry.slots().for_each(|slot| set(slot, retired(entry.has)));
+        }
+    }
+
     /// Records that somebody waits for.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()
@@ -214,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn no_delivery_has_no_slots() {
+    fn no_ticket_has_no_slots() {
         let mut pending = Deliveries::default();
         pending.expect(DeliveryId::NONE, 1);
         pending.release(DeliveryId::NONE, 1, |_, _| unreachable!());

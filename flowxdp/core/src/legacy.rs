@@ -1,7 +1,7 @@
 //! One collector's session of a legacy version: NetFlow v5, v7 and v1, whose records are fixed.
 //!
-//! The caller drives a [`Legacy`] like a [`Session`](crate::session::Session): [`Legacy::push`] takes a
-//! record, [`Legacy::poll_message`] gives messages, [`Legacy::poll_timeout`] says when to call again.
+//! It is driven like a [`Session`](crate::session::Session): [`Legacy::push`] takes a record,
+//! [`Legacy::poll_message`] gives messages, [`Legacy::poll_timeout`] says when to call again.
 //!
 //! # Counters
 //!
@@ -35,7 +35,7 @@ pub use self::version::Version;
 use crate::clock::{Now, SECOND};
 use crate::elements::Choice;
 use crate::record::{DeliveryId, Entry, FlowRecord, RecordTotal};
-use crate::session::{Message, SessionError};
+use crate::session::{Message, SessionConfig, SessionError};
 use crate::wire::low_16;
 
 /// Milliseconds in one second.
@@ -69,6 +69,17 @@ impl LegacyConfig {
     pub fn new(version: Version, system_start_ms: u64) -> Self {
         let choice = Choice::default();
         Self { version, observation_domain: 1, max_message: 1472, linger: SECOND, system_start_ms, choice }
+    }
+
+    /// A session's configuration, for a protocol with a fixed layout.
+    pub(crate) fn of(version: Version, config: &SessionConfig) -> Self {
+        Self {
+            observation_domain: config.observation_domain,
+            max_message: config.max_message,
+            linger: config.linger,
+            choice: config.choice,
+            ..Self::new(version, config.system_start_ms)
+        }
     }
 
     /// The most records of one message.
@@ -135,6 +146,23 @@ impl Legacy {
     /// milliseconds since 1970. Times of day in records stay the same.
     pub fn system_started(&mut self, ms: u64) {
         self.config.system_start_ms = self.config.system_start_ms.min(ms);
+    }
+
+    /// The protocol's version.
+    pub(crate) const fn version(&self) -> Version {
+        self.config.version
+    }
+
+    /// Takes another configuration; the sequence and the export time continue.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Legacy::new`]; nothing changes then.
+    pub(crate) fn change(&mut self, config: LegacyConfig) -> Result<(), SessionError> {
+        let start = self.config.system_start_ms.min(config.system_start_ms);
+        let new = Self::new(LegacyConfig { system_start_ms: start, ..config })?;
+        *self = Self { sequence: self.sequence, export_ms: self.export_ms.max(new.export_ms), ..new };
+        Ok(())
     }
 
     /// Queues one record, with its extension row or without. The queue has no bound of its own: see [`Legacy::queued`].

@@ -10,6 +10,7 @@
 //! the socket refuses it, the caller keeps it and sends the same octets later, before any other.
 
 mod again;
+mod change;
 mod divide;
 mod domains;
 mod group;
@@ -39,8 +40,8 @@ pub use crate::protocol::Protocol;
 use crate::record::{Batch, DeliveryId, Entry, FlowRecord, RecordTotal};
 use crate::wire;
 
-/// Settings of a session, before its first record.
-#[derive(Clone, Debug)]
+/// What a session needs to know before the first record.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
     /// The collector's protocol.
     pub protocol: Protocol,
@@ -345,6 +346,19 @@ impl Session {
         either!(self, encoding => encoding.set_max_message(max))
     }
 
+    /// Takes another configuration of the same protocol and transport. Sequences continue, and templates and options
+    /// that differ go out before further data. Queued records must be in messages by now: none is kept.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::new`]; nothing changes then.
+    pub fn change(&mut self, config: SessionConfig) -> Result<(), SessionError> {
+        match &mut self.encoding {
+            Encoding::Templated(encoding) => encoding.change(config),
+            Encoding::Legacy(encoding) => encoding.change(LegacyConfig::of(encoding.version(), &config)),
+        }
+    }
+
     /// Discards the queue.
     pub fn clear(&mut self) {
         either!(self, encoding => encoding.clear());
@@ -376,14 +390,7 @@ fn templated(protocol: wire::Protocol, config: SessionConfig) -> Result<Encoding
 }
 
 fn legacy(version: Version, config: &SessionConfig) -> Result<Encoding, SessionError> {
-    let config = LegacyConfig {
-        observation_domain: config.observation_domain,
-        max_message: config.max_message,
-        linger: config.linger,
-        choice: config.choice,
-        ..LegacyConfig::new(version, config.system_start_ms)
-    };
-    Ok(Encoding::Legacy(Box::new(Legacy::new(config)?)))
+    Ok(Encoding::Legacy(Box::new(Legacy::new(LegacyConfig::of(version, config))?)))
 }
 
 /// Sequence numbers and export times wrap at 2^32 (RFC 7011 section 3.1; that of time is in 2106).

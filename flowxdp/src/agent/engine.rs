@@ -394,6 +394,7 @@ impl<M: Metering> Engine<M> {
             let at = wake.unwrap_or(AgentTime::NEVER);
             self.deadlines.set(Timer::Collector(number), at, "session, pace or retry");
         }
+        self.deadlines.forget_collectors(self.dispatch.wakes().len());
     }
 
     /// The books, closed at this instant.

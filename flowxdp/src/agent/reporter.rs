@@ -62,6 +62,13 @@ impl Reporter {
         dispatch.all_mut().iter_mut().for_each(|exporter| exporter.system_started(start));
     }
 
+    /// The configuration has this observation domain from now on, and collectors that came are told of the clock.
+    pub fn observe(&mut self, observation_domain: u32, dispatch: &mut Dispatch) {
+        self.snapshot.process = observation_domain;
+        let start = self.snapshot.system_start_ms;
+        dispatch.all_mut().iter_mut().for_each(|exporter| exporter.system_started(start));
+    }
+
     /// The state that was announced last.
     pub const fn announced(&self) -> &Snapshot {
         &self.snapshot

@@ -15,14 +15,18 @@ mod sources;
 mod table;
 mod wanted;
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use flowxdp_common::names;
 use flowxdp_core::clock::MILLISECOND;
 
 use self::{
-    interfaces::Interfaces, live::Live, privileges::Privileges, reload::Reload, sources::Sources,
+    interfaces::Interfaces,
+    live::Live,
+    privileges::Privileges,
+    reload::{Exporting, Reload},
+    sources::Sources,
     table::Table,
 };
 use crate::{
@@ -35,7 +39,7 @@ use crate::{
     config::{Config, flags::Source, print},
     confine::{Needs, confine},
     deliveries::SharedLedger,
-    dispatch::Dispatch,
+    dispatch::{Dispatch, change},
     exporter::settings,
     guard,
     kernel::{
@@ -55,9 +59,8 @@ use crate::{
 /// Octets of the ring buffer.
 pub const RING: u32 = 1 << 24;
 
-/// Files that an agent with one interface opens, and those of a collector (a socket, and its spool).
+/// Files that an agent with one interface opens.
 const DESCRIPTORS: usize = 36;
-const COLLECTOR_DESCRIPTORS: usize = 5;
 
 /// Runs the command.
 ///
@@ -65,7 +68,7 @@ const COLLECTOR_DESCRIPTORS: usize = 5;
 ///
 /// Whatever is in the way of metering, before anything is attached; or the kernel fails underneath.
 pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
-    limits::descriptors(DESCRIPTORS + config.exporter.len() * COLLECTOR_DESCRIPTORS)?;
+    limits::descriptors(DESCRIPTORS + config.exporter.len() * change::DESCRIPTORS)?;
     let monitor = &config.monitor;
     let mut interfaces = Interfaces::new(&monitor.interface, monitor.mode, config.narrow())?;
     preflight::kernel_and_privileges()?;
@@ -97,11 +100,14 @@ pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     }
     meter.loader = loader;
     let reporter = Reporter::new(config.exporting.observation_domain, system_start_ms);
-    let live = Live::new(meter, interfaces, pins.clone(), Reload::new(config.clone(), source));
+    let exporting = Exporting { system_start_ms, readiness: Arc::clone(&readiness) };
+    let reloaded = source.file().filter(|_| meter.loader.is_some()).map(Path::to_owned);
+    let live = Live::new(meter, interfaces, pins.clone(), Reload::new(config.clone(), source, exporting));
     let mut engine = Engine::new(live, dispatch, reporter, Rules::live(monitor.keep));
     engine.configured(print::toml(&config));
     let manager = Manager::connect();
-    let metered = guard::caught_async(metering(&mut engine, &mut sources, &config, &manager)).await;
+    let needs = Needs::new(&config).with_reload(reloaded.as_deref());
+    let metered = guard::caught_async(metering(&mut engine, &mut sources, (&config, needs), &manager)).await;
     if let Err(error) = &metered {
         log::error!("{error:#}; what was metered is exported, and then the agent ends");
     }
@@ -117,11 +123,11 @@ pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
 async fn metering(
     engine: &mut Engine<Live>,
     sources: &mut Sources,
-    config: &Config,
+    (config, needs): (&Config, Needs),
     manager: &Manager,
 ) -> anyhow::Result<()> {
     engine.recover(&clock::reading())?;
-    confined(config, &mut engine.metering_mut().meter.loaded)?;
+    confined(config, needs, &mut engine.metering_mut().meter.loaded)?;
     sources.follow_ring(&engine.metering().meter)?;
     manager.ready();
     while engine.is_running() {
@@ -182,7 +188,7 @@ fn follow_kernel() -> anyhow::Result<()> {
 }
 
 /// Gives up privileges that are not needed any more, unless `no-confine` is set.
-fn confined(config: &Config, loaded: &mut Loaded) -> anyhow::Result<()> {
+fn confined(config: &Config, needs: Needs, loaded: &mut Loaded) -> anyhow::Result<()> {
     if config.monitor.no_confine {
         log::warn!("not confined, as --no-confine says: the agent keeps the privileges it was started with");
         return Ok(());
@@ -193,7 +199,7 @@ fn confined(config: &Config, loaded: &mut Loaded) -> anyhow::Result<()> {
             log::debug!("{error:#}");
         }
     }
-    let needs = Needs::new(config).with_private_pins(loaded.private_pins());
+    let needs = needs.with_private_pins(loaded.private_pins());
     confine(&if config.monitor.chain { needs.chained(config.monitor.chain_pins()) } else { needs })
 }
 

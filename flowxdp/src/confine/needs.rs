@@ -49,6 +49,17 @@ impl Needs {
         needs
     }
 
+    /// And those of a reload from this file: collectors that come may have names, and authorities of the system; their
+    /// files may be beside it.
+    #[must_use]
+    pub fn with_reload(mut self, file: Option<&Path>) -> Self {
+        if let Some(file) = file {
+            self.files.push(file.to_owned());
+            (self.names, self.authorities) = (true, true);
+        }
+        self
+    }
+
     /// And a folder for tables of another size, which ends with the agent.
     #[must_use]
     pub fn with_private_pins(mut self, folder: Option<&Path>) -> Self {

@@ -18,6 +18,9 @@ pub(super) fn name(url: &str) -> u64 {
     url.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv).max(1)
 }
 
+/// The name of a page whose collector no configuration names any more, and whose queue leaves.
+pub(super) const NAMELESS: u64 = u64::MAX;
+
 /// All pages.
 pub(super) struct Pages {
     mapped: Mapped<Page>,
@@ -57,13 +60,31 @@ impl Pages {
         Some(at)
     }
 
+    fn frees(&self) -> impl Iterator<Item = usize> {
+        (0..self.mapped.len().min(COLLECTORS)).filter(|at| Self::read(field!(self, *at, name)) == 0)
+    }
+
+    pub(super) fn free(&self) -> Option<usize> {
+        self.frees().next()
+    }
+
+    pub(super) fn count_free(&self) -> usize {
+        self.frees().count()
+    }
+
+    pub(super) fn rename(&mut self, at: usize, name: u64) {
+        Self::write(field!(self, at, name), name);
+    }
+
     pub(super) fn forget_all_but(&mut self, used: &[usize]) {
-        for at in (0..self.mapped.len().min(COLLECTORS)).filter(|at| !used.contains(at)) {
-            Self::write(field!(self, at, name), 0);
-            Self::write(field!(self, at, word), 0);
-            Self::write(field!(self, at, terms), [Terms::default(); 2]);
-            Self::write(field!(self, at, port), 0);
-        }
+        (0..self.mapped.len().min(COLLECTORS)).filter(|at| !used.contains(at)).for_each(|at| self.forget(at));
+    }
+
+    pub(super) fn forget(&mut self, at: usize) {
+        Self::write(field!(self, at, name), 0);
+        Self::write(field!(self, at, word), 0);
+        Self::write(field!(self, at, terms), [Terms::default(); 2]);
+        Self::write(field!(self, at, port), 0);
     }
 }
 

@@ -3,6 +3,8 @@
 //! With a [`ledger`](crate::deliveries), every step is written down as it is taken, and lets go of the slots of
 //! the records that it settles.
 
+mod before;
+
 use std::collections::BTreeMap;
 
 use flowxdp_common::{
@@ -16,6 +18,8 @@ use flowxdp_core::{
 };
 
 use crate::deliveries::{SharedLedger, page::Left};
+
+pub(crate) use self::before::Outcome;
 
 /// What became of the records that were meant for a collector.
 #[derive(Default)]
@@ -348,15 +352,19 @@ impl CollectorBooks {
     }
 
     pub(super) fn snapshot(&self, queued: RecordTotal) -> Collector {
-        let lost = UNDELIVERED.iter().zip(self.now.lost).filter(|(_, sum)| sum.records > 0);
-        let lost: BTreeMap<_, _> = lost.map(|(reason, sum)| (reason.name.to_owned(), total(sum))).collect();
+        let by_reason = |sums: [Sum; UNDELIVERED.len()]| -> BTreeMap<String, RecordTotal> {
+            let some = UNDELIVERED.iter().zip(sums).filter(|(_, sum)| sum.records > 0);
+            some.map(|(reason, sum)| (reason.name.to_owned(), total(sum))).collect()
+        };
         Collector {
             exported: total(self.now.exported),
             queued,
             lost: self.all_lost(),
             perhaps_twice: total(self.now.perhaps_twice),
             refused: self.now.refused,
-            lost_by_reason: lost,
+            lost_by_reason: by_reason(self.now.lost),
+            before: self.before(),
+            before_lost: by_reason(self.now.before_lost),
             inherited: total(self.now.inherited),
             inherited_exported: total(self.now.inherited_exported),
             inherited_lost: total(self.now.inherited_lost),

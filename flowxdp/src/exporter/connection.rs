@@ -6,8 +6,9 @@
 //! end in order only messages that the collector's kernel has not acknowledged go out again.
 //!
 //! - [`reaching`] makes the connection, again and again; [`sending`] is what happens while it is up;
-//!   [`ending`] is how it ends.
+//!   [`ending`] is how it ends; [`change`]: other settings.
 
+mod change;
 mod ending;
 mod reaching;
 mod sending;
@@ -23,7 +24,7 @@ use flowxdp_core::{
 
 use self::sending::Outbound;
 use super::{
-    Outgoing, SpoolPlace,
+    Outgoing, Renewal, SpoolPlace,
     delivery::{Delivery, Opening},
     resolver::Resolving,
     store::Store,
@@ -111,6 +112,8 @@ pub(super) struct Connection {
     fruitless: u32,
     /// The most records that no break took back.
     kept: u64,
+    /// The connection ends in order, by this instant at the latest, as its settings are others now.
+    renew_by: Option<AgentTime>,
 }
 
 impl Connection {
@@ -156,6 +159,7 @@ impl Connection {
             most: 0,
             fruitless: 0,
             kept: 0,
+            renew_by: None,
         }
     }
 
@@ -179,7 +183,9 @@ impl Connection {
 impl Delivery for Connection {
     fn poll(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime> {
         self.store.expire(out, real, now);
+        self.renew(out, real);
         let wait = self.advance(out, real, now, flush);
+        let wait = if self.renew_by.is_some() { Some(real + LOOK_AGAIN) } else { wait };
         self.write_down(out, real, now);
         self.away = match self.state {
             State::Waiting(_) | State::Resolving(_) | State::Opening(..) | State::Ended(_) => {
@@ -271,6 +277,22 @@ impl Delivery for Connection {
 
     fn stored(&self) -> Option<(String, RecordTotal)> {
         self.store.describe()
+    }
+
+    fn finish_queue(&mut self, out: &mut Outgoing, now: Now) {
+        self.set_apart(out, now);
+    }
+
+    fn change(&mut self, out: &mut Outgoing, renewal: &mut Renewal, real: AgentTime) {
+        self.take_settings(out, renewal, real);
+    }
+
+    fn discard(&mut self, out: &mut Outgoing, reason: Undelivered, _real: AgentTime, _now: Now) {
+        self.lose_all(out, reason);
+    }
+
+    fn remove_store(&mut self, out: &Outgoing) {
+        self.store.remove(out);
     }
 }
 

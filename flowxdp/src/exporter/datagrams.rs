@@ -32,7 +32,7 @@ use flowxdp_core::{
 
 use self::{lately::Lately, path::PathMtu, refusals::Refusals};
 use super::{
-    Outgoing, Settings,
+    Outgoing, Renewal, Settings,
     delivery::{Delivery, Opening},
     resolver::Resolving,
 };
@@ -259,6 +259,16 @@ impl Delivery for Datagrams {
         for message in self.pending.drain(..) {
             out.books.lost_message(reason, message);
         }
+    }
+
+    fn finish_queue(&mut self, out: &mut Outgoing, now: Now) {
+        self.pending.extend(std::iter::from_fn(|| out.session.poll_message(now, true)));
+        // The next message is of another size, perhaps.
+        self.fits = 0;
+    }
+
+    fn change(&mut self, out: &mut Outgoing, renewal: &mut Renewal, real: AgentTime) {
+        self.take_settings(out, renewal, real);
     }
 
     /// Messages that were not refused arrived as far as UDP can tell: their slots are released.

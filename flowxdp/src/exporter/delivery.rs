@@ -8,7 +8,9 @@ use flowxdp_core::{
     session::Session,
 };
 
-use super::{Outgoing, Settings, books::CollectorBooks, connection::Connection, datagrams::Datagrams};
+use super::{
+    Outgoing, Renewal, Settings, books::CollectorBooks, connection::Connection, datagrams::Datagrams,
+};
 use crate::{
     collector_url::{CollectorUrl, Scheme},
     deliveries::page::Left,
@@ -92,6 +94,20 @@ pub(super) trait Delivery {
     fn stored(&self) -> Option<(String, RecordTotal)> {
         None
     }
+
+    /// The session takes another configuration: its queued records become messages of the present one.
+    fn finish_queue(&mut self, out: &mut Outgoing, now: Now);
+
+    /// Takes over the settings of a changed collector; the URL in `out` is still the one of before.
+    fn change(&mut self, out: &mut Outgoing, renewal: &mut Renewal, real: AgentTime);
+
+    /// The collector is one no more: messages on the way and on disk are lost for `reason`.
+    fn discard(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now) {
+        self.give_up(out, reason, real, now);
+    }
+
+    /// Removes the empty place on disk of a collector that is one no more.
+    fn remove_store(&mut self, _out: &Outgoing) {}
 
     /// Writes records to disk that no slot holds any more, where there is one.
     fn secure(&mut self, _out: &mut Outgoing, _real: AgentTime, _now: Now) {}

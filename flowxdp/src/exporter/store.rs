@@ -34,10 +34,13 @@ pub(super) struct Stored {
     /// Where it is on disk, if it is there.
     pub(super) place: Option<Place>,
     /// The templates that it was written with, where they may not be ours.
-    pub(super) templates: Option<Arc<[Definition]>>,
+    pub(super) templates: Templates,
     pub(super) inherited: bool,
     pub(super) perhaps_twice: bool,
 }
+
+/// The templates that a message was made with, where they may not be the session's.
+pub(super) type Templates = Option<Arc<[Definition]>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -45,7 +48,9 @@ pub(super) struct Store {
     closed: Option<SpoolSettings>,
     spool: Option<Spool>,
     /// Made for the disk, which did not take them: first to go.
-    held: VecDeque<Message>,
+    held: VecDeque<(Message, Templates)>,
+    /// The templates that the file begins with which is appended to.
+    file: Templates,
     /// Taken from disk and not delivered when the run ended.
     staying: RecordTotal,
     failing: bool,
@@ -66,7 +71,7 @@ impl Store {
             waiting += spool.waiting();
             waiting -= self.foreign;
         }
-        for message in &self.held {
+        for (message, _) in &self.held {
             waiting += message.total;
         }
         waiting
@@ -88,15 +93,15 @@ impl Store {
             return;
         }
         // What the disk refused before is tried again, before anything newer.
-        while let Some(mut message) = self.held.pop_front() {
-            if !self.append(out, &mut message, false, real, now) {
-                self.held.push_front(message);
+        while let Some((mut message, templates)) = self.held.pop_front() {
+            if !self.append(out, &mut message, &templates, false, real, now) {
+                self.held.push_front((message, templates));
                 return;
             }
         }
         while let Some(mut message) = out.session.poll_stored(now, flush) {
-            if !self.append(out, &mut message, false, real, now) {
-                self.held.push_back(message);
+            if !self.append(out, &mut message, &None, false, real, now) {
+                self.held.push_back((message, None));
                 return;
             }
             out.session.recycle(message);
@@ -115,9 +120,15 @@ impl Store {
         // The last try, however short ago the one before was.
         self.again_at = AgentTime::START;
         self.keep(out, real, now, true);
-        for message in self.held.drain(..) {
+        for (message, _) in self.held.drain(..) {
             out.books.lost_message(reason, message);
         }
+    }
+
+    /// The session takes another configuration: messages of before keep these templates.
+    pub(super) fn stamp(&mut self, templates: &Arc<[Definition]>) {
+        let unstamped = self.held.iter_mut().map(|(_, own)| own).chain([&mut self.file]);
+        unstamped.filter(|own| own.is_none()).for_each(|own| *own = Some(Arc::clone(templates)));
     }
 
     /// Puts a message on disk, which is named as perhaps twice if it may have left before; false if it is
@@ -126,6 +137,7 @@ impl Store {
         &mut self,
         out: &mut Outgoing,
         message: &mut Message,
+        own: &Templates,
         again: bool,
         real: AgentTime,
         now: Now,
@@ -139,7 +151,14 @@ impl Store {
         out.books.storing(message, again);
         let session = &out.session;
         let seconds = u32::try_from(now.wall_ms / 1000).unwrap_or(u32::MAX);
-        let templates = || begin(message.domain, &session.templates(), seconds);
+        if own.as_ref().map(Arc::as_ptr) != self.file.as_ref().map(Arc::as_ptr) {
+            spool.begin_anew();
+            self.file.clone_from(own);
+        }
+        let templates = || match own {
+            Some(own) => begin(message.domain, own, seconds),
+            None => begin(message.domain, &session.templates(), seconds),
+        };
         let appended = spool.append(message, templates, now);
         self.enter_lost(out);
         match appended {
@@ -190,8 +209,8 @@ impl Store {
                 perhaps_twice: spooled.perhaps_twice,
             });
         }
-        let message = self.held.pop_front()?;
-        Some(Stored { message, place: None, templates: None, inherited: false, perhaps_twice: false })
+        let (message, templates) = self.held.pop_front()?;
+        Some(Stored { message, place: None, templates, inherited: false, perhaps_twice: false })
     }
 
     pub(super) fn sent(&mut self, place: Place) {

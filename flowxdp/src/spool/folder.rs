@@ -46,6 +46,19 @@ impl Folder {
         }
     }
 
+    /// Gives the folder the name of another collector's.
+    pub(super) fn rename(&mut self, directory: &Path, collector: &str) -> io::Result<()> {
+        self.folder.rename_in(directory, name(collector).as_ref())
+    }
+
+    /// Removes the folder with the files in it that are not segments; an unknown file stays, and the folder with it.
+    pub(super) fn remove_itself(&self) -> io::Result<()> {
+        for file in [POSITION, LOCK] {
+            self.folder.remove(file.as_ref())?;
+        }
+        self.folder.remove_itself()
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -217,9 +217,16 @@ fn a_reload_that_is_refused_changes_nothing() -> Result<()> {
     refused(&live, &["flowxdp.toml:6: ", "idel-timeout"])?;
     stage.write("20000", "pin = \"/sys/fs/bpf/elsewhere\"")?;
     refused(&live, &["monitor.pin cannot change"])?;
-    stage.write("20000", "keep = false")?;
-    fs::write(stage.file(), fs::read_to_string(stage.file())?.replace("198.51.100.9", "198.51.100.10"))?;
-    refused(&live, &["198.51.100", "restart the agent"])?;
+    stage.write("20000", "[exporting]\nstrategy = \"balance\"")?;
+    refused(&live, &["exporting.strategy", "restart the agent"])?;
+    // A change of collectors is refused whole, also by a file that one of them names.
+    let text = fs::read_to_string(stage.file())?;
+    let tls = "collector = \"tls://198.51.100.9\"\nca = \"/nonexistent/ca.pem\"";
+    stage.write("20000", "")?;
+    let added = format!("{}[[exporter]]\n{tls}\n", fs::read_to_string(stage.file())?);
+    fs::write(stage.file(), added.replace("198.51.100.9:", "198.51.100.10:"))?;
+    refused(&live, &["198.51.100.9", "/nonexistent/ca.pem"])?;
+    fs::write(stage.file(), text)?;
     stage.write("20000", "[record]\ncollect = [\"mac\"]")?;
     refused(&live, &["record.collect cannot change"])?;
     stage.write("99999999999", "")?;

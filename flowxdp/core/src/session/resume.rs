@@ -45,7 +45,13 @@ impl Templated {
     /// Gives data that were not received the templates that are due: inside, or before it where the collector
     /// has none of them and there is no room.
     fn lead_again(&mut self, message: &mut Message, now: Now) {
-        let Some(group) = self.group_of(message) else { return };
+        let Some(group) = self.group_of(message) else {
+            // A change of the configuration came between.
+            if let Some(wanted) = self.former(message).filter(|_| message.templates == 0) {
+                self.lead(message, wanted, now);
+            }
+            return;
+        };
         let Group { resend, layout, .. } = &self.groups[group];
         let due = resend.due(now.monotonic);
         let fits = layout.has_room(message.bytes.len());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::change::Former;
 use super::domains::Domains;
 use super::group::{self, Group};
 use super::preset::Place;
@@ -49,6 +50,8 @@ pub(super) struct Templated {
     /// The usual group, and behind it those with other templates once a record needed them.
     pub(super) groups: Vec<Group>,
     pub(super) domains: Domains,
+    /// Of configurations of before.
+    pub(super) former: Former,
     pub(super) process: Process,
     /// Messages that are made and not polled.
     pub(super) ready: VecDeque<Message>,
@@ -67,6 +70,7 @@ impl Templated {
             protocol,
             groups: vec![Group::new(protocol, &config, RecordFormat::USUAL)?],
             domains: Domains::default(),
+            former: Former::default(),
             process: Process::new(&config),
             ready: VecDeque::new(),
             statistics: Statistics::default(),

@@ -56,6 +56,11 @@ impl Deadlines {
         self.0.remove(&timer);
     }
 
+    /// Takes out the rows of collectors from this number on: a reload left fewer.
+    pub fn forget_collectors(&mut self, from: usize) {
+        self.0.retain(|timer, _| !matches!(timer, Timer::Collector(number) if *number >= from));
+    }
+
     /// Whether a row's instant has come.
     pub fn is_due(&self, timer: Timer, now: AgentTime) -> bool {
         self.0.get(&timer).is_some_and(|deadline| deadline.at <= now)

@@ -7,6 +7,8 @@ use flowxdp_core::{
     record::{EndReason, FlowRecord, Total},
 };
 
+use crate::dispatch::Dispatch;
+
 /// One sweep over the flow tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweep {
@@ -27,6 +29,8 @@ pub struct Applied {
     pub file: String,
     /// The end leaves the tables to the next agent.
     pub leave: bool,
+    /// Observation domain id of the flow records.
+    pub observation_domain: u32,
     /// The changes, in words.
     pub changed: Vec<String>,
 }
@@ -115,13 +119,17 @@ pub trait Metering {
         anyhow::bail!("the configuration of a capture does not change")
     }
 
-    /// Progress of a reload: nothing while it is prepared, then its result. After a refusal, the inner error,
-    /// nothing changed.
+    /// Progress of a reload: nothing while it is prepared, then its result, with the collectors of the new
+    /// configuration in `dispatch`. After a refusal, the inner error, nothing changed.
     ///
     /// # Errors
     ///
     /// The kernel fails underneath.
-    fn reloaded(&mut self, _now: MeterTime) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
+    fn reloaded(
+        &mut self,
+        _at: &Reading,
+        _dispatch: &mut Dispatch,
+    ) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
         Ok(None)
     }
 

@@ -25,7 +25,7 @@ impl<M: Metering> Engine<M> {
     /// The arm of a reload: applies it once it is prepared.
     pub(super) fn step_reload(&mut self, at: &Reading) -> anyhow::Result<()> {
         let Some(replies) = self.reload.take() else { return Ok(()) };
-        match self.metering.reloaded(at.now.metering())? {
+        match self.metering.reloaded(at, &mut self.dispatch)? {
             None => self.reload = Some(replies),
             Some(Err(why)) => refuse(replies, &format!("{why:#}")),
             Some(Ok(applied)) => {
@@ -37,6 +37,8 @@ impl<M: Metering> Engine<M> {
                 log::info!("the configuration was read again: {changed}");
                 self.configured(applied.file);
                 self.rules.leave = applied.leave;
+                self.reporter.observe(applied.observation_domain, &mut self.dispatch);
+                self.announce(at, false);
                 self.deadlines.set(Timer::Sweep, at.real, "reload");
                 let answer = json!({ "reloaded": applied.changed });
                 replies.into_iter().for_each(|reply| reply.line(&answer));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test may panic where the system has no thread")]
 
+mod changes;
 mod controlled;
 mod endings;
 mod flows;
@@ -32,6 +33,8 @@ const STEP: u64 = 50 * MILLISECOND;
 struct World {
     engine: Engine<Flows>,
     readiness: Arc<Readiness>,
+    /// Of exporters that come.
+    settings: Settings,
     /// Nanoseconds.
     time: u64,
 }
@@ -53,7 +56,7 @@ impl World {
         let dispatch = Dispatch::new(exporters, Strategy::Replicate, 0, None);
         let flows = Flows { check_at: MeterTime::NEVER, ..Flows::default() };
         let engine = Engine::new(flows, dispatch, Reporter::new(1, T0 - 100_000), rules);
-        Self { engine, readiness, time }
+        Self { engine, readiness, settings, time }
     }
 
     fn at(&self) -> Reading {

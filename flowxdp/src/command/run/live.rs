@@ -9,9 +9,13 @@ use flowxdp_core::{
     record::{FlowRecord, Total},
 };
 
-use super::{interfaces::Interfaces, reload::Reload};
+use super::{
+    interfaces::Interfaces,
+    reload::{Reload, Running},
+};
 use crate::{
     agent::engine::metering::{Applied, Metering, Sweep},
+    dispatch::Dispatch,
     kernel::{chain::Chain, pin::Pins},
     meter::Meter,
 };
@@ -116,8 +120,13 @@ impl Metering for Live {
         self.reload.begin(&mut self.meter)
     }
 
-    fn reloaded(&mut self, now: MeterTime) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
-        self.reload.poll(&mut self.meter, &mut self.interfaces, now.nanoseconds())
+    fn reloaded(
+        &mut self,
+        at: &Reading,
+        dispatch: &mut Dispatch,
+    ) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
+        self.reload
+            .poll(&mut Running { meter: &mut self.meter, interfaces: &mut self.interfaces, dispatch }, at)
     }
 
     fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {

@@ -2,9 +2,10 @@
 //!
 //! asked → reading → (making a table) → applied, or refused with one line
 
-use std::{fs::File, io::Read, os::fd::OwnedFd};
+use std::{fs::File, io::Read, os::fd::OwnedFd, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
+use flowxdp_core::clock::Reading;
 
 use super::{
     interfaces::{Interfaces, Selection},
@@ -14,20 +15,39 @@ use crate::{
     agent::engine::metering::Applied,
     config::{
         Config,
+        choices::Choice,
         diff::{Change, diff},
         flags::Source,
         print,
     },
+    dispatch::{Dispatch, change::Plan},
+    exporter::Settings,
     kernel::load::TableSize,
     loader::{Answer, Request},
     meter::{Asked, Meter, WITHOUT},
+    transport::readiness::Readiness,
 };
 
 /// The configuration that holds, and the way to the next one.
 pub(super) struct Reload {
     config: Config,
     source: Source,
+    exporting: Exporting,
     state: State,
+}
+
+/// Values of exporters that no configuration has.
+pub(super) struct Exporting {
+    /// Milliseconds since 1970.
+    pub(super) system_start_ms: u64,
+    pub(super) readiness: Arc<Readiness>,
+}
+
+/// The parts of the agent that a reload changes.
+pub(super) struct Running<'a> {
+    pub(super) meter: &'a mut Meter,
+    pub(super) interfaces: &'a mut Interfaces,
+    pub(super) dispatch: &'a mut Dispatch,
 }
 
 enum State {
@@ -42,6 +62,7 @@ enum State {
 struct Next {
     config: Config,
     selection: Selection,
+    plan: Plan,
     changed: Vec<String>,
 }
 
@@ -49,8 +70,8 @@ struct Next {
 type Progress = Option<anyhow::Result<Applied>>;
 
 impl Reload {
-    pub(super) const fn new(config: Config, source: Source) -> Self {
-        Self { config, source, state: State::Idle }
+    pub(super) const fn new(config: Config, source: Source, exporting: Exporting) -> Self {
+        Self { config, source, exporting, state: State::Idle }
     }
 
     /// Whether the configuration has a file.
@@ -75,43 +96,38 @@ impl Reload {
     /// # Errors
     ///
     /// The kernel fails underneath, and the agent ends.
-    pub(super) fn poll(
-        &mut self,
-        meter: &mut Meter,
-        interfaces: &mut Interfaces,
-        now: u64,
-    ) -> anyhow::Result<Progress> {
+    pub(super) fn poll(&mut self, running: &mut Running<'_>, at: &Reading) -> anyhow::Result<Progress> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle => Ok(None),
-            State::Reading => match self.read(meter, interfaces) {
+            State::Reading => match self.read(running, at) {
                 Ok(None) => {
                     self.state = State::Reading;
                     Ok(None)
                 }
-                Ok(Some((next, None))) => self.apply(next, meter, interfaces, now),
+                Ok(Some((next, None))) => self.apply(next, running, at),
                 Ok(Some((next, Some(asked)))) => {
                     self.state = State::Making(Box::new(next), asked);
                     Ok(None)
                 }
                 Err(why) => Ok(Some(Err(why))),
             },
-            State::Making(next, asked) => match meter.fill_next(&asked)? {
-                Ok(true) => self.apply(*next, meter, interfaces, now),
+            State::Making(next, asked) => match running.meter.fill_next(&asked)? {
+                Ok(true) => self.apply(*next, running, at),
                 Ok(false) => {
                     self.state = State::Making(next, asked);
                     Ok(None)
                 }
-                Err(why) => Ok(Some(Err(why))),
+                Err(why) => {
+                    next.plan.withdraw();
+                    Ok(Some(Err(why)))
+                }
             },
         }
     }
 
     /// The next configuration, once the loader has read its text; and its table, where that is another one.
-    fn read(
-        &self,
-        meter: &mut Meter,
-        interfaces: &Interfaces,
-    ) -> anyhow::Result<Option<(Next, Option<Asked>)>> {
+    fn read(&self, running: &mut Running<'_>, at: &Reading) -> anyhow::Result<Option<(Next, Option<Asked>)>> {
+        let Running { meter, interfaces, dispatch } = running;
         let Some(text) = text(meter)? else { return Ok(None) };
         let config = privileges::read(&self.source, &text)?;
         let diff = diff(&self.config, &config);
@@ -124,27 +140,36 @@ impl Reload {
         let monitor = &config.monitor;
         let selection =
             Selection::new(&monitor.interface, monitor.mode, config.narrow(), |index| interfaces.has(index))?;
+        let Exporting { system_start_ms, readiness } = &self.exporting;
+        let settings = Settings::new(&config, *system_start_ms, readiness, None);
+        let plan = dispatch.plan(&config, &settings, at.real, at.now.wall_ms)?;
         let (flows_v4, flows_v6) = (monitor.flows, monitor.flows_v6());
         let size = meter.loaded.size;
         let is_another = (size.flows_v4, size.flows_v6) != (flows_v4, flows_v6);
         let asked = is_another.then(|| meter.ask_for_table(TableSize { flows_v4, flows_v6, ..size }));
-        Ok(Some((Next { config, selection, changed }, asked.transpose()?)))
+        match asked.transpose() {
+            Ok(asked) => Ok(Some((Next { config, selection, plan, changed }, asked))),
+            Err(why) => {
+                plan.withdraw();
+                Err(why)
+            }
+        }
     }
 
-    /// All changes apply here, between two sweeps.
-    fn apply(
-        &mut self,
-        next: Next,
-        meter: &mut Meter,
-        interfaces: &mut Interfaces,
-        now: u64,
-    ) -> anyhow::Result<Progress> {
-        let Next { config, selection, changed } = next;
+    /// Everything holds from now on, between two sweeps.
+    fn apply(&mut self, next: Next, running: &mut Running<'_>, at: &Reading) -> anyhow::Result<Progress> {
+        let Next { config, selection, plan, changed } = next;
+        let Running { meter, interfaces, dispatch } = running;
         meter.set_timeouts(config.monitor.timeouts());
-        interfaces.select(selection, meter, now)?;
-        let applied = Applied { file: print::toml(&config), leave: config.monitor.keep, changed };
+        dispatch.change(plan, at.real, at.now)?;
+        interfaces.select(selection, meter, at.now.metering().nanoseconds())?;
+        if !changed.is_empty() {
+            config.warn();
+        }
+        let observation_domain = config.exporting.observation_domain;
+        let (file, leave) = (print::toml(&config), config.monitor.keep);
         self.config = config;
-        Ok(Some(Ok(applied)))
+        Ok(Some(Ok(Applied { file, leave, observation_domain, changed })))
     }
 }
 
@@ -187,15 +212,14 @@ fn named(change: &Change) -> anyhow::Result<String> {
         Change::Keep(true) => "a stop leaves the table to the next agent".to_owned(),
         Change::Keep(false) => "a stop empties the table".to_owned(),
         Change::Groups(_) => bail!(restart("record.collect")),
-        Change::Dispatch { .. } => bail!(restart("exporting.strategy or failover-hold")),
-        Change::ExporterAdded(url) | Change::ExporterRemoved(url) => {
-            bail!(restart(&format!("exporter {url}")))
-        }
-        Change::ExporterChanged { from, .. } => bail!(restart(&format!("exporter {from}"))),
-        Change::ExporterOrder(_) => bail!(restart("the order of exporters")),
+        Change::Dispatch { strategy, .. } => format!("strategy {}", strategy.name()),
+        Change::ExporterAdded(url) => format!("collector {url} is added"),
+        Change::ExporterRemoved(url) => format!("collector {url} is removed"),
+        Change::ExporterChanged { to, .. } => format!("collector {to} is changed"),
+        Change::ExporterOrder(_) => "the order of collectors".to_owned(),
         Change::Exporting(keys) => {
             let paths: Vec<String> = keys.iter().map(|key| key.path()).collect();
-            bail!(restart(&paths.join(", ")))
+            paths.join(", ")
         }
     })
 }

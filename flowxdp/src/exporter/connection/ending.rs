@@ -41,7 +41,7 @@ impl Connection {
     }
 
     /// The other side's kernel has everything, and we have its word that it ended the connection in order.
-    fn delivered_all(&mut self, out: &mut Outgoing) {
+    pub(super) fn delivered_all(&mut self, out: &mut Outgoing) {
         self.window_octets = 0;
         for outbound in self.window.drain(..) {
             delivered(&mut self.store, out, outbound);
@@ -72,7 +72,7 @@ impl Connection {
         real: AgentTime,
         now: Now,
     ) {
-        let Outbound { mut message, place, inherited, again, .. } = outbound;
+        let Outbound { mut message, place, templates, inherited, again, .. } = outbound;
         let total = message.total;
         let on_disk = place.is_some_and(|place| self.store.holds(place));
         // Of what is on disk, the next run knows whether it was handed over.
@@ -84,7 +84,7 @@ impl Connection {
             }
             // Its file had to make room after it was read.
             out.books.lost(Undelivered::SpoolFull, total, true);
-        } else if total.records > 0 && !self.store.append(out, &mut message, again, real, now) {
+        } else if total.records > 0 && !self.store.append(out, &mut message, &templates, again, real, now) {
             if again {
                 out.books.perhaps_twice(total);
             }

@@ -1,14 +1,12 @@
 //! What leaves while the connection is up, and the window of what may have to leave again.
 
-use std::sync::Arc;
-
 use flowxdp_core::{
     clock::{AgentTime, Now, SECOND},
-    session::{Definition, Message},
+    session::Message,
 };
 
 use super::{Connection, LOOK_AGAIN, Outgoing, State, Store};
-use crate::exporter::books::Origin;
+use crate::exporter::{books::Origin, store::Templates};
 use crate::{spool::Place, transport::broken::Broken};
 
 /// A disk that could not be read is tried again after so long, nanoseconds.
@@ -27,7 +25,7 @@ pub(super) struct Outbound {
     /// Where it is on disk, if it is.
     pub(super) place: Option<Place>,
     /// The templates that it was written with, where they may not be ours.
-    pub(super) templates: Option<Arc<[Definition]>>,
+    pub(super) templates: Templates,
     /// It comes from an earlier run.
     pub(super) inherited: bool,
     /// The collector may have it already.
@@ -42,7 +40,7 @@ impl Outbound {
         Origin { inherited: self.inherited, stored: self.place.is_some() }
     }
 
-    const fn new(message: Message) -> Self {
+    pub(super) const fn new(message: Message) -> Self {
         Self { message, place: None, templates: None, inherited: false, again: false, end: 0 }
     }
 }
@@ -219,7 +217,14 @@ impl Connection {
         }
         for mut outbound in std::mem::take(&mut self.backlog) {
             if is_in_danger(out, &outbound)
-                && self.store.append(out, &mut outbound.message, outbound.again, real, now)
+                && self.store.append(
+                    out,
+                    &mut outbound.message,
+                    &outbound.templates,
+                    outbound.again,
+                    real,
+                    now,
+                )
             {
                 out.session.recycle(outbound.message);
             } else {

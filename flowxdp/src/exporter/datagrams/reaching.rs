@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use flowxdp_core::clock::{AgentTime, Now};
 
-use super::{Datagrams, Outgoing, Resolving, SOON, State};
+use super::{Datagrams, Outgoing, Renewal, Resolving, SOON, State};
 use crate::collector_url::Host;
 use crate::transport::udp::Udp;
 
@@ -73,6 +73,26 @@ impl Datagrams {
             out.session.recycle(before);
         }
         self.start(out, real, now);
+    }
+
+    /// Takes over the settings of a changed collector. A message size of its own is a matter of the socket.
+    pub(super) fn take_settings(&mut self, out: &mut Outgoing, renewal: &Renewal, real: AgentTime) {
+        let settings = &renewal.settings;
+        self.backoff.limit(settings.retry_limit);
+        self.segments = settings.udp_segments;
+        self.resolve_interval = settings.resolve_interval;
+        self.resolve_at = self.resolve_at.min(real.after(settings.resolve_interval));
+        if let Some(socket) = &mut self.socket {
+            socket.take_together(self.segments);
+        }
+        if out.url.mtu().is_some() != renewal.url.mtu().is_some() {
+            self.read_reports(out, real);
+            self.let_go(out, real, true);
+            while let Some(before) = self.lately.pop_front() {
+                out.session.recycle(before);
+            }
+            self.state = State::Waiting(real);
+        }
     }
 
     /// Takes the first address that a socket can be made for, from the port in use where that can be.

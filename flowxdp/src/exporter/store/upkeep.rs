@@ -1,13 +1,15 @@
 //! A spool is opened, now or when its disk lets it, and what it loses is entered into the books.
 
-use std::io;
+use std::{io, time::Duration};
 
+use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     clock::{AgentTime, Now, SECOND},
     record::RecordTotal,
 };
 
 use super::{Outgoing, Store};
+use crate::collector_url::CollectorUrl;
 use crate::deliveries::page::Left;
 use crate::exporter::books::{CollectorBooks, less};
 use crate::spool::{Spool, SpoolSettings};
@@ -80,6 +82,47 @@ impl Store {
                 log::warn!("collector {}: {records} records in its spool are lost: {why}", out.url);
             }
         }
+    }
+
+    /// Other limits from now on.
+    pub(in crate::exporter) const fn set_limits(&mut self, limit: u64, age: Duration) {
+        if let Some(spool) = &mut self.spool {
+            spool.set_limits(limit, age);
+        }
+        if let Some(settings) = &mut self.closed {
+            (settings.limit, settings.age) = (limit, age);
+        }
+    }
+
+    /// The collector has another URL: the next agent looks for its spool by that.
+    pub(in crate::exporter) fn rename(&mut self, out: &Outgoing, to: &CollectorUrl) {
+        let renamed = self.spool.as_mut().map_or(Ok(()), |spool| spool.rename(&to.to_string()));
+        if let Err(error) = renamed {
+            log::warn!(
+                "collector {to}: its spool keeps the folder of {} ({error}), where a restarted agent does not look: \
+                 let it empty before a restart",
+                out.url
+            );
+        }
+    }
+
+    /// The collector is one no more: its records on disk are lost for `reason`.
+    pub(in crate::exporter) fn lose_all(&mut self, out: &mut Outgoing, reason: Undelivered) {
+        for (message, _) in self.held.drain(..) {
+            out.books.lost_message(reason, message);
+        }
+        let Some(spool) = &self.spool else { return };
+        let ours = less(spool.waiting(), self.foreign);
+        out.books.lost_spool(reason, ours, less(spool.waiting(), ours));
+        self.remove(out);
+    }
+
+    /// Removes the spool of a collector that is one no more.
+    pub(in crate::exporter) fn remove(&mut self, out: &Outgoing) {
+        if let Some(Err(error)) = self.spool.take().map(Spool::remove) {
+            log::warn!("collector {}: a part of its spool is left: {error}", out.url);
+        }
+        self.foreign = RecordTotal::default();
     }
 
     /// What the spool lost, at once: until then it is in no term of the books.

@@ -78,7 +78,7 @@ fn short(octets: &[u8]) -> u16 {
 }
 
 /// The whole messages of a stream.
-fn messages(mut octets: &[u8]) -> Vec<Message> {
+pub(crate) fn messages(mut octets: &[u8]) -> Vec<Message> {
     let mut messages = Vec::new();
     while octets.len() >= 16 && octets.len() >= length(&octets[2..4]) {
         let (message, rest) = octets.split_at(length(&octets[2..4]));
@@ -113,8 +113,7 @@ pub(crate) fn ports(messages: &[Message]) -> Vec<u16> {
                 templates.insert(short(&rest[..2]), fields.collect::<Vec<_>>());
                 rest = behind;
             }
-        } else if (288..304).contains(id) {
-            let fields = &templates[id];
+        } else if let Some(fields) = templates.get(id) {
             let record = fields.iter().map(|(_, length)| length).sum();
             let place = fields.iter().take_while(|(field, _)| *field != 7).map(|(_, length)| length).sum();
             ports.extend(body.chunks_exact(record).map(|record: &[u8]| short(&record[place..][..2])));

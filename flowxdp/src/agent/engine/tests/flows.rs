@@ -7,10 +7,15 @@ use flowxdp_core::{
     record::{EndReason, FlowRecord, RecordTotal, Total},
 };
 
-use crate::agent::engine::metering::{Metering, Sweep};
+use crate::{
+    agent::engine::metering::{Applied, Metering, Sweep},
+    config::Config,
+    dispatch::Dispatch,
+    exporter::Settings,
+};
 
 /// Flows by their source ports, and the calls of the engine.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Flows {
     /// Each with the instant at which it is due.
     pub(super) table: Vec<(u64, FlowRecord)>,
@@ -27,6 +32,8 @@ pub(super) struct Flows {
     pub(super) left: u64,
     pub(super) metered: RecordTotal,
     pub(super) is_swept: bool,
+    /// The next configuration, and the settings of its exporters.
+    pub(super) next: Option<(Config, Settings)>,
 }
 
 impl Flows {
@@ -112,6 +119,25 @@ impl Metering for Flows {
 
     fn leave(&mut self) {
         self.left += 1;
+    }
+
+    fn reload(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn reloaded(
+        &mut self,
+        at: &Reading,
+        dispatch: &mut Dispatch,
+    ) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
+        let Some((config, settings)) = self.next.take() else { return Ok(None) };
+        let plan = match dispatch.plan(&config, &settings, at.real, at.now.wall_ms) {
+            Ok(plan) => plan,
+            Err(why) => return Ok(Some(Err(why))),
+        };
+        dispatch.change(plan, at.real, at.now)?;
+        let observation_domain = config.exporting.observation_domain;
+        Ok(Some(Ok(Applied { file: String::new(), leave: false, observation_domain, changed: Vec::new() })))
     }
 
     fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {
