@@ -2,6 +2,7 @@
 //!
 //! - [`process`], [`netns`], [`udp`]: children, network namespaces and ports, all gone after the test.
 //! - [`captures`], [`truth`]: the replayed files, and the flows that must come of them.
+//! - [`headers`]: facts of packets by the headers that tshark lists.
 //! - [`failures`]: many checks in one test.
 //! - [`craft`]: packets built header by header, and the captures made of them.
 //! - [`recorded`]: the truth of captures that were recorded, as tshark reads it.
@@ -48,6 +49,7 @@ pub mod forged;
 #[cfg(feature = "lab")]
 pub mod generator;
 pub mod handmade;
+pub mod headers;
 pub mod judge;
 #[cfg(feature = "lab")]
 pub mod neighbour;
