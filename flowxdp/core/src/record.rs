@@ -153,13 +153,6 @@ impl FlowRecord {
         u64::from_be_bytes(self.row.get(row::OCTETS))
     }
 
-    /// The time that stands behind the first `at` octets of the row, milliseconds since 1970.
-    #[inline]
-    pub(crate) fn time(&self, at: usize) -> u64 {
-        let octets = self.row().get(at..).and_then(|row| row.first_chunk());
-        octets.map_or(0, |octets| u64::from_be_bytes(*octets))
-    }
-
     /// First packet, milliseconds since 1970.
     #[inline]
     pub fn start_ms(&self) -> u64 {

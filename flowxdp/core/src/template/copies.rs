@@ -10,6 +10,10 @@ use crate::clock::uptime;
 use crate::elements::Source;
 use crate::record::FlowRecord;
 
+/// Octets of a time in the row, and of an uptime.
+const TIME: usize = size_of::<u64>();
+const UPTIME: usize = size_of::<u32>();
+
 /// Where a step reads in a row, and the part of a data record that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Move {
@@ -17,13 +21,15 @@ struct Move {
     from: usize,
     /// Octets of the data record in front.
     to: usize,
+    /// Octets of the data record.
     length: usize,
 }
 
 impl Move {
-    /// Takes over a move that continues this one in both the row and the data record.
-    fn join(&mut self, next: Self) -> bool {
-        let follows = self.from + self.length == next.from && self.to + self.length == next.to;
+    /// Takes over a move that continues this one in both the row and the data record. `ratio` octets of the row are
+    /// one of the data record.
+    fn join(&mut self, next: Self, ratio: usize) -> bool {
+        let follows = self.from + ratio * self.length == next.from && self.to + self.length == next.to;
         if follows {
             self.length += next.length;
         }
@@ -38,8 +44,8 @@ enum Step {
     Row(Move),
     /// Octets of the extension row.
     More(Move),
-    /// Milliseconds from system start to a time of the base row, modulo 2^32.
-    Uptime(Move),
+    /// Milliseconds from system start to neighbouring times of the base row, modulo 2^32.
+    Uptimes(Move),
     /// The low octets of a number that follows from the record.
     Computed(fn(&FlowRecord) -> u64, Move),
 }
@@ -70,12 +76,15 @@ impl Copies {
                 Some(at) => Step::More(place(usize::from(at) + source.length() - length)),
                 None => return,
             },
-            Source::Uptime(column) => Step::Uptime(place(column.at())),
+            Source::Uptime(column) => Step::Uptimes(place(column.at())),
             Source::Computed(_, value) => Step::Computed(*value, place(size_of::<u64>() - length)),
         };
         let joined = match (self.0.last_mut(), step) {
             (Some(Step::Row(last)), Step::Row(next)) | (Some(Step::More(last)), Step::More(next)) => {
-                last.join(next)
+                last.join(next, 1)
+            }
+            (Some(Step::Uptimes(last)), Step::Uptimes(next)) if last.length == UPTIME => {
+                last.join(next, TIME / UPTIME)
             }
             _ => false,
         };
@@ -92,14 +101,10 @@ impl Copies {
             match *step {
                 Step::Row(place) => copy(records.iter().map(FlowRecord::row), place, octets, length),
                 Step::More(place) => copy(more.chunks_exact(width.max(1)), place, octets, length),
-                Step::Uptime(place) => {
-                    let times = records.iter().map(|record| record.time(place.from));
-                    each(times, octets, length, |ms, octets| {
-                        if let Some(octets) = octets.get_mut(place.to..).and_then(<[u8]>::first_chunk_mut) {
-                            *octets = uptime(ms, system_start_ms).to_be_bytes();
-                        }
-                    });
+                Step::Uptimes(place) if place.length == 2 * UPTIME => {
+                    uptimes::<2>(records, place, system_start_ms, octets, length);
                 }
+                Step::Uptimes(place) => uptimes::<1>(records, place, system_start_ms, octets, length),
                 Step::Computed(value, place) => {
                     copy(records.iter().map(|record| value(record).to_be_bytes()), place, octets, length);
                 }
@@ -150,6 +155,28 @@ fn ends<const N: usize, R: AsRef<[u8]>>(
     });
 }
 
+/// Writes `N` uptimes of neighbouring times: most templates have the first and the last packet's side by side.
+#[inline]
+fn uptimes<const N: usize>(
+    records: &[FlowRecord],
+    place: Move,
+    system_start_ms: u64,
+    octets: &mut [u8],
+    length: usize,
+) {
+    each(records.iter(), octets, length, |record, octets| {
+        let times = record.row().get(place.from..).map(<[u8]>::as_chunks::<TIME>);
+        let uptimes = octets.get_mut(place.to..).map(<[u8]>::as_chunks_mut::<UPTIME>);
+        let (Some((times, _)), Some((uptimes, _))) = (times, uptimes) else { return };
+        let (Some(times), Some(uptimes)) = (times.first_chunk::<N>(), uptimes.first_chunk_mut::<N>()) else {
+            return;
+        };
+        for (octets, time) in uptimes.iter_mut().zip(times) {
+            *octets = uptime(u64::from_be_bytes(*time), system_start_ms).to_be_bytes();
+        }
+    });
+}
+
 /// Goes through data records of `length` octets, one for each of the `rows`.
 #[inline]
 fn each<R>(rows: impl Iterator<Item = R>, octets: &mut [u8], length: usize, write: impl Fn(R, &mut [u8])) {
@@ -178,6 +205,27 @@ mod tests {
                 assert_eq!((&record[..3], &record[length + 3..]), (&[0; 3][..], &[0; 2][..]));
                 assert_eq!(record[3..length + 3], row[4..length + 4]);
             }
+        }
+    }
+
+    #[test]
+    fn neighbouring_uptimes_are_one_step_and_each_is_also_one_alone() {
+        let record = samples::udp(7).with(|flow| (flow.start_ms, flow.end_ms) = (1_005, 1_009));
+        let uptime = Source::Uptime;
+        for (columns, expected, steps) in [
+            (&[row::START_MS, row::END_MS][..], &[0, 0, 0, 5, 0, 0, 0, 9][..], 1),
+            (&[row::END_MS, row::START_MS], &[0, 0, 0, 9, 0, 0, 0, 5], 2),
+            (&[row::END_MS], &[0, 0, 0, 9], 1),
+        ] {
+            let mut copies = Copies::default();
+            for (at, column) in columns.iter().enumerate() {
+                copies.add(&uptime(*column), UPTIME * at, UPTIME, Groups::BASE);
+            }
+            assert_eq!(copies.0.len(), steps);
+            let mut octets = vec![0; expected.len()];
+            let rows = Rows { records: &[record], more: &[], width: 0, system_start_ms: 1_000 };
+            copies.write(rows, &mut octets, expected.len());
+            assert_eq!(octets, expected);
         }
     }
 
