@@ -7,6 +7,7 @@
 //! - [`flags`]: clap's arguments follow from the table, and the texts of a command line.
 //! - `file`, `document`, `form`, `exporter`: the same texts from TOML; `nearest`: the hint for a slip.
 //! - [`print`]: the file that makes a configuration again.
+//! - `warnings`: settings without effect.
 //! - [`diff`](mod@diff): the changes from one configuration to another, for an agent that runs.
 //! - [`pages`]: the example file and the manual's page.
 //! - [`fault`]: a fault and its place; [`contradictions`]: values that do not agree with each other.
@@ -32,6 +33,7 @@ pub mod print;
 #[cfg(test)]
 mod tests;
 pub mod value;
+mod warnings;
 
 pub(crate) use self::parsers::interface;
 
@@ -212,33 +214,6 @@ impl Config {
         let narrow = Protocol::ALL.into_iter().filter(|protocol| is_narrow(protocol) && used(protocol));
         let names: Vec<String> = narrow.map(|protocol| protocol.to_string()).collect();
         (!names.is_empty()).then(|| names.join(" and "))
-    }
-
-    /// A sentence for each setting without effect.
-    pub fn warnings(&self) -> Vec<String> {
-        // A unit may have a spool for collectors that come later.
-        let idle = self.spool.directory.is_some() && self.streams() == 0;
-        let text = "--spool is for collectors over TCP and TLS, and there is none: no record will wait on disk; name \
-                    one by tcp:// or tls://, or take --spool away";
-        let mut warnings: Vec<String> = idle.then(|| text.to_owned()).into_iter().collect();
-        for url in &self.exporter {
-            let (_, absent) = url.choice(&self.record).unwrap_or_default();
-            warnings.extend(absent.iter().map(|name| {
-                format!("collector {url}: its records have no {name} that fields could leave out: take -{name} away")
-            }));
-        }
-        warnings.extend(self.exporter.iter().filter_map(|url| {
-            let most = Duration::from_secs(url.preset()?.row().active_timeout_s?);
-            (self.monitor.active_timeout > most).then(|| {
-                format!("collector {url}: its preset wants --active-timeout {}s or less", most.as_secs())
-            })
-        }));
-        warnings
-    }
-
-    /// Writes the warnings on the log.
-    pub fn warn(&self) {
-        self.warnings().iter().for_each(|text| log::warn!("{text}"));
     }
 }
 

@@ -126,6 +126,71 @@ fn a_report_has_the_sizes_of_every_template() {
     }
 }
 
+/// A collector with IPFIX gets every options template with its element names, one with v9 those that v9 has.
+#[test]
+fn a_report_has_the_options_templates_of_each_exporter() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = "--interface eth0 --collector tcp://192.0.2.1,udp://192.0.2.2?protocol=v9,udp://192.0.2.3?preset=nfdump,\
+                 udp://192.0.2.4?protocol=v5 --observation-domain 7";
+    let report = run("check", folder.path(), "", flags);
+    let report = text(&report.stdout);
+    let exporters: Vec<Vec<&str>> = report
+        .split("# Exporter ")
+        .skip(1)
+        .map(|part| {
+            let heads = part.lines().filter_map(|line| line.strip_prefix("# - options template "));
+            heads.filter_map(|line| line.split_once(": ")).map(|(head, _)| head).collect()
+        })
+        .collect();
+    let ipfix = [
+        "280, statistics, observation domain 0",
+        "277, exporter, observation domain 0",
+        "279, sampler, observation domain 7",
+        "276, interfaces, observation domain 7",
+        "275, flow keys, observation domain 7",
+        "281, metering reliability, observation domain 0",
+        "282, exporting reliability, observation domain 0",
+    ];
+    let v9 = [
+        "280, statistics, source id 0",
+        "279, sampler, source id 7",
+        "276, interfaces, source id 7",
+        "281, metering reliability, source id 0",
+        "282, exporting reliability, source id 0",
+    ];
+    let nfdump = [ipfix[0], ipfix[1], "279, sampler, observation domain 0", ipfix[5], ipfix[6]];
+    assert_eq!(exporters, [&ipfix[..], &v9, &nfdump, &[]], "{report}");
+    for line in [
+        "279, sampler, source id 7: 14 octets a record",
+        "276, interfaces, observation domain 7: 4 octets and 2 texts a record",
+        "#   scope System 4, ingressInterface 4, interfaceName 16, interfaceDescription 64",
+        "#   scope ingressInterface 4, interfaceName variable, interfaceDescription variable",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+}
+
+#[test]
+fn fields_and_groups_beside_a_fixed_record_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = "--interface eth0 --collect mac,minmax --collector udp://192.0.2.1?protocol=v5&fields=default,-minimumTTL,udp://192.0.2.2,\
+                 udp://192.0.2.3?protocol=v1,udp://192.0.2.4?preset=netflow-original&protocol=v7";
+    let report = run("check", folder.path(), "", flags);
+    let report = text(&report.stdout);
+    let (_, warnings) = report.split_once("# Warnings:\n").unwrap();
+    let warnings: Vec<&str> = warnings.lines().collect();
+    assert_eq!(warnings.len(), 5, "{report}");
+    for (warning, [host, setting, protocol]) in warnings.iter().zip([
+        ["192.0.2.1", "fields has no effect", "NetFlow v5"],
+        ["192.0.2.1", "--collect mac,", "NetFlow v5"],
+        ["192.0.2.3", "--collect mac,", "NetFlow v1"],
+        ["192.0.2.4", "fields has no effect", "NetFlow v7"],
+        ["192.0.2.4", "--collect mac,", "NetFlow v7"],
+    ]) {
+        assert!([host, setting, protocol].iter().all(|word| warning.contains(word)), "{warning}");
+    }
+}
+
 #[test]
 fn flags_become_a_file() {
     let folder = tempfile::tempdir().unwrap();

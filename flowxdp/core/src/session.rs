@@ -28,6 +28,7 @@ mod templates;
 
 pub use self::domains::Definition;
 pub use self::preset::Preset;
+pub use self::process::options_templates;
 use std::collections::VecDeque;
 
 use self::templated::Templated;

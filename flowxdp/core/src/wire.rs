@@ -40,6 +40,11 @@ impl Protocol {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Ipfix, Self::V9];
 
+    /// The one with the messages of an export protocol; `None` for a protocol without templates.
+    pub fn of(protocol: crate::protocol::Protocol) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| protocol == (*it).into())
+    }
+
     /// Octets of the message header.
     pub(crate) const fn header(self) -> usize {
         match self {

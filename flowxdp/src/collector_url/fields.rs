@@ -9,6 +9,11 @@ use crate::config::Record;
 const DEFAULT: &str = "default";
 
 impl CollectorUrl {
+    /// Whether the URL lists the fields of the collector's records, itself or by its preset.
+    pub fn lists_fields(&self) -> bool {
+        !self.fields.is_empty() || self.preset.is_some_and(|preset| !preset.row().fields.is_empty())
+    }
+
     /// The elements of the collector's records, of all that the meter collects; and the elements that its list
     /// leaves out although they are not there.
     ///

@@ -148,9 +148,9 @@ judges for `run`: an interface and a collector must be there.
 - All faults are found, not only the first. Each has one line; a fault of the file has its path, line and column below it,
   and the line with a caret. A key that is unknown is named with the nearest known one. The exit status is 2.
 - Without a fault, standard output is the effective configuration, as a file that makes the same configuration again.
-  Comments behind it list each exporter's templates with the octets of each field, the octets of a record and the records of a
-  message; the parts that only the start of the agent can verify (names, interfaces, the path MTU, the kernel); and
-  warnings. The exit status is 0.
+  Comments behind it list each exporter's templates and options templates with the octets of each field, the octets of a
+  record and the records of a message; the parts that only the start of the agent can verify (names, interfaces, the path MTU, the kernel); and
+  warnings of settings without effect. The exit status is 0.
 - `--print` prints the file alone. That also turns flags into a file:
 
       flowxdp check $FLOWXDP_ARGUMENTS --print > flowxdp.toml

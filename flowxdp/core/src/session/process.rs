@@ -84,10 +84,9 @@ impl Templated {
 
     /// The options templates of a domain, but those of flow keys.
     fn templates_of(&self, of: Place) -> impl Iterator<Item = &'static OptionsTemplate> + use<> {
-        let (protocol, preset) = (self.protocol, self.config.preset);
-        OPTIONS.iter().filter(move |template| {
-            !template.is_of_keys() && place(template, protocol, preset, false) == Some(of)
-        })
+        let all = placed(self.protocol, &self.config);
+        all.filter(move |(place, template)| *place == of && !template.is_of_keys())
+            .map(|(_, template)| template)
     }
 
     /// The data records of a domain, in order.
@@ -107,17 +106,10 @@ impl Templated {
         data
     }
 
-    const fn domain(&self, place: Place) -> u32 {
-        match place {
-            Place::Flows => self.config.observation_domain,
-            Place::Process => PROCESS_WIDE,
-        }
-    }
-
     /// Makes one message of as many of these options records as fit, behind the templates of the domain if
     /// they are due; gives the records that do not fit.
     fn tell<'a>(&mut self, place: Place, records: &'a [Data], now: Now) -> &'a [Data] {
-        let domain = self.domain(place);
+        let domain = domain(place, &self.config);
         let mut writer = self.writer();
         let due = self.process.resend[place as usize].due(now.monotonic) != Due::No;
         match place {
@@ -210,11 +202,31 @@ impl Templated {
     }
 }
 
+const fn domain(place: Place, config: &SessionConfig) -> u32 {
+    match place {
+        Place::Flows => config.observation_domain,
+        Place::Process => PROCESS_WIDE,
+    }
+}
+
+/// The options templates that a collector gets, in the order in which they go out, each with the place of its data.
+fn placed(
+    protocol: Protocol,
+    config: &SessionConfig,
+) -> impl Iterator<Item = (Place, &'static OptionsTemplate)> + use<> {
+    let (preset, flow_keys) = (config.preset, config.flow_keys);
+    OPTIONS.iter().filter_map(move |template| Some((place(template, protocol, preset, flow_keys)?, template)))
+}
+
+/// The options templates of a session, each with the observation domain of its data (IPFIX) or its source id (v9);
+/// none where the protocol has no templates.
+pub fn options_templates(config: &SessionConfig) -> Vec<(u32, &'static OptionsTemplate)> {
+    let placed = Protocol::of(config.protocol).into_iter().flat_map(|protocol| placed(protocol, config));
+    placed.map(|(place, template)| (domain(place, config), template)).collect()
+}
+
 fn flow_keys(protocol: Protocol, config: &SessionConfig) -> Option<&'static OptionsTemplate> {
-    let told = |template: &&OptionsTemplate| {
-        template.is_of_keys() && place(template, protocol, config.preset, config.flow_keys).is_some()
-    };
-    OPTIONS.iter().find(told)
+    placed(protocol, config).map(|(_, template)| template).find(|template| template.is_of_keys())
 }
 
 /// Octets of the set with the template of flow keys, 0 where they are not told.

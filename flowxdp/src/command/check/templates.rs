@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use flowxdp_core::{
-    elements,
+    elements::{self, options::VARIABLE},
     legacy::Version,
-    session::{Protocol, Session, SessionConfig},
+    session::{Session, SessionConfig, options_templates},
     template::{Kind, RecordFormat, Template},
     wire,
 };
@@ -57,13 +57,8 @@ fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
     let (protocol, most) = (session.protocol, session.max_message);
     let mut lines =
         vec![String::new(), format!("Exporter {url}: {protocol}, messages of at most {most} octets")];
-    let templated = match protocol {
-        Protocol::Ipfix => Some(wire::Protocol::Ipfix),
-        Protocol::V9 => Some(wire::Protocol::V9),
-        Protocol::V7 | Protocol::V5 | Protocol::V1 => None,
-    };
     let legacy = Version::ALL.into_iter().find(|version| version.protocol() == protocol);
-    match (templated, legacy) {
+    match (wire::Protocol::of(protocol), legacy) {
         (None, Some(version)) => {
             let (header, record) = (version.header(), version.record());
             let records = (most.saturating_sub(header) / record).min(version.most_records());
@@ -73,6 +68,7 @@ fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
             for format in RecordFormat::ALL {
                 Kind::ALL.iter().for_each(|kind| lines.extend(template(protocol, session, format, *kind)));
             }
+            lines.extend(options(protocol, session));
         }
         (None, None) => {}
     }
@@ -97,6 +93,35 @@ fn template(
         format!("- template {}, {}: {}", template.id(), records_of(format, kind), sizes(record, records)),
         format!("  {}", fields.join(", ")),
     ]
+}
+
+/// The options templates, each in two lines.
+fn options(protocol: wire::Protocol, session: &SessionConfig) -> Vec<String> {
+    let domain = if protocol == wire::Protocol::Ipfix { "observation domain" } else { "source id" };
+    let lines = options_templates(session).into_iter().flat_map(|(number, template)| {
+        let fields = template.fields(protocol).map(|(field, length)| {
+            let scope = if field.is_scope(protocol) { "scope " } else { "" };
+            let octets = if length == VARIABLE { "variable".to_owned() } else { length.to_string() };
+            format!("{scope}{} {octets}", field.name)
+        });
+        let lengths = template.fields(protocol).map(|(_, length)| usize::from(length));
+        let texts = lengths.clone().filter(|length| *length == usize::from(VARIABLE)).count();
+        let record: usize = lengths.filter(|length| *length < usize::from(VARIABLE)).sum();
+        let total = match texts {
+            0 => format!("{record} octets a record"),
+            1 => format!("{record} octets and a text a record"),
+            texts => format!("{record} octets and {texts} texts a record"),
+        };
+        [
+            format!(
+                "- options template {}, {}, {domain} {number}: {total}",
+                template.id,
+                template.kind.name()
+            ),
+            format!("  {}", fields.collect::<Vec<_>>().join(", ")),
+        ]
+    });
+    lines.collect()
 }
 
 fn sizes(record: usize, records: usize) -> String {
