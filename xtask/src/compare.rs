@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{build, setup, shell, sudo};
 
@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Show the figures alone whose name has this word
     #[arg(long)]
     only: Option<String>,
+    /// Write the medians to a file too, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Arguments of the benchmark, without its --json; by default packets, drain and export
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -68,6 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     println!("{}", figures.table(&options.commit, options.only.as_deref()));
+    if let Some(file) = &options.json {
+        let rows = figures.json(options.only.as_deref());
+        let text =
+            json!({ "compare": { "commit": options.commit, "turns": options.turns, "figures": rows } });
+        fs::write(file, format!("{text:#}\n")).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     Ok(())
 }
 

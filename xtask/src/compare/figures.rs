@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Members of the benchmark's JSON that are figures: each with whether more of it is better.
 const KEYS: [(&str, bool); 5] = [
@@ -18,6 +18,17 @@ const NAMES: [&str; 5] = ["family", "order", "flows", "program", "name"];
 
 /// Subjects that others are measured by.
 const BASE: [&str; 2] = ["pass only", "parse and pass"];
+
+/// A figure that both builds have.
+struct Row<'a> {
+    name: &'a str,
+    /// The median of the old build's.
+    before: f64,
+    /// The median of the new build's.
+    now: f64,
+    /// Speed of the new build, of the old build's.
+    speed: f64,
+}
 
 /// The figures so far: of each all values of the old and of the new build.
 #[derive(Default)]
@@ -65,13 +76,25 @@ impl Figures {
     /// A line for each figure that both builds have: both medians, and by how many per cent the new build is better.
     pub(super) fn table(&self, old: &str, only: Option<&str>) -> String {
         let mut text = format!("{old:>12} {:>12} {:>9}  figure, medians\n", "this tree", "better");
-        let rows = self.0.iter().filter(|(name, _)| only.is_none_or(|word| name.contains(word)));
-        for (name, (more, [before, now])) in rows {
-            let (Some(before), Some(now)) = (median(before), median(now)) else { continue };
-            let gain = if *more { now / before - 1.0 } else { 1.0 - now / before };
-            text.push_str(&format!("{before:12.2} {now:12.2} {:+8.1} %  {name}\n", 100.0 * gain));
+        for Row { name, before, now, speed } in self.rows(only) {
+            text.push_str(&format!("{before:12.2} {now:12.2} {:+8.1} %  {name}\n", 100.0 * (speed - 1.0)));
         }
         text
+    }
+
+    /// The same for programs.
+    pub(super) fn json(&self, only: Option<&str>) -> Vec<Value> {
+        let one = |Row { name, before, now, speed }| json!({ "name": name, "before": before, "now": now, "speed": speed });
+        self.rows(only).map(one).collect()
+    }
+
+    fn rows(&self, only: Option<&str>) -> impl Iterator<Item = Row<'_>> {
+        let rows = self.0.iter().filter(move |(name, _)| only.is_none_or(|word| name.contains(word)));
+        rows.filter_map(|(name, (more, [before, now]))| {
+            let (before, now) = (median(before)?, median(now)?);
+            let speed = if *more { now / before } else { before / now };
+            Some(Row { name, before, now, speed })
+        })
     }
 }
 
@@ -88,8 +111,6 @@ fn median(values: &[f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn run(figure: f64, cost: f64) -> Value {
@@ -113,10 +134,12 @@ mod tests {
         let table = figures.table("old", None);
         let rows: Vec<Vec<&str>> =
             table.lines().skip(1).map(|line| line.split_whitespace().take(4).collect()).collect();
-        assert_eq!(rows, [vec!["20.00", "30.00", "+50.0", "%"], vec!["5.00", "10.00", "-100.0", "%"]]);
+        assert_eq!(rows, [vec!["20.00", "30.00", "+50.0", "%"], vec!["5.00", "10.00", "-50.0", "%"]]);
         assert!(table.contains("drain, retire: million flows per second"), "{table}");
         assert!(table.contains("packet, measured, IPv4, 1000, flowxdp: ns over parse"), "{table}");
         assert_eq!(figures.table("old", Some("drain")).lines().count(), 2);
+        let speeds: Vec<Value> = figures.json(None).into_iter().map(|row| row["speed"].clone()).collect();
+        assert_eq!(speeds, [json!(1.5), json!(0.5)]);
     }
 
     #[test]

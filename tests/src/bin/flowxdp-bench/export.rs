@@ -31,6 +31,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use flowxdp::transport::udp::MOST_SEGMENTS;
+use flowxdp_core::elements::Choice;
 use flowxdp_core::protocol::Protocol;
 use flowxdp_core::session::SessionConfig;
 use serde_json::Value;
@@ -39,6 +40,7 @@ use self::flows::SYSTEM_START;
 use self::others::Others;
 use self::send::Transport;
 use self::table::Full;
+use crate::groups;
 
 /// Records a second and core: our encoder and transports, beside other programs
 #[derive(Args)]
@@ -94,12 +96,18 @@ enum What {
 /// The names that the report looks for.
 pub(crate) const ENCODE: &str = "encode IPFIX";
 pub(crate) const ENCODE_LARGE: &str = "encode IPFIX, messages of 65,535";
+pub(crate) const ENCODE_ALL: &str = "encode IPFIX, all groups";
 pub(crate) const UDP: &str = "UDP, IPFIX";
 pub(crate) const TABLE_V5: &str = "table to UDP, v5";
 pub(crate) const TABLE_V5_AS_ONE: &str = "table to UDP, v5, 16 messages as one";
 pub(crate) const SOFTFLOWD: &str = "softflowd, v5";
 pub(crate) const SOFTFLOWD_AFTER: &str = "softflowd, v5, after reading";
 pub(crate) const SOFTFLOWD_SILENT: &str = "softflowd, no collector";
+
+/// With the fields of all groups.
+fn with_all(config: SessionConfig) -> SessionConfig {
+    SessionConfig { choice: Choice::of(groups::all()), ..config }
+}
 
 fn subjects(alone: bool) -> Vec<Subject> {
     let udp = |protocol| SessionConfig::new(protocol, SYSTEM_START);
@@ -109,6 +117,8 @@ fn subjects(alone: bool) -> Vec<Subject> {
         (ENCODE_LARGE, What::Encode(SessionConfig { max_message: 65_535, ..stream.clone() })),
         ("encode IPFIX, as over TCP", What::Encode(stream)),
         ("encode v9", What::Encode(udp(Protocol::V9))),
+        (ENCODE_ALL, What::Encode(with_all(udp(Protocol::Ipfix)))),
+        ("encode v9, all groups", What::Encode(with_all(udp(Protocol::V9)))),
         ("encode v5", What::Encode(udp(Protocol::V5))),
         (UDP, What::Send(Transport::Udp, Protocol::Ipfix)),
         ("UDP, v9", What::Send(Transport::Udp, Protocol::V9)),

@@ -24,7 +24,16 @@ pub(crate) enum Family {
     V6,
     /// IPv4 behind a VLAN tag.
     Tagged,
+    /// IPv6 behind two tags and three labels: a packet with a value for every field of the groups.
+    Stacked,
+    /// The same with an extension header.
+    Extended,
 }
+
+/// A header of hop-by-hop options in front of TCP: six octets of padding (RFC 8200 sections 4.2 and 4.3).
+const HOP_BY_HOP: [u8; 8] = [6, 0, 1, 4, 0, 0, 0, 0];
+/// Octets of the fixed IPv6 header.
+const IPV6_HEADER: usize = 40;
 
 impl Family {
     pub(crate) const fn name(self) -> &'static str {
@@ -32,18 +41,25 @@ impl Family {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",
             Self::Tagged => "IPv4 in a VLAN",
+            Self::Stacked => "IPv6, two tags, three labels",
+            Self::Extended => "the same, an extension header",
         }
     }
 
     /// Whether it is in the tables for IPv6.
     pub(crate) const fn is_v6(self) -> bool {
-        matches!(self, Self::V6)
+        matches!(self, Self::V6 | Self::Stacked | Self::Extended)
     }
 
-    const fn tag(self) -> &'static [u8] {
+    /// The octets between the MAC addresses and the IP header.
+    const fn link(self) -> &'static [u8] {
         match self {
-            Self::Tagged => &[0x81, 0, 0, 7],
-            Self::V4 | Self::V6 => &[],
+            Self::V4 => &[8, 0],
+            Self::V6 => &[0x86, 0xdd],
+            Self::Tagged => &[0x81, 0, 0, 7, 8, 0],
+            Self::Stacked | Self::Extended => {
+                &[0x88, 0xa8, 0, 5, 0x81, 0, 0x60, 7, 0x88, 0x47, 0, 1, 0, 64, 0, 2, 0, 64, 0, 3, 1, 64]
+            }
         }
     }
 }
@@ -85,14 +101,33 @@ impl Load {
     pub(crate) fn frame(&self) -> Vec<u8> {
         let ipv6 = self.family.is_v6();
         let mut frame = Traffic { flows: 1, packets: 1, ipv6, protocol: TCP, length: LENGTH }.frame(0);
-        frame.splice(12..12, self.family.tag().iter().copied());
+        frame.splice(12..14, self.family.link().iter().copied());
+        if self.family == Family::Extended {
+            let header = self.header();
+            // The length of the payload, below 256, and the next header.
+            frame[header + 5] += 8;
+            frame[header + 6] = 0;
+            let end = header + IPV6_HEADER;
+            frame.splice(end..end, HOP_BY_HOP);
+        }
         frame
+    }
+
+    /// Octets in front of the IP header.
+    fn header(&self) -> usize {
+        12 + self.family.link().len()
+    }
+
+    /// IP octets of each packet.
+    pub(crate) fn length(&self) -> u64 {
+        let extension = if self.family == Family::Extended { HOP_BY_HOP.len() as u64 } else { 0 };
+        u64::from(LENGTH) + extension
     }
 
     /// The program that makes the frame a packet of the next flow, as its map `NEXT` goes on.
     pub(crate) fn vary(&self) -> Result<Ebpf> {
         // IPv4: both addresses. IPv6: the source's last eight octets.
-        let place = 14 + self.family.tag().len() + if self.family.is_v6() { 16 } else { 12 };
+        let place = self.header() + if self.family.is_v6() { 16 } else { 12 };
         let skewed = self.order == Order::Skewed;
         let (place, apart) = (u32::try_from(place)?, u32::from(self.apart));
         let mask = if skewed { PERIOD - 1 } else { 0 };

@@ -12,6 +12,7 @@
 //! - [`packet`]: the programs' figures; [`load`]: their packets.
 //! - [`subject`]: the programs, and the counts that they must have in the end.
 //! - [`measure`]: the rounds.
+//! - [`groups`]: the shipped program with the fields of each group.
 //! - [`worst`]: the shipped program where each window of the table is full.
 //! - [`cost`]: the shipped program's cost for verifier and compiler.
 //! - [`report`]: the tables, or JSON.
@@ -37,6 +38,7 @@ mod cost;
 mod drain;
 mod export;
 mod gateway;
+mod groups;
 mod live;
 mod load;
 mod machine;
@@ -74,6 +76,7 @@ enum Part {
     },
     Manual(manual::Options),
     Drain(drain::Options),
+    Groups(groups::Options),
     Export(export::Options),
     Gateway(gateway::Options),
     Live(live::Options),
@@ -102,8 +105,10 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     let agent = agent::run(&usual()?, tables)?;
     let replay = replay::run(&usual()?, tables)?;
     let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
+    let groups = groups::run(&usual()?, tables)?;
     Ok(json!({
         "packet": packet,
+        "groups": groups,
         "drain": drain,
         "export": export,
         "gateway": gateway,
@@ -132,6 +137,7 @@ fn main() -> Result<()> {
         Some(Part::Manual(options)) => return manual::write(options),
         Some(Part::All { alone }) => everything(*alone, tables)?,
         None => json!({ "packet": packet::run(&options.packet, tables)? }),
+        Some(Part::Groups(options)) => json!({ "groups": groups::run(options, tables)? }),
         Some(Part::Drain(options)) => json!({ "drain": drain::run(options, tables)? }),
         Some(Part::Export(options)) => json!({ "export": export::run(options, tables)? }),
         Some(Part::Gateway(options)) => json!({ "gateway": gateway::run(options, tables)? }),

@@ -1,7 +1,8 @@
-//! The manual's page of figures with its plots, and the page on capacity, from the JSON of one run: nothing is
-//! on them that the run did not print, or that is not computed from it.
+//! The manual's page of figures with its plots, the page on capacity, and the page on fields, from the JSON of runs:
+//! nothing is on them that a run did not print, or that is not computed from it.
 
 mod capacity;
+mod fields;
 mod live;
 mod page;
 mod plot;
@@ -11,19 +12,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use self::plot::{Axes, Curve};
 
-/// Write the manual's pages on speed and capacity, and plots, from the JSON of a run
+/// Write the manual's pages on speed, capacity and fields, and plots, from the JSON of runs
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The output of `all --json FILE`
-    file: PathBuf,
+    /// Files of `all --json FILE`: speed and capacity; of `groups --json FILE` and `cargo xtask compare --json FILE`: fields
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
     /// The manual
     #[arg(long, default_value = "flowxdp/manual", value_name = "DIR")]
     into: PathBuf,
 }
+
+/// The parts of a run that the pages on speed and capacity need.
+const PARTS: [&str; 6] = ["packet", "drain", "export", "gateway", "live", "agent"];
 
 const HEAD: &str = "\
 # Speed
@@ -105,20 +110,29 @@ are mapped, and of it what is its own; and the kernel's memory of all its BPF ma
 
 /// Writes pages and plots.
 pub(crate) fn write(options: &Options) -> Result<()> {
-    let text = fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
-    let all: Value = serde_json::from_str(&text).with_context(|| options.file.display().to_string())?;
-    for part in ["packet", "drain", "export", "gateway", "live", "agent"] {
-        ensure!(
-            all.get(part).is_some(),
-            "{} has no part {part:?}: measure with `all`",
-            options.file.display()
-        );
+    let mut all = json!({});
+    for file in &options.files {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let parts: Map<String, Value> =
+            serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+        parts.into_iter().for_each(|(part, value)| all[part] = value);
     }
+    let has = |parts: &[&str]| parts.iter().all(|part| all.get(part).is_some());
+    let (speed, fields) = (has(&PARTS), has(&fields::PARTS));
+    ensure!(speed || fields, "the files have neither all of {PARTS:?} nor all of {:?}", fields::PARTS);
     let figures = options.into.join("figures");
     fs::create_dir_all(&figures).with_context(|| figures.display().to_string())?;
-    plots(&all, &figures)?;
-    let capacity = capacity::text_of(&all, &machine(&all["machine"]))?;
-    for (name, text) in [("speed.md", text_of(&all)), ("capacity.md", capacity)] {
+    let mut pages = Vec::new();
+    if speed {
+        plots(&all, &figures)?;
+        pages.push(("speed.md", text_of(&all)));
+        pages.push(("capacity.md", capacity::text_of(&all, &machine(&all["machine"]))?));
+    }
+    if fields {
+        fields::plot(&all, &figures)?;
+        pages.push(("fields.md", fields::text_of(&all, &machine(&all["machine"]))));
+    }
+    for (name, text) in pages {
         let file = options.into.join(name);
         fs::write(&file, text).with_context(|| file.display().to_string())?;
     }

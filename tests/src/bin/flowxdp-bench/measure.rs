@@ -85,16 +85,25 @@ pub(crate) fn move_to(cpu: usize) -> Result<()> {
     sched_setaffinity(None, &cpus).with_context(|| format!("moving to CPU {cpu}"))
 }
 
-/// Measures every program with a number of flows.
-pub(crate) fn group(load: Load, all: bool, rounds: u32, packets: u32) -> Result<Group> {
+/// Programs by their names in the tables.
+pub(crate) type Kinds = Vec<(&'static str, Kind)>;
+
+/// Measures programs with a number of flows.
+pub(crate) fn hits(
+    load: Load,
+    reference: &'static str,
+    kinds: Kinds,
+    rounds: u32,
+    packets: u32,
+) -> Result<Group> {
     let mut subjects = Vec::new();
-    for (name, kind) in Kind::list(all) {
+    for (name, kind) in kinds {
         let mut subject = Subject::new(kind, load).with_context(|| name)?;
         // Every flow once, in order; then as they are measured.
         subject.run(load.flows).with_context(|| name)?;
         subjects.push((name, subject));
     }
-    turns(load, Kind::REFERENCE, subjects, rounds, packets)
+    turns(load, reference, subjects, rounds, packets)
 }
 
 /// Lets programs that are ready take turns.
@@ -127,10 +136,9 @@ pub(crate) fn turns(
     Ok(Group { load, reference, rounds, packets, measured })
 }
 
-/// Measures every program, its tables empty, with packets that are each the first of its flow.
-pub(crate) fn new_flows(load: Load, all: bool, rounds: u32) -> Result<Group> {
-    let mut subjects: Vec<_> =
-        Kind::list(all).into_iter().map(|(name, kind)| (name, kind, Vec::new(), 0)).collect();
+/// Measures programs, their tables empty, with packets that are each the first of its flow.
+pub(crate) fn new_flows(load: Load, reference: &'static str, kinds: Kinds, rounds: u32) -> Result<Group> {
+    let mut subjects: Vec<_> = kinds.into_iter().map(|(name, kind)| (name, kind, Vec::new(), 0)).collect();
     for round in 0..=rounds {
         for (name, kind, times, without_slot) in &mut subjects {
             let mut subject = Subject::new(*kind, load).with_context(|| *name)?;
@@ -144,8 +152,7 @@ pub(crate) fn new_flows(load: Load, all: bool, rounds: u32) -> Result<Group> {
         }
     }
     let measured = subjects.into_iter().map(|(name, _, times, without)| Measured::new(name, times, without));
-    let (reference, measured) = (Kind::REFERENCE, measured.collect());
-    Ok(Group { load, reference, rounds, packets: load.flows, measured })
+    Ok(Group { load, reference, rounds, packets: load.flows, measured: measured.collect() })
 }
 
 /// Time that this thread had a CPU for: another program's turn is no part of it.

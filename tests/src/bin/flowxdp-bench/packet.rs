@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::load::{Family, Load, Order};
+use crate::subject::Kind;
 use crate::{cost, measure, report, some, worst};
 
 /// Nanoseconds per packet of the XDP program that is shipped, beside others
@@ -56,19 +57,21 @@ pub(crate) fn run(options: &Options, tables: bool) -> Result<Value> {
     for (family, order) in KINDS {
         // One flow has no order.
         for &flows in options.flows.iter().filter(|flows| **flows > 1 || order == Order::Uniform) {
-            let group = measure::group(load(flows, family, order), all, rounds, packets)?;
+            let kinds = Kind::list(all);
+            let group = measure::hits(load(flows, family, order), Kind::REFERENCE, kinds, rounds, packets)?;
             show("", &group);
             groups.push(group);
         }
     }
     for &flows in options.flows.iter().filter(|_| !apart) {
         let load = Load { apart: true, ..load(flows, Family::V4, Order::Uniform) };
-        let group = measure::group(load, all, rounds, packets)?;
+        let group = measure::hits(load, Kind::REFERENCE, Kind::list(all), rounds, packets)?;
         show("", &group);
         lone.push(group);
     }
     for family in [Family::V4, Family::V6] {
-        let group = measure::new_flows(load((table / 2).max(1), family, Order::New), all, rounds)?;
+        let load_new = load((table / 2).max(1), family, Order::New);
+        let group = measure::new_flows(load_new, Kind::REFERENCE, Kind::list(all), rounds)?;
         show("", &group);
         new.push(group);
         // A window of slots for each flow must fit beside the others'.

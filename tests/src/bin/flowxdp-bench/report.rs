@@ -65,31 +65,6 @@ pub(crate) fn cost(costs: &[Cost]) -> String {
 
 /// The whole report as JSON.
 pub(crate) fn json(costs: &[Cost], [groups, apart, new, worst]: [&[Group]; 4]) -> Value {
-    let one = |group: &Group, one: &Measured| {
-        json!({
-            "program": one.name,
-            "ns": one.median,
-            "ns_least": one.least,
-            "ns_most": one.most,
-            "ns_over_parse": group.over_parse(one),
-            "of_reference": group.ratio(one),
-            "without_slot": one.without_slot,
-        })
-    };
-    let group = |group: &Group| {
-        let programs: Vec<Value> = group.measured.iter().map(|measured| one(group, measured)).collect();
-        json!({
-            "family": group.load.family.name(),
-            "order": group.load.order.name(),
-            "flows": group.load.flows,
-            "table": group.load.table,
-            "apart": group.load.apart,
-            "reference": group.reference,
-            "rounds": group.rounds,
-            "packets": group.packets,
-            "programs": programs,
-        })
-    };
     let shipped = |cost: &Cost| {
         json!({
             "program": cost.name,
@@ -105,5 +80,31 @@ pub(crate) fn json(costs: &[Cost], [groups, apart, new, worst]: [&[Group]; 4]) -
         "apart": apart.iter().map(group).collect::<Vec<_>>(),
         "new_flows": new.iter().map(group).collect::<Vec<_>>(),
         "worst_window": worst.iter().map(group).collect::<Vec<_>>(),
+    })
+}
+
+/// Programs that were measured together, for programs.
+pub(crate) fn group(group: &Group) -> Value {
+    let one = |one: &Measured| {
+        json!({
+            "program": one.name,
+            "ns": one.median,
+            "ns_least": one.least,
+            "ns_most": one.most,
+            "ns_over_parse": group.over_parse(one),
+            "of_reference": group.ratio(one),
+            "without_slot": one.without_slot,
+        })
+    };
+    json!({
+        "family": group.load.family.name(),
+        "order": group.load.order.name(),
+        "flows": group.load.flows,
+        "table": group.load.table,
+        "apart": group.load.apart,
+        "reference": group.reference,
+        "rounds": group.rounds,
+        "packets": group.packets,
+        "programs": group.measured.iter().map(one).collect::<Vec<_>>(),
     })
 }

@@ -11,7 +11,7 @@ use flowxdp_common::field::Groups;
 use flowxdp_common::names;
 use flowxdp_core::{record::Total, retire};
 
-use crate::load::{LENGTH, Load};
+use crate::load::Load;
 
 pub(crate) static PARSE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_parse"));
 static FLOOR: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab_floor"));
@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     ShippedWithRing(u32),
     /// The same, with a partition for each of two CPUs.
     ShippedForTwo,
+    /// The same, with the fields of these groups.
+    Collecting(Groups),
     Peer(Peer),
 }
 
@@ -183,7 +185,7 @@ impl Subject {
 
     /// seen = in table + ring buffer + lost, and seen equals the packets run.
     fn check_shipped(&self, loaded: &load::Loaded) -> Result<u64> {
-        let octets = self.packets * u64::from(LENGTH);
+        let octets = self.packets * self.load.length();
         let given = Total { packets: self.packets, octets };
         let row = counters::row(&loaded.counters, 0);
         let mut booked = retire::in_table(&loaded.flows_v4);
@@ -214,11 +216,12 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
             loader.map_max_entries(peer.maps[usize::from(load.family.is_v6())], load.table);
             (PEERS, peer.program)
         }
-        Kind::Shipped | Kind::ShippedWithRing(_) | Kind::ShippedForTwo => {
+        Kind::Shipped | Kind::ShippedWithRing(_) | Kind::ShippedForTwo | Kind::Collecting(_) => {
             let mut size = size(load);
             match kind {
                 Kind::ShippedWithRing(octets) => size.ring = octets,
                 Kind::ShippedForTwo => size.partitions = 2,
+                Kind::Collecting(groups) => size.groups = groups,
                 _ => {}
             }
             let mut loaded = load::load(&size)?;

@@ -130,6 +130,21 @@ const TARGETS: &[Target] = &[
         },
     },
     Target {
+        part: "export",
+        what: "IPFIX records encoded with the fields of all groups, million a second and core",
+        bound: Bound::Least(20.0),
+        found: |all| median(all, EXPORT, export::ENCODE_ALL, "million_records_per_second_and_core"),
+    },
+    Target {
+        part: "groups",
+        what: "IPv4, 1,000 flows: a hit with all groups, of the base record's",
+        bound: Bound::Most(1.1),
+        found: |all| {
+            let of = |program| over(all, "/groups/hits", "IPv4", "uniform", 1_000, program);
+            Some(of("all")? / of("base")?)
+        },
+    },
+    Target {
         part: "agent",
         what: "the agent with 500,000 flows that stay in a table for 1,000,000: per cent of a core",
         bound: Bound::Most(1.0),
