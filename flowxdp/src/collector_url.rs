@@ -104,7 +104,7 @@ impl CollectorUrl {
     /// NetFlow is to go over TCP or TLS; a certificate has no key, or a key no certificate.
     pub fn check(&self, default_protocol: Protocol, tls: &TlsSettings) -> Result<(), UrlError> {
         self.over_udp_alone(self.protocol(default_protocol))?;
-        if self.scheme == Scheme::Tls { tls::pair(&self.tls(tls)) } else { Ok(()) }
+        if self.scheme.is_encrypted() { tls::pair(&self.tls(tls)) } else { Ok(()) }
     }
 
     const fn over_udp_alone(&self, protocol: Protocol) -> Result<(), UrlError> {

@@ -4,20 +4,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use clap::{Parser, Subcommand, error::ErrorKind};
-use flowxdp::{
-    command::{check, collect, detach, explain, flush, reload, replay, run, status},
-    config::{
-        fault::Faults,
-        flags::{Flags, Source},
-        key::RUN,
-    },
-    guard, limits, output, text,
-};
-
-/// Files that the event loop opens, and then a small collector.
-const DESCRIPTORS: usize = 12;
+use clap::{Parser, error::ErrorKind};
+use flowxdp::{command::Command, config::fault::Faults, guard, limits, output, text};
 
 /// Flow exporter for Linux gateways: meters in XDP, exports IPFIX and NetFlow
 #[derive(Parser)]
@@ -28,28 +16,6 @@ struct Arguments {
     verbose: u8,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Meter interfaces and export flow records until a signal ends it
-    Run(Flags<RUN>),
-    /// Meter the packets of capture files, on the capture's clock
-    Replay(replay::Options),
-    /// Judge a configuration: print its effective values and templates, or all faults
-    Check(check::Options),
-    /// Receive flow records and show them: a small collector
-    Collect(collect::Options),
-    /// Show the books of a running agent
-    Status(status::Options),
-    /// Have a running agent retire and export every flow now
-    Flush(flush::Options),
-    /// Have a running agent read its configuration again, and apply all of its changes or none
-    Reload(reload::Options),
-    /// Take away the programs and pins that a killed agent left
-    Detach(detach::Options),
-    /// Say of each packet which headers were read, and where and why it is ignored
-    Explain(explain::Options),
 }
 
 fn main() -> ExitCode {
@@ -68,7 +34,7 @@ fn agent() -> ExitCode {
     };
     start_log(arguments.verbose);
     guard::log_panics();
-    match guard::caught(|| execute(arguments.command)) {
+    match guard::caught(|| arguments.command.execute()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<Faults>() {
             Some(faults) => {
@@ -99,28 +65,6 @@ fn start_log(verbose: u8) {
     drop(text::log::start(builder.build()));
     if let Some(fault) = fault {
         log::warn!("RUST_LOG is not used: {fault}");
-    }
-}
-
-fn execute(command: Command) -> anyhow::Result<()> {
-    let runtime = || {
-        limits::descriptors(DESCRIPTORS)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("cannot start the event loop")
-    };
-    match command {
-        Command::Run(flags) => {
-            let config = flags.config()?;
-            runtime()?.block_on(run::run(config, Source::clone(&flags)))
-        }
-        Command::Replay(options) => replay::run(&options),
-        Command::Check(options) => check::run(&options),
-        Command::Collect(options) => runtime()?.block_on(collect::run(options)),
-        Command::Status(options) => status::run(&options),
-        Command::Flush(options) => flush::run(&options),
-        Command::Reload(options) => reload::run(&options),
-        Command::Detach(options) => detach::run(&options),
-        Command::Explain(options) => runtime()?.block_on(explain::run(&options)),
     }
 }
 

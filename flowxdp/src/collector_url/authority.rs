@@ -27,6 +27,8 @@ struct Row {
     largest_message: u16,
     /// Messages arrive in order, or the connection breaks.
     is_reliable: bool,
+    /// Both ends are known by certificates.
+    is_encrypted: bool,
     /// IANA's number of the transport protocol.
     protocol_number: u8,
 }
@@ -40,6 +42,7 @@ const ROWS: [Row; 3] = [
         // The most that a datagram over IPv4 carries.
         largest_message: 65_507,
         is_reliable: false,
+        is_encrypted: false,
         protocol_number: 17,
     },
     Row {
@@ -48,6 +51,7 @@ const ROWS: [Row; 3] = [
         port: None,
         largest_message: u16::MAX,
         is_reliable: true,
+        is_encrypted: false,
         protocol_number: 6,
     },
     Row {
@@ -57,6 +61,7 @@ const ROWS: [Row; 3] = [
         port: Some(4740),
         largest_message: u16::MAX,
         is_reliable: true,
+        is_encrypted: true,
         protocol_number: 6,
     },
 ];
@@ -85,6 +90,11 @@ impl Scheme {
     /// while the collector is away, and NetFlow has no such transport.
     pub const fn is_reliable(self) -> bool {
         self.row().is_reliable
+    }
+
+    /// Whether both ends are known by certificates: the parameters and the files of TLS are for such transports.
+    pub const fn is_encrypted(self) -> bool {
+        self.row().is_encrypted
     }
 
     /// IANA's number of the transport protocol.

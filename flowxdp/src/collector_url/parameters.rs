@@ -34,7 +34,7 @@ impl<'a> Value<'a> {
         // A switch may stand without its value.
         let bare = if parameter == CONNECTION { "true" } else { "" };
         let (name, typed) = parameter.split_once('=').unwrap_or((parameter, bare));
-        if TLS.contains(&name) && scheme != Scheme::Tls {
+        if TLS.contains(&name) && !scheme.is_encrypted() {
             return Err(UrlError::NoTls(name.to_owned(), scheme));
         }
         if name == CONNECTION && !scheme.is_reliable() {

@@ -4,10 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::thread::CapabilitySet;
 
-use crate::{
-    collector_url::{Host, Scheme},
-    config::Config,
-};
+use crate::{collector_url::Host, config::Config};
 
 /// Files that are opened, and capabilities that are used, later than at the start.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +35,7 @@ impl Needs {
         needs.written.extend(config.spool.directory.clone());
         for url in &config.exporter {
             needs.names |= matches!(url.host(), Host::Name(_));
-            if url.scheme() != Scheme::Tls {
+            if !url.scheme().is_encrypted() {
                 continue;
             }
             let tls = config.tls_of(url);

@@ -30,7 +30,7 @@ use super::{
     store::Store,
 };
 use crate::{
-    collector_url::{CollectorUrl, Scheme},
+    collector_url::CollectorUrl,
     spool::SpoolSettings,
     transport::{
         readiness::Readiness,
@@ -124,8 +124,7 @@ impl Connection {
     /// One of them cannot be used.
     pub(super) fn prepare(opening: Opening<'_>) -> anyhow::Result<Self> {
         let Opening { url, settings, real, wall_ms, .. } = opening;
-        let encrypted = url.scheme() == Scheme::Tls;
-        let tls = encrypted.then(|| TlsClient::new(opening.tls, url.host())).transpose()?;
+        let tls = url.scheme().is_encrypted().then(|| TlsClient::new(opening.tls, url.host())).transpose()?;
         let making = Making {
             port: opening.port,
             settings: StreamSettings { source: url.source(), handshake: settings.handshake_timeout },

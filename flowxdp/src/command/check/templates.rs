@@ -12,7 +12,7 @@ use flowxdp_core::{
 };
 
 use crate::{
-    collector_url::{CollectorUrl, Host, Scheme},
+    collector_url::{CollectorUrl, Host},
     config::{Config, contradictions::Places, fault::Fault},
     exporter::Settings,
     transport::readiness::Readiness,
@@ -45,7 +45,7 @@ fn sessions(config: &Config) -> anyhow::Result<Vec<(&CollectorUrl, SessionConfig
     let settings = Settings::new(config, 0, &readiness, None);
     let sessions = config.exporter.iter().map(|url| {
         let mut session = settings.session(url);
-        if url.mtu().is_none() && url.scheme() == Scheme::Udp && matches!(url.host(), Host::V6 { .. }) {
+        if url.mtu().is_none() && !url.scheme().is_reliable() && matches!(url.host(), Host::V6 { .. }) {
             session.max_message = session.max_message.min(OVER_IPV6);
         }
         (url, session)

@@ -2,11 +2,7 @@
 
 use std::{io, path::Path};
 
-use crate::{
-    collector_url::{Host, Scheme},
-    config::Config,
-    transport::tls::TlsClient,
-};
+use crate::{collector_url::Host, config::Config, transport::tls::TlsClient};
 
 /// Where the kernel lists interfaces.
 const INTERFACES: &str = "/sys/class/net";
@@ -18,10 +14,10 @@ pub(super) fn all(config: &Config) -> Vec<String> {
         if let Host::Name(name) = url.host() {
             lines.push(format!("collector {url}: the name {name} was not resolved"));
         }
-        if url.scheme() == Scheme::Udp && url.mtu().is_none() {
+        if !url.scheme().is_reliable() && url.mtu().is_none() {
             lines.push(format!("collector {url}: the path MTU may ask for smaller messages"));
         }
-        if url.scheme() == Scheme::Tls
+        if url.scheme().is_encrypted()
             && let Err(error) = TlsClient::new(config.tls_of(url), url.host())
         {
             lines.push(format!("collector {url}: {}", files(&error)));
