@@ -76,5 +76,5 @@ pub const COLD_WORDS: &str = "COLD_WORDS";
 pub const GROUPS: &str = "GROUPS";
 /// Load-time constant: 1 when frames carry [`crate::meta::Meta`] in front of them, u32.
 pub const REPLAY: &str = "REPLAY";
-/// Load-time constant: 1 when other programs run after this one, u32.
-pub const CHAINED: &str = "CHAINED";
+/// Load-time constant: the way of a packet behind the meter, one of `BEHIND_…` of [`crate::switch`], u32.
+pub const BEHIND: &str = "BEHIND";

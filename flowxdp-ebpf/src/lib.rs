@@ -7,7 +7,7 @@
 //! exist in the kernel only and are in `main.rs`.
 //!
 //! Architecture invariant: packet octets are read in [`frame`] only, behind a bounds check; nothing in
-//! this crate drops, changes or delays a packet.
+//! this crate drops, changes or delays a packet, but for the verdict on a tap, which the operator asked for.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

@@ -1,5 +1,5 @@
 //! The XDP program counts each packet and passes it, to the kernel or to the other program on the interface
-//! where the operator asked for both.
+//! where the operator asked for both. On a tap, which receives copies, it drops each packet instead.
 //!
 //! [`flowxdp_ebpf::walk`] gives the packet's verdict; then [`partition`] finds the CPU's part of the flow
 //! table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets that find no

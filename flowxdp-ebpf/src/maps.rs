@@ -11,7 +11,7 @@ use flowxdp_common::{
     journal::{COLLECTORS, Page},
     overflow::{Event, Intent},
     slot::{SlotV4, SlotV6, SpillSlot},
-    switch::SEED_WORDS,
+    switch::{BEHIND_STACK, SEED_WORDS},
     table::{Name, TableDescriptor},
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
@@ -130,7 +130,7 @@ static GROUPS: Constant = Constant::new(0);
 #[unsafe(no_mangle)]
 static REPLAY: Constant = Constant::new(0);
 #[unsafe(no_mangle)]
-static CHAINED: Constant = Constant::new(0);
+static BEHIND: Constant = Constant::new(BEHIND_STACK);
 
 /// The hash's seed, read word by word as it is needed.
 #[derive(Clone, Copy)]
@@ -188,8 +188,8 @@ pub fn is_replay() -> bool {
     REPLAY.get() != 0
 }
 
-/// Whether other programs run after this one.
+/// The way of a packet behind the meter, one of `BEHIND_…` of [`flowxdp_common::switch`].
 #[inline(always)]
-pub fn is_chained() -> bool {
-    CHAINED.get() != 0
+pub fn behind() -> u32 {
+    BEHIND.get()
 }

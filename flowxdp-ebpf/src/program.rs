@@ -4,7 +4,7 @@ use aya_ebpf::{
     bindings::xdp_action::XDP_PASS, helpers::generated::bpf_xdp_get_buff_len, macros::xdp,
     maps::ProgramArray, programs::XdpContext,
 };
-use flowxdp_common::{meta::Meta, reason::Ignored};
+use flowxdp_common::{meta::Meta, reason::Ignored, switch::BEHIND_CHAIN};
 use flowxdp_ebpf::{
     frame::{Cut, Header, Linear, Whole},
     verdict::{Facts, Sink, WordsV4, WordsV6},
@@ -28,8 +28,7 @@ pub fn flowxdp(ctx: XdpContext) -> u32 {
             linear_facts(&ctx, cpu, &packet);
         }
     }
-    hand_on(&ctx, &maps::CHAIN);
-    XDP_PASS
+    behind(&ctx, &maps::CHAIN)
 }
 
 /// Packets in several buffers too (Linux 5.18): jumbo frames.
@@ -49,21 +48,24 @@ pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
             linear_facts(&ctx, cpu, &packet);
         }
     }
-    hand_on(&ctx, &maps::CHAIN_FRAGS);
-    XDP_PASS
+    behind(&ctx, &maps::CHAIN_FRAGS)
 }
 
-/// Tail-calls the other program on the interface, whose verdict holds; returns if there is none.
+/// The verdict behind the meter: to the stack, or dropped on a tap, or that of the other program on the interface,
+/// which a tail call runs. The load-time constant is the verdict itself, so that the verifier leaves one load of it.
 #[inline(always)]
-fn hand_on(ctx: &XdpContext, chain: &ProgramArray) {
-    if maps::is_chained() {
-        // SAFETY: the value is read at once.
-        let place = unsafe { maps::BESIDE.get(ctx.ingress_ifindex() as u32) }.copied();
-        if let Some(place) = place {
-            // SAFETY: the context is the kernel's, and no value of this function has a destructor.
-            unsafe { chain.tail_call(ctx, place) };
-        }
+fn behind(ctx: &XdpContext, chain: &ProgramArray) -> u32 {
+    let verdict = maps::behind();
+    if verdict != BEHIND_CHAIN {
+        return verdict;
     }
+    // SAFETY: the value is read at once.
+    let place = unsafe { maps::BESIDE.get(ctx.ingress_ifindex() as u32) }.copied();
+    if let Some(place) = place {
+        // SAFETY: the context is the kernel's, and no value of this function has a destructor.
+        unsafe { chain.tail_call(ctx, place) };
+    }
+    XDP_PASS
 }
 
 #[inline(always)]

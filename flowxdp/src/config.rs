@@ -48,7 +48,7 @@ use flowxdp_core::{elements::ELEMENTS, protocol::Protocol, retire::Timeouts};
 use crate::{
     collector_url::CollectorUrl,
     dispatch::Strategy,
-    kernel::{attach::Mode, chain::PINS},
+    kernel::{attach::Mode, chain::PINS, load::Behind},
     transport::tls::TlsSettings,
 };
 
@@ -90,6 +90,8 @@ pub struct Monitor {
     pub keep: bool,
     /// Beside another XDP program.
     pub chain: bool,
+    /// The interfaces receive copies, which are dropped behind the meter.
+    pub tap: bool,
     /// The control socket.
     pub socket: PathBuf,
     /// All privileges stay.
@@ -221,6 +223,15 @@ impl Monitor {
     /// The timeouts in nanoseconds.
     pub fn timeouts(&self) -> Timeouts {
         Timeouts { idle: nanoseconds(self.idle_timeout), active: nanoseconds(self.active_timeout) }
+    }
+
+    /// The way of a packet behind the meter.
+    pub const fn behind(&self) -> Behind {
+        match (self.tap, self.chain) {
+            (true, _) => Behind::Drop,
+            (false, true) => Behind::Chain,
+            (false, false) => Behind::Stack,
+        }
     }
 
     /// The folder of the arrays by which other programs are called.

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: only this room knows aya, and only [`scan`], [`spill`], [`cold`] and [`map`] touch shared memory.
 
+pub mod address;
 pub mod attach;
 pub mod chain;
 pub mod claims;
@@ -20,6 +21,7 @@ pub mod offload;
 pub mod other_layout;
 pub mod pin;
 pub mod preflight;
+pub mod promiscuous;
 mod refusal;
 pub mod ring;
 pub mod scan;

@@ -133,13 +133,21 @@ fn loader(books: &Value) -> Option<String> {
 fn interfaces(books: &Value) -> Option<String> {
     let mut table = Rows::new(["interface", "seen", "octets", "ignored", "octets", "lost", "octets"]);
     for (name, interface) in entries(&books["interfaces"]) {
-        let mut cells = vec![printable(name).into_owned()];
+        let tap = if interface["tap"] == true { " (tap)" } else { "" };
+        let mut cells = vec![format!("{}{tap}", printable(name))];
         for term in ["seen", "ignored", "lost"] {
             cells.extend(["packets", "octets"].map(|unit| cell(&interface[term], unit)));
         }
         table.add(cells);
     }
-    table.any().then(|| table.aligned(1))
+    table.any().then(|| table.aligned(1) + &taps_in_use(books))
+}
+
+/// A line for each tap that the machine uses otherwise.
+fn taps_in_use(books: &Value) -> String {
+    let used = entries(&books["interfaces"])
+        .filter_map(|(name, interface)| Some((name, interface["tap_in_use"].as_str()?)));
+    used.map(|(name, why)| format!("tap {}: {}\n", printable(name), printable(why))).collect()
 }
 
 fn collectors(books: &Value) -> Option<String> {

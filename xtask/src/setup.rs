@@ -54,6 +54,7 @@ pub(crate) const VM: &[Package] = &[
     ("prlimit", "util-linux"),
     ("setpriv", "util-linux"),
     ("strip", "binutils"),
+    ("tc", "iproute2"),
     ("unshare", "util-linux"),
     ("xz", "xz-utils"),
 ];

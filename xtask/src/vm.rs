@@ -26,7 +26,8 @@ use machine::Machine;
 use tests::{Choice, Tests};
 
 /// Programs that every VM has, beside the agent.
-const PROGRAMS: [&str; 8] = ["busybox", "chrt", "ip", "ethtool", "nsenter", "prlimit", "setpriv", "unshare"];
+const PROGRAMS: [&str; 9] =
+    ["busybox", "chrt", "ip", "ethtool", "nsenter", "prlimit", "setpriv", "tc", "unshare"];
 /// How folders for one boot are named.
 const WORK: &str = "boot-";
 const ACCOUNTS: &str = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";

@@ -111,6 +111,12 @@ pub struct Interface {
     pub lost: Total,
     /// Not metered, by reason.
     pub ignored_by_reason: BTreeMap<String, Total>,
+    /// The interface is a tap: its packets are dropped behind the meter.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tap: bool,
+    /// The use that the machine makes of a tap, and the remedy: its packets do not reach the stack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tap_in_use: Option<String>,
 }
 
 /// The part of the books that belongs to one collector: retired = exported + queued + lost.

@@ -40,7 +40,7 @@ use crate::{
     exporter::{Exporter, settings},
     guard,
     kernel::{
-        load::{TableSize, load},
+        load::{Behind, TableSize, load},
         preflight,
         test_run::Runner,
     },
@@ -151,7 +151,7 @@ fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
         partitions: 1,
         ring: RING,
         replay: true,
-        chained: false,
+        behind: Behind::Stack,
         groups: config.record.groups(),
     };
     preflight::memory(&size)?;

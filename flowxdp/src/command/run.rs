@@ -70,13 +70,23 @@ const DESCRIPTORS: usize = 36;
 pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     limits::descriptors(DESCRIPTORS + config.exporter.len() * change::DESCRIPTORS)?;
     let monitor = &config.monitor;
-    let mut interfaces = Interfaces::new(&monitor.interface, monitor.mode, config.narrow())?;
+    let mut interfaces = Interfaces::new(monitor, config.narrow())?;
     preflight::kernel_and_privileges()?;
     if monitor.chain {
         preflight::finding_others()?;
     }
     // Before signals are caught and files are open: none of them is the loader's.
     let Privileges { pins, loader } = privileges::start(&config, &source)?;
+    if monitor.tap {
+        // Behind the fork: a membership lasts as long as any process has the socket.
+        interfaces.open_tap()?;
+        if monitor.pin.is_some() {
+            log::info!(
+                "a killed agent leaves its program on the taps, which are promiscuous no more: that drops the packets \
+                 that still come until the next start, or `flowxdp detach`"
+            );
+        }
+    }
     follow_kernel()?;
     let started = clock::reading();
     let system_start_ms = started.now.wall_ms.saturating_sub(started.real.nanoseconds() / MILLISECOND);
@@ -219,7 +229,7 @@ fn meter(
         partitions: cpus::with_spare(interfaces.partitions()?)?,
         ring: RING,
         replay: false,
-        chained: monitor.chain,
+        behind: monitor.behind(),
         groups: config.record.groups(),
     };
     preflight::memory(&size)?;

@@ -91,6 +91,9 @@ pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault>
         );
         faults.push(Fault::new(place, text));
     }
+    if command != REPLAY {
+        faults.extend(tap(config, places));
+    }
     if command == CHECK {
         faults.extend(twice(config, places));
     }
@@ -109,6 +112,25 @@ fn named<'a>(place: &Place, flag: &'a str, path: &'a str) -> &'a str {
 
 fn missing(thing: &str, flag: &str, key: &str) -> Fault {
     Fault::new(Place::Nowhere, format!("there is no {thing}: name one by {flag}, or by {key} of the file"))
+}
+
+/// A tap beside a setting that it makes useless or harmful.
+fn tap(config: &Config, places: &Places) -> Option<Fault> {
+    let monitor = &config.monitor;
+    let text = match (monitor.tap, monitor.keep, monitor.chain) {
+        (true, true, _) => {
+            "is not for an agent that leaves its program attached at a stop (keep), as the program would drop packets \
+             that no agent exports: take one of the two away"
+        }
+        (true, _, true) => {
+            "drops each packet behind the meter, so that the other programs of chain would get none: take one of the \
+             two away"
+        }
+        _ => return None,
+    };
+    let place = places.of(Table::Monitor, "tap");
+    let text = format!("{} {text}", named(&place, "--tap", "monitor.tap"));
+    Some(Fault::new(place, text))
 }
 
 /// Interfaces that are named twice, which `run` finds with the links before it.

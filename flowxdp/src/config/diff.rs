@@ -69,10 +69,11 @@ pub struct Diff {
 }
 
 /// Keys that an agent uses at its start alone.
-const FIXED: [(&str, &str); 7] = [
+const FIXED: [(&str, &str); 8] = [
     ("monitor.pin", "the table and its attachments are pinned there"),
     ("monitor.socket", "the agent listens there"),
     ("monitor.chain", "the program was loaded for it"),
+    ("monitor.tap", "the program was loaded for it"),
     ("monitor.no-confine", "privileges that were given up do not come back"),
     ("monitor.no-loader", "the loader is forked at the start"),
     ("spool.directory", "the spools are open there"),

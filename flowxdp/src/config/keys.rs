@@ -121,6 +121,9 @@ keys! {
         "With --pin: at SIGTERM and SIGINT leave the table and the attachments to the next agent";
     Monitor "chain" RUN one SWITCH "false" in monitor.chain by parsers::switch,
         "Run beside an XDP program that is on an interface already: that program has the last word on each packet";
+    Monitor "tap" RUN one SWITCH "false" in monitor.tap by parsers::switch,
+        "The interfaces receive copies, as from a mirror port: they are made promiscuous, and their packets are dropped \
+         behind the meter";
     Monitor "socket" RUN path SOCKET "/run/flowxdp/flowxdp.sock" in monitor.socket by value::path,
         "Control socket, which `flowxdp status` asks";
     Monitor "no-confine" RUN one SWITCH "false" in monitor.no_confine by parsers::switch,

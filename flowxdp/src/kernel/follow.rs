@@ -22,25 +22,29 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// `RTMGRP_LINK`, from the kernel's `uapi/linux/rtnetlink.h`: links of this network namespace.
 const LINKS: u32 = 1;
 
+/// `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`: addresses of interfaces.
+const ADDRESSES: u32 = 0x10 | 0x100;
+
 /// A subscription to changes of links.
 #[derive(Debug)]
 pub struct Follow(AsyncFd<OwnedFd>);
 
 impl Follow {
-    /// Listens from now on.
+    /// Listens from now on; also to changes of `addresses`.
     ///
     /// # Errors
     ///
     /// Netlink's.
-    pub fn new() -> anyhow::Result<Self> {
-        Self::subscribe().context("cannot follow the interfaces over netlink")
+    pub fn new(addresses: bool) -> anyhow::Result<Self> {
+        Self::subscribe(if addresses { LINKS | ADDRESSES } else { LINKS })
+            .context("cannot follow the interfaces over netlink")
     }
 
-    fn subscribe() -> io::Result<Self> {
+    fn subscribe(groups: u32) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         // The default protocol is NETLINK_ROUTE.
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        bind(&socket, &SocketAddrNetlink::new(0, LINKS))?;
+        bind(&socket, &SocketAddrNetlink::new(0, groups))?;
         // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
         let registered = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
         Ok(Self(registered.map_err(io::Error::other)?))

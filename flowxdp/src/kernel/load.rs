@@ -26,9 +26,10 @@ use flowxdp_common::{
     names,
     overflow::Intent,
     slot::{SlotV4, SlotV6, SpillSlot, WINDOW},
-    switch::SEED_WORDS,
+    switch::{BEHIND_CHAIN, BEHIND_DROP, BEHIND_STACK, SEED_WORDS},
     table::{self, Name},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     chain::{self, Chain},
@@ -62,10 +63,33 @@ pub struct TableSize {
     pub ring: u32,
     /// Frames carry metadata in front of them.
     pub replay: bool,
-    /// Other programs may run after this one.
-    pub chained: bool,
+    /// The way of a packet behind the meter.
+    pub behind: Behind,
     /// Groups of fields beyond the base record.
     pub groups: Groups,
+}
+
+/// The way of a packet behind the meter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Behind {
+    /// To the kernel's stack.
+    #[default]
+    Stack,
+    /// To the other program on the interface, which has the last word.
+    Chain,
+    /// Nowhere: the interface is a tap, and the packet a copy.
+    Drop,
+}
+
+impl Behind {
+    /// The load-time constant [`names::BEHIND`].
+    const fn constant(self) -> u32 {
+        match self {
+            Self::Stack => BEHIND_STACK,
+            Self::Chain => BEHIND_CHAIN,
+            Self::Drop => BEHIND_DROP,
+        }
+    }
 }
 
 impl TableSize {
@@ -218,7 +242,7 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
     let (homes_v4, homes_v6) = (size.homes(size.flows_v4)?, size.homes(size.flows_v6)?);
     let seed = pinned.and_then(|pinned| pinned.seed).map_or_else(seed, Ok)?;
     let groups_bits = size.groups.with_cold_fields().bits();
-    let (replay, chained) = (u32::from(size.replay), u32::from(size.chained));
+    let (replay, behind) = (u32::from(size.replay), size.behind.constant());
     let groups = size.groups.with_cold_fields();
     let (cold_words, cold_offsets) = (size.cold_words(), cold_offsets(groups));
     let mut loader = EbpfLoader::new();
@@ -241,7 +265,7 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
         .override_global(names::HOMES_V4, &homes_v4, true)
         .override_global(names::HOMES_V6, &homes_v6, true)
         .override_global(names::REPLAY, &replay, true)
-        .override_global(names::CHAINED, &chained, true);
+        .override_global(names::BEHIND, &behind, true);
     for name in pinned.iter().flat_map(|_| pin::all()) {
         if let Some(pinned) = pinned {
             loader.map_pin_path(name, pinned.directory.join(name));

@@ -17,7 +17,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::kernel::load::TableSize;
+use crate::kernel::load::{Behind, TableSize};
 
 /// Octets of the longest message: a path, or a refusal of one line.
 pub const LONGEST: usize = 16 << 10;
@@ -53,8 +53,8 @@ pub struct Table {
     pub partitions: u32,
     /// Octets of the ring buffer.
     pub ring: u32,
-    /// Other programs run after this one.
-    pub chained: bool,
+    /// The way of a packet behind the meter.
+    pub behind: Behind,
     /// Groups of fields, a bit each.
     pub groups: u32,
 }
@@ -62,15 +62,15 @@ pub struct Table {
 impl Table {
     /// For a table of this shape.
     pub const fn new(size: &TableSize, last: u64, generation: u64) -> Self {
-        let TableSize { flows_v4, flows_v6, partitions, ring, chained, groups, .. } = *size;
-        Self { generation, last, flows_v4, flows_v6, partitions, ring, chained, groups: groups.bits() }
+        let TableSize { flows_v4, flows_v6, partitions, ring, behind, groups, .. } = *size;
+        Self { generation, last, flows_v4, flows_v6, partitions, ring, behind, groups: groups.bits() }
     }
 
-    /// The shape.
+    /// The size.
     pub fn size(&self) -> TableSize {
-        let Self { flows_v4, flows_v6, partitions, ring, chained, groups, .. } = *self;
+        let Self { flows_v4, flows_v6, partitions, ring, behind, groups, .. } = *self;
         let groups = Groups::from_bits(groups);
-        TableSize { flows_v4, flows_v6, partitions, ring, chained, groups, replay: false }
+        TableSize { flows_v4, flows_v6, partitions, ring, behind, groups, replay: false }
     }
 }
 

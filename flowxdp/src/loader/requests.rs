@@ -18,7 +18,7 @@ use crate::{
     file,
     kernel::{
         cpus,
-        load::{self, Pinned},
+        load::{self, Behind, Pinned},
         pin, preflight,
     },
 };
@@ -38,6 +38,8 @@ pub struct Allowed {
     pub flows_v6: u64,
     /// Groups of fields of a record.
     pub groups: Groups,
+    /// The way of a packet behind the meter.
+    pub behind: Behind,
     /// Files that it names.
     pub files: Vec<PathBuf>,
 }
@@ -145,6 +147,12 @@ impl Requests {
             "a table with other groups of fields than the configuration has: change it there first"
         );
         ensure!(
+            size.behind == self.allowed.behind,
+            "a program whose packets go to {:?} is not that of the configuration, which has {:?}",
+            size.behind,
+            self.allowed.behind
+        );
+        ensure!(
             (1..=cpus::possible()?).contains(&size.partitions) && size.ring <= RING,
             "a table with {} partitions and a ring of {} octets is none of an agent's",
             size.partitions,
@@ -164,7 +172,7 @@ impl Requests {
             "{} is no folder for the next table",
             next.display()
         );
-        let shares_chain = size.chained;
+        let shares_chain = size.behind == Behind::Chain;
         load::make(
             &size,
             &Pinned { pins: None, directory: next, seed: None, before, last: None, shares_chain },

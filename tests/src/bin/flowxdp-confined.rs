@@ -15,7 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use flowxdp::confine::{Needs, confine, confine_loader};
-use flowxdp::kernel::load::{TableSize, load};
+use flowxdp::kernel::load::{Behind, TableSize, load};
 use flowxdp_common::field::Groups;
 use flowxdp_common::names;
 use rustix::io::ioctl_fioclex;
@@ -148,7 +148,7 @@ fn unwanted(forbidden: &Path, namespace: &File) {
         partitions: 1,
         ring: 1 << 16,
         replay: false,
-        chained: false,
+        behind: Behind::Stack,
         groups: Groups::BASE,
     };
     let program = load(&size).and_then(|mut loaded| loaded.program(names::PROGRAM).map(drop));

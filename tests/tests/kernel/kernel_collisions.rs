@@ -4,7 +4,7 @@
 //! those are kept whose slot is among eight neighbours. No attacker could do better.
 
 use anyhow::{Context, Result, ensure};
-use flowxdp::kernel::load::{Loaded, TableSize, load};
+use flowxdp::kernel::load::{Behind, Loaded, TableSize, load};
 use flowxdp::kernel::{counters, test_run::Runner};
 use flowxdp_common::field::Groups;
 use flowxdp_common::names::PROGRAM;
@@ -39,7 +39,7 @@ impl Kernel {
             partitions: 1,
             ring: 1 << 16,
             replay: true,
-            chained: false,
+            behind: Behind::Stack,
             groups: Groups::BASE,
         };
         let traffic = Traffic { flows: 1, packets: 1, ipv6, protocol: TCP, length: 64 };

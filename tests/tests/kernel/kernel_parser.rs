@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp::capture::to_ethernet;
 use flowxdp::kernel::counters::{self, Row};
-use flowxdp::kernel::load::{Loaded, TableSize, load};
+use flowxdp::kernel::load::{Behind, Loaded, TableSize, load};
 use flowxdp::kernel::{cpus, test_run};
 use flowxdp_common::field::{Groups, WIDEST};
 use flowxdp_common::names::{PROGRAM, PROGRAM_FRAGS};
@@ -70,7 +70,7 @@ impl Kernel {
             partitions,
             ring: 1 << 16,
             replay,
-            chained: false,
+            behind: Behind::Stack,
             groups,
         })?;
         loaded.rows.insert(if replay { REPLAYED } else { LOOPBACK }, 1, 0)?;

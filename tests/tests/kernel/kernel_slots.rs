@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
-use flowxdp::kernel::load::{Loaded, TableSize, load, load_object};
+use flowxdp::kernel::load::{Behind, Loaded, TableSize, load, load_object};
 use flowxdp::kernel::{counters, test_run::Runner};
 use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
@@ -42,7 +42,7 @@ const fn size(flows: u64, partitions: u32, replay: bool) -> TableSize {
         partitions,
         ring: 1 << 16,
         replay,
-        chained: false,
+        behind: Behind::Stack,
         groups: Groups::BASE,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use flowxdp::kernel::attach::{Attached, Mode, attach};
 use flowxdp::kernel::link;
-use flowxdp::kernel::load::{Pinned, TableSize, load_at, make};
+use flowxdp::kernel::load::{Behind, Pinned, TableSize, load_at, make};
 use flowxdp::kernel::pin::{Pins, mount};
 use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
@@ -26,8 +26,8 @@ const ROOM: usize = 500;
 const FLOWS: [u64; 4] = [16_384, 100_000, 16_385, 16_384];
 
 const fn size(flows: u64) -> TableSize {
-    let (replay, chained, groups) = (false, false, Groups::BASE);
-    TableSize { flows_v4: flows, flows_v6: flows, partitions: 2, ring: 1 << 24, replay, chained, groups }
+    let (replay, behind, groups) = (false, Behind::Stack, Groups::BASE);
+    TableSize { flows_v4: flows, flows_v6: flows, partitions: 2, ring: 1 << 24, replay, behind, groups }
 }
 
 /// A meter whose tables are pinned in a file system that is mounted nowhere.

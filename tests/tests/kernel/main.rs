@@ -37,6 +37,7 @@ mod kernel_spool;
 mod kernel_status;
 mod kernel_suspended;
 mod kernel_tables;
+mod kernel_tap;
 mod kernel_tls;
 #[cfg(feature = "vm")]
 mod vm_clock;

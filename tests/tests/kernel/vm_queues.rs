@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::{Live, program};
 use flowxdp_tests::books::Count;
 use flowxdp_tests::compare::{Columns, equal};
@@ -12,6 +12,7 @@ use flowxdp_tests::generator::cpus;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::nic;
+use flowxdp_tests::process::Program;
 use flowxdp_tests::traffic::{TCP, Tcpreplay, Traffic, UDP};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -53,6 +54,44 @@ fn packets_on_several_queues() -> Result<()> {
     live.stop()?.success()?;
     netns.expect_clean(MULTI)?;
     equal(&truth, &Flows::by_tuple(&nfcapd.stop()?.clean()?), Columns::WITHOUT_TTL)
+}
+
+/// Every packet of a tap is counted on each queue, and none is in the kernel's stack.
+#[test]
+fn packets_of_a_tap_on_several_queues() -> Result<()> {
+    let netns = Netns::new("queues")?;
+    nic::take(&netns, MULTI)?;
+    let before = (nic::by_queue(&netns, MULTI)?, netns.arrived(MULTI)?);
+    let arguments = ["--interface", MULTI, "--tap", "--mode", "native", "--collector", "udp://127.0.0.1:9"];
+    let mut live = Live::start(&netns, &arguments)?;
+    let mut sent = Count::default();
+    for cpu in cpus::online()?.into_iter().take(4) {
+        let traffic = Traffic { flows: 250, packets: 2_000, ipv6: false, protocol: UDP, length: 100 };
+        let frames = (0..traffic.flows).map(|flow| traffic.routed(flow, NIC, PEER));
+        Tcpreplay { rate: RATE, cpu: Some(cpu) }.send_frames(frames, &traffic, &netns, MULTI)?;
+        sent = sent + Count { packets: traffic.packets, octets: traffic.octets() };
+    }
+    live.until(LIMIT, "done with the packets", |books| books.seen.packets >= sent.packets)?;
+    let books = live.status()?;
+    books.balance()?;
+    ensure!(books.seen == sent, "seen {:?}, sent {sent:?}", books.seen);
+    let after = nic::by_queue(&netns, MULTI)?;
+    // A driver may begin anew to count at each attachment.
+    ensure!(after.iter().filter(|packets| **packets > 0).count() > 1, "{before:?}, {after:?}");
+    // Their addresses are the NIC's: a stack would count each as received. Messages to the collector are on the loopback.
+    let (stack, loopback) = (received_by_ip(&netns)?, netns.counter("lo", "rx_packets")?);
+    ensure!(stack <= loopback, "{stack} packets are in the stack, and {loopback} came by the loopback");
+    live.stop()?.success()?;
+    netns.expect_clean(MULTI)
+}
+
+/// IPv4 packets that the namespace's stack received.
+fn received_by_ip(netns: &Netns) -> Result<u64> {
+    let text = Program::find("cat")?.arg("/proc/net/snmp").netns(netns).run(LIMIT)?.success()?.stdout;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip: "));
+    let (names, values) = lines.next().zip(lines.next()).context("no counters of IPv4")?;
+    let place = names.split(' ').position(|name| name == "InReceives").context("no InReceives")?;
+    Ok(values.split(' ').nth(place).context("no value")?.parse()?)
 }
 
 #[test]

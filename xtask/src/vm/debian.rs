@@ -43,7 +43,8 @@ pub(crate) fn image(kernel: &Kernel, store: &Path) -> Result<Image> {
     let folder = store.join(kernel.name);
     let stamp = folder.join("version");
     let image = match Image::at(&folder) {
-        Some(image) if is_fresh(&stamp) => image,
+        // Another list of modules is another image.
+        Some(image) if is_fresh(&stamp) && image.version.contains(modules::LIST) => image,
         kept => {
             let lists = Lists { apt: store.join("apt").join(kernel.suite), suite: kernel.suite };
             match (newest(kernel, &lists), kept) {

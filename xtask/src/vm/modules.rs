@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Modules that tests need; some kernels have them built in.
-pub(crate) const LIST: &str = "virtio_pci virtio_net veth 8021q dummy";
+pub(crate) const LIST: &str = "virtio_pci virtio_net veth 8021q dummy bonding tun sch_ingress cls_bpf";
 
 /// Takes image and modules out of `whole`, the modules as plain files, numbered in the order to load them.
 pub(crate) fn keep(whole: &Path, kept: &Path) -> Result<()> {

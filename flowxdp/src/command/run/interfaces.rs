@@ -2,14 +2,15 @@
 
 mod changes;
 mod selection;
+mod tap;
 
 pub(super) use self::selection::Selection;
-use self::selection::none_is_refused;
+use self::{selection::none_is_refused, tap::Tap};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowxdp_common::counter::ROWS;
-use flowxdp_core::{clock::SECOND, options};
+use flowxdp_core::{books::Books, clock::SECOND, options};
 
 use super::{
     choose::{Choice, choose, is_named},
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     clock,
+    config::Monitor,
     kernel::{
         attach::{self, Attached, Mode},
         cpus,
@@ -44,6 +46,8 @@ pub(super) struct Interfaces {
     wanted: Vec<Wanted>,
     mode: Mode,
     narrow: Option<String>,
+    /// With --tap.
+    tap: Option<Tap>,
     /// ifIndexes that the log has named as too large for these protocols.
     too_wide: BTreeSet<u32>,
     follow: Follow,
@@ -69,14 +73,15 @@ impl Interfaces {
     /// # Errors
     ///
     /// A name stands twice, is no interface's, or is that of an interface that cannot be metered.
-    pub(super) fn new(names: &[String], mode: Mode, narrow: Option<String>) -> anyhow::Result<Self> {
+    pub(super) fn new(monitor: &Monitor, narrow: Option<String>) -> anyhow::Result<Self> {
         // Before the first list, so that no change is missed.
-        let follow = Follow::new()?;
-        let Selection { wanted, mode, narrow } = Selection::new(names, mode, narrow, |_| false)?;
+        let follow = Follow::new(monitor.tap)?;
+        let Selection { wanted, mode, narrow } = Selection::new(monitor, narrow, |_| false)?;
         Ok(Self {
             wanted,
             mode,
             narrow,
+            tap: None,
             too_wide: BTreeSet::new(),
             follow,
             metered: BTreeMap::new(),
@@ -122,7 +127,7 @@ impl Interfaces {
         // An earlier agent's program may remember an ifIndex's earlier interface.
         meter.names_are_set()?;
         for &link in &choice.taken {
-            match self.attach(meter, link) {
+            match self.attach(meter, link, &all) {
                 Ok(attached) => started.push((link.clone(), attached)),
                 Err(error) if is_named(&self.wanted, link) => return Err(error),
                 Err(error) => self.refuse(meter, link, &error, now)?,
@@ -190,14 +195,40 @@ impl Interfaces {
         Ok(())
     }
 
-    /// Without news the next list is for links that could not be metered.
+    /// Without news the next list is for links that could not be metered, and for taps that a route puts to use.
     fn next_sweep(&mut self, now: u64) {
         if self.refused.is_empty() {
             self.again_at = u64::MAX;
         } else if self.again_at <= now || self.again_at == u64::MAX {
             self.again_at = now + AGAIN;
         }
-        self.check_at = self.again_at;
+        self.check_at = if self.tap.is_some() { self.again_at.min(now + AGAIN) } else { self.again_at };
+    }
+
+    /// Opens the socket by which taps are promiscuous.
+    ///
+    /// # Errors
+    ///
+    /// CAP_NET_RAW is missing.
+    pub(super) fn open_tap(&mut self) -> anyhow::Result<()> {
+        self.tap = Some(Tap::open()?);
+        Ok(())
+    }
+
+    /// No interface is promiscuous for this agent any more: their programs are detached.
+    pub(super) fn close_tap(&mut self) {
+        self.tap = None;
+    }
+
+    /// Names the taps in the books, and the use that was made of one meanwhile.
+    pub(super) fn name_taps(&self, books: &mut Books) {
+        let Some(tap) = &self.tap else { return };
+        for (index, (link, _)) in &self.metered {
+            if let Some(interface) = books.interfaces.get_mut(&link.name) {
+                interface.tap = true;
+                interface.tap_in_use = tap.in_use(*index).map(str::to_owned);
+            }
+        }
     }
 
     /// Interfaces that flow records may name: metered ones, and ones that went less than `rest` nanoseconds

@@ -103,7 +103,9 @@ impl Metering for Live {
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
-        self.meter.stop()
+        self.meter.stop()?;
+        self.interfaces.close_tap();
+        Ok(())
     }
 
     fn leave(&mut self) {
@@ -130,6 +132,8 @@ impl Metering for Live {
     }
 
     fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {
-        self.meter.books()
+        let (mut books, bracket) = self.meter.books()?;
+        self.interfaces.name_taps(&mut books);
+        Ok((books, bracket))
     }
 }

@@ -84,5 +84,11 @@ fn allowed(config: &Config) -> Allowed {
     let files = config.exporter.iter().map(|url| config.tls_of(url));
     let files = files.flat_map(|tls| [tls.ca, tls.cert, tls.key, tls.peers_file]);
     let files: Vec<PathBuf> = files.flatten().collect();
-    Allowed { flows_v4: monitor.flows, flows_v6: monitor.flows_v6(), groups: config.record.groups(), files }
+    Allowed {
+        flows_v4: monitor.flows,
+        flows_v6: monitor.flows_v6(),
+        groups: config.record.groups(),
+        behind: monitor.behind(),
+        files,
+    }
 }

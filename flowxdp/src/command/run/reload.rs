@@ -138,8 +138,7 @@ impl Reload {
         ensure!(config.record == self.config.record, restart("record.collect"));
         let changed = diff.changes.iter().map(named).collect::<anyhow::Result<Vec<_>>>()?;
         let monitor = &config.monitor;
-        let selection =
-            Selection::new(&monitor.interface, monitor.mode, config.narrow(), |index| interfaces.has(index))?;
+        let selection = Selection::new(monitor, config.narrow(), |index| interfaces.has(index))?;
         let Exporting { system_start_ms, readiness } = &self.exporting;
         let settings = Settings::new(&config, *system_start_ms, readiness, None);
         let plan = dispatch.plan(&config, &settings, at.real, at.now.wall_ms)?;

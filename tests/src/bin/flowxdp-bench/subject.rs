@@ -103,7 +103,7 @@ pub(crate) fn size(load: Load) -> load::TableSize {
         partitions: 1,
         ring: 1 << 24,
         replay: false,
-        chained: false,
+        behind: load::Behind::Stack,
         groups: Groups::BASE,
     }
 }

@@ -4,7 +4,7 @@ use flowxdp_core::options;
 
 use super::{
     super::choose::{Choice, choose},
-    Announced, Interfaces, Selection,
+    Announced, Interfaces, Selection, tap,
 };
 use crate::{
     kernel::{
@@ -38,7 +38,9 @@ impl Interfaces {
             );
         }
         let mode = if attached == Attached::Native { "native" } else { "generic" };
-        log::info!("{name}: metering in {mode} mode");
+        let way =
+            if self.tap.is_some() { ", as a tap: its packets are dropped behind the meter" } else { "" };
+        log::info!("{name}: metering in {mode} mode{way}");
     }
 
     /// Whether an interface is metered, by its ifIndex.
@@ -93,7 +95,13 @@ impl Interfaces {
         let tried = |link: &Link| self.refused.get(&link.index).is_some_and(|(before, _)| before == link);
         let again = now >= self.again_at;
         let new: Vec<_> = choice.taken.iter().copied().filter(|link| again || !tried(link)).collect();
-        self.meter_all(meter, &new, all, now)
+        self.meter_all(meter, &new, all, now)?;
+        if let Some(tap) = &mut self.tap
+            && let Err(error) = tap.watch(self.metered.values().map(|(link, _)| link), all, &self.wanted)
+        {
+            log::warn!("{error:#}: whether a tap is put to use is not known; trying again");
+        }
+        Ok(())
     }
 
     fn meter_all(
@@ -112,7 +120,7 @@ impl Interfaces {
         // The first packet is counted by the name.
         meter.names_are_set()?;
         for link in links {
-            match self.attach(meter, link) {
+            match self.attach(meter, link, all) {
                 Ok(attached) => self.announce_one(link, attached, all),
                 Err(error) => self.refuse(meter, link, &error, now)?,
             }
@@ -121,8 +129,19 @@ impl Interfaces {
     }
 
     /// Attaches to a link that has a row.
-    pub(super) fn attach(&mut self, meter: &mut Meter, link: &Link) -> anyhow::Result<Attached> {
+    pub(super) fn attach(
+        &mut self,
+        meter: &mut Meter,
+        link: &Link,
+        all: &[Link],
+    ) -> anyhow::Result<Attached> {
+        if self.tap.is_some() {
+            tap::refuse_used(link, all, &self.wanted)?;
+        }
         let attached = attach(&mut meter.loaded, link, self.mode)?;
+        if let Some(tap) = &mut self.tap {
+            tap.join(link)?;
+        }
         self.refused.remove(&link.index);
         self.announce_link(link);
         self.metered.insert(link.index, (link.clone(), attached));
@@ -192,6 +211,9 @@ impl Interfaces {
 
     fn let_go(&mut self, meter: &mut Meter, index: u32, now: u64) -> anyhow::Result<()> {
         self.metered.remove(&index);
+        if let Some(tap) = &mut self.tap {
+            tap.leave(index);
+        }
         if let Some(announced) = self.announced.get_mut(&index) {
             announced.gone_at = Some(now);
         }

@@ -2,13 +2,19 @@
 
 use anyhow::{bail, ensure};
 
-use super::super::{
-    choose::{Choice, choose},
-    wanted::Wanted,
+use super::{
+    super::{
+        choose::{Choice, choose, is_named},
+        wanted::Wanted,
+    },
+    tap,
 };
-use crate::kernel::{
-    attach::Mode,
-    link::{self, Link},
+use crate::{
+    config::Monitor,
+    kernel::{
+        attach::Mode,
+        link::{self, Link},
+    },
 };
 
 /// Names and patterns of interfaces, and the mode of metering.
@@ -26,23 +32,28 @@ impl Selection {
     ///
     /// # Errors
     ///
-    /// A name stands twice, is no interface's, or is that of an interface that cannot be metered.
+    /// A name stands twice, is no interface's, or is that of an interface that cannot be metered, or be a tap.
     pub(in super::super) fn new(
-        names: &[String],
-        mode: Mode,
+        monitor: &Monitor,
         narrow: Option<String>,
         is_metered: impl Fn(u32) -> bool,
     ) -> anyhow::Result<Self> {
         let mut wanted = Vec::new();
-        for name in names.iter().map(|name| Wanted::new(name)) {
+        for name in monitor.interface.iter().map(|name| Wanted::new(name)) {
             ensure!(!name.as_str().is_empty(), "--interface has an empty name: leave it out");
             ensure!(!wanted.contains(&name), "interface {} is named twice: name it once", name.as_str());
             wanted.push(name);
         }
         let all = link::all()?;
         each_is_there_once(&wanted, &all)?;
-        none_is_refused(&choose(&wanted, &all, is_metered))?;
-        Ok(Self { wanted, mode, narrow })
+        let choice = choose(&wanted, &all, is_metered);
+        none_is_refused(&choice)?;
+        if monitor.tap {
+            for link in choice.taken.iter().filter(|link| is_named(&wanted, link)) {
+                tap::refuse_used(link, &all, &wanted)?;
+            }
+        }
+        Ok(Self { wanted, mode: monitor.mode, narrow })
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use flowxdp::agent::engine::BETWEEN;
 use flowxdp::command::run::RING;
-use flowxdp::kernel::load::{self, TableSize};
+use flowxdp::kernel::load::{self, Behind, TableSize};
 use flowxdp::kernel::test_run::Runner;
 use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
@@ -53,7 +53,7 @@ impl Full {
             partitions: 1,
             ring: RING,
             replay: true,
-            chained: false,
+            behind: Behind::Stack,
             groups: Groups::BASE,
         };
         let loaded = load::load(&size).context("a table to export from")?;

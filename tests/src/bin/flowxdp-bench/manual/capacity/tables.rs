@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use flowxdp::command::run::RING;
-use flowxdp::kernel::load::TableSize;
+use flowxdp::kernel::load::{Behind, TableSize};
 use flowxdp_common::field::Groups;
 use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
 use flowxdp_core::elements::Choice;
@@ -163,7 +163,7 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
             partitions: 1,
             ring: RING,
             replay: false,
-            chained: false,
+            behind: Behind::Stack,
             groups: Groups::BASE,
         };
         let mib = |slots: u64, octets: usize| slots as f64 * octets as f64 / MIB;
