@@ -8,7 +8,7 @@
 //! - [`dispatch`]: which collector a record goes to; [`exporter`]: one collector's session turns records
 //!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.
 //! - [`transport`]: messages leave; [`spool`]: or wait on disk.
-//! - [`capture`]: packets of a file, for the same way.
+//! - [`capture`]: packets of a file, for the same way; [`names`]: names that their payloads say.
 //! - [`agent`]: the engine that drives metering and exporting, the control socket, options data.
 //! - [`confine`]: the privileges that the agent gives up once everything is open.
 //! - [`loader`]: a second process that keeps the capabilities to load programs, for requests of the agent.
@@ -41,6 +41,7 @@ pub mod kernel;
 pub mod limits;
 pub mod loader;
 pub mod meter;
+pub mod names;
 pub mod output;
 pub mod report;
 pub mod spool;

@@ -25,6 +25,8 @@
 //! - [`legacy`]: the same for NetFlow v5, v7 and v1, which have no templates.
 //! - [`spool`]: messages that wait in a file, read back.
 //!
+//! Beside the data path, [`names`]: names that the first packets of a flow say, and those of DNS answers.
+//!
 //! ```text
 //! push(record, now) ──► Session ──► poll_message(now, flush) ──► octets of one datagram
 //!                          └──────► poll_timeout() ────────────► when to call again
@@ -42,6 +44,7 @@ pub mod elements;
 pub mod legacy;
 pub mod manual;
 pub mod merge;
+pub mod names;
 pub mod options;
 pub mod other_layout;
 pub mod pace;

@@ -1,8 +1,8 @@
 //! `flowxdp explain`: the headers that the parser read of each packet, and at which octet and why it stopped.
 //!
 //! [`capture`] explains the packets of files, which needs neither root nor a kernel; [`live`] packets of interfaces, by
-//! a program with log calls. [`observed`] and [`cause`] turn an observation into words, [`line`] into a line of text
-//! or JSON.
+//! a program with log calls. [`observed`] and [`cause`] turn an observation into words, [`naming`] the names of
+//! its payload, [`line`] both into a line of text or JSON.
 
 mod capture;
 mod cause;
@@ -10,6 +10,7 @@ mod filter;
 mod line;
 mod live;
 mod names;
+mod naming;
 mod observed;
 mod tally;
 #[cfg(test)]
@@ -38,6 +39,9 @@ pub struct Options {
     seconds: Duration,
     #[command(flatten)]
     filtering: Filtering,
+    /// Names that the packets of files say (TLS, QUIC, HTTP, DNS); without a filter, the packets that say one
+    #[arg(long, conflicts_with = "interface")]
+    names: bool,
     /// Hook on the interface; auto is XDP where no program is attached, else a classifier behind it
     #[arg(long, value_name = "HOOK", value_enum, default_value = "auto", conflicts_with = "file")]
     hook: Hook,
@@ -67,9 +71,5 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// A file that cannot be read to its end, after its whole packets were explained; an interface to which no program
 /// can be attached; stdout cannot be written.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    if options.interface.is_empty() {
-        capture::run(&options.file, &options.filtering, options.json)
-    } else {
-        live::run(options).await
-    }
+    if options.interface.is_empty() { capture::run(options) } else { live::run(options).await }
 }

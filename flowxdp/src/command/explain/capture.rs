@@ -1,21 +1,20 @@
 //! The packets of capture files through the parser's build for the host: no root, no kernel.
 
-use std::{
-    io::{self, BufWriter, Stdout, Write},
-    path::PathBuf,
-};
+use std::io::{self, BufWriter, Stdout, Write};
 
 use flowxdp_common::{observation::Observation, reason::NotReplayed};
 use flowxdp_ebpf::{frame::Slice, observe::observe};
 
 use super::{
-    filter::{Filter, Filtering, not_replayed},
+    Options,
+    filter::{Filter, not_replayed},
     line::{self, Source},
     observed::Link,
     tally::Tally,
 };
 use crate::{
     capture::{CaptureError, CaptureFile, Frame, Reader, to_ethernet},
+    names::{Namer, Said},
     output,
 };
 
@@ -27,6 +26,10 @@ const ETHERNET: u32 = 14;
 
 struct Explaining {
     filter: Filter,
+    /// Names of the payloads, where they are asked for.
+    namer: Option<Namer>,
+    /// Packets that say a name are explained, and no others.
+    said_alone: bool,
     json: bool,
     /// Several files are explained, so that each line names its own.
     several: bool,
@@ -36,23 +39,25 @@ struct Explaining {
     ethernet: Vec<u8>,
 }
 
-/// Explains the packets of `files`, in the order given; the summary is on stderr.
+/// Explains the packets of the files, in the order given; the summary is on stderr.
 ///
 /// # Errors
 ///
 /// Files that cannot be read to their end, in one line, after all others; stdout that takes no more.
-pub(super) fn run(files: &[PathBuf], filtering: &Filtering, json: bool) -> anyhow::Result<()> {
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let mut explaining = Explaining {
-        filter: Filter::new(filtering),
-        json,
-        several: files.len() > 1,
+        filter: Filter::new(&options.filtering),
+        namer: options.names.then(Namer::default),
+        said_alone: options.names && !options.filtering.chooses(),
+        json: options.json,
+        several: options.file.len() > 1,
         out: BufWriter::new(io::stdout()),
         tally: Tally::default(),
         ethernet: Vec::new(),
     };
     let mut faults = Vec::new();
     let mut written = Ok(());
-    for path in files {
+    for path in &options.file {
         match CaptureFile::open(path).and_then(CaptureFile::read) {
             Ok(mut reader) => match explaining.file(&mut reader) {
                 Ok(fault) => faults.extend(fault.map(|fault| fault.to_string())),
@@ -109,10 +114,14 @@ impl Explaining {
         let mut observation = Observation::default();
         observe(&Slice::new(&self.ethernet, lengths.wire), &mut observation);
         self.tally.add(observation.verdict, 1);
-        if !self.filter.passes(&observation) {
+        let now = frame.time_ns.unwrap_or(0) / 1_000_000;
+        let said = self.namer.as_mut().and_then(|namer| namer.packet(&self.ethernet, &observation, now));
+        let says_name = said.as_ref().is_some_and(Said::is_named);
+        if if self.said_alone { !says_name } else { !self.filter.passes(&observation) } {
             return Ok(());
         }
-        let line = line::parsed(source, &observation, link(frame, lengths.captured), self.json)?;
+        let link = link(frame, lengths.captured);
+        let line = line::parsed(source, &observation, link, said.as_ref(), self.json)?;
         self.print(&line)
     }
 
@@ -125,7 +134,7 @@ impl Explaining {
     ) -> io::Result<()> {
         let verdict = not_replayed(reason);
         self.tally.add(verdict, 1);
-        if !self.filter.passes_unparsed(verdict) {
+        if self.said_alone || !self.filter.passes_unparsed(verdict) {
             return Ok(());
         }
         let line = line::unparsed(source, cause, verdict, wire, self.json)?;

@@ -63,6 +63,11 @@ impl Filtering {
         self.host.is_some() || self.port.is_some() || self.protocol.is_some() || self.vlan.is_some()
     }
 
+    /// Whether any option chooses packets.
+    pub(super) fn chooses(&self) -> bool {
+        self.all || !self.reason.is_empty() || self.has_fields()
+    }
+
     /// Whether a reason is asked for that only packets of captures have.
     pub(super) fn has_reason_of_captures(&self) -> bool {
         self.reason.iter().any(|verdict| usize::from(*verdict) >= VERDICTS)

@@ -8,10 +8,13 @@ use serde_json::{Map, Value, json};
 use super::{
     cause::cause,
     filter::reasons,
-    names,
-    observed::{self, Link, addresses},
+    names, naming,
+    observed::{self, Link},
 };
-use crate::text;
+use crate::{
+    names::{Said, addresses},
+    text,
+};
 
 /// Where a packet comes from.
 #[derive(Clone, Copy, Debug)]
@@ -104,9 +107,10 @@ pub(super) fn parsed(
     source: Source<'_>,
     observation: &Observation,
     link: Link,
+    said: Option<&Said>,
     json: bool,
 ) -> std::io::Result<String> {
-    let words = words(observation, link);
+    let words = words(observation, link) + &said.map(naming::words).unwrap_or_default();
     if !json {
         return Ok(source.text() + &words);
     }
@@ -127,6 +131,7 @@ pub(super) fn parsed(
     } else {
         object.insert("ip_octets".to_owned(), json!(observation.octets));
     }
+    object.extend(said.map(naming::fields).into_iter().flatten());
     object.insert("text".to_owned(), json!(words));
     text::json::text(&object)
 }

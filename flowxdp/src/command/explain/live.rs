@@ -165,7 +165,7 @@ impl Live {
             packet: self.tally.lines,
             time: Some(self.clock.wall(observation.time)),
         };
-        line::parsed(source, observation, LinkHeader::ETHERNET, self.json).map(Some)
+        line::parsed(source, observation, LinkHeader::ETHERNET, None, self.json).map(Some)
     }
 
     /// Says how many packets were left out since the last time.

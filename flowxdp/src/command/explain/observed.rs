@@ -1,11 +1,10 @@
 //! An observation in words: each header that was read, and where it stands.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use flowxdp_common::observation::{Observation, Step, has_ports};
 use flowxdp_ebpf::layer::Layer;
 
 use super::names;
+use crate::names::addresses;
 
 /// Octets of the Ethernet header.
 const ETHERNET: u32 = 14;
@@ -56,20 +55,6 @@ pub(super) fn be16(step: &Step, at: usize) -> u16 {
 fn label(step: &Step) -> u32 {
     let [a, b, c, ..] = step.octets;
     u32::from_be_bytes([0, a, b, c]) >> 4
-}
-
-/// Source and destination address, where an IP header was read.
-pub(super) fn addresses(observation: &Observation) -> Option<(IpAddr, IpAddr)> {
-    let [a, b, c, d, e, f, g, h] = observation.addresses;
-    let (source, destination) = ([a, b, c, d], [e, f, g, h]);
-    match observation.version {
-        4 => Some((Ipv4Addr::from(a.to_ne_bytes()).into(), Ipv4Addr::from(e.to_ne_bytes()).into())),
-        6 => {
-            let address = |words: [u32; 4]| Ipv6Addr::from(bytemuck::cast::<_, [u8; 16]>(words)).into();
-            Some((address(source), address(destination)))
-        }
-        _ => None,
-    }
 }
 
 /// The kind of a header, as the text and JSON call it.

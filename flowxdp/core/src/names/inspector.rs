@@ -1,0 +1,162 @@
+//! The inspector: payloads of flows become verdicts, and a few packets are held while a message is incomplete.
+
+use std::net::IpAddr;
+
+use super::{
+    dns,
+    generations::Generations,
+    hello, http,
+    quic::{self, Client},
+    records,
+    stream::Stream,
+    verdict::{Names, Reason, Verdict},
+};
+
+/// Flows of which packets are held, at most.
+pub const FLOWS: usize = 1024;
+
+/// Octets that are held of a flow, at most: a ClientHello with post-quantum key shares has about 2,000.
+pub const OCTETS: usize = 12 << 10;
+
+/// TCP segments that are held of a flow.
+pub(super) const SEGMENTS: usize = 3;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Port of DNS over UDP and TCP.
+const DNS: u16 = 53;
+
+/// Ports whose streams begin with a message that is known here, so that a segment which begins as none may be one that
+/// overtook the first: HTTP and its proxies, TLS and the protocols that begin with it, DNS.
+const EXPECTED: [u16; 12] = [DNS, 80, 443, 465, 636, 853, 990, 993, 995, 3128, 8080, 8443];
+
+/// One direction of a flow: packets from a source to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Direction {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// Source and destination port.
+    pub ports: [u16; 2],
+}
+
+/// The payload of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    /// Sequence number of its first octet, over TCP alone.
+    pub sequence: u32,
+    /// The octets behind the transport header.
+    pub octets: &'a [u8],
+    /// The packet has more payload than `octets`, which no later packet brings.
+    pub is_cut: bool,
+}
+
+/// Payloads of many flows.
+#[derive(Debug)]
+pub struct Inspector {
+    streams: Generations<Direction, Stream>,
+    clients: Generations<Direction, Client>,
+}
+
+impl Default for Inspector {
+    fn default() -> Self {
+        Self { streams: Generations::new(FLOWS / 2), clients: Generations::new(FLOWS / 2) }
+    }
+}
+
+impl Inspector {
+    /// The names that a packet says, with the packets of its flow that are held.
+    pub fn inspect(&mut self, flow: &Direction, payload: &Payload<'_>) -> Verdict {
+        if payload.octets.is_empty() {
+            return Verdict::Unnamed(Reason::Nameless);
+        }
+        let result = match flow.protocol {
+            TCP => self.segment(flow, payload),
+            UDP => self.datagram(flow, payload),
+            _ => Err(Reason::Unknown),
+        };
+        result.map_or_else(Verdict::Unnamed, Verdict::Named)
+    }
+
+    fn segment(&mut self, flow: &Direction, payload: &Payload<'_>) -> Result<Names, Reason> {
+        let Some(mut stream) = self.streams.take(flow) else {
+            let result = message(payload.octets, flow);
+            return match result {
+                Err(Reason::Incomplete) => self.hold(flow, Stream::default(), payload, Reason::TooLong),
+                Err(Reason::Unknown) if flow.ports.iter().any(|port| EXPECTED.contains(port)) => {
+                    self.hold(flow, Stream::default(), payload, Reason::Unknown)
+                }
+                result => result,
+            };
+        };
+        stream.add(payload.sequence, payload.octets);
+        match message(&stream.prefix(), flow) {
+            Err(Reason::Incomplete) => self.hold(flow, stream, payload, Reason::TooLong),
+            Err(Reason::Unknown) => self.hold(flow, stream, payload, Reason::Unknown),
+            result => result,
+        }
+    }
+
+    /// Holds a segment for those that follow; at the end of the room the reason is `full`.
+    fn hold(
+        &mut self,
+        flow: &Direction,
+        mut stream: Stream,
+        payload: &Payload<'_>,
+        full: Reason,
+    ) -> Result<Names, Reason> {
+        if payload.is_cut {
+            return Err(Reason::Truncated);
+        }
+        stream.add(payload.sequence, payload.octets);
+        if stream.is_full() {
+            return Err(full);
+        }
+        self.streams.insert(*flow, stream);
+        Err(if full == Reason::Unknown { Reason::Unknown } else { Reason::Incomplete })
+    }
+
+    fn datagram(&mut self, flow: &Direction, payload: &Payload<'_>) -> Result<Names, Reason> {
+        if flow.ports.contains(&DNS) {
+            return dns::read(payload.octets).map(Names::Dns).map_err(|reason| match reason {
+                Reason::Incomplete | Reason::Malformed if payload.is_cut => Reason::Truncated,
+                Reason::Incomplete => Reason::Malformed,
+                other => other,
+            });
+        }
+        if !quic::begins(payload.octets) {
+            return Err(if quic::is_short(payload.octets, flow.ports) {
+                Reason::Encrypted
+            } else {
+                Reason::Unknown
+            });
+        }
+        if payload.is_cut {
+            return Err(Reason::Truncated);
+        }
+        let mut client = self.clients.take(flow);
+        let result = quic::read(payload.octets, &mut client);
+        if let (Err(Reason::Incomplete | Reason::Encrypted), Some(client)) = (&result, client) {
+            self.clients.insert(*flow, client);
+        }
+        result.map(Names::Quic)
+    }
+}
+
+/// The message that a stream begins with.
+fn message(octets: &[u8], flow: &Direction) -> Result<Names, Reason> {
+    if flow.ports.contains(&DNS) {
+        dns::stream(octets).map(Names::Dns)
+    } else if records::begins(octets) {
+        let (kind, body) = records::handshake(octets)?;
+        hello::read(kind, &body).map(Names::Tls)
+    } else if http::begins(octets) {
+        http::read(octets).map(Names::Http)
+    } else {
+        Err(Reason::Unknown)
+    }
+}
