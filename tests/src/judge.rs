@@ -5,6 +5,7 @@
 //! A judge that is not installed or cannot run is an error, never a skipped test.
 
 pub mod collect;
+pub mod names;
 pub mod nfacctd;
 pub mod nfcapd;
 mod pdml;

@@ -32,6 +32,7 @@ mod kernel_reload;
 mod kernel_replay;
 mod kernel_replay_files;
 mod kernel_replay_streams;
+mod kernel_said;
 mod kernel_slots;
 mod kernel_spool;
 mod kernel_status;
