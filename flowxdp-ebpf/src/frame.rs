@@ -34,6 +34,23 @@ pub trait Header {
     fn raw64(&self, at: usize) -> u64;
 }
 
+/// An IP packet inside a frame.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    /// Start of its header in the frame, octets.
+    pub at: u32,
+    /// Its own length: octets behind it are padding.
+    pub octets: u32,
+}
+
+impl Packet {
+    /// Whether the packet's octets before `end` (counted from its start) are captured and its own.
+    #[inline(always)]
+    pub fn holds(&self, frame: &impl Frame, end: u32) -> bool {
+        end <= self.octets && self.at + end <= frame.captured()
+    }
+}
+
 /// A frame in a slice: the host's frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a> {

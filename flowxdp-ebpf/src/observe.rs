@@ -6,9 +6,8 @@ use flowxdp_common::{
 };
 
 use crate::{
-    frame::{Frame, Header},
+    frame::{Frame, Header, Packet},
     layer::Layer,
-    parse::transport::Packet,
     verdict::{Facts, Sink, WordsV4, WordsV6},
     walk::walk,
 };

@@ -2,14 +2,17 @@
 
 use flowxdp_common::reason::Ignored;
 
-use crate::{frame::Header, layer::Layer, parse::transport::Packet};
+use crate::{
+    frame::{Header, Packet},
+    layer::Layer,
+};
 
 /// The words of an IPv4 key, as they lie in a slot. The parser does not know the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WordsV4 {
     /// Source and destination address, octets as on the wire.
     pub addresses: u64,
-    /// Ports, protocol, type of service and VLAN: the first 8 octets of [`flowxdp_common::key::Rest`].
+    /// Ports, protocol, type of service and VLAN: the first 8 octets of [`flowxdp_common::key::KeyTail`].
     pub rest: u64,
 }
 
@@ -112,7 +115,7 @@ impl Sink for Option<Verdict> {
     }
 }
 
-/// The first 8 octets of [`flowxdp_common::key::Rest`] as one word.
+/// The first 8 octets of [`flowxdp_common::key::KeyTail`] as one word.
 #[inline(always)]
 pub(crate) fn rest_word(ports: [u8; 4], protocol: u8, tos: u8, vlan: u16) -> u64 {
     let [a, b, c, d] = ports;

@@ -19,7 +19,7 @@ use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched
 
 use crate::netns::Netns;
 use crate::process::patient;
-use crate::traffic::{Generator, Traffic};
+use crate::workload::{Generator, Traffic};
 
 pub mod cpus;
 

@@ -61,6 +61,7 @@ pub mod peer;
 pub mod pki;
 pub mod process;
 pub mod recorded;
+pub mod records;
 pub mod replayed;
 pub mod routed;
 #[cfg(feature = "lab")]
@@ -75,3 +76,4 @@ pub mod tagger;
 pub mod traffic;
 pub mod truth;
 pub mod udp;
+pub mod workload;

@@ -26,6 +26,12 @@ pub struct Netns {
     janitor: Child,
 }
 
+impl AsRef<str> for Netns {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}
+
 impl Netns {
     /// Makes one; `label` is a short word that `ip netns` shows meanwhile.
     pub fn new(label: &str) -> Result<Self> {

@@ -15,8 +15,6 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::netns::Netns;
-
 /// The interval between two checks of a condition.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -93,9 +91,9 @@ impl Program {
         self
     }
 
-    /// Starts it inside a network namespace.
-    pub fn netns(mut self, netns: &Netns) -> Self {
-        self.netns = Some(netns.name().to_owned());
+    /// Starts it inside the network namespace of this name.
+    pub fn netns(mut self, netns: &impl AsRef<str>) -> Self {
+        self.netns = Some(netns.as_ref().to_owned());
         self
     }
 

@@ -2,9 +2,9 @@
 
 use flowxdp_common::reason::Ignored;
 
-use super::transport::{self, Packet};
+use super::transport;
 use crate::{
-    frame::{Frame, Header},
+    frame::{Frame, Header, Packet},
     layer::Layer,
     verdict::{Facts, Sink, WordsV6, rest_word},
 };

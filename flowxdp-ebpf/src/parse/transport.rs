@@ -3,7 +3,7 @@
 use flowxdp_common::reason::Ignored;
 
 use crate::{
-    frame::{Frame, Header},
+    frame::{Frame, Header, Packet},
     layer::Layer,
     verdict::Sink,
 };
@@ -21,27 +21,10 @@ mod protocol {
     pub(super) const UDP_LITE: u8 = 136;
 }
 
-/// An IP packet inside a frame.
-#[derive(Clone, Copy)]
-pub struct Packet {
-    /// Start of its header in the frame, octets.
-    pub at: u32,
-    /// Its own length: octets behind it are padding.
-    pub octets: u32,
-}
-
-impl Packet {
-    /// Whether the packet's octets before `end` (counted from its start) are captured and its own.
-    #[inline(always)]
-    pub fn holds(&self, frame: &impl Frame, end: u32) -> bool {
-        end <= self.octets && self.at + end <= frame.captured()
-    }
-}
-
 /// Ports as they lie in the key, and TCP flags.
 #[derive(Clone, Copy)]
 pub struct Transport {
-    /// [`flowxdp_common::key::Rest::ports`].
+    /// [`flowxdp_common::key::KeyTail::ports`].
     pub ports: [u8; 4],
     /// 12 flag bits, 0 for all but TCP.
     pub tcp_flags: u16,

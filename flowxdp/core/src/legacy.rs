@@ -34,8 +34,8 @@ use self::queue::{Queue, Times};
 pub use self::version::Version;
 use crate::clock::{Now, SECOND};
 use crate::elements::Choice;
+use crate::message::{Message, SessionError};
 use crate::record::{DeliveryId, Entry, FlowRecord, RecordTotal};
-use crate::session::{Message, SessionConfig, SessionError};
 use crate::wire::low_16;
 
 /// Milliseconds in one second.
@@ -69,17 +69,6 @@ impl LegacyConfig {
     pub fn new(version: Version, system_start_ms: u64) -> Self {
         let choice = Choice::default();
         Self { version, observation_domain: 1, max_message: 1472, linger: SECOND, system_start_ms, choice }
-    }
-
-    /// A session's configuration, for a protocol with a fixed layout.
-    pub(crate) fn of(version: Version, config: &SessionConfig) -> Self {
-        Self {
-            observation_domain: config.observation_domain,
-            max_message: config.max_message,
-            linger: config.linger,
-            choice: config.choice,
-            ..Self::new(version, config.system_start_ms)
-        }
     }
 
     /// The most records of one message.

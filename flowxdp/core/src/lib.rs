@@ -44,6 +44,7 @@ pub mod elements;
 pub mod legacy;
 pub mod manual;
 pub mod merge;
+pub mod message;
 pub mod names;
 pub mod options;
 pub mod other_layout;

@@ -5,46 +5,9 @@
 
 use serde::Serialize;
 
-use crate::elements::options::{Kind, OptionsField, OptionsTemplate, VARIABLE};
+use crate::elements::options::{Item, Kind, OptionsField, OptionsTemplate, VARIABLE};
 use crate::record::RecordTotal;
 use crate::wire::{Protocol, low_16};
-
-/// The source of an options field's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is named as the element that carries it")]
-pub enum Item {
-    System,
-    Process,
-    ExportedMessages,
-    ExportedFlowRecords,
-    ExportedOctets,
-    IgnoredPackets,
-    IgnoredOctets,
-    FirstIgnored,
-    LastIgnored,
-    NotSentFlows,
-    NotSentPackets,
-    NotSentOctets,
-    FirstNotSent,
-    LastNotSent,
-    TemplateId,
-    FlowKeyIndicator,
-    InterfaceIndex,
-    InterfaceName,
-    InterfaceDescription,
-    ExporterName,
-    SystemInitTime,
-    ProtocolVersion,
-    TransportProtocol,
-    ExporterPort,
-    SelectorId,
-    SelectorAlgorithm,
-    SamplerMode,
-    SamplingProbability,
-    SamplingInterval,
-    SampledPackets,
-    SamplingSpace,
-}
 
 /// The agent's own data at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -36,9 +36,10 @@ use crate::clock::{Now, SECOND};
 use crate::elements::Choice;
 pub use crate::legacy::NotRepresentable;
 use crate::legacy::{Legacy, LegacyConfig, Version};
+pub use crate::message::{Message, SessionError};
 use crate::options::{Snapshot, Statistics};
 pub use crate::protocol::Protocol;
-use crate::record::{Batch, DeliveryId, Entry, FlowRecord, RecordTotal};
+use crate::record::{Batch, Entry, FlowRecord, RecordTotal};
 use crate::wire;
 
 /// What a session needs to know before the first record.
@@ -92,63 +93,21 @@ impl SessionConfig {
         }
     }
 
+    /// The same for a legacy version.
+    fn legacy(&self, version: Version) -> LegacyConfig {
+        LegacyConfig {
+            observation_domain: self.observation_domain,
+            max_message: self.max_message,
+            linger: self.linger,
+            choice: self.choice,
+            ..LegacyConfig::new(version, self.system_start_ms)
+        }
+    }
+
     /// The defaults over TCP and TLS, for IPFIX: messages of 8,192 octets, and flow keys.
     pub fn reliable(system_start_ms: u64) -> Self {
         let config = Self::new(Protocol::Ipfix, system_start_ms);
         Self { reliable: true, max_message: 8192, flow_keys: true, ..config }
-    }
-}
-
-/// Why a session cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
-    /// All templates, or the largest record, do not fit into one message.
-    #[error("messages of {max} octets are too small: {protocol} needs at least {needed}")]
-    MessageTooSmall {
-        /// The configured size.
-        max: usize,
-        /// The smallest size that does.
-        needed: usize,
-        /// The protocol.
-        protocol: Protocol,
-    },
-    /// The length of a message is a field of 16 bits.
-    #[error("messages of {max} octets are too large: at most 65535")]
-    MessageTooLarge {
-        /// The configured size.
-        max: usize,
-    },
-}
-
-/// One message, to be sent as one datagram.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
-    /// The octets.
-    pub bytes: Vec<u8>,
-    /// Octets of the sets of templates that stand in front of its flow records.
-    pub templates: usize,
-    /// The data records in it.
-    pub total: RecordTotal,
-    /// The message holds templates and no data.
-    pub templates_only: bool,
-    /// The observation domain, source id or engine that it speaks of.
-    pub domain: u32,
-    /// Its increment of that domain's sequence.
-    pub counted: u32,
-    /// The sequence of that domain behind it.
-    pub next: u32,
-    /// Of its records, in their order: [`DeliveryId::NONE`] for one without, also for all parts of a divided
-    /// record but the last. The list ends with the last record that has a delivery.
-    pub deliveries: Vec<DeliveryId>,
-}
-
-impl Message {
-    /// Takes the templates out that it has for the session that it was made in: for another session, and for
-    /// a file, which have them elsewhere. IPFIX alone has those.
-    pub fn without_templates(&mut self) {
-        if self.templates > 0 {
-            wire::remove(&mut self.bytes, std::mem::take(&mut self.templates));
-        }
     }
 }
 
@@ -391,7 +350,7 @@ fn templated(protocol: wire::Protocol, config: SessionConfig) -> Result<Encoding
 }
 
 fn legacy(version: Version, config: &SessionConfig) -> Result<Encoding, SessionError> {
-    Ok(Encoding::Legacy(Box::new(Legacy::new(LegacyConfig::of(version, config))?)))
+    Ok(Encoding::Legacy(Box::new(Legacy::new(config.legacy(version))?)))
 }
 
 /// Sequence numbers and export times wrap at 2^32 (RFC 7011 section 3.1; that of time is in 2106).

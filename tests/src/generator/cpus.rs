@@ -14,7 +14,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Counters, ETHERNET, IN_TURN, PROGRAM, load, stay_on, test_run};
 use crate::netns::Netns;
-use crate::traffic::Traffic;
+use crate::workload::Traffic;
 
 /// Frames of one system call; between two of them a CPU may go away.
 const RUN: u64 = 1 << 14;

@@ -8,8 +8,8 @@ use anyhow::{Result, bail, ensure};
 
 use super::listed;
 use super::wire::Wire;
-use crate::delivery::Records;
 use crate::flows::Tuple;
+use crate::records::Records;
 
 /// The records of one session.
 #[derive(Clone, Debug, Default)]

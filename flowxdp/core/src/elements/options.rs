@@ -5,8 +5,11 @@
 use crate::data_type::DataType::{
     self, DateTimeMilliseconds, Float64, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
 };
-use crate::options::Item;
 use crate::wire::Protocol;
+
+mod item;
+
+pub use item::Item;
 
 /// The length that stands for "in front of the value" (RFC 7011 section 7); IPFIX alone has it.
 pub const VARIABLE: u16 = 65_535;

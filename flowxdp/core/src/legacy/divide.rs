@@ -2,8 +2,8 @@
 
 use super::Legacy;
 use super::Version;
+use crate::message::Message;
 use crate::record::{DeliveryId, RecordTotal};
-use crate::session::Message;
 use crate::wire::low_16;
 
 impl Legacy {

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::header::{self, Header};
 use super::{Legacy, LegacyConfig, SPAN};
 use crate::clock::Now;
+use crate::message::{Message, SessionError};
 use crate::record::Batch;
-use crate::session::{Message, SessionError};
 
 impl Legacy {
     /// From now on messages have at most `max` octets.
