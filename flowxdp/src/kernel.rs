@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod attach;
+mod bpf;
 pub mod chain;
 pub mod claims;
 pub mod cold;

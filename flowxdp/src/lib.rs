@@ -15,6 +15,7 @@
 //! - [`config`]: all settings as one value, from flags. [`command`]: one file a command; [`report`] shows
 //!   books to people; [`text`] makes foreign text safe for a terminal.
 //! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
+//! - [`system`]: system calls as safe functions; unsafe code is here, in two files of [`kernel`] and in the loader's fork.
 //! - [`limits`], [`guard`], [`output`]: a limit, a panic or a full stderr ends in one line and the books.
 //!
 //! Architecture invariant: the event loops in [`command`] decide nothing: they feed clock, sockets and signals
@@ -45,6 +46,7 @@ pub mod names;
 pub mod output;
 pub mod report;
 pub mod spool;
+pub mod system;
 pub mod text;
 pub mod transport;
 pub mod units;

@@ -10,6 +10,8 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 
+use crate::system;
+
 /// Octets of stack that suffice for every command: twice the measured use of a debug build.
 const STACK: u64 = 1 << 20;
 
@@ -22,7 +24,8 @@ const USUAL_STACK: u64 = 8 << 20;
 ///
 /// The stack may not grow as far as is needed, or the kernel refuses a limit that it allows by its own words.
 pub fn prepare() -> anyhow::Result<()> {
-    ignore_file_size_signal();
+    // A write beyond RLIMIT_FSIZE then fails with EFBIG, as one to a full disk does with ENOSPC.
+    system::ignore(libc::SIGXFSZ);
     // Files and folders of the agent are its user's alone, whatever the umask at its start.
     umask(Mode::RWXG | Mode::RWXO);
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -65,12 +68,6 @@ pub fn descriptors(needed: usize) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A write beyond RLIMIT_FSIZE fails with EFBIG then, as one to a full disk does with ENOSPC.
-fn ignore_file_size_signal() {
-    // SAFETY: no handler is installed, and no other code sets the disposition of this signal.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// The remedy for an error that a limit of the process caused, to be written behind the error.

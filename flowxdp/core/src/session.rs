@@ -315,7 +315,7 @@ impl Session {
     pub fn change(&mut self, config: SessionConfig) -> Result<(), SessionError> {
         match &mut self.encoding {
             Encoding::Templated(encoding) => encoding.change(config),
-            Encoding::Legacy(encoding) => encoding.change(LegacyConfig::of(encoding.version(), &config)),
+            Encoding::Legacy(encoding) => encoding.change(config.legacy(encoding.version())),
         }
     }
 

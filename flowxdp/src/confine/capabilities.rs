@@ -21,6 +21,7 @@ use rustix::{
 };
 
 use super::Needs;
+use crate::system;
 
 /// How deep the folder of a spool is looked into: a collector's folder, and its files.
 const DEPTH: u32 = 2;
@@ -114,10 +115,7 @@ fn within(path: &Path, depth: u32) -> Vec<PathBuf> {
 /// Whether the modes of a file, or of a folder above it, refuse this access to the thread as it is now.
 fn is_refused(path: &Path, mode: libc::c_int) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: the path is a string with its zero, and outlives the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) };
-    result != 0 && io::Error::last_os_error().kind() == io::ErrorKind::PermissionDenied
+    system::access(&path, mode).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Capabilities outside the bounding set cannot come back by execve(2). Without CAP_SETPCAP the set stays as

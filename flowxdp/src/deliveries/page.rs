@@ -1,5 +1,7 @@
 //! One collector's page of the journal.
 
+use std::mem::offset_of;
+
 use flowxdp_common::{
     journal::{COLLECTORS, IDLE, Page, REFS, RELEASING, SENDING, TAKING_BACK, Terms, unfold, word},
     slot,
@@ -26,42 +28,38 @@ pub(super) struct Pages {
     mapped: Mapped<Page>,
 }
 
-/// Reads or writes one field of a page: the other side of this memory is another agent, after this one.
-macro_rules! field {
-    ($pages:expr, $at:expr, $($field:tt)+) => {{
-        let page = $pages.mapped.element($at);
-        // SAFETY: the element is in bounds.
-        unsafe { &raw mut (*page).$($field)+ }
-    }};
-}
+/// Offsets of a page's fields: the other side of this memory is another agent, after this one.
+const NAME: usize = offset_of!(Page, name);
+const WORD: usize = offset_of!(Page, word);
+const PORT: usize = offset_of!(Page, port);
+const TERMS: usize = offset_of!(Page, terms);
+const SLOTS: usize = offset_of!(Page, slots);
 
 impl Pages {
     pub(super) const fn new(mapped: Mapped<Page>) -> Self {
         Self { mapped }
     }
 
-    fn read<T: bytemuck::Pod>(place: *mut T) -> T {
-        // SAFETY: a field of an element, aligned, of plain old data.
-        unsafe { place.read_volatile() }
+    fn read<T: bytemuck::Pod>(&self, at: usize, field: usize) -> T {
+        self.mapped.load(at, field)
     }
 
-    fn write<T: bytemuck::Pod>(place: *mut T, value: T) {
+    fn write<T: bytemuck::Pod>(&mut self, at: usize, field: usize, value: T) {
         #[cfg(test)]
         super::kill::store();
-        // SAFETY: a field of an element, aligned, of plain old data.
-        unsafe { place.write_volatile(value) };
+        self.mapped.store(at, field, value);
     }
 
     pub(super) fn find(&mut self, name: u64) -> Option<usize> {
         let pages = 0..self.mapped.len().min(COLLECTORS);
-        let names: Vec<u64> = pages.map(|at| Self::read(field!(self, at, name))).collect();
+        let names: Vec<u64> = pages.map(|at| self.read(at, NAME)).collect();
         let at = names.iter().position(|it| *it == name).or_else(|| names.iter().position(|it| *it == 0))?;
-        Self::write(field!(self, at, name), name);
+        self.write(at, NAME, name);
         Some(at)
     }
 
     fn frees(&self) -> impl Iterator<Item = usize> {
-        (0..self.mapped.len().min(COLLECTORS)).filter(|at| Self::read(field!(self, *at, name)) == 0)
+        (0..self.mapped.len().min(COLLECTORS)).filter(|at| self.read::<u64>(*at, NAME) == 0)
     }
 
     pub(super) fn free(&self) -> Option<usize> {
@@ -73,7 +71,7 @@ impl Pages {
     }
 
     pub(super) fn rename(&mut self, at: usize, name: u64) {
-        Self::write(field!(self, at, name), name);
+        self.write(at, NAME, name);
     }
 
     pub(super) fn forget_all_but(&mut self, used: &[usize]) {
@@ -81,10 +79,10 @@ impl Pages {
     }
 
     pub(super) fn forget(&mut self, at: usize) {
-        Self::write(field!(self, at, name), 0);
-        Self::write(field!(self, at, word), 0);
-        Self::write(field!(self, at, terms), [Terms::default(); 2]);
-        Self::write(field!(self, at, port), 0);
+        self.write(at, NAME, 0_u64);
+        self.write(at, WORD, 0_u64);
+        self.write(at, TERMS, [Terms::default(); 2]);
+        self.write(at, PORT, 0_u64);
     }
 }
 
@@ -104,19 +102,19 @@ pub struct Left {
 impl Ledger {
     /// What an earlier agent left on a page; finishes what it had begun.
     pub fn recover(&mut self, at: usize) -> Left {
-        let (phase, copy, count) = unfold(Pages::read(field!(self.pages, at, word)));
-        let terms = Pages::read(field!(self.pages, at, terms));
+        let (phase, copy, count) = unfold(self.pages.read(at, WORD));
+        let terms: [Terms; 2] = self.pages.read(at, TERMS);
         let place = usize::from(copy == 1);
         let (terms, other) = (terms[place], terms[1 - place]);
         let count = usize::try_from(count).unwrap_or(REFS).min(REFS);
-        let words = (0..count).map(|index| Pages::read(field!(self.pages, at, slots[index])));
+        let words = (0..count).map(|index| self.pages.read(at, SLOTS + 8 * index));
         let slots: Vec<SlotRef> = words.map(SlotRef::from_word).collect();
-        let port = u16::try_from(Pages::read(field!(self.pages, at, port))).unwrap_or(0);
+        let port = u16::try_from(self.pages.read::<u64>(at, PORT)).unwrap_or(0);
         match phase {
             RELEASING | TAKING_BACK => {
                 let bit = 1 << at;
                 self.note(&slots, |has| if phase == RELEASING { has | bit } else { has & !bit });
-                Pages::write(field!(self.pages, at, word), word(IDLE, copy, 0));
+                self.pages.write(at, WORD, word(IDLE, copy, 0));
                 Left { terms, port, ..Left::default() }
             }
             SENDING => Left { terms, perhaps: Some(other), slots, port },
@@ -155,7 +153,7 @@ impl Ledger {
     pub fn sending(&mut self, at: usize, deliveries: impl Iterator<Item = DeliveryId>, after: &Terms) {
         let copy = self.copy(at);
         let count = self.prepare(at, 1 - copy, deliveries, after);
-        Pages::write(field!(self.pages, at, word), word(SENDING, copy as u64, count));
+        self.pages.write(at, WORD, word(SENDING, copy as u64, count));
     }
 
     /// `terms` holds, and these records are released, or handed over so that they can be refused yet. One
@@ -163,25 +161,25 @@ impl Ledger {
     pub fn deliver(&mut self, at: usize, released: &[DeliveryId], unconfirmed: &[DeliveryId], terms: &Terms) {
         let copy = 1 - self.copy(at);
         let count = self.prepare(at, copy, released.iter().chain(unconfirmed).copied(), terms);
-        Pages::write(field!(self.pages, at, word), word(RELEASING, copy as u64, count));
+        self.pages.write(at, WORD, word(RELEASING, copy as u64, count));
         self.confirm(at, released);
         let Self { pending, tables, .. } = self;
         for delivery in unconfirmed {
             pending.deliver(*delivery, 1 << at, |slot, state| tables.set(slot, state));
         }
-        Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
+        self.pages.write(at, WORD, word(IDLE, copy as u64, 0));
     }
 
     /// `terms` holds, and these records were refused. One step, whatever ends the agent.
     pub fn revoke(&mut self, at: usize, refused: &[DeliveryId], terms: &Terms) {
         let copy = 1 - self.copy(at);
         let count = self.prepare(at, copy, refused.iter().copied(), terms);
-        Pages::write(field!(self.pages, at, word), word(TAKING_BACK, copy as u64, count));
+        self.pages.write(at, WORD, word(TAKING_BACK, copy as u64, count));
         let Self { pending, tables, .. } = self;
         for delivery in refused {
             pending.revoke(*delivery, 1 << at, |slot, state| tables.set(slot, state));
         }
-        Pages::write(field!(self.pages, at, word), word(IDLE, copy as u64, 0));
+        self.pages.write(at, WORD, word(IDLE, copy as u64, 0));
     }
 
     /// Writes the list and a copy of the terms; gives the number of slots in the list.
@@ -195,21 +193,21 @@ impl Ledger {
         let mut count = 0;
         // More than the list holds are slots of one flow on very many CPUs: those are let go of as well.
         for slot in deliveries.flat_map(|delivery| self.pending.slots(delivery)).take(REFS) {
-            Pages::write(field!(self.pages, at, slots[count]), slot.word());
+            self.pages.write(at, SLOTS + 8 * count, slot.word());
             count += 1;
         }
-        Pages::write(field!(self.pages, at, terms[copy]), *terms);
+        self.pages.write(at, TERMS + copy * size_of::<Terms>(), *terms);
         count as u64
     }
 
     /// The local port over UDP.
     pub fn set_port(&mut self, at: usize, port: u16) {
-        Pages::write(field!(self.pages, at, port), u64::from(port));
+        self.pages.write(at, PORT, u64::from(port));
     }
 
     /// The copy that holds.
     fn copy(&self, at: usize) -> usize {
-        usize::from(unfold(Pages::read(field!(self.pages, at, word))).1 == 1)
+        usize::from(unfold(self.pages.read(at, WORD)).1 == 1)
     }
 }
 

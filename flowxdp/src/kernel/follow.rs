@@ -17,7 +17,9 @@ use rustix::{
         socket_with,
     },
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
+
+use crate::system;
 
 /// `RTMGRP_LINK`, from the kernel's `uapi/linux/rtnetlink.h`: links of this network namespace.
 const LINKS: u32 = 1;
@@ -45,9 +47,7 @@ impl Follow {
         // The default protocol is NETLINK_ROUTE.
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         bind(&socket, &SocketAddrNetlink::new(0, groups))?;
-        // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
-        let registered = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
-        Ok(Self(registered.map_err(io::Error::other)?))
+        Ok(Self(system::readable(socket)?))
     }
 
     /// Waits for a change, then consumes all pending notifications.

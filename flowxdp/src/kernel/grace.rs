@@ -3,13 +3,13 @@
 use std::{
     cell::Cell,
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
 };
 
 use anyhow::Context;
 use rustix::thread::{MembarrierCommand, membarrier, membarrier_query};
 
-use super::cpus;
+use super::{bpf, cpus};
 
 /// A way to wait for a grace period, and how often that was done.
 #[derive(Debug)]
@@ -114,25 +114,12 @@ struct UpdateAttr {
     flags: u64,
 }
 
-/// The system call; the result is a descriptor, or 0.
-pub(super) fn bpf<T>(command: libc::c_long, attr: &T) -> io::Result<libc::c_int> {
-    // SAFETY: `attr` is the attribute of that command and outlives the call.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
-}
-
-fn create(attr: &CreateAttr) -> io::Result<OwnedFd> {
-    let fd = bpf(MAP_CREATE, attr)?;
-    // SAFETY: the kernel gave us this descriptor just now, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 impl ArrayOfMaps {
     fn new() -> io::Result<Self> {
         let entry = CreateAttr { key_size: 4, value_size: 4, max_entries: 1, ..CreateAttr::default() };
-        let inner = create(&CreateAttr { map_type: ARRAY, ..entry })?;
+        let inner = bpf::open(MAP_CREATE, &CreateAttr { map_type: ARRAY, ..entry })?;
         let inner_map_fd = inner.as_raw_fd().cast_unsigned();
-        let outer = create(&CreateAttr { map_type: ARRAY_OF_MAPS, inner_map_fd, ..entry })?;
+        let outer = bpf::open(MAP_CREATE, &CreateAttr { map_type: ARRAY_OF_MAPS, inner_map_fd, ..entry })?;
         Ok(Self { outer, inner })
     }
 
@@ -145,7 +132,7 @@ impl ArrayOfMaps {
             value: std::ptr::from_ref(&value).addr() as u64,
             flags: 0,
         };
-        bpf(MAP_UPDATE_ELEM, &attr).map(drop)
+        bpf::call(MAP_UPDATE_ELEM, &attr).map(drop)
     }
 }
 

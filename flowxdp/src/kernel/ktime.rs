@@ -4,12 +4,13 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::Context;
 
-use super::grace::bpf;
+use super::bpf;
 
 /// bpf(2) commands, the program type and its flag, from the kernel's `uapi/linux/bpf.h`. Programs of this
 /// type run by a test run alone (Linux 5.14).
@@ -100,9 +101,9 @@ impl KernelClock {
             kern_version: 0,
             prog_flags: SLEEPABLE,
         };
-        let fd = bpf(PROG_LOAD, &attr).context("the kernel does not take a program that reads its clock")?;
-        // SAFETY: the kernel gave us this descriptor just now, and nobody else has it.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        bpf::open(PROG_LOAD, &attr)
+            .map(Self)
+            .context("the kernel does not take a program that reads its clock")
     }
 
     /// Nanoseconds.
@@ -111,17 +112,17 @@ impl KernelClock {
     ///
     /// The kernel refuses the run.
     pub fn read(&self) -> io::Result<u64> {
-        let mut now = 0_u64;
+        // Atomic, since the kernel writes the word behind the compiler's back.
+        let now = AtomicU64::new(0);
         let attr = RunAttr {
             prog_fd: self.0.as_raw_fd().cast_unsigned(),
             ctx_size_in: 8,
             // The kernel copies the context back to where it came from.
-            ctx_in: (&raw mut now).addr() as u64,
+            ctx_in: now.as_ptr().expose_provenance() as u64,
             ..RunAttr::default()
         };
-        bpf(PROG_TEST_RUN, &attr)?;
-        // SAFETY: a local word, which the kernel has written behind the compiler's back.
-        Ok(unsafe { (&raw const now).read_volatile() })
+        bpf::call(PROG_TEST_RUN, &attr)?;
+        Ok(now.load(Ordering::Relaxed))
     }
 }
 

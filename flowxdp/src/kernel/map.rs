@@ -1,6 +1,6 @@
 //! A BPF_F_MMAPABLE array in the agent's own memory.
 
-use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull, sync::atomic::AtomicU32};
+use std::{io, marker::PhantomData, mem::offset_of, os::fd::AsFd, ptr::NonNull, sync::atomic::AtomicU32};
 
 use bytemuck::Pod;
 use flowxdp_common::counter::CpuState;
@@ -81,6 +81,62 @@ impl<T: Pod> Mapped<T> {
         let _ = place;
     }
 
+    /// A field of an element, by its offset.
+    #[inline]
+    fn field<F: Pod>(&self, index: usize, offset: usize) -> *mut F {
+        const { assert!(align_of::<F>() <= 8) };
+        let fits = offset.is_multiple_of(align_of::<F>()) && offset + size_of::<F>() <= size_of::<T>();
+        assert!(fits, "a field of {} octets at {offset}", size_of::<F>());
+        self.element(index).cast::<u8>().wrapping_add(offset).cast()
+    }
+
+    /// Loads a field of an element, `offset` octets from its start, by one volatile access; a word does not tear.
+    ///
+    /// # Panics
+    ///
+    /// The field is not inside the element, or not aligned.
+    #[inline]
+    pub fn load<F: Pod>(&self, index: usize, offset: usize) -> F {
+        // SAFETY: `field` asserts that the place is inside the mapping and aligned; plain old data.
+        unsafe { self.field::<F>(index, offset).read_volatile() }
+    }
+
+    /// Stores a field of an element, as [`Mapped::load`] reads it.
+    ///
+    /// # Panics
+    ///
+    /// The field is not inside the element, or not aligned.
+    #[inline]
+    pub fn store<F: Pod>(&mut self, index: usize, offset: usize, value: F) {
+        // SAFETY: as in `load`.
+        unsafe { self.field::<F>(index, offset).write_volatile(value) };
+    }
+
+    /// A word of an element that both sides access as a whole.
+    ///
+    /// # Panics
+    ///
+    /// The word is not inside the element, or not aligned.
+    #[inline]
+    pub fn word(&self, index: usize, offset: usize) -> &AtomicU32 {
+        // SAFETY: as in `load`; mapped as long as `self` lives.
+        unsafe { AtomicU32::from_ptr(self.field(index, offset)) }
+    }
+
+    /// A copy of an element, read in words of eight octets, which do not tear.
+    #[inline]
+    pub fn read_words(&self, index: usize) -> T {
+        let (mut copy, place) = (T::zeroed(), self.element(index).cast::<u64>());
+        for (word, octets) in bytemuck::bytes_of_mut(&mut copy).chunks_exact_mut(8).enumerate() {
+            // SAFETY: `new` asserted that an element is made of whole words.
+            let place = unsafe { place.add(word) };
+            // SAFETY: inside the element; the mapping is aligned to its page.
+            let value = unsafe { place.read_volatile() };
+            octets.copy_from_slice(&value.to_ne_bytes());
+        }
+        copy
+    }
+
     /// A copy of an element; torn where the other side writes it meanwhile.
     pub fn read(&self, index: usize) -> T {
         // SAFETY: a valid, aligned element of plain old data.
@@ -102,20 +158,15 @@ impl<T: Pod> Mapped<T> {
 impl Mapped<CpuState> {
     /// The partition that a CPU claims, which its program reads at each packet.
     pub fn claim(&self, cpu: usize) -> &AtomicU32 {
-        // SAFETY: `element` is in bounds.
-        let place = unsafe { &raw mut (*self.element(cpu)).partition };
-        // SAFETY: aligned, mapped as long as `self` lives, and both sides access it as a whole.
-        unsafe { AtomicU32::from_ptr(place) }
+        self.word(cpu, offset_of!(CpuState, partition))
     }
 
     /// Makes every CPU look the interface's row up at its next packet. The rows of before must not be looked
     /// up any more: a grace period has passed since they were changed.
     pub fn look_up_rows(&mut self) {
         for cpu in 0..self.len() {
-            // SAFETY: `element` is in bounds.
-            let ingress = unsafe { &raw mut (*self.element(cpu)).ingress };
-            // SAFETY: aligned, and both sides access it as a whole; no interface has this ifIndex.
-            unsafe { ingress.write_volatile(0) };
+            // No interface has this ifIndex.
+            self.store(cpu, offset_of!(CpuState, ingress), 0_u32);
         }
     }
 }

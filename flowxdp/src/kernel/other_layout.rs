@@ -79,12 +79,11 @@ impl OtherLayout {
         Ok(self)
     }
 
-    fn state_word(&self, index: usize) -> *mut u32 {
+    /// Only this agent writes here: no program refers to the table any more.
+    fn state_word(&self, index: usize) -> &AtomicU32 {
         let words = usize::from(self.fields.whole) / 8;
         let state = usize::from(self.fields.state);
-        let word = self.words.element(index * words + state / 8).cast::<u32>();
-        // SAFETY: the half of the word that `open` found inside the slot.
-        unsafe { word.add(state % 8 / 4) }
+        self.words.word(index * words + state / 8, state % 8)
     }
 }
 
@@ -117,8 +116,7 @@ impl Table for OtherLayout {
     }
 
     fn state(&self, index: usize) -> u32 {
-        // SAFETY: aligned, and only this agent writes here: no program refers to the table any more.
-        unsafe { AtomicU32::from_ptr(self.state_word(index)) }.load(Ordering::Acquire)
+        self.state_word(index).load(Ordering::Acquire)
     }
 
     fn peek(&self, index: usize) -> Peek {
@@ -144,7 +142,6 @@ impl Table for OtherLayout {
     }
 
     fn set_state(&mut self, index: usize, state: u32) {
-        // SAFETY: as in `state`.
-        unsafe { AtomicU32::from_ptr(self.state_word(index)) }.store(state, Ordering::Release);
+        self.state_word(index).store(state, Ordering::Release);
     }
 }

@@ -13,9 +13,10 @@ use flowxdp_common::{
     slot::SpillSlot,
 };
 use flowxdp_core::slots;
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
 
 use super::map::Mapped;
+use crate::system;
 
 /// The ring buffer, read from where its last reader, perhaps another process, had consumed it to.
 pub struct Ring {
@@ -91,10 +92,7 @@ impl Ring {
 ///
 /// The process has too many descriptors open.
 pub(super) fn readiness(buffer: BorrowedFd<'_>) -> io::Result<AsyncFd<OwnedFd>> {
-    let descriptor = buffer.try_clone_to_owned()?;
-    // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
-    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
-    registered.map_err(io::Error::other)
+    system::readable(buffer.try_clone_to_owned()?)
 }
 
 fn position(consumed: &Mapped<u64>) -> u64 {

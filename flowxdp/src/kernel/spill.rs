@@ -1,5 +1,7 @@
 //! The spill table in shared memory: only the agent writes it, and its successor reads it.
 
+use std::mem::offset_of;
+
 use flowxdp_common::{
     field::{self, ColdRow, Groups, WIDEST},
     key::{FLOW, SpillKey},
@@ -95,9 +97,7 @@ impl Table for SpillSlots {
 
 impl SpillTable for SpillSlots {
     fn key(&self, index: usize) -> SpillKey {
-        let key = self.slots.element(index).cast::<SpillKey>();
-        // SAFETY: the key is at the slot's first octet, and `element` is in bounds.
-        unsafe { key.read_volatile() }
+        self.slots.load(index, offset_of!(SpillSlot, key))
     }
 
     fn write(&mut self, index: usize, slot: &SpillSlot) {
@@ -122,11 +122,6 @@ impl SpillTable for SpillSlots {
     }
 
     fn arm(&mut self, armed: bool) {
-        // SAFETY: `element` is in bounds.
-        let place = unsafe { &raw mut (*self.intent.element(0)).armed };
-        // SAFETY: an aligned word of the mapping.
-        unsafe { place.write_volatile(u64::from(armed)) };
+        self.intent.store(0, offset_of!(Intent, armed), u64::from(armed));
     }
 }
-
-const _: () = assert!(std::mem::offset_of!(SpillSlot, key) == 0);

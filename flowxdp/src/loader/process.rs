@@ -20,7 +20,7 @@ use super::{
     protocol::{Answer, Request, receive, send},
     requests::{Configuration, Requests},
 };
-use crate::{confine, guard, kernel::pin::FOLDER};
+use crate::{confine, guard, kernel::pin::FOLDER, system};
 
 /// The name of the process; the kernel keeps 15 octets.
 const NAME: &std::ffi::CStr = c"flowxdp-loader";
@@ -64,8 +64,7 @@ pub fn start(configuration: Configuration, folder: &Folder, confined: bool) -> a
     rustix::io::ioctl_fionbio(&ours, true).context("cannot make a socket pair")?;
     let agent = getpid();
     // An end of the loader is seen at its socket, and leaves no process behind.
-    // SAFETY: no handler is installed, and this process waits for no child.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    system::ignore(libc::SIGCHLD);
     // SAFETY: this process has one thread, so that no lock is held by another one in the copy.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()).context("cannot start the loader"),
@@ -104,8 +103,7 @@ fn live(
     close_others(kept)?;
     // A service manager and a terminal signal all processes; the agent decides when this one ends.
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-        // SAFETY: no handler is installed.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
+        system::ignore(signal);
     }
     let mut requests = Requests::new(configuration, folder.path())?;
     let confinement =

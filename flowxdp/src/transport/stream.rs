@@ -10,7 +10,7 @@ mod secure;
 mod settings;
 mod socket;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, os::fd::AsFd};
 
 use flowxdp_core::clock::{AgentTime, MILLISECOND};
 use socket2::Socket;
@@ -18,6 +18,7 @@ use socket2::Socket;
 pub use self::settings::StreamSettings;
 use self::{closing::Closing, secure::Secure, settings::seconds};
 use super::{broken::Broken, readiness::Readiness, tls::TlsClient};
+use crate::system;
 
 /// How long at least a server is given to refuse our certificate under TLS 1.3, nanoseconds.
 const PROBE: u64 = 200 * MILLISECOND;
@@ -161,7 +162,7 @@ impl Stream {
     /// than the caller's. Acknowledged octets need not have been read: a receiver that dies loses the octets
     /// in its kernel's buffer.
     pub fn outstanding(&self) -> usize {
-        self.unsent() + socket::unacknowledged(&self.socket).unwrap_or(0)
+        self.unsent() + system::unacknowledged(self.socket.as_fd()).unwrap_or(0)
     }
 
     /// Octets accepted since the connection began, with TLS' own: the end of the last write in the stream.
@@ -172,7 +173,8 @@ impl Stream {
     /// How much of [`Stream::position`] the collector's kernel has acknowledged, before [`Stream::close`]; 0
     /// when our kernel does not say.
     pub fn acknowledged(&self) -> u64 {
-        let missing = socket::unacknowledged(&self.socket).map(|octets| (octets + self.unsent()) as u64);
+        let missing =
+            system::unacknowledged(self.socket.as_fd()).map(|octets| (octets + self.unsent()) as u64);
         missing.map_or(0, |missing| self.position().saturating_sub(missing))
     }
 

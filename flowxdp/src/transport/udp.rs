@@ -7,12 +7,14 @@ mod segments;
 use std::{
     io::{self, IoSlice},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsFd,
 };
 
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::{options::Discovery, reports::Report, segments::Groups};
+use crate::system;
 
 /// Octets of IPv4 and UDP headers.
 const HEADERS_V4: usize = 28;
@@ -142,7 +144,7 @@ impl Udp {
             SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU),
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
         };
-        options::get(&self.socket, level, option).and_then(|mtu| usize::try_from(mtu).ok())
+        system::option(self.socket.as_fd(), level, option).and_then(|mtu| usize::try_from(mtu).ok())
     }
 
     /// The next ICMP message about a sent datagram, if any.
@@ -198,7 +200,7 @@ impl Udp {
             return Ok(());
         }
         let value = libc::c_int::try_from(octets).map_err(io::Error::other)?;
-        options::set(&self.socket, libc::SOL_UDP, UDP_SEGMENT, value)?;
+        system::set_option(self.socket.as_fd(), libc::SOL_UDP, UDP_SEGMENT, value)?;
         let before = std::mem::replace(&mut self.segment, octets);
         if (before > 0) == (octets > 0) || self.discovery == Discovery::Whole {
             return Ok(());

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use flowxdp_core::clock::{AgentTime, SECOND};
 use tokio::{
-    io::{Interest, unix::AsyncFd},
+    io::unix::AsyncFd,
     signal::unix::{Signal, SignalKind, signal},
 };
 
@@ -23,6 +23,7 @@ use crate::{
     },
     clock,
     meter::Meter,
+    system,
     transport::readiness::Readiness,
 };
 
@@ -121,9 +122,7 @@ async fn until(instant: AgentTime) {
 /// Wakes the runtime when a socket has news.
 fn woken(readiness: &Readiness) -> std::io::Result<AsyncFd<OwnedFd>> {
     let descriptor = readiness.as_fd().try_clone_to_owned()?;
-    // SAFETY: an open descriptor of its own, which `AsyncFd` owns from now on.
-    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
-    registered.map_err(std::io::Error::other)
+    system::readable(descriptor)
 }
 
 /// SIGTERM, SIGINT and SIGHUP.

@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use aya::{
@@ -11,7 +11,7 @@ use aya::{
     programs::{ProgramInfo, loaded_programs},
 };
 
-use crate::kernel::grace::bpf;
+use crate::kernel::bpf;
 
 /// bpf(2) commands and constants, from the kernel's `uapi/linux/bpf.h`.
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
@@ -126,7 +126,7 @@ impl XdpLink {
         let (mut all, mut id) = (Vec::new(), 0);
         loop {
             let attr = IdAttr { id, ..IdAttr::default() };
-            match bpf(LINK_GET_NEXT_ID, &attr) {
+            match bpf::call(LINK_GET_NEXT_ID, &attr) {
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(all),
                 other => drop(other?),
             }
@@ -146,16 +146,14 @@ impl XdpLink {
     ///
     /// ENOENT: the link is gone.
     pub(super) fn open(id: u32) -> io::Result<Option<Self>> {
-        let fd = bpf(LINK_GET_FD_BY_ID, &IdAttr { id, ..IdAttr::default() })?;
-        // SAFETY: the kernel made this descriptor just now, and no other value owns it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let fd = bpf::open(LINK_GET_FD_BY_ID, &IdAttr { id, ..IdAttr::default() })?;
         let mut info = LinkInfo::default();
         let attr = InfoAttr {
             fd: fd.as_raw_fd().cast_unsigned(),
             length: u32::try_from(size_of::<LinkInfo>()).map_err(io::Error::other)?,
             info: std::ptr::from_mut(&mut info).expose_provenance() as u64,
         };
-        bpf(OBJ_GET_INFO_BY_FD, &attr)?;
+        bpf::call(OBJ_GET_INFO_BY_FD, &attr)?;
         let link = Self { fd, id, index: info.index, program: info.program };
         Ok((info.kind == LINK_TYPE_XDP).then_some(link))
     }
@@ -167,7 +165,7 @@ impl XdpLink {
     /// EPERM: the link has another program; ENOLINK: its interface is gone; EINVAL: the link takes no such program.
     pub(super) fn replace(&self, old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> io::Result<()> {
         let link = self.fd.as_raw_fd().cast_unsigned();
-        bpf(LINK_UPDATE, &UpdateAttr { link, new: raw(new), flags: F_REPLACE, old: raw(old) }).map(drop)
+        bpf::call(LINK_UPDATE, &UpdateAttr { link, new: raw(new), flags: F_REPLACE, old: raw(old) }).map(drop)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     io::{self, Read},
     net::{IpAddr, SocketAddr},
-    os::fd::AsRawFd,
     time::Duration,
 };
 
@@ -89,15 +88,4 @@ impl Read for Reader<'_> {
             }
         }
     }
-}
-
-/// Octets in the send buffer that the other side's kernel has not acknowledged, a FIN included; none when
-/// the kernel does not say.
-///
-/// Source: tcp(7), SIOCOUTQ, which is TIOCOUTQ by another name.
-pub(super) fn unacknowledged(socket: &Socket) -> Option<usize> {
-    let mut octets: libc::c_int = 0;
-    // SAFETY: the pointer is to a live value of the type that this request writes.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) };
-    if result == 0 { usize::try_from(octets).ok() } else { None }
 }

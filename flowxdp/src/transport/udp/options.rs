@@ -1,8 +1,10 @@
-//! Options of a UDP socket whose value is a number.
+//! How a UDP socket treats packets that are larger than the path MTU.
 
-use std::{io, net::SocketAddr, os::fd::AsRawFd};
+use std::{io, net::SocketAddr, os::fd::AsFd};
 
 use socket2::Socket;
+
+use crate::system;
 
 /// linux/in6.h, which libc does not have for every system: as `IP_PMTUDISC_WANT`.
 pub(super) const IPV6_PMTUDISC_WANT: libc::c_int = 1;
@@ -43,30 +45,5 @@ pub(super) fn discover(socket: &Socket, address: SocketAddr, discovery: Discover
         Discovery::Known => known,
         Discovery::Whole => whole,
     };
-    set(socket, level, option, value)
-}
-
-/// Sets an option.
-pub(super) fn set(
-    socket: &Socket,
-    level: libc::c_int,
-    option: libc::c_int,
-    value: libc::c_int,
-) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or_default();
-    // SAFETY: the pointer is to a live value of the type that such an option has, and of that length.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// The value of an option.
-pub(super) fn get(socket: &Socket, level: libc::c_int, option: libc::c_int) -> Option<libc::c_int> {
-    let mut value: libc::c_int = 0;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
-    // SAFETY: both pointers are to live values of the types that such an option has.
-    let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut length)
-    };
-    (result == 0).then_some(value)
+    system::set_option(socket.as_fd(), level, option, value)
 }

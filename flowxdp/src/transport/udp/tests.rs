@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use super::{
-    options::{IPV6_PMTUDISC_DO, IPV6_PMTUDISC_PROBE, IPV6_PMTUDISC_WANT, get},
+    options::{IPV6_PMTUDISC_DO, IPV6_PMTUDISC_PROBE, IPV6_PMTUDISC_WANT},
     reports::Said,
     *,
 };
@@ -86,7 +86,7 @@ fn a_message_that_is_too_large_stops_the_ones_behind_it_alone() {
 }
 
 fn option(udp: &Udp, level: libc::c_int, option: libc::c_int) -> libc::c_int {
-    get(&udp.socket, level, option).unwrap()
+    system::option(udp.socket.as_fd(), level, option).unwrap()
 }
 
 /// Sockets of both IP versions, connected to the loopback.
