@@ -1,4 +1,4 @@
-//! What each CPU counts for each interface.
+//! The counters of each CPU and interface.
 //!
 //! One element of the counters' array belongs to one CPU and one interface: element
 //! `cpu × rows + row`. Row 0 is for an interface that the agent did not name.
@@ -52,7 +52,7 @@ pub struct Counters {
     pub pad: [u64; PAD],
 }
 
-/// What a CPU remembers between packets, one cache line.
+/// A CPU's memory between packets, one cache line.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct CpuState {
@@ -72,7 +72,8 @@ pub struct CpuState {
     pub now: u64,
     /// Metered packets with TCP FIN or RST.
     pub closings: u64,
-    /// A word that the program writes and reads back, so that the verifier forgets what it knew of it.
+    /// Scratch word: storing a number here and loading it again makes the verifier drop the range that it had
+    /// tracked, so that paths merge.
     pub scratch: u64,
     /// In a replay, the slot of the last packet that has one: the IP version's number, and its index.
     pub slot: [u32; 2],

@@ -1,14 +1,14 @@
-//! What the agent writes down while it runs, for the next one: memory that outlives a killed process.
+//! The running agent's journal for its successor: memory that outlives a killed process.
 //!
-//! One [`Page`] belongs to one collector. Two copies of its [`Terms`] take turns, and one word says which
-//! of them holds and which slots are being let go of, so that every step is done or not done:
+//! One [`Page`] belongs to one collector. Two copies of its [`Terms`] take turns, and one word names the
+//! valid copy and the slots that are being released, so that every step is done or not done:
 //!
-//! 1. `SENDING`: messages are about to be handed over. The other copy tells what holds if they were, and
-//!    the list their slots. Whoever finds this does not know whether they left.
-//! 2. `RELEASING`: they were handed over, and the other copy holds from now on. The slots of the list are
-//!    let go of; whoever finds this goes on with those that are still retired.
-//! 3. `TAKING_BACK`: they were refused, and the other copy holds from now on. The collector's bit is taken
-//!    out of the slots of the list; whoever finds this goes on.
+//! 1. `SENDING`: messages are about to be delivered. The other copy has the terms after delivery, and the
+//!    list their slots. A successor that finds this state does not know whether they left.
+//! 2. `RELEASING`: they were delivered, and the other copy is valid from now on. The slots of the list are
+//!    released; a successor continues with the slots that are still retired.
+//! 3. `TAKING_BACK`: they were refused, and the other copy is valid from now on. The collector's bit is
+//!    cleared in the slots of the list; a successor continues.
 //! 4. `IDLE`.
 //!
 //! Only one agent at a time writes here, in the order of its program.
@@ -79,15 +79,15 @@ pub struct Terms {
     pub exported: Sum,
     /// Sent again after a break or a kill that left their delivery uncertain.
     pub perhaps_twice: Sum,
-    /// Waits in the agent's memory and in no slot: whoever finds this has lost it.
+    /// Records in the agent's memory and in no slot, which a kill loses.
     pub held: Sum,
-    /// In the spool and not delivered, without what was there before the table was.
+    /// Records in the spool and not delivered, without those that are older than the table.
     pub spooled: Sum,
-    /// Of those, what was handed over already.
+    /// The delivered ones of those.
     pub spooled_exported: Sum,
-    /// As `spooled`, of what no counter of this table has seen.
+    /// As `spooled`, for packets that no counter of this table has seen.
     pub foreign: Sum,
-    /// Of those, what was handed over already.
+    /// The delivered ones of those.
     pub foreign_exported: Sum,
     /// Of an earlier table, found in the spool.
     pub inherited: Sum,

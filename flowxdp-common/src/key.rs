@@ -1,4 +1,4 @@
-//! What makes a flow: the key's words, as the XDP program compares them and as the agent reads them.
+//! The flow key's words, as the XDP program compares them and as the agent reads them.
 
 use bytemuck::{Pod, Zeroable};
 

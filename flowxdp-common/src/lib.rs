@@ -1,24 +1,24 @@
-//! The contract between the XDP program and the agent: what lies in shared memory, and who writes it.
+//! The contract between the XDP program and the agent: the layout of shared memory, and who writes it.
 //!
-//! Everything here is read by two programs that are compiled apart, so every type is `#[repr(C)]`,
-//! made of integers only (no `bool`, `Option` or enum), explicitly padded, and its size and offsets
-//! are asserted at compile time.
+//! Two programs that are compiled apart read these types, so every type is `#[repr(C)]`, made of integers
+//! only (no `bool`, `Option` or enum), explicitly padded, and its size and offsets are asserted at compile
+//! time.
 //!
 //! - [`field`]: the table of fields, and the groups that an operator asks for.
-//! - [`key`]: what makes a flow; the words that both sides compare.
+//! - [`key`]: the flow key; the words that both sides compare.
 //! - [`slot`]: one entry of the flow table and its states.
-//! - [`overflow`]: what travels over the ring buffer when a window of the table is full.
+//! - [`overflow`]: the event in the ring buffer for a packet whose window of the table is full.
 //! - [`reason`]: every reason for which a packet is not in a flow record.
-//! - [`counter`]: what each CPU counts for each interface.
-//! - [`journal`]: what one agent leaves to the next.
+//! - [`counter`]: the counters of each CPU and interface.
+//! - [`journal`]: the agent's notes for its successor.
 //! - [`observation`]: one packet as the parser saw it, for `explain` alone.
-//! - [`meta`]: what a replayed frame carries in front of it.
+//! - [`meta`]: metadata in front of a replayed frame.
 //! - [`switch`]: constants that are set when the program is loaded.
-//! - [`table`]: what a pinned table says of itself.
+//! - [`table`]: a pinned table's descriptor.
 //! - [`names`]: names of maps and programs.
 //!
-//! Byte order: addresses and ports stay as they were on the wire; everything else is in the order of
-//! the machine, since both sides run on the same one.
+//! Byte order: addresses and ports stay as they were on the wire; other numbers have the machine's order,
+//! since both sides run on the same one.
 //!
 //! Architecture invariant: only the CPU that owns a slot writes it while it is live, and the XDP
 //! program is the only writer of counters. The agent writes a slot's state alone, and only

@@ -1,4 +1,4 @@
-//! What a replayed frame carries in the XDP metadata in front of it.
+//! The XDP metadata in front of a replayed frame.
 //!
 //! Trusted only when the program was loaded with the replay switch on.
 

@@ -1,5 +1,5 @@
-//! What travels over the ring buffer when a packet finds no slot: the packet's own facts; and what the
-//! agent notes while it adds them to the spill table.
+//! The ring buffer's event for a packet without a slot, with the packet's facts; and the agent's note while
+//! it adds them to the spill table.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -29,11 +29,11 @@ pub struct Event {
 
 const _: () = assert!(size_of::<Event>() == 64);
 
-/// What the agent is about to do with the event at the ring buffer's consumer position, 40 octets.
+/// The agent's note of its change by the event at the ring buffer's consumer position, 40 octets.
 ///
-/// It is noted before a slot of the spill table changes and stands until the event is consumed, which is
-/// one store. An agent that takes over from a killed one and finds an armed note for the event that
-/// comes next undoes what it tells of: the event is still in the ring and will be added once more.
+/// The note is written before a slot of the spill table changes and stands until the event is consumed, which
+/// is one store. The successor of a killed agent that finds an armed note for the next event undoes the
+/// change: the event is still in the ring and will be added once more.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Intent {
@@ -41,7 +41,7 @@ pub struct Intent {
     pub position: u64,
     /// slot of the spill table that the event goes to.
     pub index: u64,
-    /// Packets of the slot before; 0: it was free.
+    /// Packets of the slot before; 0: the slot was free.
     pub packets: u64,
     /// Octets of the slot before.
     pub octets: u64,

@@ -1,9 +1,8 @@
 //! One entry of the flow table: a flow's key, counters and state.
 //!
-//! States: [`FREE`] → [`LIVE`] (XDP program) → [`RETIRED`] (agent) → [`FREE`] (agent). A slot is
-//! written as a whole by the CPU that owns its partition, its state last; between `RETIRED` and
-//! `FREE`, once a grace period has passed, nobody but the agent touches it. [`SpillSlot`] is the agent.s
-//! alone: it writes all of it, and the states mean the same.
+//! States: [`FREE`] → [`LIVE`] (XDP program) → [`RETIRED`] (agent) → [`FREE`] (agent). A slot is written as a
+//! whole by the CPU that owns its partition, its state last; between `RETIRED` and `FREE`, once a grace
+//! period has passed, only the agent touches it. [`SpillSlot`] is the agent's alone, with the same states.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -16,7 +15,7 @@ pub const LIVE: u32 = 1;
 /// A flow that the agent is about to read for the last time; no packet matches it.
 pub const RETIRED: u32 = 2;
 
-/// Bits of a state that say which of the three it is; those above are [`has`].
+/// Bits of a state that hold one of the three; the bits above are [`has`].
 const STATE: u32 = 0xff;
 
 /// A retired slot that the collectors of these bits have already.
@@ -29,7 +28,7 @@ pub const fn is_retired(state: u32) -> bool {
     state & STATE == RETIRED
 }
 
-/// The collectors that have what is in a retired slot, a bit each.
+/// The collectors that have a retired slot's record, a bit each.
 pub const fn has(state: u32) -> u32 {
     state >> 8
 }
@@ -85,7 +84,8 @@ slot!(
 
 /// A flow in the spill table, of either IP version: 128 octets, two cache lines.
 ///
-/// What a look-up compares and a packet adds to is in the first, what a scan reads in the second.
+/// The fields that a look-up compares and a packet adds to are in the first, the fields that a sweep reads in
+/// the second.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct SpillSlot {

@@ -1,4 +1,4 @@
-//! Constants that are set when the program is loaded, so that the verifier removes what is off.
+//! Constants that are set when the program is loaded, so that the verifier removes code that is switched off.
 //!
 //! Their names are in [`crate::names`].
 

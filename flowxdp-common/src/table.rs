@@ -1,4 +1,4 @@
-//! What a pinned table says of itself, so that a later agent knows how to read it.
+//! A pinned table's descriptor, by which a later agent reads it.
 
 use bytemuck::{Pod, Zeroable};
 

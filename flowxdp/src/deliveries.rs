@@ -1,8 +1,9 @@
-//! What outlives the agent: the slots of records on their way, and each collector's page of the journal.
+//! State that outlives the agent: the slots of records on their way, and each collector's page of the
+//! journal.
 //!
 //! With pins, a record's slots stay retired until every collector has the record, and each collector's part
 //! of the books is written down before and after each step ([`flowxdp_common::journal`]). An agent that is
-//! killed at any instant leaves both to the next one, which goes on: see [`crate::command::run`].
+//! killed at any instant leaves both to its successor, which resumes: see [`crate::command::run`].
 //!
 //! - [`page`]: one collector's page, and how a step is taken so that it is done or not done.
 
@@ -65,7 +66,7 @@ impl Tables {
         self.tables.push((place, Box::new(table)));
     }
 
-    /// Forgets a table that is empty.
+    /// Removes an empty table.
     pub fn remove(&mut self, place: Place) {
         self.tables.retain(|(it, _)| *it != place);
     }
@@ -103,7 +104,7 @@ pub struct Ledger {
     pending: Deliveries,
     tables: Tables,
     pages: Pages,
-    /// Slots of the spill table that were freed since somebody asked.
+    /// Slots of the spill table that were freed since the last call.
     freed: Vec<usize>,
 }
 
@@ -111,7 +112,7 @@ fn too_many() -> String {
     format!("with pins there are at most {COLLECTORS} collectors: name fewer, or run without --pin")
 }
 
-/// The ledger, in several hands of one thread.
+/// The ledger, shared within one thread.
 pub type SharedLedger = Rc<RefCell<Ledger>>;
 
 impl std::fmt::Debug for Ledger {
@@ -121,7 +122,7 @@ impl std::fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// Goes on with what is in the journal.
+    /// Resumes with the journal's pages.
     pub fn new(pages: Mapped<Page>) -> Self {
         Self {
             pending: Deliveries::default(),
@@ -131,7 +132,7 @@ impl Ledger {
         }
     }
 
-    /// The tables whose slots are let go of from now on.
+    /// Sets the tables whose slots are released from now on.
     pub fn set_tables(&mut self, tables: Tables) {
         self.tables = tables;
     }
@@ -185,7 +186,7 @@ impl Ledger {
         self.pages.forget_all_but(used);
     }
 
-    /// Keeps the slots of a record, of which these collectors were given word already.
+    /// Keeps the slots of a record that these collectors have already.
     pub fn keep(&mut self, slots: &[SlotRef], has: u32) -> DeliveryId {
         self.pending.keep(slots, has)
     }
@@ -200,7 +201,7 @@ impl Ledger {
         self.pending.expect(delivery, collectors);
     }
 
-    /// A record that nobody waits for.
+    /// A record that no collector waits for.
     pub fn drop(&mut self, delivery: DeliveryId) {
         self.release_one(delivery, 0);
     }
@@ -210,7 +211,7 @@ impl Ledger {
         std::mem::take(&mut self.freed)
     }
 
-    /// The records of these deliveries cannot be refused any more: their slots are let go of.
+    /// The records of these deliveries cannot be refused any more: their slots are released.
     pub fn confirm(&mut self, at: usize, deliveries: &[DeliveryId]) {
         for delivery in deliveries {
             self.release_one(*delivery, 1 << at);
@@ -229,7 +230,7 @@ impl Ledger {
         });
     }
 
-    /// Records that somebody waits for.
+    /// Records that some collector waits for.
     pub fn waiting(&self) -> usize {
         self.pending.len()
     }

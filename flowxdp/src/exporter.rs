@@ -52,7 +52,7 @@ use crate::{
 /// Records that may wait for a collector in memory.
 pub const QUEUE: usize = 1 << 18;
 
-/// Files of TLS are looked at for changes so often, nanoseconds.
+/// Time between two checks of TLS files for changes, nanoseconds.
 const CHECK_EVERY: u64 = SECOND;
 
 /// Messages back to back.
@@ -62,11 +62,11 @@ const BURST: u32 = 32;
 pub struct Exporter {
     out: Outgoing,
     delivery: Box<dyn Delivery>,
-    /// When the files of TLS are looked at again.
+    /// When the files of TLS are checked again.
     check_at: AgentTime,
-    /// Why nobody waits for this collector any more.
+    /// Why this collector was given up.
     given_up: Option<Undelivered>,
-    /// Records that there is room for, where somebody asked since anything left the queue.
+    /// Free queue places, cached until the next poll.
     room: Option<usize>,
     /// The collector, however its URL is spelled.
     endpoint: Endpoint,
@@ -139,7 +139,7 @@ impl Exporter {
         Ok(Self { out, delivery, check_at: real, given_up: None, room: None, endpoint, config, tls })
     }
 
-    /// What stands for this collector in the slots of its records; 0 if nobody keeps them.
+    /// This collector's bit in the slots of its records; 0 without a ledger.
     pub fn bit(&self) -> u32 {
         self.out.books.bit()
     }
@@ -165,7 +165,7 @@ impl Exporter {
             return self.out.books.lost_record(reason, entry.record);
         }
         if !patient {
-            // Counting what waits for each record would take longer than the record.
+            // Counting the queue for each record would cost more than the record.
             let room = self.room.unwrap_or_else(|| self.room());
             self.room = Some(room.saturating_sub(1));
             if room == 0 {
@@ -222,7 +222,7 @@ impl Exporter {
         self.out.session.system_started(ms);
     }
 
-    /// Takes what options data tell of the agent; `force` sends them at the next poll.
+    /// Takes the agent's data for options records; `force` sends them at the next poll.
     pub fn tell(&mut self, snapshot: &Snapshot, force: bool) {
         let transport = self.out.url.scheme().protocol_number();
         self.out.snapshot = Some(Snapshot { transport, ..snapshot.clone() });
@@ -260,8 +260,8 @@ impl Exporter {
         }
     }
 
-    /// Stops waiting for this collector: what is queued goes to disk where there is a spool, and is counted
-    /// as lost otherwise, as is what comes from now on.
+    /// Gives this collector up: queued records go to disk where there is a spool, and are counted as lost
+    /// otherwise, as are later ones.
     pub fn give_up(&mut self, reason: Undelivered, real: AgentTime, now: Now) {
         if self.given_up.is_some() {
             return;
@@ -285,7 +285,7 @@ impl Exporter {
         }
     }
 
-    /// Leaves what is queued to the next agent: what is in no slot goes to disk, where there is a spool.
+    /// Leaves the queue to the next agent: records in no slot go to disk, where there is a spool.
     pub fn leave(&mut self, real: AgentTime, now: Now) {
         self.delivery.secure(&mut self.out, real, now);
     }
@@ -295,7 +295,7 @@ impl Exporter {
         self.given_up.is_some()
     }
 
-    /// Sends what is ready. `real` is the monotonic clock in nanoseconds, `now` the session's time.
+    /// Sends ready messages. `real` is the monotonic clock in nanoseconds, `now` the session's time.
     ///
     /// Gives the instant (of `real`) at which to call again at the latest, if any.
     pub fn poll(&mut self, real: AgentTime, now: Now, flush: bool) -> Option<AgentTime> {
@@ -336,7 +336,7 @@ fn pace(settings: &Settings) -> Pace {
     if settings.pace == 0 { Pace::unlimited() } else { Pace::new(settings.pace, BURST) }
 }
 
-/// What an earlier agent left of this collector's books, if somebody keeps them.
+/// An earlier agent's books of this collector, if a ledger keeps them.
 fn recover_books(url: &CollectorUrl, settings: &Settings) -> anyhow::Result<(CollectorBooks, Left)> {
     let Some(ledger) = &settings.ledger else { return Ok((CollectorBooks::default(), Left::default())) };
     let at = ledger.borrow_mut().page(&url.to_string())?;

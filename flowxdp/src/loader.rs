@@ -7,7 +7,7 @@
 //! time over a socket pair.
 //!
 //! - [`protocol`]: requests and answers.
-//! - [`process`]: the fork, and the life of the process.
+//! - [`process`]: the fork, and the process's life.
 //! - [`requests`]: each request is checked against the configuration that the loader itself has read.
 //! - [`client`]: the agent's end.
 

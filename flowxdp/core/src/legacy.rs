@@ -1,7 +1,7 @@
 //! One collector's session of a legacy version: NetFlow v5, v7 and v1, whose records are fixed.
 //!
-//! It is driven like a [`Session`](crate::session::Session): [`Legacy::push`] takes a record,
-//! [`Legacy::poll_message`] gives messages, [`Legacy::poll_timeout`] says when to call again.
+//! The caller drives a [`Legacy`] like a [`Session`](crate::session::Session): [`Legacy::push`] takes a
+//! record, [`Legacy::poll_message`] gives messages, [`Legacy::poll_timeout`] says when to call again.
 //!
 //! # Counters
 //!

@@ -97,7 +97,7 @@ fail.
 const INTRODUCTION: &str = "\
 # Information elements
 
-What a flow record says, by the numbers and names of IANA's registry \"IPFIX Information Elements\".
+The fields of a flow record, by the numbers and names of IANA's registry \"IPFIX Information Elements\".
 NetFlow v9 uses the same numbers. The two columns after the type give the octets of the field in each
 protocol; a dash means that the protocol says it by another element. This page is generated from the
 table that templates and encoders are made of.
@@ -153,7 +153,7 @@ its type × 256 + code in the destination port.
 const OPTIONS_DATA: &str = "
 # Options data
 
-What the exporter tells about itself, at the start of a session, then every `--options-interval`, when an
+The exporter announces data about itself at the start of a session, then every `--options-interval`, when an
 interface changes, and at the end. The sampler and the interfaces are in the observation domain (source id)
 of the flows, where collectors look a sampler up; statistics, reliability and the exporter are in domain 0.
 Flow keys are in the domain of the flows, once a session over TCP and TLS, and over UDP behind the templates

@@ -42,7 +42,7 @@ pub use crate::protocol::Protocol;
 use crate::record::{Batch, Entry, FlowRecord, RecordTotal};
 use crate::wire;
 
-/// What a session needs to know before the first record.
+/// Settings of a session, before its first record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
     /// The collector's protocol.

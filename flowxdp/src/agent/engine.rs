@@ -103,7 +103,7 @@ pub enum Wake {
     Again,
     /// Waits until this instant, or news.
     At(AgentTime),
-    /// Everything that is due on the capture's clock is done: it may advance.
+    /// All work that is due on the capture's clock is done: the clock may advance.
     Idle,
     /// Nothing is left: the books can be closed.
     Done,

@@ -24,12 +24,12 @@ impl Manager {
         }))
     }
 
-    /// Everything is attached, and packets are metered.
+    /// All programs are attached, and packets are metered.
     pub fn ready(&self) {
         self.send("READY=1\n");
     }
 
-    /// What is left is exported, and then the agent ends.
+    /// The remaining records are exported, and then the agent ends.
     pub fn stopping(&self) {
         self.send("STOPPING=1\n");
     }

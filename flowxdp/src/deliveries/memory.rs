@@ -46,7 +46,7 @@ impl Memory {
         Mapped::new(&self.pages, COLLECTORS).unwrap()
     }
 
-    /// What the next agent begins with.
+    /// The next agent's ledger.
     pub(crate) fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::new(self.pages());
         let mut tables = Tables::default();

@@ -14,7 +14,7 @@ use flowxdp_core::{
 use super::Ledger;
 use crate::kernel::map::Mapped;
 
-/// What stands for a collector's URL: never 0, and the same in every build.
+/// The hash of a collector's URL: never 0, and the same in every build.
 pub(super) fn name(url: &str) -> u64 {
     let fnv = |hash: u64, octet: &u8| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
     url.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv).max(1)
@@ -86,12 +86,12 @@ impl Pages {
     }
 }
 
-/// What an earlier agent left of a step.
+/// The remains of an earlier agent's step.
 #[derive(Clone, Debug, Default)]
 pub struct Left {
-    /// What holds.
+    /// The valid terms.
     pub terms: Terms,
-    /// What holds if the messages that were being handed over have left.
+    /// The terms that are valid if the messages that were being delivered have left.
     pub perhaps: Option<Terms>,
     /// Their slots.
     pub slots: Vec<SlotRef>,
@@ -100,7 +100,7 @@ pub struct Left {
 }
 
 impl Ledger {
-    /// What an earlier agent left on a page; finishes what it had begun.
+    /// An earlier agent's state of a page, with the step that it had begun finished.
     pub fn recover(&mut self, at: usize) -> Left {
         let (phase, copy, count) = unfold(self.pages.read(at, WORD));
         let terms: [Terms; 2] = self.pages.read(at, TERMS);
@@ -136,7 +136,7 @@ impl Ledger {
         }
     }
 
-    /// What is in those of these slots that the collector of a page is not known to have.
+    /// The sums of those of these slots that the collector of a page is not known to have.
     pub fn total(&mut self, at: usize, slots: &[SlotRef]) -> RecordTotal {
         let mut total = RecordTotal::default();
         for &slot in slots {
@@ -191,7 +191,7 @@ impl Ledger {
         terms: &Terms,
     ) -> u64 {
         let mut count = 0;
-        // More than the list holds are slots of one flow on very many CPUs: those are let go of as well.
+        // Slots beyond the list's room belong to one flow on very many CPUs, and are released as well.
         for slot in deliveries.flat_map(|delivery| self.pending.slots(delivery)).take(REFS) {
             self.pages.write(at, SLOTS + 8 * count, slot.word());
             count += 1;

@@ -111,8 +111,8 @@ impl Dispatch {
         limits::descriptors(coming * DESCRIPTORS).context("no room for more collectors")
     }
 
-    /// Takes over what was planned: from now on records go to these collectors. One that is not among them gets what
-    /// is queued for it, and goes.
+    /// Applies the plan: from now on records go to these collectors. A collector that is not among them gets
+    /// the records queued for it, and goes.
     ///
     /// # Errors
     ///

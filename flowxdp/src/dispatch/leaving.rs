@@ -113,7 +113,7 @@ impl Dispatch {
         }
     }
 
-    /// Records of a collector that goes are in the books of others once it is known what became of them: of all, or,
+    /// Records of a collector that goes are in the books of others once their fate is known: of all, or,
     /// where each record goes to one collector, of the first.
     fn take_over(&mut self, leaving: &mut Leaving) {
         let Some(before) = &mut leaving.taken_over else { return };

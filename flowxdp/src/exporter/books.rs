@@ -21,7 +21,7 @@ use crate::deliveries::{SharedLedger, page::Left};
 
 pub(crate) use self::before::Outcome;
 
-/// What became of the records that were meant for a collector.
+/// The books of the records meant for a collector.
 #[derive(Default)]
 pub(super) struct CollectorBooks {
     now: journal::Terms,
@@ -37,7 +37,7 @@ pub(super) struct CollectorBooks {
 pub(super) struct Origin {
     /// An earlier table, which no counter of this one has seen: apart from all others.
     pub(super) inherited: bool,
-    /// It is on disk, and stays there until it is delivered.
+    /// The message is on disk, and stays there until it is delivered.
     pub(super) stored: bool,
 }
 
@@ -68,10 +68,10 @@ pub(super) const fn less(one: RecordTotal, other: RecordTotal) -> RecordTotal {
 }
 
 impl CollectorBooks {
-    /// Goes on with what an earlier agent wrote down. What it had in memory alone is lost, and named.
+    /// Recovers an earlier agent's books. Records that were in its memory alone are lost, and named.
     ///
-    /// The caller commits, once it has looked at whatever else the earlier agent left in doubt: until then
-    /// another one, after a kill, would find the same.
+    /// The caller commits once it has resolved all that the earlier agent left in doubt: until then a further
+    /// successor would find the same.
     pub(super) fn recover(ledger: &SharedLedger, at: usize, left: &Left) -> Self {
         let mut books = Self { now: left.terms, page: Some((ledger.clone(), at)), ..Self::default() };
         if let Some(perhaps) = left.perhaps {
@@ -87,10 +87,10 @@ impl CollectorBooks {
         books
     }
 
-    /// The spool was opened, and so much was found in it. Gives what of it no counter of this table has seen:
-    /// that comes first.
+    /// The spool was opened, with these totals in it. Gives the part that no counter of this table has seen,
+    /// which comes first.
     ///
-    /// What was handed over and not delivered waits again.
+    /// Records that were handed over and not delivered wait again.
     pub(super) fn recover_spool(&mut self, found: RecordTotal, left: &Left) -> RecordTotal {
         let known = less(found, total(self.now.foreign));
         if let Some(perhaps) = left.perhaps
@@ -112,7 +112,7 @@ impl CollectorBooks {
         subtract(&mut self.now.inherited_exported, again);
         self.now.foreign = Sum::default();
         add(&mut self.now.foreign, foreign);
-        // What is gone was delivered; beyond that, it was lost with nobody to say so.
+        // Records that are gone were delivered; further ones were lost without a report.
         let gone = less(before, ours);
         let exported = total(std::mem::take(&mut self.now.spooled_exported));
         subtract(&mut self.now.exported, less(exported, gone));
@@ -122,7 +122,8 @@ impl CollectorBooks {
         foreign
     }
 
-    /// There is no spool to look into: what was being put there may be there, and its slots tell it again.
+    /// There is no spool to check: records on their way there may be there, and their slots export them
+    /// again.
     pub(super) fn without_spool(&mut self, left: &Left) {
         if let (Some(perhaps), Some((ledger, at))) = (left.perhaps, &self.page)
             && perhaps.spooled != left.terms.spooled
@@ -216,7 +217,7 @@ impl CollectorBooks {
         }
     }
 
-    /// A message that was handed over was refused, as it is said: it waits again, and its records may come twice.
+    /// A delivered message was refused and waits again; its records may come twice.
     pub(super) fn revoke(&mut self, message: &Message) {
         subtract(&mut self.now.exported, message.total);
         add(&mut self.now.perhaps_twice, message.total);
@@ -228,7 +229,7 @@ impl CollectorBooks {
         }
     }
 
-    /// What was exported is to be exported again.
+    /// Exported records are to be exported again.
     pub(super) fn taken_back(&mut self, total: RecordTotal, origin: Origin) {
         if origin.inherited {
             subtract(&mut self.now.inherited_exported, total);
@@ -300,7 +301,7 @@ impl CollectorBooks {
         subtract(&mut self.now.lost[reason as usize], total);
     }
 
-    /// What was on disk is lost.
+    /// Records on disk are lost.
     pub(super) fn lost_stored(&mut self, reason: Undelivered, total: RecordTotal, inherited: bool) {
         self.lost(reason, total, inherited);
         subtract(if inherited { &mut self.now.foreign } else { &mut self.now.spooled }, total);
@@ -325,7 +326,7 @@ impl CollectorBooks {
         self.commit();
     }
 
-    /// The step is taken: what was said since the last one holds, and the slots are let go of.
+    /// Ends the step: all changes since the last one are valid, and the slots are released.
     pub(super) fn commit(&mut self) {
         if let Some((ledger, at)) = &self.page {
             ledger.borrow_mut().deliver(*at, &self.released, &self.unconfirmed, &self.now);

@@ -73,7 +73,7 @@ impl Exporter {
         self.room = None;
     }
 
-    /// What became of the records that were retired so far, for the books of a collector that comes.
+    /// The books of the records retired so far, for a collector that comes.
     pub(crate) fn outcome(&self) -> Outcome {
         self.out.books.outcome()
     }

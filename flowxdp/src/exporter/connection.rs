@@ -1,12 +1,12 @@
-//! Export over TCP and TLS: a session for each connection, and nothing forgotten between two.
+//! Export over TCP and TLS: a session for each connection, and no record forgotten between two.
 //!
-//! What leaves, in this order: what an earlier connection left uncertain or unsent, what is on disk, and
-//! then what is in the session's queue. No collector acknowledges a record, so the last octets that were
+//! Messages leave in this order: those that an earlier connection left uncertain or unsent, those on disk,
+//! and then those of the session's queue. No collector acknowledges a record, so the last octets that were
 //! written stay in a window, and go out again after a break; the books name them as perhaps twice. After an
 //! end in order only messages that the collector's kernel has not acknowledged go out again.
 //!
-//! - [`reaching`] makes the connection, again and again; [`sending`] is what happens while it is up;
-//!   [`ending`] is how it ends; [`change`]: other settings.
+//! - [`reaching`] makes the connection, again and again; [`sending`] uses it while it is up; [`ending`] ends
+//!   it; [`change`]: other settings.
 
 mod change;
 mod ending;
@@ -42,7 +42,7 @@ use crate::{
 /// A socket that takes nothing is looked at again after so long, should no event tell: nanoseconds.
 const LOOK_AGAIN: u64 = 100 * MILLISECOND;
 
-/// A collector that has not been reached for so long is away: what is ready goes to disk. Nanoseconds.
+/// A collector that has not been reached for so long is away: ready messages go to disk. Nanoseconds.
 const AWAY: u64 = SECOND;
 
 enum State {
@@ -54,7 +54,7 @@ enum State {
     Up(Box<Stream>),
     /// The collector ended its side in order; a reset may still follow.
     Ended(Ended),
-    /// Everything is written, and the end of the connection under way.
+    /// All octets are written, and the end of the connection is under way.
     Closing(Box<Stream>),
     Closed,
 }
@@ -70,7 +70,7 @@ struct Ended {
     good: bool,
 }
 
-/// What a connection is made with.
+/// Settings of a connection.
 pub(super) struct Making {
     pub(super) port: u16,
     pub(super) settings: StreamSettings,
@@ -103,7 +103,7 @@ pub(super) struct Connection {
     read_at: AgentTime,
     /// When the collector was looked for first, since it was there last.
     sought: Option<AgentTime>,
-    /// It is not there, and not just being reached.
+    /// The connection is neither up nor being made.
     away: bool,
     /// When the connection came up.
     up_at: AgentTime,

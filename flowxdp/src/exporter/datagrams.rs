@@ -74,13 +74,13 @@ pub(super) struct Datagrams {
     /// The name is resolved again after so long, nanoseconds; 0 for never.
     resolve_interval: u64,
     resolve_at: AgentTime,
-    /// It is being resolved while messages go out.
+    /// The name is being resolved while messages go out.
     resolving: Option<Resolving>,
     state: State,
     socket: Option<Udp>,
     /// Polled and not handed to the kernel, in order.
     pending: VecDeque<Message>,
-    /// Handed to the kernel lately, in order: what a refusal speaks of.
+    /// Messages delivered to the kernel lately, in order: a refusal refers to one of them.
     lately: Lately,
     refusals: Refusals,
     path: PathMtu,

@@ -17,7 +17,8 @@ use crate::{
     transport::tls::TlsSettings,
 };
 
-/// Everything that a transport is opened with. No name is resolved and nothing is sent before the first poll.
+/// The settings and state that a transport is opened with. No name is resolved and no message sent before the
+/// first poll.
 pub(super) struct Opening<'a> {
     pub(super) url: &'a CollectorUrl,
     /// For collectors whose URL has no setting of its own.

@@ -32,7 +32,7 @@ impl Patience {
         self.idle = 0;
     }
 
-    /// The connection is over; `firm` says that what it brought counts for good.
+    /// The connection is over; with `firm` its progress counts for good.
     pub(super) const fn over(&mut self, firm: bool) {
         if firm {
             self.vain = 0;

@@ -1,6 +1,6 @@
-//! The part of a connection's queue that is on disk, and what memory holds when the disk does not take it.
+//! The part of a connection's queue that is on disk, and the messages in memory that the disk does not take.
 //!
-//! [`upkeep`] opens it, and enters what it loses into the books.
+//! [`upkeep`] opens the spool, and enters its losses into the books.
 
 mod upkeep;
 
@@ -54,7 +54,7 @@ pub(super) struct Store {
     /// Taken from disk and not delivered when the run ended.
     staying: RecordTotal,
     failing: bool,
-    /// Of what waits in the spool, what no counter of this table has seen.
+    /// The part of the spool that no counter of this table has seen.
     foreign: RecordTotal,
     /// Records that were lost and not spoken of, by reason; nothing is said before `say_at`.
     unsaid: BTreeMap<&'static str, u64>,
@@ -64,7 +64,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// What waits here, without what an earlier run left.
+    /// Messages that wait here, without those of an earlier run.
     pub(super) fn waiting(&self) -> RecordTotal {
         let mut waiting = self.staying;
         if let Some(spool) = &self.spool {
@@ -82,17 +82,17 @@ impl Store {
         self.held.is_empty() && self.spool.as_ref().is_none_or(|spool| spool.waiting().records == 0)
     }
 
-    /// Whether the disk takes what memory has no room for.
+    /// Whether the disk takes messages that memory has no room for.
     pub(super) const fn is_usable(&self) -> bool {
         self.spool.is_some() && !self.failing
     }
 
-    /// While the collector is away: what is ready goes to disk.
+    /// While the collector is away: ready messages go to disk.
     pub(super) fn keep(&mut self, out: &mut Outgoing, real: AgentTime, now: Now, flush: bool) {
         if self.spool.is_none() || real < self.again_at {
             return;
         }
-        // What the disk refused before is tried again, before anything newer.
+        // Messages that the disk refused before are tried again, before newer ones.
         while let Some((mut message, templates)) = self.held.pop_front() {
             if !self.append(out, &mut message, &templates, false, real, now) {
                 self.held.push_front((message, templates));
@@ -108,14 +108,14 @@ impl Store {
         }
     }
 
-    /// While the collector is slow: what memory has no room for goes to disk.
+    /// While the collector is slow: messages that memory has no room for go to disk.
     pub(super) fn keep_up(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         if self.is_usable() && out.session.queued().records > IN_MEMORY {
             self.keep(out, real, now, false);
         }
     }
 
-    /// At the end: everything that there is; what the disk does not take is lost for `reason`.
+    /// At the end: all messages go to disk; messages that the disk does not take are lost for `reason`.
     pub(super) fn keep_all(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now) {
         // The last try, however short ago the one before was.
         self.again_at = AgentTime::START;

@@ -1,5 +1,5 @@
 //! Exporters against collectors on the loopback: records that are dropped, connections that break or are
-//! refused, and what the collector, the books and the log say of it.
+//! refused, judged by the collector, the books and the log.
 
 #![expect(clippy::disallowed_methods, reason = "a test may panic where the system has no thread")]
 
@@ -68,7 +68,7 @@ pub(crate) fn record(port: u16) -> FlowRecord {
     .into()
 }
 
-/// An exporter and what drives it, as the agent's loop does.
+/// An exporter and its driver, like the agent's loop.
 struct Driver {
     exporter: Exporter,
     start: Instant,
@@ -134,7 +134,7 @@ fn what_is_dropped_is_told_to_the_collector() {
     let (listener, address) = listen();
     let mut driver = Driver::new(&format!("tcp://{address}"), TlsSettings::default());
     let mut pushed = 0;
-    // It is connected and reads nothing: first the sockets fill, then the queue.
+    // The collector is connected and reads nothing: first the sockets fill, then the queue.
     while driver.exporter.books().lost.records < 5_000 {
         driver.push(0..20_000);
         pushed += 20_000;
@@ -164,7 +164,7 @@ fn a_connection_that_broke_is_made_again() {
     });
     driver.push(0..10);
     driver.exported(10);
-    // What was exported is taken back, as nobody knows whether it arrived.
+    // Exported records are revoked, as their arrival is unknown.
     driver.until("broken", |exporter| exporter.availability().is_none());
     assert_eq!(driver.exporter.books().queued.records, 10);
     driver.push(10..20);
@@ -215,7 +215,7 @@ fn why_a_collector_is_not_used_is_logged_once() {
     std::fs::write(&trusted, self_signed().1).unwrap();
     let url = format!("tls://{address}");
     let mut driver = Driver::new(&url, TlsSettings { ca: Some(trusted), ..TlsSettings::default() });
-    // Three tries, and what each brought.
+    // Three tries, and the result of each.
     let collector = spawn(move || {
         let read = (0..3).map(|_| {
             let session = ServerConnection::new(Arc::clone(&server)).unwrap();

@@ -42,7 +42,7 @@ const NOTHING: SockFilter = SockFilter::new(6, 0, 0, 0);
 pub struct Promiscuous(OwnedFd);
 
 impl Promiscuous {
-    /// Opens the socket, which receives no packet: it has no protocol, and a filter.
+    /// Opens the socket, which has no protocol and a filter, so that no packet is received.
     ///
     /// # Errors
     ///

@@ -77,14 +77,14 @@ impl Table {
 /// An answer of the loader. The first answer comes without a request, when it is confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// It is ready.
+    /// The loader is ready.
     Ready {
         /// Its capabilities, as the kernel's manual writes them.
         holds: Vec<String>,
         /// How it is confined, in words.
         confined: String,
     },
-    /// It is done.
+    /// The request is done.
     Done,
     /// There is no file of a configuration.
     NoFile,

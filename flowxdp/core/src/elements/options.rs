@@ -154,7 +154,7 @@ impl OptionsTemplate {
 #[rustfmt::skip]
 pub const OPTIONS: [OptionsTemplate; 7] = [
     template(280, Kind::Statistics,
-        "Metering process statistics (RFC 7011 section 4.1): what went to this collector so far.", &[
+        "Metering process statistics (RFC 7011 section 4.1): totals sent to this collector so far.", &[
         scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
         scope(143, "meteringProcessId", Unsigned32, Item::Process, Length::Ipfix(4)),
         v9_scope(),

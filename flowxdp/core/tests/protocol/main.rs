@@ -19,23 +19,23 @@
 //!   spill table, [`ring`]: a slot's values before an event are noted, so that an unfinished change is
 //!   undone.
 //!
-//! # What must hold
+//! # Properties
 //! [`judge`]: at the end every packet is exported once for each collector, and received at least once;
 //! duplicates are named: sent ≤ received ≤ sent + named. No flow ever has two live slots in one table. At
 //! each snapshot, `seen = exported + in table` for each collector, between two readings of `seen`. Packets
 //! and octets both, and the octets tell packets apart, so one lost never hides one doubled.
 //!
-//! # What is explored
+//! # Extent
 //! [`explore`] visits every state that any order of steps leads to, for the few packets, slots and kills of a
 //! [`scenario`]. A step is one access to shared memory, so a program stands between any two of its stores
 //! while the agent sweeps; the agent is killed before any of its steps. With `weak`, plain stores of a CPU
 //! are seen late and in any order, as processors with weaker order than x86 do; an exchange and the end of a
 //! program that a grace period waits for make all earlier ones seen.
 //!
-//! What `retire`, `spill`, `partitions` and `deliveries` do runs here as the agent runs it, each access a step:
-//! [`table`], [`claims`]. The program's part is a copy of `flowxdp-ebpf/src/table.rs`, which compiles for BPF
-//! alone: [`xdp`]. Its decisions, [`window`], run beside the program in `kernel_slots`. The journal's part is a
-//! copy too, in the order of the agent's stores; the agent's own steps end before each store in
+//! `retire`, `spill`, `partitions` and `deliveries` run here as in the agent, each access a step: [`table`],
+//! [`claims`]. The program's part is a copy of `flowxdp-ebpf/src/table.rs`, which compiles for BPF alone:
+//! [`xdp`]. Its decisions, [`window`], run beside the program in `kernel_slots`. The journal's part is a copy
+//! too, in the order of the agent's stores; the agent's own steps end before each store in
 //! `deliveries/page/tests.rs`.
 //!
 //! Left out are: two programs at once on one CPU (the agent refuses such kernels or meters atomically),

@@ -6,8 +6,8 @@ use anyhow::{Context, ensure};
 
 use crate::{report, text};
 
-/// Octets of the longest answer: that of an agent with thousands of interfaces and collectors is shorter.
-/// What is made of each octet in memory can be a hundred.
+/// Octets of the longest answer; an agent with thousands of interfaces and collectors gives a shorter one.
+/// Parsing can take a hundred octets of memory for each.
 pub const LONGEST: usize = 4 << 20;
 
 /// Reads an answer to its end.

@@ -14,7 +14,7 @@ use super::{
     verbs::{VERBS, Verb, Who, find},
 };
 
-/// A client that has sent nothing for so long has no request: it reads the books, as clients did before there
+/// A client that has sent nothing for so long has no request and reads the books, as clients did before there
 /// were verbs.
 const SILENCE: Duration = Duration::from_millis(100);
 

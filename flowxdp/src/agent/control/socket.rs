@@ -37,7 +37,7 @@ type Identity = (u64, u64);
 /// The agent's end of the socket; the file goes when this does.
 #[derive(Debug)]
 pub struct Socket {
-    /// What connections arrive at.
+    /// The listening socket.
     pub listener: UnixListener,
     folder: Folder,
     name: OsString,

@@ -1,4 +1,5 @@
-//! The one ending: everything retires and leaves, connections end in order, and the last refusal is waited for.
+//! The one ending: all slots retire, all records leave, connections end in order, and the last refusal is
+//! waited for.
 
 use flowxdp_core::{
     clock::{AgentTime, MILLISECOND, Reading},

@@ -155,7 +155,7 @@ impl Reload {
         }
     }
 
-    /// Everything holds from now on, between two sweeps.
+    /// All changes apply here, between two sweeps.
     fn apply(&mut self, next: Next, running: &mut Running<'_>, at: &Reading) -> anyhow::Result<Progress> {
         let Next { config, selection, plan, changed } = next;
         let Running { meter, interfaces, dispatch } = running;

@@ -194,7 +194,7 @@ fn a_refusal_is_taken_back_or_not_wherever_the_agent_is_killed() {
     assert!(ends.is_sorted() && ends.first() == Some(&false) && ends.last() == Some(&true), "{ends:?}");
 }
 
-/// Whatever an agent that is killed may have sent is named, and nothing before the journal says so.
+/// Records that a killed agent may have sent are named, but none before the journal has them.
 #[test]
 fn a_message_is_named_from_the_moment_on_at_which_it_may_leave() {
     let mut ends = Vec::new();

@@ -49,7 +49,7 @@ impl Connection {
         out.books.commit();
     }
 
-    /// Nobody waits any longer: what there is goes to disk, or is lost for `reason`.
+    /// The wait is over: all records go to disk, or are lost for `reason`.
     pub(super) fn abandon(&mut self, out: &mut Outgoing, reason: Undelivered, real: AgentTime, now: Now) {
         if !self.is_closed() {
             self.revoke(out, 0, false);
@@ -75,7 +75,7 @@ impl Connection {
         let Outbound { mut message, place, templates, inherited, again, .. } = outbound;
         let total = message.total;
         let on_disk = place.is_some_and(|place| self.store.holds(place));
-        // Of what is on disk, the next run knows whether it was handed over.
+        // The next run knows which records on disk were handed over.
         if on_disk {
             self.store.stays(total, inherited);
         } else if inherited {
@@ -92,7 +92,7 @@ impl Connection {
         }
     }
 
-    /// Nobody waits any longer, but the disk takes what still comes; what it does not take is lost.
+    /// The wait is over, but the disk takes further records; the others are lost.
     pub(super) fn shelve(
         &mut self,
         out: &mut Outgoing,

@@ -114,8 +114,8 @@ impl Connection {
         out.reached(real);
     }
 
-    /// The connection is gone: what may not have arrived is sent again, before all else. After an end in order
-    /// nothing is written any more, and [`Connection::judge_end`] decides later.
+    /// The connection is gone: messages that may not have arrived are sent again, before all others. After an
+    /// end in order no octet is written any more, and [`Connection::judge_end`] decides later.
     pub(super) fn broken(&mut self, out: &mut Outgoing, real: AgentTime, broken: &Broken) {
         let good = real.since(self.up_at) >= GOOD;
         if good {

@@ -1,4 +1,4 @@
-//! What leaves while the connection is up, and the window of what may have to leave again.
+//! Messages that leave while the connection is up, and the window of those that may have to leave again.
 
 use flowxdp_core::{
     clock::{AgentTime, Now, SECOND},
@@ -15,7 +15,7 @@ const READ_AGAIN: u64 = SECOND;
 /// So many connections may break without a record that had not left before, until they are no progress.
 const FRUITLESS: u32 = 3;
 
-/// The kernel is asked what it still holds after this part of the window, at most these octets, is over.
+/// The kernel is asked for unacknowledged octets after each such part of the window, at most so many octets.
 const SLACK: (usize, usize) = (16, 64 << 10);
 
 /// A message on its way.
@@ -26,7 +26,7 @@ pub(super) struct Outbound {
     pub(super) place: Option<Place>,
     /// The templates that it was written with, where they may not be ours.
     pub(super) templates: Templates,
-    /// It comes from an earlier run.
+    /// The message comes from an earlier run.
     pub(super) inherited: bool,
     /// The collector may have it already.
     pub(super) again: bool,
@@ -130,13 +130,13 @@ impl Connection {
         self.number(out, outbound, now);
     }
 
-    /// What the next octets belong to: from now on nobody could say whether the kernel has it.
+    /// The message that the next octets belong to: from now on the kernel may have it.
     fn sending(&self, out: &Outgoing) {
         let perhaps = self.flushing.iter().chain(self.writing.front());
         out.books.sending(perhaps.map(|outbound| &outbound.message));
     }
 
-    /// What was written is with the kernel once TLS holds nothing back.
+    /// Written octets are with the kernel once TLS holds none back.
     fn flushed(&mut self, out: &mut Outgoing) {
         let State::Up(stream) = &self.state else { return };
         if self.flushing.is_empty() || stream.unsent() > 0 {
@@ -165,8 +165,8 @@ impl Connection {
         self.window.push_back(outbound);
     }
 
-    /// Lets go of what left the window. What our own kernel still holds has not left: the window is for
-    /// what the collector's may hold.
+    /// Releases messages that left the window. Octets that our own kernel still holds have not left: the
+    /// window is for those that the collector's kernel may hold.
     fn narrow(&mut self, out: &mut Outgoing) {
         let window = self.making.window;
         if self.window_octets <= window.saturating_add(SLACK.1.min(window / SLACK.0)) {
@@ -181,8 +181,8 @@ impl Connection {
         }
     }
 
-    /// The connection is over: of what was written, only its first `acknowledged` octets are relied on. It
-    /// was a `good` one if it stood for a while.
+    /// The connection is over: only the first `acknowledged` octets written are relied on. A connection is
+    /// `good` if it stood for a while.
     pub(super) fn revoke(&mut self, out: &mut Outgoing, acknowledged: u64, good: bool) {
         while let Some(oldest) = self.window.pop_front_if(|oldest| oldest.end <= acknowledged) {
             delivered(&mut self.store, out, oldest);
@@ -210,7 +210,7 @@ impl Connection {
         self.kept = self.kept.max(kept);
     }
 
-    /// What is neither in a slot nor on disk goes to disk, if there is one: it would be lost with the agent.
+    /// Records neither in a slot nor on disk go to disk, if there is one: they would be lost with the agent.
     pub(super) fn write_down(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         if !self.store.is_usable() || !self.backlog.iter().any(|outbound| is_in_danger(out, outbound)) {
             return;

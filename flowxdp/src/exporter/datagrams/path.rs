@@ -1,8 +1,8 @@
 //! The path MTU of a collector, for as long as the agent lives.
 //!
-//! The kernel forgets a path MTU after a while (10 minutes), and a datagram of the old size is lost then to find
-//! it anew. So the smallest one that was learned holds, and a larger one is tried with messages that may be
-//! lost: it holds once no router refused them.
+//! The kernel forgets a path MTU after a while (10 minutes), and a datagram of the old size is lost then to
+//! find it anew. So the smallest MTU learned stays valid, and a larger one is tried with messages that may be
+//! lost: the larger one becomes valid once no router refused them.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ const AGAIN: u64 = 600 * SECOND;
 #[derive(Debug, Default)]
 pub(super) struct PathMtu {
     address: Option<IpAddr>,
-    /// What the kernel knows, by the last look.
+    /// The kernel's path MTU, by the last query.
     kernel: usize,
     /// The size that holds.
     size: usize,
@@ -80,7 +80,8 @@ impl PathMtu {
         self.trying.is_some_and(|(trying, _)| packet > self.size && packet <= trying)
     }
 
-    /// A router takes packets of `mtu` octets at most; it refused one of `packet` octets. Whether that is news.
+    /// A router takes packets of `mtu` octets at most, and refused one of `packet` octets. Gives whether that
+    /// is news.
     pub(super) fn refused(&mut self, packet: usize, mtu: usize, real: AgentTime) -> bool {
         let before = self.size;
         if self.trying.is_some_and(|(trying, _)| trying >= packet) {
@@ -132,7 +133,7 @@ mod tests {
         path.trying(1_500, at(SECOND));
         assert_eq!((path.size(1_500, at(2 * SECOND)), path.larger(at(2 * SECOND))), (1_280, None));
         assert!(!path.refused(1_500, 1_280, at(2 * SECOND)));
-        // It knows it again, forgets it again, and the path is wider now.
+        // The kernel learns the MTU again, forgets it again, and the path is wider now.
         assert_eq!(path.size(1_280, at(2 * SECOND)), 1_280);
         assert_eq!((path.size(1_500, at(9 * SECOND)), path.larger(at(9 * SECOND))), (1_280, Some(1_500)));
         path.trying(1_500, at(9 * SECOND));

@@ -56,7 +56,7 @@ impl Datagrams {
         if addresses.is_empty() || addresses.contains(&before) {
             return;
         }
-        // What was refused there goes to the new address: a refusal leads to a start in any case.
+        // Refused messages go to the new address: a refusal leads to a start in any case.
         self.read_reports(out, real);
         if !matches!(self.state, State::Up) {
             return;
@@ -67,7 +67,7 @@ impl Datagrams {
         }
         let address = self.socket.as_ref().map_or(before, Udp::address);
         log::info!("collector {}: it is at {} now, and was at {}", out.url, address.ip(), before.ip());
-        // A later refusal does not speak of what was sent there.
+        // A later refusal does not refer to messages sent there.
         self.let_go(out, real, true);
         while let Some(before) = self.lately.pop_front() {
             out.session.recycle(before);

@@ -24,12 +24,12 @@ const DISTRUST: u64 = 60 * SECOND;
 /// Addresses that are named in the log.
 const NAMED: usize = 8;
 
-/// What a refusal is worth.
+/// The judgement of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It counts: the message at this place, and those behind it, were refused.
+    /// A true refusal: the message at this place and the following ones were refused.
     Counts(usize),
-    /// It cannot be true, for this reason.
+    /// A refusal that cannot be true, for this reason.
     Untrue(&'static str),
     /// As `Untrue`, and by it others of its kind are known to be forged as well from now on.
     Forged,

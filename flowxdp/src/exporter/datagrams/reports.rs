@@ -29,7 +29,7 @@ impl Datagrams {
         true
     }
 
-    /// A router refused a message for its size: it goes out again, in smaller ones.
+    /// A router refused a message for its size: the records go out again, in smaller messages.
     fn found_too_large(&mut self, out: &mut Outgoing, real: AgentTime, report: &Report, mtu: usize) {
         let Some(headers) = self.socket.as_ref().map(|socket| socket.headers()) else { return };
         let quoted = self.lately.find(&report.quoted);

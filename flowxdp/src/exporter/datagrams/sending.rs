@@ -118,7 +118,7 @@ impl Datagrams {
         Some(self.socket.as_mut()?.send(batch.get(..count)?))
     }
 
-    /// The first message that waits is with the kernel; it may yet be refused.
+    /// The first waiting message is with the kernel, and may yet be refused.
     fn sent(&mut self, out: &mut Outgoing, real: AgentTime) {
         let Some(mut message) = self.pending.pop_front() else { return };
         if message.templates_only

@@ -1,5 +1,4 @@
-//! Bursts to a collector on loopback that comes and goes: nothing is lost, and nothing comes twice but what is
-//! named.
+//! Bursts to a collector on loopback that comes and goes: no record is lost, and only named ones come twice.
 
 use std::{
     io::ErrorKind,
@@ -174,7 +173,7 @@ fn a_port_that_stays_closed_is_offered_another_message_now_and_then_and_loses_no
     pass(&mut pair, 0..60);
     let books = pair.exporter.books();
     assert_eq!((books.exported.records, books.queued.records, books.lost.records), (0, 900, 0));
-    // Each refusal names what it took back: one message each second or so, as there are no templates.
+    // Each refusal names the revoked records: one message each second or so, as there are no templates.
     assert_eq!(books.perhaps_twice.records, books.refused * 30);
     assert!((10..=80).contains(&books.refused), "{}", books.refused);
     let collector = pair.bind();

@@ -1,4 +1,4 @@
-//! A spool is opened, now or when its disk lets it, and what it loses is entered into the books.
+//! Opens a spool, now or when its disk allows it, and enters its losses into the books.
 
 use std::{io, time::Duration};
 
@@ -21,11 +21,11 @@ const SAY_AGAIN: u64 = 60 * SECOND;
 const OPEN_AGAIN: u64 = 10 * SECOND;
 
 impl Store {
-    /// A disk that is full or read-only now need not be so for ever: the records wait in memory meanwhile.
+    /// A disk that is full or read-only now may recover: the records wait in memory meanwhile.
     ///
     /// # Errors
     ///
-    /// The folder cannot be what it should be, or another agent has it open.
+    /// The folder is not fit for a spool, or another agent has it open.
     pub(in crate::exporter) fn open(
         settings: SpoolSettings,
         collector: &str,
@@ -44,8 +44,8 @@ impl Store {
         }
     }
 
-    /// Enters what was found on disk into the books. The first of it are records that this table has never
-    /// seen; the rest is what an earlier agent put there in its name.
+    /// Enters the records found on disk into the books. The first are records that this table has never seen;
+    /// the others were put there by an earlier agent of this table.
     pub(in crate::exporter) fn recover(&mut self, books: &mut CollectorBooks, left: &Left) {
         let Some(spool) = &self.spool else { return books.without_spool(left) };
         let found = spool.inherited();
@@ -68,7 +68,7 @@ impl Store {
         }
     }
 
-    /// Gives up what is too old, and brings what the spool lost into the books.
+    /// Gives up messages that are too old, and enters the spool's losses into the books.
     pub(in crate::exporter) fn expire(&mut self, out: &mut Outgoing, real: AgentTime, now: Now) {
         self.reopen(out, real, now.wall_ms);
         if let Some(spool) = &mut self.spool {
@@ -125,7 +125,7 @@ impl Store {
         self.foreign = RecordTotal::default();
     }
 
-    /// What the spool lost, at once: until then it is in no term of the books.
+    /// Enters the spool's losses, at once: until then they are in no term of the books.
     pub(super) fn enter_lost(&mut self, out: &mut Outgoing) {
         let Some(spool) = &mut self.spool else { return };
         for lost in spool.take_lost() {

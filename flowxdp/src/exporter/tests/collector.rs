@@ -1,4 +1,4 @@
-//! Collectors for tests: what came, by a reader of its own; and certificates that nobody has asked for.
+//! Collectors for tests, with a reader of their own; and certificates.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ pub(crate) fn listen() -> (TcpListener, String) {
     (listener, address)
 }
 
-/// The next connection: whoever waits for octets on it waits no longer than a test may.
+/// The next connection, with a limit on every wait for octets.
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     let stream = listener.accept().unwrap().0;
     stream.set_read_timeout(Some(LIMIT)).unwrap();

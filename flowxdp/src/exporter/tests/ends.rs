@@ -116,7 +116,7 @@ fn octets_that_died_unread_behind_the_end_of_one_side_go_out_again() {
     });
 }
 
-/// Ends its side with its buffer full, and reads what there is once our side ended.
+/// Ends its side with its buffer full, and reads the rest once our side ended.
 fn full(stream: TcpStream) -> Vec<Message> {
     stream.shutdown(Shutdown::Write).unwrap();
     std::thread::sleep(Duration::from_millis(1_500));
@@ -148,7 +148,7 @@ fn octets_that_no_kernel_took_go_out_again_and_no_others() {
     let (first, second) = collector.join().unwrap();
     assert!((1..5_000).contains(&again), "{again} records went out again");
     assert_eq!(second, (5_000 - u16::try_from(again).unwrap()..5_000).collect::<Vec<_>>());
-    // Our kernel goes on to hand over what it holds, so the rest may come twice: it is named.
+    // Our kernel still delivers the octets that it holds, so the rest may come twice and is named.
     assert!(first.len() + second.len() >= 5_000, "{} and {}", first.len(), second.len());
     assert_eq!(first, (0..u16::try_from(first.len()).unwrap()).collect::<Vec<_>>());
     assert_eq!((books.exported.records, books.queued.records, books.lost.records), (5_000, 0, 0));

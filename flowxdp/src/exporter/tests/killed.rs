@@ -11,7 +11,7 @@ use flowxdp_common::{
 use super::{collector::some, *};
 use crate::deliveries::memory::Memory;
 
-/// An agent that goes on with what is in memory and in the folder, if it has one.
+/// An agent that resumes from memory and from the folder, if it has one.
 fn agent(memory: &Memory, url: &str, spool: Option<&Path>) -> (Driver, SharedLedger) {
     let ledger = Rc::new(RefCell::new(memory.ledger()));
     let (limit, age) = (1 << 30, Duration::from_secs(3_600));
@@ -31,7 +31,7 @@ fn push(memory: &Memory, driver: &mut Driver, ledger: &SharedLedger, slots: Rang
     }
 }
 
-/// Somebody who listens for datagrams, and the URL.
+/// A listening UDP socket, and its URL.
 fn collector() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}", socket.local_addr().unwrap());
@@ -82,7 +82,7 @@ fn what_a_collector_read_before_it_ended_in_order_is_neither_on_disk_nor_in_memo
     let url = format!("tcp://{address}");
     let (mut driver, ledger) = agent(&memory, &url, Some(spool.path()));
     push(&memory, &mut driver, &ledger, 0..100);
-    // On disk first, then in order behind it what comes while the collector is there.
+    // Messages on disk first, then those that come while the collector is there, in order.
     let now = driver.now();
     driver.exporter.give_up(Undelivered::AgentKilled, driver.real(), now);
     assert_eq!(driver.exporter.books().queued.records, 100);
@@ -131,7 +131,7 @@ fn what_was_refused_is_in_its_slots() {
     drop((driver, ledger));
     let (driver, _ledger) = agent(&memory, &url, None);
     let books = driver.exporter.books();
-    // What the refusal took back may have come all the same.
+    // Revoked records may have come all the same.
     assert_eq!((books.exported.records, books.lost.records, books.perhaps_twice.records), (10, 0, 10));
 }
 

@@ -6,7 +6,7 @@ use flowxdp_core::clock::AgentTime;
 use crate::dispatch::{Dispatch, Strategy};
 
 const PATIENCE: u64 = 10 * SECOND;
-/// What the clock advances by at each look.
+/// The clock's step at each poll.
 const STEP: u64 = 50 * MILLISECOND;
 
 struct Waiting {

@@ -1,4 +1,4 @@
-//! What was logged of a collector.
+//! The log lines about a collector.
 
 use std::sync::{Mutex, Once};
 
@@ -20,7 +20,7 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-/// From now on lines are kept: those of all tests of the process, as there is one log.
+/// From now on lines are kept, of all tests of the process, as there is one log.
 pub(super) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -44,7 +44,7 @@ const PACKET: &str = "
 
 Nanoseconds that a program costs over one that parses and passes, the same parser in all of them, by
 BPF_PROG_TEST_RUN. *One line of memory* adds to two counters in a line that the flow picks, without a key
-and without a time: what memory itself costs. The kernel's maps hold the same flows, with a value for the same counters.
+and without a time: the cost of memory itself. The kernel's maps hold the same flows, with a value for the same counters.
 Skewed traffic follows Zipf's law; new flows have one packet each.
 
 ![Nanoseconds per packet against number of flows](figures/packet.svg)
@@ -76,10 +76,10 @@ const EXPORT: &str = "
 ## Records to collectors
 
 Over loopback to a receiver that only reads. Other programs read a capture with one packet for each flow, so
-their reading and metering is in their figures; *after reading* is what softflowd does when it has read the last
+their reading and metering is in their figures; *after reading* is softflowd's time once it has read the last
 packet: expiry and sending, in which it never waits. *Table to UDP* begins with a table that is full of the same
 flows, and every step is in it, from the look that finds them due to the free slot and the socket; the wait for a
-grace period is no part of the time. What came was compared, flow by flow, and was the same from both.
+grace period is no part of the time. The received records were compared, flow by flow, and equal for both.
 The other rows begin with records. With *16 messages as one* (`--udp-segments 16`) the kernel cuts them apart.
 
 ![Records per second and core](figures/export.svg)
@@ -102,7 +102,7 @@ The agent alone, on a veth, with an IPv4 table of so many flows: no flow in it; 
 of them due, so that no look at the table is needed; the same while some flows end each second, so that it is
 looked at each second; new flows of one packet each that leave after a second. Per cent of one core, of the
 agent's processor time (the XDP program's is that of the packets); its resident memory, with the tables, which
-are mapped, and of it what is its own; and the kernel's memory of all its BPF maps.
+are mapped, and its private part; and the kernel's memory of all its BPF maps.
 
 ![CPU of the agent against table size](figures/agent.svg)
 

@@ -37,7 +37,7 @@ const TARGETS: &[Target] = &[
     },
     Target {
         part: "packet",
-        what: "IPv4, 500,000 flows: of what one line of memory costs",
+        what: "IPv4, 500,000 flows: of the cost of one line of memory",
         bound: Bound::Most(1.2),
         found: |all| of(all, PACKETS, "IPv4", FLOOR),
     },

@@ -9,17 +9,17 @@ const PATH: &str = "
 
 A veth pair, native XDP on the receiving end, the kernel's generator on the other, IPv4 packets of 64 octets: all on
 one CPU, one batch of packets after the other, so that none is dropped for want of room and the rate is the
-reciprocal of what a packet takes. Flows come at random, each as often as any other. The time is the
+reciprocal of a packet's time. Flows come at random, each as often as any other. The time is the
 kernel's own: to make packets, to send and to receive them, without loading and waiting. Packets that are passed
 are for another station: the kernel's stack takes them and drops them soon. A program that drops is the
 same one with another verdict in its last instruction. In each turn the generator, the interface and the program must
-have counted the same, packets and octets, and what a program passed must have arrived in the stack.
+have counted the same, packets and octets, and packets that a program passed must have arrived in the stack.
 
 ";
 
 const PARTS: &str = "
-What a metered packet takes, from the differences between these programs, nanoseconds. The first part is there
-whatever the program does, so the slower the generator and the interface, the less is seen of metering;
+A metered packet's time, from the differences between these programs, nanoseconds. The first part is there
+with any program, so the slower the generator and the interface, the less is seen of metering;
 behind a program that drops most is seen of it:
 
 ";
@@ -30,10 +30,10 @@ const OTHERS: &str = "
 The agent, and other programs that listen on the same interface, where there is no XDP program then. All have room for
 all flows, and nothing is due before the end. Packets that wait have 64 MiB, but 2 MiB with pmacctd, which
 cannot be told. *Accounted for* is what nfdump adds up of all that a program has exported or stored, as a part of
-what was sent; for the agent, anything but all of it ends the benchmark. A listener's packets are copied on
+the packets sent; for the agent, less than all ends the benchmark. A listener's packets are copied on
 the path, which is one CPU, and the rest is done by a process, wherever it finds a CPU; the agent's are metered on the
-path. So the last column adds both up: what path and process take over a path where nobody listens, for each packet that
-is accounted for. With few packets, a process shows what it takes without any: when the agent ends, it
+path. So the last column adds both up: the time of path and process beyond a path without a listener, for each packet that
+is accounted for. With few packets, a process shows its time without any: when the agent ends, it
 looks at its whole table.
 
 ![Packets accounted for of those sent](figures/live.svg)
