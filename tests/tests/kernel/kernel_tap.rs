@@ -69,9 +69,11 @@ fn counted(live: &mut Live, seen: u64) -> Result<()> {
 fn exact(mode: &str, traffic: Traffic) -> Result<()> {
     let netns = stage()?;
     let nfcapd = Nfcapd::start(Some(&netns))?;
-    let url = nfcapd.url();
-    let arguments = ["--interface", TAP, "--tap", "--mode", mode, "--flows", "1M", "--flows6", "50K"];
-    let mut live = Live::start(&netns, &[&arguments[..], &["--collector", &url]].concat())?;
+    let words = format!(
+        "--interface {TAP} --tap --mode {mode} --flows 1M --flows6 50K --idle-timeout 1s --collector {}",
+        nfcapd.url()
+    );
+    let mut live = Live::start(&netns, &words.split(' ').collect::<Vec<_>>())?;
     promiscuous(&netns, TAP, 1)?;
     if mode == "generic" {
         // Without native XDP a veth takes no frames from the generator in the kernel.
@@ -85,6 +87,8 @@ fn exact(mode: &str, traffic: Traffic) -> Result<()> {
     let received = netns.counter(TAP, "rx_packets")?;
     ensure!(received >= traffic.packets, "the interface itself received {received} packets");
     ensure!(netns.arrived(TAP)? == 0, "{} packets are in the stack", netns.arrived(TAP)?);
+    // Before the end, which does not wait for long on a slow machine.
+    live.until(LIMIT, "done with the records", |books| books.exported.packets == traffic.packets)?;
     live.stop()?.success()?;
     netns.expect_clean(TAP)?;
     promiscuous(&netns, TAP, 0)?;

@@ -27,16 +27,18 @@ const HELPER: &str = "flowxdp-confined";
 
 /// The few for every day: verifier load and refusals, exactness, restarts, CPUs, real drivers. A module and, where not
 /// all of its tests run, words of those that do. None of them calls the largest judge.
-const SHORT: [(&str, &[&str]); 10] = [
+const SHORT: [(&str, &[&str]); 12] = [
     ("kernel_cpus", &["every_cpu", "begins_to_receive", "withdrawn"]),
     (
         "kernel_errors",
         &["interface", "privilege", "xdp_program", "native_mode", "ethernet", "same_packets", "of_memory"],
     ),
+    ("kernel_explain", &["every_hook_gives"]),
     ("kernel_live", &["interfaces_are_told_apart", "too_small", "sigint"]),
     ("kernel_parser", &[]),
     ("kernel_pins", &["a_stop_that_keeps"]),
     ("kernel_status", &[]),
+    ("kernel_tap", &["all_are_taps"]),
     ("vm_clock", &[]),
     ("vm_hotplug", &[]),
     ("vm_queues", &[]),
