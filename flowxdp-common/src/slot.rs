@@ -38,33 +38,50 @@ pub const fn has(state: u32) -> u32 {
 /// Each partition has `WINDOW` − 1 slots more than homes, so that a window never wraps.
 pub const WINDOW: u32 = 8;
 
+/// Hands the counters of a flow to another macro, behind the tokens in braces: comment, name, type, and how the
+/// values of two slots join ([`crate::field::Join`]).
+///
+/// Slots, the counters of the core, their join and the table descriptor follow from this list. The order is that of
+/// the kernel's slots.
+#[macro_export]
+macro_rules! slot_counters {
+    ($then:ident! $given:tt) => {
+        $then! { $given
+            /// OR of the low 12 bits of octets 12 and 13 of the TCP headers (RFC 9293, RFC 9565).
+            tcp_flags: u16, Or;
+            /// Smallest IPv4 TTL or IPv6 hop limit.
+            ttl_min: u8, Min;
+            /// Largest IPv4 TTL or IPv6 hop limit.
+            ttl_max: u8, Max;
+            /// Packets.
+            packets: u64, Sum;
+            /// IP octets: IPv4 total length, IPv6 40 + payload length.
+            octets: u64, Sum;
+            /// First packet, nanoseconds of CLOCK_MONOTONIC; in a replay of the capture's clock.
+            first: u64, Min;
+            /// Last packet, same clock.
+            last: u64, Max;
+            /// Smallest IP length; 65,535 stands for that and more.
+            length_min: u16, Min;
+            /// Largest IP length; 65,535 stands for that and more.
+            length_max: u16, Max;
+        }
+    };
+}
+
 /// Declares a slot: the key first, then the same counters for both IP versions.
 macro_rules! slot {
-    ($(#[$doc:meta])* $name:ident, $key:ty, $pad:literal) => {
+    (
+        { $(#[$doc:meta])* $name:ident, $key:ty, $pad:literal }
+        $($(#[$about:meta])* $field:ident: $type:ty, $join:ident;)+
+    ) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
         pub struct $name {
             /// The flow key.
             pub key: $key,
-            /// OR of the low 12 bits of octets 12 and 13 of the TCP headers (RFC 9293, RFC 9565).
-            pub tcp_flags: u16,
-            /// Smallest IPv4 TTL or IPv6 hop limit.
-            pub ttl_min: u8,
-            /// Largest IPv4 TTL or IPv6 hop limit.
-            pub ttl_max: u8,
-            /// Packets.
-            pub packets: u64,
-            /// IP octets: IPv4 total length, IPv6 40 + payload length.
-            pub octets: u64,
-            /// First packet, nanoseconds of CLOCK_MONOTONIC; in a replay of the capture's clock.
-            pub first: u64,
-            /// Last packet, same clock.
-            pub last: u64,
-            /// Smallest IP length; 65,535 stands for that and more.
-            pub length_min: u16,
-            /// Largest IP length; 65,535 stands for that and more.
-            pub length_max: u16,
+            $($(#[$about])* pub $field: $type,)+
             /// [`FREE`], [`LIVE`] or [`RETIRED`] with [`has`]; written last.
             pub state: u32,
             /// Zero.
@@ -73,14 +90,14 @@ macro_rules! slot {
     };
 }
 
-slot!(
+slot_counters!(slot! {
     /// An IPv4 flow: exactly one cache line of 64 octets.
     SlotV4, KeyV4, 0
-);
-slot!(
+});
+slot_counters!(slot! {
     /// An IPv6 flow: 96 octets, two cache lines wherever it starts.
     SlotV6, KeyV6, 1
-);
+});
 
 /// A flow in the spill table, of either IP version: 128 octets, two cache lines.
 ///

@@ -10,6 +10,7 @@ use crate::{
     key::{KeyTail, KeyV4, KeyV6, SpillKey},
     overflow::Event,
     slot::{SlotV4, SlotV6, SpillSlot},
+    slot_counters,
     switch::SEED_WORDS,
 };
 
@@ -65,7 +66,10 @@ pub struct Fields {
 
 /// The fields of a slot of this layout.
 macro_rules! fields {
-    ($slot:ty, $key:ty, $version:literal, $version_at:expr, $level:expr) => {
+    (
+        { $slot:ty, $key:ty, $version:literal, $version_at:expr, $level:expr }
+        $($(#[$about:meta])* $field:ident: $type:ty, $join:ident;)+
+    ) => {
         Fields {
             whole: size_of::<$slot>() as u16,
             version: $version,
@@ -76,15 +80,7 @@ macro_rules! fields {
             tos: (offset_of!($key, rest) + offset_of!(KeyTail, tos)) as u16,
             vlan: (offset_of!($key, rest) + offset_of!(KeyTail, vlan)) as u16,
             ingress: (offset_of!($key, rest) + offset_of!(KeyTail, ingress)) as u16,
-            packets: offset_of!($slot, packets) as u16,
-            octets: offset_of!($slot, octets) as u16,
-            first: offset_of!($slot, first) as u16,
-            last: offset_of!($slot, last) as u16,
-            tcp_flags: offset_of!($slot, tcp_flags) as u16,
-            ttl_min: offset_of!($slot, ttl_min) as u16,
-            ttl_max: offset_of!($slot, ttl_max) as u16,
-            length_min: offset_of!($slot, length_min) as u16,
-            length_max: offset_of!($slot, length_max) as u16,
+            $($field: offset_of!($slot, $field) as u16,)+
             state: offset_of!($slot, state) as u16,
             level: $level as u16,
         }
@@ -94,9 +90,11 @@ macro_rules! fields {
 /// The layout of this version: IPv4 slots, IPv6 slots, spill slots, and events of the ring buffer.
 #[allow(clippy::cast_possible_truncation, reason = "offsets in slots of at most 128 octets")]
 pub const FIELDS: [Fields; 4] = [
-    fields!(SlotV4, KeyV4, 4, NONE, NONE),
-    fields!(SlotV6, KeyV6, 6, NONE, NONE),
-    fields!(SpillSlot, SpillKey, 0, offset_of!(SpillKey, version), offset_of!(SpillKey, level)),
+    slot_counters!(fields! { SlotV4, KeyV4, 4, NONE, NONE }),
+    slot_counters!(fields! { SlotV6, KeyV6, 6, NONE, NONE }),
+    slot_counters!(fields! {
+        SpillSlot, SpillKey, 0, offset_of!(SpillKey, version), offset_of!(SpillKey, level)
+    }),
     Fields {
         whole: size_of::<Event>() as u16,
         version: 0,

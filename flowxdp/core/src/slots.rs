@@ -6,7 +6,7 @@ use flowxdp_common::{
     key::{FLOW, KeyTail, KeyV4, KeyV6, SpillKey},
     overflow::Event,
     slot::{LIVE, SlotV4, SlotV6, SpillSlot},
-    table,
+    slot_counters, table,
 };
 
 use crate::{
@@ -17,45 +17,48 @@ use crate::{
 /// TCP FIN and RST: either ends a flow.
 pub const FIN_OR_RST: u16 = 0x01 | 0x04;
 
-/// The counters of a flow in one slot or in the spill table; times on the table's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlowCounters {
-    /// The flow's key.
-    pub key: FlowKey,
-    /// Packets.
-    pub packets: u64,
-    /// IP octets.
-    pub octets: u64,
-    /// First packet, nanoseconds.
-    pub first: u64,
-    /// Last packet, nanoseconds.
-    pub last: u64,
-    /// OR of the TCP flags.
-    pub tcp_flags: u16,
-    /// Smallest TTL or hop limit.
-    pub ttl_min: u8,
-    /// Largest TTL or hop limit.
-    pub ttl_max: u8,
-    /// Smallest IP length.
-    pub length_min: u16,
-    /// Largest IP length.
-    pub length_max: u16,
+/// Joins two values of a counter by a name of [`field::Join`].
+macro_rules! join {
+    (Sum, $one:expr, $other:expr) => {
+        $one + $other
+    };
+    (Min, $one:expr, $other:expr) => {
+        $one.min($other)
+    };
+    (Max, $one:expr, $other:expr) => {
+        $one.max($other)
+    };
+    (Or, $one:expr, $other:expr) => {
+        $one | $other
+    };
 }
 
-impl FlowCounters {
-    /// Joins the counters of another slot of the same flow.
-    pub fn absorb(&mut self, other: &Self) {
-        self.packets += other.packets;
-        self.octets += other.octets;
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.tcp_flags |= other.tcp_flags;
-        self.ttl_min = self.ttl_min.min(other.ttl_min);
-        self.ttl_max = self.ttl_max.max(other.ttl_max);
-        self.length_min = self.length_min.min(other.length_min);
-        self.length_max = self.length_max.max(other.length_max);
-    }
+/// The counters and their joins.
+macro_rules! flow_counters {
+    ({} $($(#[$about:meta])* $field:ident: $type:ty, $join:ident;)+) => {
+        /// The counters of a flow in one slot or in the spill table; times on the table's clock.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct FlowCounters {
+            /// The flow's key.
+            pub key: FlowKey,
+            $($(#[$about])* pub $field: $type,)+
+        }
+
+        impl FlowCounters {
+            /// Joins the counters of another slot of the same flow.
+            pub fn absorb(&mut self, other: &Self) {
+                *self = Self { $($field: join!($join, self.$field, other.$field),)+ ..*self };
+            }
+        }
+
+        /// A spill slot with one packet more.
+        pub(crate) fn with_packet(slot: &SpillSlot, packet: &SpillSlot) -> SpillSlot {
+            SpillSlot { $($field: join!($join, slot.$field, packet.$field),)+ ..*slot }
+        }
+    };
 }
+
+slot_counters!(flow_counters! {});
 
 /// A flow as one slot has it: its counters, and the octets of its cold slot in network byte order.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +161,10 @@ pub fn spill_key(key: &FlowKey) -> SpillKey {
 
 /// The kinds of slot differ in their key alone.
 macro_rules! slot {
-    ($slot:ty, $key:ident, $reason:expr) => {
+    (
+        { $slot:ty, $key:ident, $reason:expr }
+        $($(#[$about:meta])* $field:ident: $type:ty, $join:ident;)+
+    ) => {
         impl Slot for $slot {
             fn reason(&self, reason: EndReason) -> EndReason {
                 $reason(&self.key, reason)
@@ -173,26 +179,15 @@ macro_rules! slot {
             }
 
             fn counters(&self) -> FlowCounters {
-                FlowCounters {
-                    key: $key(&self.key),
-                    packets: self.packets,
-                    octets: self.octets,
-                    first: self.first,
-                    last: self.last,
-                    tcp_flags: self.tcp_flags,
-                    ttl_min: self.ttl_min,
-                    ttl_max: self.ttl_max,
-                    length_min: self.length_min,
-                    length_max: self.length_max,
-                }
+                FlowCounters { key: $key(&self.key), $($field: self.$field,)+ }
             }
         }
     };
 }
 
-slot!(SlotV4, key_v4, |_, reason| reason);
-slot!(SlotV6, key_v6, |_, reason| reason);
-slot!(SpillSlot, flow_key, aggregate::reason);
+slot_counters!(slot! { SlotV4, key_v4, |_, reason| reason });
+slot_counters!(slot! { SlotV6, key_v6, |_, reason| reason });
+slot_counters!(slot! { SpillSlot, flow_key, aggregate::reason });
 
 /// The packet of an event's octets, with its cold facts in the layout of `groups`; `None` for octets that are
 /// no event of this layout.

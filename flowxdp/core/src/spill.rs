@@ -221,7 +221,7 @@ impl Spill {
         arm(table, place, position, &before);
         if known && before.packets > 0 {
             join_cold(table, place, &before, packet, cold);
-            table.write(place, &sum(&before, packet));
+            table.write(place, &slots::with_packet(&before, packet));
         } else if known {
             // Kept for it: its record begins with this packet.
             write_cold(table, place, cold);
@@ -361,20 +361,4 @@ fn join_cold<T: SpillTable>(table: &mut T, index: usize, slot: &SpillSlot, packe
     let Some(row) = row.get_mut(..field::width(groups)) else { return };
     field::join(groups, row, cold, packet.first < slot.first);
     table.write_cold(index, row);
-}
-
-/// A slot with one packet more.
-fn sum(slot: &SpillSlot, packet: &SpillSlot) -> SpillSlot {
-    SpillSlot {
-        packets: slot.packets + packet.packets,
-        octets: slot.octets + packet.octets,
-        first: slot.first.min(packet.first),
-        last: slot.last.max(packet.last),
-        length_min: slot.length_min.min(packet.length_min),
-        length_max: slot.length_max.max(packet.length_max),
-        tcp_flags: slot.tcp_flags | packet.tcp_flags,
-        ttl_min: slot.ttl_min.min(packet.ttl_min),
-        ttl_max: slot.ttl_max.max(packet.ttl_max),
-        ..*slot
-    }
 }
