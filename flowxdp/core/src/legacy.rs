@@ -225,7 +225,7 @@ impl Legacy {
         self.export_ms = self.export_ms.max(times.latest_ms).max(reach);
         let count = low_16((bytes.len() - version.header()) / version.record());
         header::write(version, &mut bytes, count, &self.header());
-        let counted = if version == Version::V1 { 0 } else { count.into() };
+        let counted = version.counted(count);
         self.sequence = self.sequence.wrapping_add(counted);
         let domain = self.config.observation_domain;
         let next = self.sequence;

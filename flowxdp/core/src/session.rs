@@ -144,12 +144,10 @@ impl Session {
     ///
     /// [`SessionError`] if `max_message` cannot hold the templates or one record, or is above 65,535.
     pub fn new(config: SessionConfig) -> Result<Self, SessionError> {
-        let encoding = match config.protocol {
-            Protocol::Ipfix => templated(wire::Protocol::Ipfix, config)?,
-            Protocol::V9 => templated(wire::Protocol::V9, config)?,
-            Protocol::V7 => legacy(Version::V7, &config)?,
-            Protocol::V5 => legacy(Version::V5, &config)?,
-            Protocol::V1 => legacy(Version::V1, &config)?,
+        let encoding = match Version::of(config.protocol) {
+            Some(version) => legacy(version, &config)?,
+            // A protocol without templates is a legacy version.
+            None => templated(wire::Protocol::of(config.protocol).unwrap_or(wire::Protocol::Ipfix), config)?,
         };
         Ok(Self { encoding })
     }

@@ -1,7 +1,6 @@
 //! A message that is too large for the path becomes several.
 
 use super::Legacy;
-use super::Version;
 use crate::message::Message;
 use crate::record::{DeliveryId, RecordTotal};
 use crate::wire::low_16;
@@ -30,7 +29,7 @@ impl Legacy {
             }
             let count = low_16(records.len() / version.record());
             bytes[2..4].copy_from_slice(&count.to_be_bytes());
-            let counted = if version == Version::V1 { 0 } else { count.into() };
+            let counted = version.counted(count);
             Message { bytes, total, domain: message.domain, counted, deliveries, ..Message::default() }
         });
         parts.collect()

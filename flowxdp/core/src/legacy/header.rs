@@ -68,17 +68,9 @@ pub(super) fn stamp(version: Version, bytes: &mut [u8], header: &Header) {
     bytes[4..8].copy_from_slice(&uptime_ms.to_be_bytes());
     bytes[8..12].copy_from_slice(&seconds(header.export_ms).to_be_bytes());
     bytes[12..16].copy_from_slice(&nanoseconds(header.export_ms).to_be_bytes());
-    match version {
-        Version::V1 => {}
-        Version::V5 => {
-            let [.., engine_type, engine_id] = header.domain.to_be_bytes();
-            bytes[16..20].copy_from_slice(&header.sequence.to_be_bytes());
-            bytes[20..24].copy_from_slice(&[engine_type, engine_id, 0, 0]);
-        }
-        Version::V7 => {
-            bytes[16..20].copy_from_slice(&header.sequence.to_be_bytes());
-            bytes[20..24].fill(0);
-        }
+    if let Some(last) = version.last_word(header) {
+        bytes[16..20].copy_from_slice(&header.sequence.to_be_bytes());
+        bytes[20..24].copy_from_slice(&last);
     }
 }
 
