@@ -40,12 +40,12 @@ pub(super) fn format(
 
 /// Whether a v9 header of `export_ms` or somewhat later says when the record was.
 fn has_uptimes(record: &FlowRecord, export_ms: u64, system_start_ms: u64) -> bool {
-    let wrap = |ms: u64| ms.checked_sub(system_start_ms).map(|uptime| uptime >> 32);
-    let at_export = wrap(export_ms);
-    at_export.is_some()
-        && wrap(record.start_ms()) == at_export
-        && wrap(record.end_ms()) == at_export
-        && export_ms.saturating_sub(record.start_ms()) < (1 << 32) - WAIT
+    let Some(uptime) = export_ms.checked_sub(system_start_ms) else { return false };
+    // The round of sysUptime that the export is in: a time of another one has a bit above the low 32 set.
+    let round = system_start_ms + (uptime >> 32 << 32);
+    let (start_ms, end_ms) = (record.start_ms(), record.end_ms());
+    (start_ms.wrapping_sub(round) | end_ms.wrapping_sub(round)) >> 32 == 0
+        && export_ms.saturating_sub(start_ms) < (1 << 32) - WAIT
 }
 
 #[derive(Debug)]

@@ -180,10 +180,8 @@ fn uptimes<const N: usize>(
 /// Goes through data records of `length` octets, one for each of the `rows`.
 #[inline]
 fn each<R>(rows: impl Iterator<Item = R>, octets: &mut [u8], length: usize, write: impl Fn(R, &mut [u8])) {
-    let mut rest = octets;
-    for row in rows {
-        let Some((octets, behind)) = rest.split_at_mut_checked(length) else { return };
-        rest = behind;
+    // A record has a length: the division of an empty one is not asked for.
+    for (octets, row) in octets.chunks_exact_mut(length.max(1)).zip(rows) {
         write(row, octets);
     }
 }
