@@ -31,7 +31,7 @@ pub enum Change {
         /// Slots for IPv6.
         v6: u64,
     },
-    /// Records with other fields, in a new table: the old one drains.
+    /// Records with other fields; in a new table while the old one drains, where other groups are collected.
     Groups(Groups),
     /// Whether table and attachments outlive a stop.
     Keep(bool),
@@ -99,7 +99,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
     let refused = KEYS.iter().filter(differs).filter_map(|key| refusal(key, old, new)).collect();
     let mut changes = exporters(old, new);
     changes.extend(monitor(old, new));
-    if old.record.groups() != new.record.groups() {
+    if old.record != new.record {
         changes.push(Change::Groups(new.record.groups()));
     }
     let (was, is) = (&old.exporting, &new.exporting);

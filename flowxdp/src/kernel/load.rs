@@ -245,11 +245,12 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
     let (replay, behind) = (u32::from(size.replay), size.behind.constant());
     let groups = size.groups.with_cold_fields();
     let (cold_words, cold_offsets) = (size.cold_words(), cold_offsets(groups));
+    let spill_slots = pinned.and_then(shared_spill_slots).unwrap_or_else(|| size.spill_slots());
     let mut loader = EbpfLoader::new();
     loader
         .map_max_entries(names::COLD_V4, size.cold_entries(slots_v4)?)
         .map_max_entries(names::COLD_V6, size.cold_entries(slots_v6)?)
-        .map_max_entries(names::COLD_SPILL, size.cold_entries(size.spill_slots().into())?)
+        .map_max_entries(names::COLD_SPILL, size.cold_entries(spill_slots.into())?)
         .map_max_entries(names::DETAIL, possible)
         .override_global(names::COLD_OFFSETS, &cold_offsets, true)
         .override_global(names::COLD_WORDS, &cold_words, true)
@@ -291,6 +292,12 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
         pin::finish(&mut says, said);
     }
     Ok(source)
+}
+
+/// Slots of the spill table that a new generation shares with the one before.
+fn shared_spill_slots(pinned: &Pinned) -> Option<u32> {
+    let map = MapData::from_pin(pinned.directory.join(names::SPILL)).ok()?;
+    Some(map.info().ok()?.max_entries())
 }
 
 impl Loaded {

@@ -68,6 +68,16 @@ impl OtherLayout {
     ///
     /// As of [`OtherLayout::open`].
     pub fn with_cold(mut self, generation: &Generation, name: &str, groups: Groups) -> anyhow::Result<Self> {
+        self.read_cold(generation, name, groups)?;
+        Ok(self)
+    }
+
+    /// Reads cold slots in the layout of other `groups` from now on.
+    ///
+    /// # Errors
+    ///
+    /// As of [`OtherLayout::open`].
+    pub fn read_cold(&mut self, generation: &Generation, name: &str, groups: Groups) -> anyhow::Result<()> {
         self.cold = match names::cold_of(name) {
             Some(name) if generation.descriptor.groups != 0 && field::width(groups) > 0 => Some(Cold {
                 slots: cold_slots(generation, name, self.slots)?,
@@ -76,7 +86,7 @@ impl OtherLayout {
             }),
             _ => None,
         };
-        Ok(self)
+        Ok(())
     }
 
     /// Only this agent writes here: no program refers to the table any more.

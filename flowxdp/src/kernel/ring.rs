@@ -38,6 +38,11 @@ impl Ring {
         Ok(Self { buffer, consumed, groups })
     }
 
+    /// Cold facts are handed on in the layout of these groups from now on.
+    pub const fn read_cold(&mut self, groups: Groups) {
+        self.groups = groups;
+    }
+
     /// Octets consumed so far: where the next event is.
     pub fn position(&self) -> u64 {
         position(&self.consumed)

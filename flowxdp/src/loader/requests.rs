@@ -19,7 +19,8 @@ use crate::{
     kernel::{
         cpus,
         load::{self, Behind, Pinned},
-        pin, preflight,
+        pin::{self, Generation},
+        preflight,
     },
 };
 
@@ -162,20 +163,16 @@ impl Requests {
         let (last, next) = (folder.join(table.last.to_string()), folder.join(table.generation.to_string()));
         let before = pin::descriptor(&last).filter(|descriptor| descriptor.layout == LAYOUT_VERSION);
         let before = before.with_context(|| format!("no table of this version in {}", last.display()))?;
-        // The cold slots of the spill table are shared, as their map is.
-        ensure!(
-            before.groups == u64::from(size.groups.with_cold_fields().bits()),
-            "a table with other groups of fields needs a restart"
-        );
         ensure!(
             table.generation > table.last && pin::descriptor(&next).is_none(),
             "{} is no folder for the next table",
             next.display()
         );
         let shares_chain = size.behind == Behind::Chain;
+        let last = Generation { number: table.last, directory: last, descriptor: before };
         load::make(
             &size,
-            &Pinned { pins: None, directory: next, seed: None, before, last: None, shares_chain },
+            &Pinned { pins: None, directory: next, seed: None, before, last: Some(last), shares_chain },
         )
     }
 }

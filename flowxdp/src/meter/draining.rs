@@ -19,6 +19,7 @@ use crate::kernel::{other_layout::OtherLayout, pin};
 
 struct DrainingTable {
     place: Place,
+    name: &'static str,
     table: OtherLayout,
     retirement: Retirement,
 }
@@ -51,10 +52,21 @@ impl Draining {
             if here {
                 let table =
                     OtherLayout::open(generation, name, fields)?.with_cold(generation, name, groups)?;
-                tables.push(DrainingTable { place, table, retirement: Retirement::default() });
+                tables.push(DrainingTable { place, name, table, retirement: Retirement::default() });
             }
         }
         Ok(Self { generation: generation.clone(), tables })
+    }
+
+    /// Cold fields are read in the layout of other `groups` from now on.
+    ///
+    /// # Errors
+    ///
+    /// A pin is gone.
+    pub(super) fn read_cold(&mut self, groups: Groups) -> anyhow::Result<()> {
+        let generation = &self.generation;
+        let mut tables = self.tables.iter_mut();
+        tables.try_for_each(|it| it.table.read_cold(generation, it.name, groups))
     }
 
     /// The flows in a table of another layout, which no counter of ours has seen. The bits for collectors
@@ -124,7 +136,7 @@ impl Draining {
         then: Then,
         mut sink: impl FnMut(Option<SlotRef>, SlotFlow<'_>, EndReason),
     ) {
-        for DrainingTable { place, table, retirement } in &mut self.tables {
+        for DrainingTable { place, table, retirement, .. } in &mut self.tables {
             retirement.collect(table, then, |index, flow, end| {
                 sink((then == Then::Keep).then(|| SlotRef::new(*place, index)), flow, end);
             });

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use anyhow::{Context, ensure};
 use flowxdp_core::{
     deliveries::Place,
+    merge::Merge,
     retire::{Retirement, Timeouts},
 };
 
@@ -50,7 +51,7 @@ impl Meter {
     pub fn ask_for_table(&mut self, size: TableSize) -> anyhow::Result<Asked> {
         ensure!(
             self.draining_tables() < DRAINING,
-            "{DRAINING} tables of other sizes still drain: wait until collectors have their records"
+            "{DRAINING} tables of before still drain: wait until collectors have their records"
         );
         let loader = self.loader.as_mut().context(WITHOUT)?;
         let pins = self.loaded.pins.as_ref().context(
@@ -118,13 +119,19 @@ impl Meter {
     ///
     /// A pin is missing, or the kernel does not map a table. Nothing changed.
     pub fn open_table(&mut self, size: &TableSize, number: u64, pins: &Rc<Pins>) -> anyhow::Result<Next> {
-        let draining = Draining::open(&pins.generation(self.generation)?, self.loaded.size.groups)?;
+        let draining = Draining::open(&pins.generation(self.generation)?, size.groups)?;
         let mut loaded = Loaded::open(size, &pins.directory().join(number.to_string()), pins)?;
         if let Some(ledger) = &self.ledger {
             let (v4, v6, _) = loaded.tables()?;
             let mut ledger = ledger.borrow_mut();
             ledger.tables_mut().add(Place::v4(number), v4);
             ledger.tables_mut().add(Place::v6(number), v6);
+        }
+        let groups = self.loaded.size.groups;
+        let mut others = self.draining.iter_mut();
+        if let Err(error) = others.try_for_each(|draining| draining.read_cold(size.groups)) {
+            self.draining.iter_mut().try_for_each(|draining| draining.read_cold(groups))?;
+            return Err(error);
         }
         Ok(Next { number, loaded, draining })
     }
@@ -140,7 +147,13 @@ impl Meter {
     /// The grace period cannot be waited for, or the pin of an interface that is gone not be removed.
     pub fn replace_table(&mut self, next: Next) -> anyhow::Result<()> {
         let Next { number, loaded, draining } = next;
-        let replaced = self.loaded.replace_table(loaded);
+        // Records are in the layout of the new groups from now on, whichever table they come from.
+        let groups = loaded.size.groups.with_cold_fields();
+        if groups != self.loaded.size.groups.with_cold_fields() {
+            let merges = [&mut self.merge, &mut self.replay_only, &mut self.across_cpus];
+            merges.into_iter().for_each(|merge| *merge = Merge::new(groups));
+        }
+        let replaced = self.loaded.replace_table(loaded, &draining.generation);
         // Afterwards no program writes the table of before.
         let waited = self.grace.wait();
         self.draining.push(draining);

@@ -227,8 +227,6 @@ fn a_reload_that_is_refused_changes_nothing() -> Result<()> {
     fs::write(stage.file(), added.replace("198.51.100.9:", "198.51.100.10:"))?;
     refused(&live, &["198.51.100.9", "/nonexistent/ca.pem"])?;
     fs::write(stage.file(), text)?;
-    stage.write("20000", "[record]\ncollect = [\"mac\"]")?;
-    refused(&live, &["record.collect cannot change"])?;
     stage.write("99999999999", "")?;
     refused(&live, &["--flows"])?;
     stage.write("20000", "")?;

@@ -5,6 +5,7 @@
 use std::{fs::File, io::Read, os::fd::OwnedFd, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
+use flowxdp_common::field::Group;
 use flowxdp_core::clock::Reading;
 
 use super::{
@@ -134,9 +135,7 @@ impl Reload {
         if let Some(why) = diff.refused.first() {
             bail!("{why}");
         }
-        // Single elements of one group differ without a change of groups.
-        ensure!(config.record == self.config.record, restart("record.collect"));
-        let changed = diff.changes.iter().map(named).collect::<anyhow::Result<Vec<_>>>()?;
+        let changed = diff.changes.iter().map(named).collect();
         let monitor = &config.monitor;
         let selection = Selection::new(monitor, config.narrow(), |index| interfaces.has(index))?;
         let Exporting { system_start_ms, readiness } = &self.exporting;
@@ -144,8 +143,10 @@ impl Reload {
         let plan = dispatch.plan(&config, &settings, at.real, at.now.wall_ms)?;
         let (flows_v4, flows_v6) = (monitor.flows, monitor.flows_v6());
         let size = meter.loaded.size;
-        let is_another = (size.flows_v4, size.flows_v6) != (flows_v4, flows_v6);
-        let asked = is_another.then(|| meter.ask_for_table(TableSize { flows_v4, flows_v6, ..size }));
+        let groups = config.record.groups();
+        let is_another = (size.flows_v4, size.flows_v6) != (flows_v4, flows_v6)
+            || size.groups.with_cold_fields() != groups.with_cold_fields();
+        let asked = is_another.then(|| meter.ask_for_table(TableSize { flows_v4, flows_v6, groups, ..size }));
         match asked.transpose() {
             Ok(asked) => Ok(Some((Next { config, selection, plan, changed }, asked))),
             Err(why) => {
@@ -189,13 +190,9 @@ fn whole(file: OwnedFd) -> anyhow::Result<String> {
 }
 
 /// A change in words.
-///
-/// # Errors
-///
-/// The change takes a restart.
-fn named(change: &Change) -> anyhow::Result<String> {
+fn named(change: &Change) -> String {
     let list = |names: &[String]| names.join(", ");
-    Ok(match change {
+    match change {
         Change::Interfaces { added, removed } if removed.is_empty() => {
             format!("interfaces {} are added", list(added))
         }
@@ -210,7 +207,10 @@ fn named(change: &Change) -> anyhow::Result<String> {
         Change::Flows { v4, v6 } => format!("a table of {v4} IPv4 and {v6} IPv6 flows"),
         Change::Keep(true) => "a stop leaves the table to the next agent".to_owned(),
         Change::Keep(false) => "a stop empties the table".to_owned(),
-        Change::Groups(_) => bail!(restart("record.collect")),
+        Change::Groups(groups) => {
+            let names: Vec<&str> = [Group::Base].into_iter().chain(groups.iter()).map(Group::name).collect();
+            format!("records with the fields of {}", names.join(", "))
+        }
         Change::Dispatch { strategy, .. } => format!("strategy {}", strategy.name()),
         Change::ExporterAdded(url) => format!("collector {url} is added"),
         Change::ExporterRemoved(url) => format!("collector {url} is removed"),
@@ -220,9 +220,5 @@ fn named(change: &Change) -> anyhow::Result<String> {
             let paths: Vec<String> = keys.iter().map(|key| key.path()).collect();
             paths.join(", ")
         }
-    })
-}
-
-fn restart(what: &str) -> String {
-    format!("{what} cannot change while the agent runs: restart the agent, or change it back")
+    }
 }

@@ -15,7 +15,11 @@ use super::{
     Loaded, OBJECT, Pinned, TableSize, links, made,
     source::{PROGRAMS, Source},
 };
-use crate::kernel::{chain, pin::Pins, preflight};
+use crate::kernel::{
+    chain,
+    pin::{Generation, Pins},
+    preflight,
+};
 
 /// Makes the next generation for another process: its maps where there is none pinned in `directory`, and its
 /// programs, pinned beside them.
@@ -63,16 +67,22 @@ impl Loaded {
     }
 
     /// Puts the programs and tables of `next` in the place of these, without a packet between them that is not
-    /// metered. Counters, ring buffer and spill table are shared by both.
+    /// metered. Counters, ring buffer and spill table are shared by both; cold slots of the spill table are copied from
+    /// `last`, the generation of these, where the groups of fields differ. Events tell their groups.
     ///
     /// Afterwards the table of before is written by no program once a grace period has passed. An interface
     /// whose program the kernel does not exchange is detached; its next look attaches it anew.
     ///
     /// # Errors
     ///
-    /// A pin of such an interface cannot be removed.
-    pub fn replace_table(&mut self, mut next: Self) -> anyhow::Result<()> {
-        let mut result = Ok(());
+    /// A pin of such an interface cannot be removed, or the cold slots not be mapped.
+    pub fn replace_table(&mut self, mut next: Self, last: &Generation) -> anyhow::Result<()> {
+        let mut result = next.spill.take_cold(last);
+        let groups = next.size.groups.with_cold_fields();
+        if groups != self.size.groups.with_cold_fields() {
+            self.overflow.read_cold(groups);
+            std::mem::swap(&mut self.spill, &mut next.spill);
+        }
         for (name, index, id) in std::mem::take(&mut self.links) {
             let link = self.source.program(name)?.take_link(id)?;
             match next.swap(name, link) {

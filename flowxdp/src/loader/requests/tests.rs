@@ -92,7 +92,7 @@ fn a_table_is_that_of_the_configuration() -> anyhow::Result<()> {
     for (wrong, word) in [
         (Table { flows_v4: 1001, ..table }, "1001 and 500 flows is not that of the configuration"),
         (Table { flows_v6: u64::MAX, ..table }, "is not that of the configuration"),
-        (Table { groups: Group::Mac.bit(), ..table }, "other groups of fields"),
+        (Table { groups: Group::Mac.bit(), ..table }, "other groups of fields than the configuration"),
         (Table { behind: Behind::Drop, ..table }, "packets go to Drop"),
         (Table { partitions: 0, ..table }, "0 partitions"),
         (Table { partitions: u32::MAX, ..table }, "partitions"),
