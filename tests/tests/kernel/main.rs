@@ -29,6 +29,7 @@ mod kernel_package;
 mod kernel_parser;
 mod kernel_pins;
 mod kernel_reload;
+mod kernel_reload_stress;
 mod kernel_replay;
 mod kernel_replay_files;
 mod kernel_replay_streams;
