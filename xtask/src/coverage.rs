@@ -22,7 +22,7 @@ const SLACK: f64 = 0.5;
 /// An area, and the beginnings of its files' paths.
 type Area = (&'static str, &'static [&'static str]);
 
-const AREAS: [Area; 4] = [
+const AREAS: [Area; 5] = [
     ("parser", &["flowxdp-ebpf/src/"]),
     ("capture", &["flowxdp/src/capture/"]),
     ("spool", &["flowxdp/core/src/spool"]),
@@ -35,6 +35,7 @@ const AREAS: [Area; 4] = [
             "flowxdp/core/src/legacy",
         ],
     ),
+    ("names", &["flowxdp/core/src/names"]),
 ];
 
 #[derive(Deserialize)]

@@ -35,6 +35,8 @@ enum Target {
     Encoder,
     /// Any octets as an agent's answer
     Status,
+    /// Any octets as payloads that names are read from
+    Names,
 }
 
 impl Target {
@@ -45,6 +47,7 @@ impl Target {
             Self::Spool => "spool",
             Self::Encoder => "encoder",
             Self::Status => "status",
+            Self::Names => "names",
         }
     }
 
@@ -53,7 +56,7 @@ impl Target {
         match self {
             Self::Parser => 2048,
             Self::Capture | Self::Status => 512,
-            Self::Spool | Self::Encoder => 1024,
+            Self::Spool | Self::Encoder | Self::Names => 1024,
         }
     }
 }
@@ -87,7 +90,16 @@ fn programs() -> Result<Vec<build::Executable>> {
     let host = shell::text(Command::new("rustc").args(["--print", "host-tuple"]).current_dir(shell::root()))?;
     let mut cargo = shell::cargo(&["build", "--profile", "fuzz", "--locked", "--package", "flowxdp-fuzz"]);
     cargo.args(["--features", "libfuzzer", "--bin", "fuzz-parser", "--bin", "fuzz-capture"]);
-    cargo.args(["--bin", "fuzz-spool", "--bin", "fuzz-encoder", "--bin", "fuzz-status"]);
+    cargo.args([
+        "--bin",
+        "fuzz-spool",
+        "--bin",
+        "fuzz-encoder",
+        "--bin",
+        "fuzz-status",
+        "--bin",
+        "fuzz-names",
+    ]);
     let mut programs = build::executables(cargo.args(["--target", host.trim()]).env("RUSTFLAGS", FLAGS))?;
     let mut cargo = shell::cargo(&["build", "--locked", "--package", "flowxdp-fuzz", "--bin", "fuzz-seeds"]);
     programs.extend(build::executables(&mut cargo)?);

@@ -1,6 +1,6 @@
 //! Properties for any input: the fuzz targets, without the fuzzer.
 //!
-//! [`parser`], [`capture`], [`spool`], [`encoder`] and [`status`] take the octets of one input and panic
+//! [`parser`], [`capture`], [`spool`], [`encoder`], [`status`] and [`names`] take the octets of one input and panic
 //! where a property fails. The fuzzers in `bin/` call them (`cargo xtask fuzz`), and so do the tests, with
 //! every input of [`corpus`].
 //!
@@ -18,6 +18,7 @@ pub mod corpus;
 pub mod encoder;
 pub mod input;
 pub mod mutate;
+pub mod names;
 pub mod outcome;
 pub mod parser;
 pub mod reference;
@@ -28,10 +29,11 @@ pub mod status;
 pub type Target = fn(&[u8]);
 
 /// The fuzz targets by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("parser", parser::target),
     ("capture", capture::target),
     ("spool", spool::target),
     ("encoder", encoder::target),
     ("status", status::target),
+    ("names", names::target),
 ];

@@ -20,7 +20,11 @@ use flowxdp_core::{
     session::{Session, SessionConfig},
     spool::begin,
 };
-use flowxdp_fuzz::{input::Input, mutate::Random};
+use flowxdp_fuzz::{
+    input::Input,
+    mutate::Random,
+    names::{Step, encode},
+};
 
 /// Longer frames are left out: a fuzzer finds the same faults in short ones, only faster.
 const LONGEST: usize = 1500;
@@ -37,6 +41,7 @@ fn main() -> Result<()> {
         "spool" => spool(&mut seeds)?,
         "encoder" => encoder(&mut seeds),
         "status" => status(&mut seeds),
+        "names" => names(&mut seeds)?,
         _ => captures(&target, &mut seeds)?,
     }
     fs::create_dir_all(&into)?;
@@ -145,6 +150,55 @@ fn encoder(seeds: &mut BTreeSet<Vec<u8>>) {
             seeds.insert(seed);
         }
     }
+}
+
+/// Payloads of the capture of names by ports that a flow of the fuzzer has, alone and two after each other.
+fn names(seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../captures/recorded-names.pcap");
+    let mut steps: Vec<Step> = Vec::new();
+    frames(&capture, |frame| steps.extend(step(frame.data)))?;
+    for pair in steps.windows(2) {
+        seeds.extend([encode(&pair[..1]), encode(pair)]);
+    }
+    // Octets of a handshake, which the target protects as QUIC packets: a hello behind the header of its record.
+    let is_hello = |step: &&Step| step.octets.starts_with(&[22, 3, 1]);
+    for hello in steps.iter().filter(is_hello) {
+        let octets = &hello.octets[5..];
+        let (first, second) = octets.split_at(octets.len() / 2);
+        let half = |at: usize, octets: &[u8]| Step {
+            kind: 0x24,
+            sequence: u16::try_from(at).unwrap_or_default(),
+            octets: octets.to_vec(),
+        };
+        seeds.insert(encode(&[half(0, octets)]));
+        seeds.insert(encode(&[half(first.len(), second), half(0, first)]));
+    }
+    Ok(())
+}
+
+/// The payload of an Ethernet frame with IPv4 and TCP or UDP, on a flow by its ports.
+fn step(frame: &[u8]) -> Option<Step> {
+    if frame.get(12..14)? != [0x08, 0x00] {
+        return None;
+    }
+    let transport = frame.get(34..)?;
+    let is_udp = *frame.get(23)? == 17;
+    let port = |at: usize| Some(u16::from_be_bytes([*transport.get(at)?, *transport.get(at + 1)?]));
+    let (from, to) = (port(0)?, port(2)?);
+    let header = if is_udp { 8 } else { usize::from(transport.get(12)? >> 4) * 4 };
+    let kind = match (is_udp, from, to) {
+        (false, _, 443) => 0,
+        (false, 443, _) => 1,
+        (false, _, 53) => 3,
+        (false, ..) => 2,
+        (true, _, 443) => 4,
+        (true, 443, _) => 5,
+        (true, _, 53) => 6,
+        (true, ..) => 7,
+    };
+    let octets = transport.get(header..)?.to_vec();
+    let sequence = if is_udp { 0 } else { u16::from_be_bytes([*transport.get(6)?, *transport.get(7)?]) };
+    (!octets.is_empty()).then_some(Step { kind, sequence, octets })
 }
 
 /// Answers of agents: small ones, with every term of the books.
