@@ -100,7 +100,7 @@ pub fn now() -> Now {
 /// Both clocks, where metering goes by this machine's.
 pub fn reading() -> Reading {
     let (monotonic, wall) = both();
-    let now = Now { monotonic, wall_ms: wall / MILLISECOND };
+    let now = Now::new(monotonic, wall / MILLISECOND);
     Reading { real: AgentTime::new(monotonic), now, wall: WallClock::new(monotonic, wall) }
 }
 

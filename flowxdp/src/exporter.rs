@@ -243,7 +243,7 @@ impl Exporter {
 
     /// When a message is ready, on the session's clock.
     pub fn deadline(&self) -> Option<MeterTime> {
-        if self.given_up.is_some() { None } else { self.out.session.poll_timeout().map(MeterTime::new) }
+        if self.given_up.is_some() { None } else { self.out.session.poll_timeout() }
     }
 
     /// How long a caller that waits for this collector since `begun`, and did so before, has seen no progress:

@@ -51,7 +51,7 @@ fn record(index: u8) -> FlowRecord {
 fn messages(protocol: Protocol, count: u8) -> Vec<Vec<u8>> {
     let config = SessionConfig::new(protocol, NOW - 2_000 - (1 << 32));
     let mut session = Session::new(config).unwrap();
-    let now = Now { monotonic: 1, wall_ms: NOW };
+    let now = Now::new(1, NOW);
     (0..count).for_each(|index| session.push(&record(index), now).unwrap());
     std::iter::from_fn(|| session.poll_message(now, true)).map(|message| message.bytes).collect()
 }

@@ -5,8 +5,8 @@
 /// Live, `monotonic` is CLOCK_MONOTONIC; in a replay both follow the capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
-    /// Nanoseconds of the clock that timers and the flow table use. Never goes back.
-    pub monotonic: u64,
+    /// The metering clock: timers and the flow table use it. Never goes back.
+    pub monotonic: MeterTime,
     /// Milliseconds since 1970-01-01 UTC. May step in either direction.
     pub wall_ms: u64,
 }
@@ -71,6 +71,11 @@ macro_rules! instants {
                 self.0.saturating_sub(earlier.0)
             }
 
+            /// The instant so many nanoseconds earlier, [`Self::START`] at the earliest.
+            pub const fn before(self, nanoseconds: u64) -> Self {
+                Self(self.0.saturating_sub(nanoseconds))
+            }
+
             /// The instant so many nanoseconds later, [`Self::NEVER`] at the latest.
             pub const fn after(self, nanoseconds: u64) -> Self {
                 Self(self.0.saturating_add(nanoseconds))
@@ -99,9 +104,14 @@ instants! {
 }
 
 impl Now {
+    /// So many nanoseconds of the metering clock, and milliseconds since 1970.
+    pub const fn new(monotonic: u64, wall_ms: u64) -> Self {
+        Self { monotonic: MeterTime::new(monotonic), wall_ms }
+    }
+
     /// The metering clock's instant.
     pub const fn metering(self) -> MeterTime {
-        MeterTime::new(self.monotonic)
+        self.monotonic
     }
 }
 
@@ -139,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_instant_of_the_metering_clock_is_as_far_away_on_the_agents() {
-        let now = Now { monotonic: 500, wall_ms: 7 };
+        let now = Now::new(500, 7);
         let at = Reading { real: AgentTime::new(90), now, wall: WallClock::default() };
         for (metering, agent) in [(500, 90), (507, 97), (3, 90), (u64::MAX, u64::MAX)] {
             assert_eq!(at.agent_time(MeterTime::new(metering)), AgentTime::new(agent));

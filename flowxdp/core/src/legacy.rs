@@ -32,7 +32,7 @@ use self::fields::Layout;
 pub use self::fields::{Content, FIELDS, Field};
 use self::queue::{Queue, Times};
 pub use self::version::Version;
-use crate::clock::{Now, SECOND};
+use crate::clock::{MeterTime, Now, SECOND};
 use crate::elements::Choice;
 use crate::message::{Message, SessionError};
 use crate::record::{DeliveryId, Entry, FlowRecord, RecordTotal};
@@ -232,13 +232,13 @@ impl Legacy {
         Some(Message { bytes, templates: 0, total, templates_only: false, domain, counted, next, deliveries })
     }
 
-    /// When [`Legacy::poll_message`] will have a message without a further push: monotonic nanoseconds,
-    /// not in the future if it has one already, `None` while nothing is queued.
-    pub fn poll_timeout(&self) -> Option<u64> {
+    /// When [`Legacy::poll_message`] will have a message without a further push: not in the future if it has one
+    /// already, `None` while nothing is queued.
+    pub fn poll_timeout(&self) -> Option<MeterTime> {
         let oldest = self.queue.oldest()?;
         let part =
             usize::try_from(self.queue.total().records).is_ok_and(|records| records < self.per_message);
-        Some(if part { oldest.saturating_add(self.config.linger) } else { oldest })
+        Some(if part { oldest.after(self.config.linger) } else { oldest })
     }
 
     /// Records that were pushed and not polled, counted as they will be sent.

@@ -32,7 +32,7 @@ pub use self::process::options_templates;
 use std::collections::VecDeque;
 
 use self::templated::Templated;
-use crate::clock::{Now, SECOND};
+use crate::clock::{MeterTime, Now, SECOND};
 use crate::elements::Choice;
 pub use crate::legacy::NotRepresentable;
 use crate::legacy::{Legacy, LegacyConfig, Version};
@@ -179,9 +179,9 @@ impl Session {
         either!(self, encoding => encoding.poll_message(now, flush))
     }
 
-    /// When [`Session::poll_message`] will have a message without a further push: monotonic
-    /// nanoseconds, not in the future if it has one already, `None` while nothing is queued.
-    pub fn poll_timeout(&self) -> Option<u64> {
+    /// When [`Session::poll_message`] will have a message without a further push: not in the future if it has one
+    /// already, `None` while nothing is queued.
+    pub fn poll_timeout(&self) -> Option<MeterTime> {
         match &self.encoding {
             Encoding::Templated(encoding) => encoding.poll_timeout(),
             Encoding::Legacy(encoding) => encoding.poll_timeout(),

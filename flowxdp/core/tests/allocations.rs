@@ -67,7 +67,7 @@ fn seconds(session: &mut Session, seconds: std::ops::Range<u64>) -> u64 {
     let mut records = 0;
     for second in seconds {
         let wall_ms = START + 1000 * second;
-        let now = Now { monotonic: wall_ms * MILLISECOND, wall_ms };
+        let now = Now::new(wall_ms * MILLISECOND, wall_ms);
         for nth in 0..1000 {
             // Protocols without templates refuse IPv6.
             let _ = session.push(&record(nth), now);

@@ -52,7 +52,7 @@ impl Reporter {
     /// the new times are pushed.
     pub fn follow_clock(&mut self, dispatch: &mut Dispatch, now: Now) {
         let before = self.snapshot.system_start_ms;
-        let start = now.wall_ms.saturating_sub(now.monotonic / MILLISECOND);
+        let start = now.wall_ms.saturating_sub(now.monotonic.nanoseconds() / MILLISECOND);
         if start.abs_diff(before) <= STEP {
             return;
         }

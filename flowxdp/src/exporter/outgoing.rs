@@ -2,7 +2,7 @@
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
-    clock::{AgentTime, MeterTime, Now},
+    clock::{AgentTime, Now},
     options::{Reliability, Snapshot},
     pace::Pace,
     session::Session,
@@ -74,6 +74,6 @@ impl Outgoing {
 
     /// The session's own deadline, on the real clock: the two advance alike.
     pub(super) fn timeout(&self, real: AgentTime, now: Now) -> Option<AgentTime> {
-        self.session.poll_timeout().map(|at| real.after(MeterTime::new(at).since(now.metering())))
+        self.session.poll_timeout().map(|at| real.after(at.since(now.monotonic)))
     }
 }

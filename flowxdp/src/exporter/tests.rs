@@ -86,11 +86,11 @@ impl Driver {
 
     fn now(&self) -> Now {
         let monotonic = u64::try_from(self.start.elapsed().as_nanos()).unwrap();
-        Now { monotonic, wall_ms: T0 + monotonic / MILLISECOND }
+        Now::new(monotonic, T0 + monotonic / MILLISECOND)
     }
 
     fn real(&self) -> AgentTime {
-        AgentTime::new(self.now().monotonic)
+        AgentTime::new(self.now().monotonic.nanoseconds())
     }
 
     fn push(&mut self, ports: Range<u16>) {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use flowxdp_core::clock::{Now, SECOND};
+use flowxdp_core::clock::{MeterTime, Now, SECOND};
 
 use super::append::seconds;
 
@@ -16,15 +16,15 @@ const STEP: u64 = 2;
 /// The time of day at the opening of the spool.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Age {
-    /// The first instant: the time of day in seconds, the monotonic clock in nanoseconds.
-    opened: Option<(u32, u64)>,
+    /// The first instant: the time of day in seconds, and the metering clock.
+    opened: Option<(u32, MeterTime)>,
 }
 
 impl Age {
     /// The steady time: the time of day without its steps since the first call, seconds since 1970.
     pub(super) fn steady(&mut self, now: Now) -> i64 {
         let (secs, monotonic) = *self.opened.get_or_insert((seconds(now.wall_ms), now.monotonic));
-        i64::from(secs).saturating_add_unsigned(now.monotonic.saturating_sub(monotonic) / SECOND)
+        i64::from(secs).saturating_add_unsigned(now.monotonic.since(monotonic) / SECOND)
     }
 
     /// The sum of the steps of the time of day since then, seconds.

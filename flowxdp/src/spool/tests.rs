@@ -26,7 +26,7 @@ const NO_LIMIT: u64 = 1 << 30;
 
 /// An instant, with both clocks in step.
 fn at(wall_ms: u64) -> Now {
-    Now { monotonic: wall_ms * 1_000_000, wall_ms }
+    Now::new(wall_ms * 1_000_000, wall_ms)
 }
 
 /// A folder for spools and a session whose messages go there.
@@ -61,7 +61,7 @@ impl Bench {
 
     /// A message with this many records, each with numbers of its own.
     fn message(&mut self, records: u64) -> Message {
-        let now = Now { monotonic: 0, wall_ms: START };
+        let now = Now::new(0, START);
         for _ in 0..records {
             self.records += 1;
             self.session.push(&record(self.records), now).unwrap();

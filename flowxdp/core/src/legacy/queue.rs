@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::SPAN;
+use crate::clock::MeterTime;
 use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal};
 
 /// The times of records that one header places.
@@ -37,7 +38,7 @@ impl Times {
 #[derive(Debug)]
 struct Run {
     /// Monotonic nanoseconds.
-    pushed: u64,
+    pushed: MeterTime,
     count: usize,
     /// The records that the remainders make.
     parts: u64,
@@ -67,7 +68,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: u64) {
+    pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: MeterTime) {
         let parts = parts(record);
         self.total += RecordTotal { records: parts, packets: record.packets(), octets: record.octets() };
         self.earliest_ms = self.earliest_ms.min(record.start_ms());
@@ -84,8 +85,8 @@ impl Queue {
         self.total
     }
 
-    /// When the oldest record was pushed, monotonic nanoseconds.
-    pub(super) fn oldest(&self) -> Option<u64> {
+    /// When the oldest record was pushed.
+    pub(super) fn oldest(&self) -> Option<MeterTime> {
         self.runs.front().map(|run| run.pushed)
     }
 

@@ -18,7 +18,7 @@ fn session(version: Version) -> Legacy {
 }
 
 fn at(wall_ms: u64) -> Now {
-    Now { monotonic: 0, wall_ms }
+    Now::new(0, wall_ms)
 }
 
 fn poll_all(session: &mut Legacy, now: Now) -> VecDeque<Message> {
@@ -95,13 +95,13 @@ fn sizes_that_cannot_be_are_refused_with_the_one_that_can() {
 fn a_part_filled_message_lingers_and_a_full_one_does_not() {
     let mut session = session(Version::V5);
     assert_eq!(session.poll_timeout(), None);
-    session.push(&record(START, START), Now { monotonic: 5, wall_ms: START }).unwrap();
-    assert_eq!(session.poll_timeout(), Some(5 + SECOND));
-    assert_eq!(session.poll_message(Now { monotonic: 4 + SECOND, wall_ms: START }, false), None);
+    session.push(&record(START, START), Now::new(5, START)).unwrap();
+    assert_eq!(session.poll_timeout(), Some(Now::new(5 + SECOND, 0).monotonic));
+    assert_eq!(session.poll_message(Now::new(4 + SECOND, START), false), None);
     for _ in 0..29 {
-        session.push(&record(START, START), Now { monotonic: 6, wall_ms: START }).unwrap();
+        session.push(&record(START, START), Now::new(6, START)).unwrap();
     }
-    assert_eq!(session.poll_timeout(), Some(5));
+    assert_eq!(session.poll_timeout(), Some(Now::new(5, 0).monotonic));
     assert_eq!(session.poll_message(at(START), true).unwrap().total.records, 30);
     assert_eq!((session.poll_timeout(), session.queued()), (None, RecordTotal::default()));
 }

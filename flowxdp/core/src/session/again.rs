@@ -79,7 +79,7 @@ mod tests {
     use crate::record::EndReason;
     use crate::wire::{Protocol, set_ids};
 
-    const NOW: Now = Now { monotonic: 0, wall_ms: 5_000 };
+    const NOW: Now = Now::new(0, 5_000);
 
     fn session() -> Session {
         Session::new(SessionConfig::reliable(0)).unwrap()

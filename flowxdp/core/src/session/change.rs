@@ -55,7 +55,7 @@ mod tests {
     use crate::wire::{self, set_ids};
     use flowxdp_common::field::Groups;
 
-    const NOW: Now = Now { monotonic: 0, wall_ms: 1_000_000 };
+    const NOW: Now = Now::new(0, 1_000_000);
 
     fn polled(session: &mut Session, ports: std::ops::Range<u16>) -> VecDeque<Message> {
         ports.for_each(|port| session.push(&record(port), NOW).unwrap());

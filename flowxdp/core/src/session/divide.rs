@@ -114,7 +114,7 @@ mod tests {
     /// Forty records, and a session's messages of them after the largest size fell.
     fn divided(protocol: Protocol) -> (VecDeque<Message>, VecDeque<Message>) {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
-        let now = Now { monotonic: 0, wall_ms: 1_000_000 };
+        let now = Now::new(0, 1_000_000);
         for port in 0..40 {
             let mut record = record(port).with(|flow| {
                 (flow.packets, flow.octets) = (u64::from(port) + 1, 1_000);

@@ -14,6 +14,7 @@ use super::process::flow_keys_set;
 use super::queue::Queue;
 use super::resend::Resend;
 use super::{MS, SessionConfig, SessionError};
+use crate::clock::MeterTime;
 use crate::record::{EndReason, FlowRecord};
 use crate::template::{Kind, RecordFormat, Template};
 use crate::wire::Protocol;
@@ -105,11 +106,11 @@ impl Group {
         if self.format.wide { end_ms.min(wall_ms.saturating_add(MS)) } else { end_ms }
     }
 
-    /// When a message is ready, monotonic nanoseconds; not in the future if one is.
-    pub(super) fn deadline(&self, linger: u64) -> Option<u64> {
+    /// When a message is ready; not in the future if one is.
+    pub(super) fn deadline(&self, linger: u64) -> Option<MeterTime> {
         let oldest = self.queue.oldest()?;
         let full = self.layout.is_full(&self.queue.counts());
-        Some(if full { oldest } else { oldest.saturating_add(linger) })
+        Some(if full { oldest } else { oldest.after(linger) })
     }
 }
 
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn an_end_far_from_now_moves_no_other_record() {
         let mut session = Session::new(SessionConfig::new(Protocol::V9, START)).unwrap();
-        let now = Now { monotonic: 0, wall_ms: START + 60_000 };
+        let now = Now::new(0, START + 60_000);
         session.push(&record(START + 3 * WRAP, START + 3 * WRAP), now).unwrap();
         session.push(&record(START + 1, START + 2), now).unwrap();
         let messages: Vec<_> = std::iter::from_fn(|| session.poll_message(now, true)).collect();
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn times_of_day_have_templates_of_their_own_with_their_first_data() {
         let mut session = Session::new(SessionConfig::new(Protocol::V9, START)).unwrap();
-        let now = Now { monotonic: 0, wall_ms: START + 3 * WRAP };
+        let now = Now::new(0, START + 3 * WRAP);
         session.push(&record(START + 3 * WRAP, START + 3 * WRAP), now).unwrap();
         session.push(&record(START + 1, START + 2), now).unwrap();
         assert_eq!(session.queued().records, 2);

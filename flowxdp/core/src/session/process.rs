@@ -6,7 +6,7 @@ use super::preset::{Place, place};
 use super::resend::{Due, How, Resend};
 use super::templated::{Content, Templated};
 use super::{SessionConfig, modulo_32};
-use crate::clock::Now;
+use crate::clock::{MeterTime, Now};
 use crate::elements::options::{OPTIONS, OptionsTemplate};
 use crate::options::{Snapshot, Source, describe, records};
 use crate::wire::{Protocol, Writer};
@@ -26,7 +26,7 @@ pub(super) struct Process {
     /// Of the templates, by the domain that they are for.
     resend: [Resend; PLACES.len()],
     /// Monotonic nanoseconds.
-    sent_at: Option<u64>,
+    sent_at: Option<MeterTime>,
     /// The last options data offered.
     pub(super) offered: Option<Snapshot>,
     /// Templates whose flow keys the collector was told.
@@ -56,7 +56,7 @@ impl Process {
     }
 
     fn is_due(&self, snapshot: &Snapshot, now: Now, interval: u64) -> bool {
-        self.sent_at.is_none_or(|at| now.monotonic.saturating_sub(at) >= interval)
+        self.sent_at.is_none_or(|at| now.monotonic.since(at) >= interval)
             || self.offered.as_ref().is_none_or(|offered| offered.interfaces != snapshot.interfaces)
     }
 }
@@ -248,7 +248,7 @@ mod tests {
     use crate::wire;
 
     fn at(second: u64) -> Now {
-        Now { monotonic: second * SECOND, wall_ms: second * 1000 }
+        Now::new(second * SECOND, second * 1000)
     }
 
     fn snapshot(interfaces: u32) -> Snapshot {

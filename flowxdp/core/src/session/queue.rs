@@ -3,6 +3,7 @@
 use std::collections::{VecDeque, vec_deque::Iter};
 
 use super::layout::{Counts, Layout};
+use crate::clock::MeterTime;
 use crate::record::{Batch, FlowRecord, RecordTotal};
 use crate::template::Kind;
 
@@ -13,7 +14,7 @@ struct Run {
     order: u64,
     count: usize,
     /// Monotonic nanoseconds.
-    pushed: u64,
+    pushed: MeterTime,
 }
 
 /// Records of one kind, and the runs that they came in.
@@ -37,7 +38,7 @@ impl Queue {
         Self { kinds, ..Self::default() }
     }
 
-    pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: u64) {
+    pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: MeterTime) {
         let order = self.next;
         self.next += 1;
         self.total.count(record);
@@ -53,8 +54,8 @@ impl Queue {
         self.total
     }
 
-    /// When the oldest record was pushed, monotonic nanoseconds.
-    pub(super) fn oldest(&self) -> Option<u64> {
+    /// When the oldest record was pushed.
+    pub(super) fn oldest(&self) -> Option<MeterTime> {
         self.kinds.iter().filter_map(|waiting| waiting.runs.front()).map(|run| run.pushed).min()
     }
 

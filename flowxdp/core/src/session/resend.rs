@@ -5,6 +5,7 @@
 //! whichever is first. A clock that jumps over many intervals makes them due once.
 
 use super::SessionConfig;
+use crate::clock::MeterTime;
 
 /// Whether the next message has templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,7 @@ pub(super) struct Resend {
 
 #[derive(Debug)]
 struct Sent {
-    /// Monotonic nanoseconds.
-    at: u64,
+    at: MeterTime,
     /// Messages since, without templates.
     following: u32,
     how: How,
@@ -61,7 +61,7 @@ impl Resend {
         Self { interval, messages, sent: None }
     }
 
-    pub(super) fn due(&self, now: u64) -> Due {
+    pub(super) fn due(&self, now: MeterTime) -> Due {
         match &self.sent {
             None => Due::First,
             Some(Sent { how: How::AtStart, .. }) => Due::Again,
@@ -69,14 +69,14 @@ impl Resend {
             Some(Sent { how: How::Alone, following: 0, .. }) => Due::No,
             Some(sent) => {
                 let counted = self.messages < u32::MAX && sent.following.saturating_add(1) >= self.messages;
-                let timed = now.saturating_sub(sent.at) >= self.interval;
+                let timed = now.since(sent.at) >= self.interval;
                 if counted || timed { Due::Again } else { Due::No }
             }
         }
     }
 
     /// Templates were sent.
-    pub(super) const fn sent(&mut self, now: u64, how: How) {
+    pub(super) const fn sent(&mut self, now: MeterTime, how: How) {
         self.sent = Some(Sent { at: now, following: 0, how });
     }
 

@@ -96,13 +96,13 @@ mod tests {
     /// The reading of a collector that refused some messages and then returned.
     fn sequences(protocol: Protocol, at: usize, export_time: usize) -> (Vec<u32>, u32) {
         let mut session = Session::new(SessionConfig::new(protocol, 0)).unwrap();
-        let now = Now { monotonic: 0, wall_ms: 1_000_000 };
+        let now = Now::new(0, 1_000_000);
         for port in 0..100 {
             session.push(&record(port), now).unwrap();
         }
         let refused = poll_all(&mut session, now);
         assert!(refused.len() > 3 && refused[0].templates_only);
-        let later = Now { monotonic: 5_000_000_000, wall_ms: 1_005_000 };
+        let later = Now::new(5_000_000_000, 1_005_000);
         let mut sent = session.resume(refused.clone(), later);
         assert!(sent[0].templates_only);
         assert_eq!(sent.len(), refused.len());
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn refused_templates_alone_come_again_with_the_next_data() {
         let mut session = Session::new(SessionConfig::new(Protocol::V9, 0)).unwrap();
-        let now = Now { monotonic: 0, wall_ms: 1_000_000 };
+        let now = Now::new(0, 1_000_000);
         session.push(&record(1), now).unwrap();
         let templates = session.poll_message(now, true).unwrap();
         assert!(session.resume(VecDeque::from([templates]), now).is_empty());

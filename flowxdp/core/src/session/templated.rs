@@ -9,7 +9,7 @@ use super::preset::Place;
 use super::process::Process;
 use super::resend::{Due, How};
 use super::{MS, Message, SessionConfig, SessionError, modulo_32};
-use crate::clock::{Now, uptime};
+use crate::clock::{MeterTime, Now, uptime};
 use crate::options::Statistics;
 use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal};
 use crate::template::RecordFormat;
@@ -141,15 +141,15 @@ impl Templated {
         self.process.followed(Place::Flows);
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    pub(super) fn poll_timeout(&self) -> Option<MeterTime> {
         if !self.ready.is_empty() {
-            return Some(0);
+            return Some(MeterTime::START);
         }
         self.next().map(|(deadline, _)| deadline)
     }
 
     /// The group that has the next message, and when.
-    pub(super) fn next(&self) -> Option<(u64, usize)> {
+    pub(super) fn next(&self) -> Option<(MeterTime, usize)> {
         let deadlines = self.groups.iter().enumerate();
         deadlines.filter_map(|(group, it)| Some((it.deadline(self.config.linger)?, group))).min()
     }

@@ -126,7 +126,7 @@ impl Pair {
             session: Session::new(config.clone()).unwrap(),
             config,
             collector: Collector::default(),
-            now: Now { monotonic: 1 << 40, wall_ms: T0 },
+            now: Now::new(1 << 40, T0),
             pushed: Vec::new(),
             received: Vec::new(),
             total: RecordTotal::default(),
@@ -145,7 +145,7 @@ impl Pair {
                 self.poll(false);
             }
             Step::Wait(ms, wall_step) => {
-                self.now.monotonic += ms * 1_000_000;
+                self.now.monotonic = self.now.monotonic + ms * 1_000_000;
                 self.now.wall_ms = (self.now.wall_ms + ms).saturating_add_signed(wall_step);
                 self.poll(false);
             }
@@ -233,7 +233,7 @@ proptest! {
         protocol in select(BOTH.to_vec()), records in prop::collection::vec(record(), 150..200),
     ) {
         let mut session = Session::new(SessionConfig::new(protocol, SYSTEM_START)).unwrap();
-        let now = Now { monotonic: 0, wall_ms: T0 };
+        let now = Now::new(0, T0);
         let mut sizes = Vec::new();
         for record in &records {
             session.push(record, now).unwrap();

@@ -15,7 +15,7 @@ pub(crate) const SYSTEM_START: u64 = T0 - 3_600_000;
 
 /// Milliseconds after [`T0`], on both clocks.
 pub(crate) fn at(ms: u64) -> Now {
-    Now { monotonic: 1_000_000 * (3_600_000 + ms), wall_ms: T0 + ms }
+    Now::new(1_000_000 * (3_600_000 + ms), T0 + ms)
 }
 
 pub(crate) fn session(protocol: Protocol) -> Session {

@@ -201,7 +201,7 @@ fn export_time_is_whole_seconds_and_never_goes_back() {
     let mut collector = Collector::default();
     let mut times = Vec::new();
     for (step, wall_ms) in [5_999, 6_000, 1_000, 7_001].into_iter().enumerate() {
-        let now = Now { monotonic: SECOND + step as u64 * MILLISECOND, wall_ms };
+        let now = Now::new(SECOND + step as u64 * MILLISECOND, wall_ms);
         session.push(&ipv4(6, 1), now).unwrap();
         for message in drain(&mut session, now, true) {
             times.push(collector.read(&message.bytes).export_secs);

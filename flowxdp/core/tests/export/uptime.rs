@@ -15,7 +15,7 @@ fn through(start: u64, end: u64, now: u64) -> (u64, u64, FlowRecord) {
     let mut session = Session::new(SessionConfig::new(Protocol::V9, SYSTEM_START)).unwrap();
     let record =
         ipv4(6, 443).with(|flow| (flow.start_ms, flow.end_ms) = (SYSTEM_START + start, SYSTEM_START + end));
-    let now = Now { monotonic: now * 1_000_000, wall_ms: SYSTEM_START + now };
+    let now = Now::new(now * 1_000_000, SYSTEM_START + now);
     session.push(&record, now).unwrap();
     let mut collector = Collector::default();
     let messages = drain(&mut session, now, true);
@@ -57,7 +57,7 @@ fn a_wrap_before_within_and_after_the_flow() {
 fn uptime_is_not_negative_in_the_first_second() {
     let system_start_ms = SYSTEM_START + 400;
     let mut session = Session::new(SessionConfig::new(Protocol::V9, system_start_ms)).unwrap();
-    let now = Now { monotonic: 0, wall_ms: system_start_ms + 200 };
+    let now = Now::new(0, system_start_ms + 200);
     session.push(&ipv4(6, 1), now).unwrap();
     let message = session.poll_message(now, true).unwrap();
     assert_eq!(Collector::default().read(&message.bytes).uptime, 600);

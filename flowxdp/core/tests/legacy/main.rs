@@ -24,7 +24,7 @@ const SYSTEM_START: u64 = T0 - 3_600_000;
 
 /// Milliseconds after [`T0`], on both clocks.
 fn at(ms: u64) -> Now {
-    Now { monotonic: 1_000_000 * (3_600_000 + ms), wall_ms: T0 + ms }
+    Now::new(1_000_000 * (3_600_000 + ms), T0 + ms)
 }
 
 fn session(version: Version) -> Legacy {

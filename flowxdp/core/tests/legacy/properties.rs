@@ -78,7 +78,7 @@ impl Pair {
         Self {
             session: Legacy::new(config.clone()).unwrap(),
             config,
-            now: Now { monotonic: 1 << 40, wall_ms: T0 },
+            now: Now::new(1 << 40, T0),
             pushed: Vec::new(),
             messages: VecDeque::new(),
         }
@@ -98,7 +98,7 @@ impl Pair {
                 self.poll(false);
             }
             Step::Wait(ms, wall_step) => {
-                self.now.monotonic += ms * 1_000_000;
+                self.now.monotonic = self.now.monotonic + ms * 1_000_000;
                 self.now.wall_ms = (self.now.wall_ms + ms).saturating_add_signed(wall_step);
                 self.poll(false);
             }

@@ -14,7 +14,7 @@ pub(crate) const SYSTEM_START: u64 = T0 - 3_600_000;
 
 /// Milliseconds after [`T0`], on both clocks.
 pub(crate) fn at(ms: u64) -> Now {
-    Now { monotonic: 1_000_000 * (3_600_000 + ms), wall_ms: T0 + ms }
+    Now::new(1_000_000 * (3_600_000 + ms), T0 + ms)
 }
 
 /// Every kind of session: IPFIX over UDP with flow keys and without, IPFIX over TCP, v9.

@@ -101,7 +101,7 @@ proptest! {
     #[test]
     fn what_a_session_made_reads_back(records in prop::collection::vec(record(), 1..400), with_options in any::<bool>()) {
         let mut session = Session::new(SessionConfig::reliable(T0 - 1000)).unwrap();
-        let now = Now { monotonic: 0, wall_ms: T0 };
+        let now = Now::new(0, T0);
         if with_options {
             session.offer(&Snapshot { process: 1, name: "here".to_owned(), ..Snapshot::default() }, now, true);
         }

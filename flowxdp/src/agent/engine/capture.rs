@@ -36,7 +36,7 @@ impl CaptureClock {
 
 /// An instant of the capture, where both clocks are one.
 pub const fn instant(time: MeterTime) -> Now {
-    Now { monotonic: time.nanoseconds(), wall_ms: time.nanoseconds() / MILLISECOND }
+    Now::new(time.nanoseconds(), time.nanoseconds() / MILLISECOND)
 }
 
 impl<M: Captured> Engine<M> {

@@ -60,7 +60,7 @@ impl World {
     }
 
     fn at(&self) -> Reading {
-        let now = Now { monotonic: self.time, wall_ms: T0 - 100_000 + self.time / MILLISECOND };
+        let now = Now::new(self.time, T0 - 100_000 + self.time / MILLISECOND);
         Reading {
             real: AgentTime::new(self.time),
             now,

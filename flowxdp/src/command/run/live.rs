@@ -56,7 +56,7 @@ impl Metering for Live {
         known: u32,
         sink: impl FnMut(FlowRecord, &[u8]),
     ) -> anyhow::Result<()> {
-        self.meter.recover(at.now.monotonic, at.wall, known, sink)
+        self.meter.recover(at.now.monotonic.nanoseconds(), at.wall, known, sink)
     }
 
     fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {

@@ -89,9 +89,9 @@ impl Connection {
             if let Some(outbound) = self.backlog.pop_front() {
                 self.number(out, outbound, now);
             } else if readable {
-                if let Err(when) = out.pace.take(real.nanoseconds()) {
+                if let Err(when) = out.pace.take(real) {
                     self.store.keep_up(out, real, now);
-                    return Ok(Some(AgentTime::new(when)));
+                    return Ok(Some(when));
                 }
                 self.read_back(out, real, now);
             } else if let Some(message) = out.session.poll_message(now, flush) {

@@ -32,9 +32,9 @@ impl Datagrams {
                 let message = self.larger(out, real, now).or_else(|| out.session.poll_message(now, flush))?;
                 self.pending.push_back(message);
             }
-            let ready = match out.pace.ready(real.nanoseconds()) {
+            let ready = match out.pace.ready(real) {
                 Ok(ready) => usize::try_from(ready).unwrap_or(BATCH),
-                Err(when) => return Some(AgentTime::new(when)),
+                Err(when) => return Some(when),
             };
             if self.trial {
                 // The templates in front went out just before; another message is next after this one.
@@ -52,7 +52,7 @@ impl Datagrams {
             out.books.sending(self.pending.iter().take(most));
             let Sent { handed, error } = self.send(most)?;
             // A try costs a token, whatever comes of it.
-            out.pace.spend(real.nanoseconds(), handed.max(1) as u64);
+            out.pace.spend(real, handed.max(1) as u64);
             (0..handed).for_each(|_| self.sent(out, real));
             out.books.commit();
             let read = self.read_reports(out, real);

@@ -19,7 +19,7 @@ use crate::{
     transport::{readiness::Readiness, tls::TlsSettings},
 };
 
-const NOW: Now = Now { monotonic: SECOND, wall_ms: 1_700_000_000_000 };
+const NOW: Now = Now::new(SECOND, 1_700_000_000_000);
 
 /// Octets of a record of NetFlow v5, and of the header.
 const RECORD: usize = 48;

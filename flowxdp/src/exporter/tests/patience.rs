@@ -16,7 +16,7 @@ struct Waiting {
 
 impl Waiting {
     fn now(&self) -> Now {
-        Now { monotonic: self.real, wall_ms: T0 + self.real / MILLISECOND }
+        Now::new(self.real, T0 + self.real / MILLISECOND)
     }
 
     fn real(&self) -> AgentTime {

@@ -95,7 +95,7 @@ fn what_is_too_old_expires_message_by_message() {
 #[test]
 fn the_time_of_day_makes_nothing_older_or_younger_when_it_is_set() {
     const DAY: u64 = 24 * HOUR;
-    let minute = |minute: u64, wall_ms: u64| Now { monotonic: minute * 60_000_000_000, wall_ms };
+    let minute = |minute: u64, wall_ms: u64| Now::new(minute * 60_000_000_000, wall_ms);
     for set in [START + 2 * DAY, START - 2 * DAY] {
         let mut bench = Bench::new(NO_LIMIT);
         let mut spool = bench.open();

@@ -116,7 +116,7 @@ fn capture(frame: Frame<'_>, seeds: &mut BTreeSet<Vec<u8>>) {
 
 /// Files of a few records: a session's messages with options data, and a spool file's.
 fn spool(seeds: &mut BTreeSet<Vec<u8>>) -> Result<()> {
-    let now = Now { monotonic: 0, wall_ms: 1_793_700_000_000 };
+    let now = Now::new(0, 1_793_700_000_000);
     for records in 1..5_u16 {
         let mut session = Session::new(SessionConfig::reliable(0))?;
         let snapshot = Snapshot { process: 1, name: "exporter".to_owned(), ..Snapshot::default() };

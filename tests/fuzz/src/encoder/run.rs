@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use flowxdp_core::clock::{Now, SECOND};
+use flowxdp_core::clock::{MeterTime, Now, SECOND};
 use flowxdp_core::legacy::NotRepresentable;
 use flowxdp_core::options::{Snapshot, Statistics};
 use flowxdp_core::record::{Addresses, Flow, FlowRecord, RecordTotal};
@@ -37,7 +37,7 @@ impl<'a, 'b> Run<'a, 'b> {
     pub(super) fn new(octets: &'a mut Octets<'b>) -> Self {
         let (session, config) = input::session(octets);
         let wall_ms = config.system_start_ms + HOUR + u64::from(octets.short()) * HOUR;
-        let now = Now { monotonic: 100 * SECOND, wall_ms };
+        let now = Now::new(100 * SECOND, wall_ms);
         let (outbox, kept) = (VecDeque::new(), VecDeque::new());
         let (collector, sent) = (Collector::default(), Statistics::default());
         Self { octets, session, config, now, outbox, kept, collector, sent, offered: None }
@@ -113,7 +113,7 @@ impl<'a, 'b> Run<'a, 'b> {
     /// Takes messages that are made already.
     fn made(&mut self) -> bool {
         let mut of_process = false;
-        while self.session.poll_timeout() == Some(0) {
+        while self.session.poll_timeout() == Some(MeterTime::START) {
             let message = self.poll(false);
             of_process |= message.as_ref().is_some_and(|message| message.domain == 0);
             self.outbox.extend(message);
@@ -209,7 +209,7 @@ impl<'a, 'b> Run<'a, 'b> {
     /// The time of day may step in both directions.
     fn wait(&mut self) {
         let (how, by) = (self.octets.octet(), u64::from(self.octets.short()));
-        self.now.monotonic += by * (SECOND / 1000);
+        self.now.monotonic = self.now.monotonic + by * (SECOND / 1000);
         self.now.wall_ms = match how % 8 {
             0 => self.now.wall_ms.saturating_sub(by * HOUR).max(HOUR),
             1 => {

@@ -13,7 +13,7 @@ use super::decode::Flow;
 /// Milliseconds since 1970.
 pub(crate) const SYSTEM_START: u64 = 1_700_000_000_000;
 /// When the records are exported.
-pub(crate) const NOW: Now = Now { monotonic: 3_600 * SECOND, wall_ms: SYSTEM_START + 3_600_000 };
+pub(crate) const NOW: Now = Now::new(3_600 * SECOND, SYSTEM_START + 3_600_000);
 
 /// Octets of each packet's payload in the capture.
 const PAYLOAD: usize = 18;

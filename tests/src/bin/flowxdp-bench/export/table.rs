@@ -86,15 +86,16 @@ impl Full {
         driver.begin()?;
         let (forced, clock) = (Some(EndReason::Forced), WallClock::new(0, SYSTEM_START * 1_000_000));
         // With the first flow go the templates, and the time in which they could be refused.
-        self.meter
-            .check(NOW.monotonic, clock, forced, 1, |record, _| driver.exporter.push(&record, NOW, true))?;
+        self.meter.check(NOW.monotonic.nanoseconds(), clock, forced, 1, |record, _| {
+            driver.exporter.push(&record, NOW, true)
+        })?;
         driver.settle(true)?;
         let already = driver.exporter.exported_records();
         let (wall, start, mut waited) = (Instant::now(), cpu_time(), Duration::ZERO);
         loop {
             let (looked, busy) = (Instant::now(), cpu_time());
             let (room, mut records) = (driver.exporter.room(), 0_u64);
-            self.meter.check(NOW.monotonic, clock, forced, room, |record, _| {
+            self.meter.check(NOW.monotonic.nanoseconds(), clock, forced, room, |record, _| {
                 driver.exporter.push(&record, NOW, true);
                 records += 1;
                 if records.is_multiple_of(BETWEEN) {
