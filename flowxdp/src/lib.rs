@@ -19,7 +19,8 @@
 //! - [`limits`], [`guard`], [`output`]: a limit, a panic or a full stderr ends in one line and the books.
 //!
 //! Architecture invariant: the event loops in [`command`] decide nothing: they feed clock, sockets and signals
-//! to [`agent::engine`].
+//! to [`agent::engine`]. `cargo xtask tidy` holds the others: aya is in [`kernel`] alone, unsafe code in listed files,
+//! and no modules form a circle by the paths that they name.
 
 pub mod agent;
 pub mod aging;

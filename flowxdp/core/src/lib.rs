@@ -20,7 +20,7 @@
 //!   IANA's [`registry`]; [`manual`] writes its page.
 //! - [`template`]: which elements the records of a kind have, as a list of copies from a record's row.
 //! - [`options`]: options data about the exporter itself.
-//! - [`wire`]: the octets of IPFIX and NetFlow v9.
+//! - [`wire`]: the octets of IPFIX and NetFlow v9; [`message`]: a message, as sessions give it.
 //! - [`session`]: one collector's queue, templates, sequence and export time; [`pace`]: how fast.
 //! - [`legacy`]: the same for NetFlow v5, v7 and v1, which have no templates.
 //! - [`spool`]: messages that wait in a file, read back.
