@@ -84,40 +84,42 @@ impl Inspector {
 
     fn segment(&mut self, flow: &Direction, payload: &Payload<'_>) -> Result<Names, Reason> {
         let Some(mut stream) = self.streams.take(flow) else {
-            let result = message(payload.octets, flow);
-            return match result {
-                Err(Reason::Incomplete) => self.hold(flow, Stream::default(), payload, Reason::TooLong),
-                Err(Reason::Unknown) if flow.ports.iter().any(|port| EXPECTED.contains(port)) => {
-                    self.hold(flow, Stream::default(), payload, Reason::Unknown)
+            let is_expected = flow.ports.iter().any(|port| EXPECTED.contains(port));
+            return match message(payload.octets, flow) {
+                Err(Reason::Incomplete) => self.hold(flow, Stream::default(), payload, Reason::Incomplete),
+                Err(reason) if is_expected && may_overtake(payload.octets, flow, reason) => {
+                    self.hold(flow, Stream::default(), payload, reason)
                 }
                 result => result,
             };
         };
         stream.add(payload.sequence, payload.octets);
         match message(&stream.prefix(), flow) {
-            Err(Reason::Incomplete) => self.hold(flow, stream, payload, Reason::TooLong),
-            Err(Reason::Unknown) => self.hold(flow, stream, payload, Reason::Unknown),
+            Err(Reason::Incomplete) => self.hold(flow, stream, payload, Reason::Incomplete),
+            Err(reason) if may_overtake(&stream.prefix(), flow, reason) => {
+                self.hold(flow, stream, payload, reason)
+            }
             result => result,
         }
     }
 
-    /// Holds a segment for those that follow; at the end of the room the reason is `full`.
+    /// Holds a segment for those that follow. The reason stands, but for a message that outgrows the room.
     fn hold(
         &mut self,
         flow: &Direction,
         mut stream: Stream,
         payload: &Payload<'_>,
-        full: Reason,
+        reason: Reason,
     ) -> Result<Names, Reason> {
         if payload.is_cut {
             return Err(Reason::Truncated);
         }
         stream.add(payload.sequence, payload.octets);
         if stream.is_full() {
-            return Err(full);
+            return Err(if reason == Reason::Incomplete { Reason::TooLong } else { reason });
         }
         self.streams.insert(*flow, stream);
-        Err(if full == Reason::Unknown { Reason::Unknown } else { Reason::Incomplete })
+        Err(reason)
     }
 
     fn datagram(&mut self, flow: &Direction, payload: &Payload<'_>) -> Result<Names, Reason> {
@@ -144,6 +146,18 @@ impl Inspector {
             self.clients.insert(*flow, client);
         }
         result.map(Names::Quic)
+    }
+}
+
+/// Whether octets that are no message may stand behind the first segment of one: any octets that are unknown, and a
+/// client's later handshake record, which begins with octets of the ClientHello in place of a type and a length.
+fn may_overtake(octets: &[u8], flow: &Direction, reason: Reason) -> bool {
+    match reason {
+        Reason::Unknown => true,
+        Reason::Encrypted | Reason::TooLong | Reason::Nameless | Reason::Malformed => {
+            octets.first() == Some(&records::HANDSHAKE) && EXPECTED.contains(&flow.ports[1])
+        }
+        _ => false,
     }
 }
 

@@ -3,7 +3,8 @@
 use super::{inspector::OCTETS, verdict::Reason};
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
-const HANDSHAKE: u8 = 22;
+/// Content type of handshake records.
+pub(super) const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 
 /// Octets of the header of a record, and of a handshake message.

@@ -79,8 +79,8 @@ proptest! {
         let at = verdicts.iter().position(|it| matches!(it, Verdict::Named(_)));
         prop_assert!(at.is_some(), "{:?}", verdicts);
         let (before, named) = verdicts.split_at(at.unwrap());
-        let is_waiting = |it: &Verdict| matches!(it, Verdict::Unnamed(Reason::Incomplete | Reason::Unknown));
-        prop_assert!(before.iter().all(is_waiting));
+        // A later record that comes first may read as anything but a name.
+        prop_assert!(before.iter().all(|it| matches!(it, Verdict::Unnamed(_))));
         prop_assert_eq!(&named[0], &Verdict::Named(Names::Tls(hello("www.example.com", &["h2", "http/1.1"]))));
     }
 
