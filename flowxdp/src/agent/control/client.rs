@@ -22,12 +22,20 @@ const ACCEPTING: Duration = Duration::from_secs(5);
 /// No agent answers at the socket within `patience`.
 pub fn ask(path: &Path, request: &str, patience: Duration) -> anyhow::Result<Vec<u8>> {
     let until = Instant::now() + patience;
-    let mut stream = reach(path, ACCEPTING)?;
     let shown = path.display();
     let silent = || format!("the agent at {shown} does not answer");
-    if !request.is_empty() {
-        stream.write_all(format!("{request}\n").as_bytes()).with_context(silent)?;
-    }
+    let stream = loop {
+        let mut stream = reach(path, ACCEPTING)?;
+        if request.is_empty() {
+            break stream;
+        }
+        match stream.write_all(format!("{request}\n").as_bytes()) {
+            Ok(()) => break stream,
+            // A client that is late, on a machine with much to do, was answered as one without a request.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && Instant::now() < until => {}
+            Err(error) => return Err(error).with_context(silent),
+        }
+    };
     // An agent that has dropped the connection refuses this; its answer, if any, is read all the same.
     drop(stream.shutdown(Shutdown::Write));
     let answer = answer::read(Patient { stream, until }).with_context(silent)?;

@@ -16,7 +16,7 @@ use super::{
 
 /// A client that has sent nothing for so long has no request and reads the books, as clients did before there
 /// were verbs.
-const SILENCE: Duration = Duration::from_millis(100);
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// How long a request line may take.
 const REQUEST: Duration = Duration::from_secs(1);
