@@ -12,14 +12,31 @@ use crate::process::Program;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Seconds that nfacctd waits before it reads the file, at each try.
+///
+/// Once the file is read it ends its printing process by a signal; on a machine with much to do that process may not
+/// have begun to read, and prints no row.
+const DELAYS: [u32; 3] = [0, 1, 3];
+
 /// Reads a recording. Its rows have no times that could be relied on, its flags are 0 where they have two octets,
 /// and it overlooks most gaps.
 pub fn judge(recording: &Path) -> Result<Verdict> {
+    let mut verdict = Verdict::default();
+    for delay in DELAYS {
+        verdict = read(recording, delay)?;
+        if !verdict.records.is_empty() {
+            break;
+        }
+    }
+    Ok(verdict)
+}
+
+fn read(recording: &Path, delay: u32) -> Result<Verdict> {
     let directory = tempfile::tempdir()?;
     let configuration = directory.path().join("nfacctd.conf");
     // nfacctd writes on every refresh and at its end, the same rows twice where the two fall together: one a day.
     let settings = format!(
-        "daemonize: false\npcap_savefile: {}\nplugins: print\n\
+        "daemonize: false\npcap_savefile: {}\npcap_savefile_delay: {delay}\nplugins: print\n\
          aggregate: src_host, dst_host, src_port, dst_port, proto, tcpflags\nprint_output: json\nprint_num_protos: true\n\
          plugin_buffer_size: 10240\nplugin_pipe_size: 102400000\nprint_refresh_time: 86400\n",
         recording.display()
