@@ -22,7 +22,7 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     deliveries::{Deliveries, Place, SlotRef},
-    record::DeliveryId,
+    record::{DeliveryId, RecordTotal},
     retire::Table,
     slots::Slot,
 };
@@ -149,6 +149,25 @@ impl Ledger {
     /// There are more collectors than pages.
     pub fn page(&mut self, url: &str) -> anyhow::Result<usize> {
         self.pages.find(page::name(url)).with_context(too_many)
+    }
+
+    /// Pages that collectors have, those of an earlier agent too.
+    pub fn named_pages(&self) -> Vec<usize> {
+        self.pages.named()
+    }
+
+    /// The sums of retired slots that the collector of a page has, and others have not.
+    pub fn delivered(&mut self, at: usize) -> RecordTotal {
+        let mut delivered = RecordTotal::default();
+        for (_, table) in &self.tables.tables {
+            let states = (0..).map_while(|index| Some((index, table.state(index)?)));
+            for (index, _) in states.filter(|(_, it)| slot::is_retired(*it) && slot::has(*it) >> at & 1 != 0)
+            {
+                let (packets, octets) = table.counters(index);
+                delivered += RecordTotal { records: 1, packets, octets };
+            }
+        }
+        delivered
     }
 
     /// A page that no collector has.

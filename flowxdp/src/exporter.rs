@@ -14,6 +14,7 @@ mod change;
 mod connection;
 mod datagrams;
 mod delivery;
+mod newcomers;
 mod outgoing;
 mod patience;
 mod resolver;

@@ -79,8 +79,8 @@ and \"seen\" counts each packet by the same rule.
   `perhaps_twice` names records that went out again, because a connection broke before their arrival could be
   known (an end in order is no break), or because an ICMP message refused them: a collector received at least
   `exported`, and at most `exported` and `perhaps_twice`.
-  `before` are the records that were retired before a reload added the collector: not owed to it, and counted as
-  exported at the top, unless they were lost.
+  `before` are the records that were retired before a reload or a start added the collector: not owed to it, and
+  counted as exported at the top, unless they were lost.
   `inherited` are the records in the spool at the agent's start. An earlier run has seen and metered their packets,
   so they stand in no term of the equation: `inherited_exported` of them went out, `inherited_lost` were given up.
 - Under `interfaces`, `tap` marks an interface whose packets are dropped behind the meter, and `tap_in_use` says a use

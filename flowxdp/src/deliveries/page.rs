@@ -58,6 +58,12 @@ impl Pages {
         Some(at)
     }
 
+    /// Pages that the collectors of a configuration have.
+    pub(super) fn named(&self) -> Vec<usize> {
+        let pages = 0..self.mapped.len().min(COLLECTORS);
+        pages.filter(|at| ![0, NAMELESS].contains(&self.read::<u64>(*at, NAME))).collect()
+    }
+
     fn frees(&self) -> impl Iterator<Item = usize> {
         (0..self.mapped.len().min(COLLECTORS)).filter(|at| self.read::<u64>(*at, NAME) == 0)
     }

@@ -78,6 +78,11 @@ impl Exporter {
         self.out.books.outcome()
     }
 
+    /// The same, with records on disk.
+    pub(super) fn outcome_with_spool(&self) -> Outcome {
+        self.out.books.outcome_with_spool()
+    }
+
     /// A reload added the collector: its terms begin now, behind those of `before`. With a ledger each step is
     /// written down, and where `excused`, records that wait for others are not owed to it, also after a kill.
     ///

@@ -4,12 +4,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use flowxdp_core::{clock::AgentTime, protocol::Protocol, session::SessionConfig};
 
-use super::Exporter;
+use super::{Exporter, newcomers};
 use crate::{
     collector_url::CollectorUrl,
     config::{Config, Record, nanoseconds},
     deliveries::SharedLedger,
-    dispatch::Dispatch,
+    dispatch::{Dispatch, Strategy},
     transport::readiness::Readiness,
 };
 
@@ -145,7 +145,14 @@ pub fn dispatch(
 ) -> anyhow::Result<Dispatch> {
     let settings = Settings::new(config, system_start_ms, readiness, ledger.clone());
     let exporter = |url| Exporter::new(Clone::clone(url), config.tls_of(url), &settings, real, wall_ms);
-    let exporters = config.exporter.iter().map(exporter).collect::<anyhow::Result<Vec<_>>>()?;
+    let earlier = ledger.as_ref().map(|ledger| ledger.borrow().named_pages()).unwrap_or_default();
+    let mut exporters = config.exporter.iter().map(exporter).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(ledger) = &ledger {
+        match config.exporting.strategy {
+            Strategy::Replicate => newcomers::begin(&mut exporters, ledger, &earlier),
+            Strategy::Balance | Strategy::Failover => newcomers::take_over(&mut exporters, ledger, &earlier),
+        }
+    }
     let pages: Vec<usize> = exporters.iter().filter_map(Exporter::page).collect();
     if let Some(ledger) = &ledger {
         ledger.borrow_mut().forget_all_but(&pages);

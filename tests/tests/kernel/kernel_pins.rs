@@ -265,6 +265,58 @@ fn ten_kills_over_tcp_lose_nothing_and_name_what_came_twice() -> Result<()> {
 }
 
 #[test]
+fn a_collector_that_comes_with_a_start_begins_behind_the_records_of_before() -> Result<()> {
+    for stays in [false, true] {
+        let stage = Stage::new()?;
+        let (one, other) = (Nfcapd::start(Some(&stage.netns))?, Nfcapd::start(Some(&stage.netns))?);
+        let round = traffic(500, 5_000, false);
+        let mut live = stage.agent(&one.url(), &["--keep"])?;
+        stage.send(&round)?;
+        at_rest(&mut live)?;
+        live.stop()?.success()?;
+        // These wait in the table, and are owed to the collectors of the next agent.
+        stage.send(&round)?;
+        let first = one.url();
+        let more = if stays { vec!["--collector", first.as_str()] } else { Vec::new() };
+        let mut live = stage.agent(&other.url(), &more)?;
+        live.status()?.balance()?;
+        stage.send(&round)?;
+        let books = at_rest(&mut live)?;
+        ensure!(books.seen == count(&round, 3), "seen {:?}", books.seen);
+        live.stop()?.success()?;
+        let rounds = [one, other].map(|nfcapd| nfcapd.store()?.total());
+        let [one, other] = rounds;
+        let (one, other) = (one?, other?);
+        ensure!(other == count(&round, 2), "the new collector has {other:?}");
+        ensure!(one == count(&round, if stays { 3 } else { 1 }), "the first collector has {one:?}");
+        stage.close()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_goes_with_a_start_leaves_its_share_of_the_books() -> Result<()> {
+    let stage = Stage::new()?;
+    let (one, other) = (Nfcapd::start(Some(&stage.netns))?, Nfcapd::start(Some(&stage.netns))?);
+    let (gone, round) = (one.url(), traffic(500, 5_000, false));
+    let balance = ["--strategy", "balance"];
+    let mut live = stage.agent(&other.url(), &[&balance[..], &["--keep", "--collector", &gone]].concat())?;
+    stage.send(&round)?;
+    at_rest(&mut live)?;
+    live.stop()?.success()?;
+    let mut live = stage.agent(&other.url(), &balance)?;
+    live.status()?.balance()?;
+    stage.send(&round)?;
+    let books = at_rest(&mut live)?;
+    ensure!(books.seen == count(&round, 2), "seen {:?}", books.seen);
+    live.stop()?.success()?;
+    let (one, other) = (one.store()?.total()?, other.store()?.total()?);
+    ensure!(one + other == count(&round, 2), "{one:?} and {other:?}");
+    ensure!(one.packets > 0 && other.packets > round.packets, "{one:?} and {other:?}");
+    stage.close()
+}
+
+#[test]
 fn a_small_table_whose_collector_is_away_goes_on_metering() -> Result<()> {
     let mut failures = Failures::default();
     for more in [&[][..], AS_ONE] {

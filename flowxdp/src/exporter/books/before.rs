@@ -6,7 +6,7 @@ use flowxdp_common::{
 };
 use flowxdp_core::record::RecordTotal;
 
-use super::{CollectorBooks, add, subtract, total};
+use super::{CollectorBooks, add, less, subtract, total};
 use crate::deliveries::SharedLedger;
 
 /// Records that were handed over, and records that were given up, by reason, with the records of before.
@@ -17,6 +17,22 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// The terms of a collector that the configuration names no more.
+    pub(in crate::exporter) fn left(ledger: &SharedLedger, at: usize) -> Self {
+        let left = ledger.borrow_mut().recover(at);
+        CollectorBooks::recover(ledger, at, &left).outcome_with_spool()
+    }
+
+    /// Without records that come again.
+    pub(in crate::exporter) fn without(mut self, mut again: RecordTotal) -> Self {
+        for sum in std::iter::once(&mut self.delivered).chain(&mut self.lost) {
+            let before = total(*sum);
+            subtract(sum, again);
+            again = less(again, less(before, total(*sum)));
+        }
+        self
+    }
+
     /// With records that others still have to deliver.
     pub(crate) fn with(mut self, queued: RecordTotal) -> Self {
         add(&mut self.delivered, queued);
@@ -33,6 +49,11 @@ impl CollectorBooks {
             add(sum, total(lost));
         }
         outcome
+    }
+
+    /// The terms up to now, with records on disk, which are owed to this collector alone.
+    pub(in crate::exporter) fn outcome_with_spool(&self) -> Outcome {
+        self.outcome().with(total(self.now.spooled))
     }
 
     /// Retired before this collector was there.
@@ -107,5 +128,20 @@ impl CollectorBooks {
     ) {
         self.lost_stored(reason, ours, false);
         self.lost_stored(reason, foreign, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_come_again_are_taken_from_delivered_ones_first() {
+        let sum = |records| Sum { records, packets: 10 * records, octets: 100 * records };
+        let mut outcome = Outcome { delivered: sum(3), ..Outcome::default() };
+        outcome.lost[Undelivered::QueueFull as usize] = sum(5);
+        let less = outcome.without(total(sum(4)));
+        assert_eq!((less.delivered, less.lost[Undelivered::QueueFull as usize]), (sum(0), sum(4)));
+        assert_eq!(outcome.without(RecordTotal::default()), outcome);
     }
 }
