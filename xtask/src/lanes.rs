@@ -5,15 +5,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-use crate::tally::Count;
+use crate::tally::{Count, side_by_side};
 use crate::{sudo, suite};
-
-/// Modules that run at a time.
-const LANES: usize = 2;
 
 /// Modules that have the machine to themselves.
 const ALONE: [&str; 10] = [
@@ -53,7 +49,12 @@ pub(crate) fn run(count: &mut Count, agent: &Path, captures: &str) -> Result<()>
     for module in beside {
         commands.push((module.as_str(), command(module)?));
     }
-    side_by_side(count, commands);
+    for ended in side_by_side(commands) {
+        if let Err(error) = ended.result {
+            eprintln!("xtask: {error:#}");
+        }
+        count.merge(ended.count);
+    }
     for module in alone {
         println!("\n     Running {module} as root");
         // A module that fails must not hide the results of the next.
@@ -62,29 +63,6 @@ pub(crate) fn run(count: &mut Count, agent: &Path, captures: &str) -> Result<()>
         }
     }
     Ok(())
-}
-
-/// Runs a module in each lane until none is left. A module's output is shown when that module ends.
-fn side_by_side(count: &mut Count, commands: Vec<(&str, Command)>) {
-    let (commands, count) = (Mutex::new(commands.into_iter()), Mutex::new(count));
-    let next = || commands.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let lane = || {
-        while let Some((module, mut command)) = next() {
-            let (mut own, mut output) = (Count::default(), Vec::new());
-            let result = own.run_into(&mut command, &mut output);
-            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
-            println!("\n     Running {module} as root, beside another\n{}", String::from_utf8_lossy(&output));
-            if let Err(error) = result {
-                eprintln!("xtask: {error:#}");
-            }
-            count.merge(own);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..LANES {
-            scope.spawn(lane);
-        }
-    });
 }
 
 #[cfg(test)]
@@ -99,7 +77,7 @@ mod tests {
             ("module", shell)
         });
         let mut count = Count::default();
-        side_by_side(&mut count, commands.collect());
+        side_by_side(commands.collect()).into_iter().for_each(|ended| count.merge(ended.count));
         assert_eq!(count.passed(), 10);
     }
 }

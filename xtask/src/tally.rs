@@ -1,12 +1,17 @@
 //! The steps that ran, their results, and the steps that were left out.
 
 use std::io::{Read, Write};
+use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::shell;
+
+/// Programs that run at a time.
+const LANES: usize = 2;
 
 /// Steps of a job, each with its result. A failed one does not keep the next from running.
 pub(crate) struct Tally {
@@ -54,29 +59,12 @@ impl Tally {
         });
     }
 
-    /// Steps that run tests at the same time, each a program that keeps one CPU busy. A step's output is shown when
-    /// that step ends.
+    /// Steps that run tests, each a program that keeps one CPU busy, some of them at a time.
     pub(crate) fn side_by_side(&mut self, steps: Vec<(&str, Command)>) {
         self.begun += steps.len();
         let names: Vec<&str> = steps.iter().map(|(name, _)| *name).collect();
         println!("\n[{}/{}] {}, side by side", self.begun, self.steps, names.join(", "));
-        let ended = std::thread::scope(|scope| {
-            let started = steps.into_iter().map(|(name, mut command)| {
-                let job = move || {
-                    let (start, mut count, mut output) = (Instant::now(), Count::default(), Vec::new());
-                    let result = count.run_into(&mut command, &mut output);
-                    // Printed at once, so that two outputs do not mix.
-                    print!("{}", String::from_utf8_lossy(&output));
-                    (count, result, start.elapsed())
-                };
-                (name, scope.spawn(job))
-            });
-            let started: Vec<_> = started.collect();
-            started.into_iter().map(|(name, thread)| (name, thread.join())).collect::<Vec<_>>()
-        });
-        for (name, ended) in ended {
-            let panicked = |_| (Count::default(), Err(anyhow!("the step panicked")), Duration::ZERO);
-            let (count, result, time) = ended.unwrap_or_else(panicked);
+        for Ended { name, count, result, time } in side_by_side(steps) {
             let result = result.and_then(|()| count.verdict());
             self.note(name, count, result, time);
         }
@@ -140,6 +128,39 @@ impl Tally {
         }
         Ok(())
     }
+}
+
+/// A program that ended, with its tests.
+pub(crate) struct Ended<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) count: Count,
+    pub(crate) result: Result<()>,
+    pub(crate) time: Duration,
+}
+
+/// Runs a program in each lane until none is left; gives the results in the order of the programs. A program's output
+/// is shown when that program ends.
+pub(crate) fn side_by_side(commands: Vec<(&str, Command)>) -> Vec<Ended<'_>> {
+    let commands = Mutex::new(commands.into_iter().enumerate());
+    let next = || commands.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let lane = || {
+        let mut all = Vec::new();
+        while let Some((at, (name, mut command))) = next() {
+            let (start, mut count, mut output) = (Instant::now(), Count::default(), Vec::new());
+            let result = count.run_into(&mut command, &mut output);
+            // Printed at once, so that two outputs do not mix.
+            println!("\n     {name}, beside another\n{}", String::from_utf8_lossy(&output));
+            all.push((at, Ended { name, count, result, time: start.elapsed() }));
+        }
+        all
+    };
+    let mut all = std::thread::scope(|scope| {
+        let lanes = [(); LANES].map(|()| scope.spawn(lane));
+        let ended = lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.flatten().collect::<Vec<_>>()
+    });
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, ended)| ended).collect()
 }
 
 impl Count {

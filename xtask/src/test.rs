@@ -164,14 +164,12 @@ fn as_root(tally: &mut Tally, captures: &[PathBuf]) {
 /// CPU busy, so two run at a time.
 fn in_vms(tally: &mut Tally, vms: &[Vm]) -> Result<()> {
     let xtask = std::env::current_exe().context("cannot tell where xtask itself is")?;
-    for pair in vms.chunks(2) {
-        let command = |arguments: &[&str]| {
-            let mut command = Command::new(&xtask);
-            command.arg("vm").args(arguments);
-            command
-        };
-        tally.side_by_side(pair.iter().map(|(name, arguments)| (*name, command(arguments))).collect());
-    }
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(&xtask);
+        command.arg("vm").args(arguments);
+        command
+    };
+    tally.side_by_side(vms.iter().map(|(name, arguments)| (*name, command(arguments))).collect());
     Ok(())
 }
 
