@@ -1,8 +1,8 @@
 #!/bin/sh
 # Records tests/captures/recorded-names.pcap again: connections that say names, between the stacks of OpenSSL, curl,
 # dnsmasq, dig and aioquic, in two network namespaces; and derives its truth. Needs root, tcpdump, tshark, curl, openssl,
-# dnsmasq, dig, and a Python with aioquic (1.7.2 was used): FLOWXDP_PYTHON names it. What it starts and makes is gone
-# when it ends, however it ends.
+# dnsmasq, dig, and a Python with aioquic (1.7.2 was used): FLOWXDP_PYTHON names it. Its processes and namespaces
+# are gone when it ends, however it ends.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

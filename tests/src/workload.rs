@@ -103,7 +103,7 @@ impl Traffic {
         frame
     }
 
-    /// The same packet between two stations, for a router that looks at the header's checksum. IPv4 only.
+    /// The same packet between two stations, for a router that checks the header's checksum. IPv4 only.
     pub fn routed(&self, flow: u32, from: [u8; 6], to: [u8; 6]) -> Vec<u8> {
         let mut frame = self.frame(flow);
         frame.splice(..12, to.into_iter().chain(from));

@@ -132,12 +132,12 @@ impl Deliveries {
         entry.into_iter().flat_map(Entry::slots)
     }
 
-    /// A collector was handed the record, and may yet refuse it: tells `set` the new state of its slots.
+    /// A collector was handed the record, and may yet refuse it: `set` takes the new state of its slots.
     pub fn deliver(&mut self, delivery: DeliveryId, collector: u32, set: impl FnMut(SlotRef, u32)) {
         self.note(delivery, |has| has | collector, set);
     }
 
-    /// A collector refused the record that it was handed: tells `set` the new state of its slots.
+    /// A collector refused the record that it was handed: `set` takes the new state of its slots.
     pub fn revoke(&mut self, delivery: DeliveryId, collector: u32, set: impl FnMut(SlotRef, u32)) {
         self.note(delivery, |has| has & !collector, set);
     }
@@ -148,7 +148,7 @@ impl Deliveries {
         entry.slots().for_each(|slot| set(slot, retired(entry.has)));
     }
 
-    /// A collector has the record, or gave it up: tells `set` the new state of its slots. After the last
+    /// A collector has the record, or gave it up: `set` takes the new state of its slots. After the last
     /// one they are free, and the delivery is no longer good.
     pub fn release(&mut self, delivery: DeliveryId, collector: u32, mut set: impl FnMut(SlotRef, u32)) {
         let Some(entry) = self.entry(delivery) else { return };
@@ -163,7 +163,7 @@ impl Deliveries {
         }
     }
 
-    /// These collectors are owed none of the records that wait now: tells `set` the new state of their slots.
+    /// These collectors are owed none of the records that wait now: `set` takes the new state of their slots.
     pub fn excuse(&mut self, collectors: u32, mut set: impl FnMut(SlotRef, u32)) {
         for entry in self.entries.iter_mut().filter(|entry| entry.waiting != 0) {
             entry.has |= collectors;

@@ -1,7 +1,6 @@
 //! The spool's files: IPFIX messages one after the other (RFC 5655 section 7), read against any octets.
 //!
-//! A file is what one transport session over TCP would have carried, templates before the data that needs
-//! them. Two steps read a file, so that it is never whole in memory:
+//! A file has the messages of one transport session over TCP, templates before the data that needs them. Two steps read a file, so that it is never whole in memory:
 //!
 //! - [`start`] finds a message's length at a place of a file, and [`Messages`] iterates over the messages.
 //! - [`Templates::read`] takes one whole message, learns its templates and gives its content ([`Content`]). A

@@ -62,7 +62,7 @@ impl Reporter {
         dispatch.all_mut().iter_mut().for_each(|exporter| exporter.system_started(start));
     }
 
-    /// The configuration has this observation domain from now on, and collectors that came are told of the clock.
+    /// The configuration has this observation domain from now on, and collectors that came have the clock announced.
     pub fn observe(&mut self, observation_domain: u32, dispatch: &mut Dispatch) {
         self.snapshot.process = observation_domain;
         let start = self.snapshot.system_start_ms;

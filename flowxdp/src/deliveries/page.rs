@@ -128,8 +128,8 @@ impl Ledger {
         }
     }
 
-    /// Notes in these slots that the collector of a page has them. The table is looked through afterwards,
-    /// so that nobody needs to know here whether it was the last one.
+    /// Notes in these slots that the collector of a page has them. A later pass over the table frees the slots that
+    /// every collector has.
     pub fn release(&mut self, at: usize, slots: &[SlotRef]) {
         self.note(slots, |has| has | 1 << at);
     }

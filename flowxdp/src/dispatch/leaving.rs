@@ -23,8 +23,8 @@ const LONGEST: u64 = 60 * SECOND;
 /// How long a refusal of the last datagram may take to come back, nanoseconds.
 const LAST_REFUSAL: u64 = 50 * MILLISECOND;
 
-/// Nanoseconds between two looks at its progress.
-const LOOK: u64 = 10 * MILLISECOND;
+/// Nanoseconds between two polls of it.
+const POLL: u64 = 10 * MILLISECOND;
 
 /// An exporter on its way out.
 pub(super) struct Leaving {
@@ -107,7 +107,7 @@ impl Dispatch {
                 log::info!("collector {}: removed after {exported} records", leaving.url());
                 leaving.exporter.remove();
             } else {
-                self.wakes.push(Some(real.after(LOOK)));
+                self.wakes.push(Some(real.after(POLL)));
                 self.leaving.push(leaving);
             }
         }

@@ -132,7 +132,7 @@ fn message(payload: &[u8]) -> Vec<u8> {
     let mut message = length.to_ne_bytes().to_vec();
     message.extend(GET_ROUTE.to_ne_bytes());
     message.extend(DUMP.to_ne_bytes());
-    // Sequence and port, which answers on this socket need not be told apart by.
+    // One request at a time is on this socket, so sequence and port are 0.
     message.extend([0; 8]);
     message.extend(payload);
     message

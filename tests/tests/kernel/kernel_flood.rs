@@ -1,7 +1,7 @@
-//! Floods: more flows than the tables hold, at the full rate of the generator, beside flows that go on.
+//! Floods: more flows than the tables hold, at the full rate of the generator, beside flows that last.
 //!
 //! A flood's packets each belong to a flow of their own. The generator counts them, nfcapd adds up the
-//! records, and the books must balance at each question. The flows that go on come in over a second interface
+//! records, and the books must balance at each question. The flows that last come in over a second interface
 //! on the same CPU, so that they share a partition of the table with the flood. On an emulated machine a
 //! flood is smaller, and still more than the table holds.
 

@@ -211,7 +211,7 @@ fn refused(netns: &Netns, more: &[&str], code: i32, words: &[&str]) -> Result<()
     netns.expect_clean(TAP)
 }
 
-/// Uses of an interface: what `ip` is asked, and words of the refusal.
+/// Uses of an interface: the command of `ip`, and words of the refusal.
 const USES: [(&[&str], &[&str]); 10] = [
     (&["address add 192.0.2.1/24 dev tap0"], &["192.0.2.1", "`ip address flush dev tap0`"]),
     (&["address add 169.254.3.1/16 dev tap0"], &["169.254.3.1"]),

@@ -27,7 +27,7 @@ fn is_response(octets: &[u8]) -> bool {
 ///
 /// # Errors
 ///
-/// A head that goes on; a response; a request of no HTTP/1 or with header lines that break the rules.
+/// A head that continues; a response; a request of no HTTP/1 or with header lines that break the rules.
 pub(super) fn read(octets: &[u8]) -> Result<Request, Reason> {
     if is_response(octets) {
         return Err(Reason::Nameless);
@@ -38,7 +38,7 @@ pub(super) fn read(octets: &[u8]) -> Result<Request, Reason> {
     }
 }
 
-/// A Host header in the whole lines of a head that goes on: long cookies may never be held to their end.
+/// A Host header in the whole lines of a head that continues: long cookies may never be held to their end.
 fn early(octets: &[u8]) -> Result<Request, Reason> {
     let end = octets.windows(2).rposition(|pair| pair == b"\r\n").ok_or(Reason::Incomplete)?;
     let lines = [octets.get(..end).unwrap_or_default(), b"\r\n\r\n"].concat();

@@ -76,7 +76,7 @@ impl std::fmt::Debug for Client {
 ///
 /// # Errors
 ///
-/// A ClientHello that goes on; packets without known keys, such as a server's.
+/// A ClientHello that continues; packets without known keys, such as a server's.
 pub(super) fn read(datagram: &[u8], client: &mut Option<Client>) -> Result<Hello, Reason> {
     let mut rest = datagram;
     let mut reason = Reason::Encrypted;

@@ -84,7 +84,7 @@ pub enum Reason {
     Unknown,
     /// A message of a known protocol that carries no name, or no payload at all.
     Nameless,
-    /// The message goes on in a packet that has not come yet.
+    /// The message continues in a packet that has not come yet.
     Incomplete,
     /// The message is longer than the packets or octets that are held of a flow.
     TooLong,

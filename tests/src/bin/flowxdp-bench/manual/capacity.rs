@@ -88,8 +88,8 @@ const CAUTION: &str = "
 - The machine has few CPUs and is a virtual one; other machines on the same host had a part in its caches and
   its memory. With many cores, all of them share memory's bandwidth and the last cache, and their cost of a packet
   rises with that; receive queues must spread the packets evenly.
-- A core that meters does the rest of the packet's way too: these cores are for metering alone, not what a
-  gateway needs in all.
+- A core that meters does the rest of the packet's way too: these cores are for metering alone, and a gateway needs
+  more in all.
 ";
 
 /// The whole page.
