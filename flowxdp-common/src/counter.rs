@@ -58,7 +58,7 @@ pub struct Counters {
 pub struct CpuState {
     /// 0: none asked for yet; [`NO_PARTITION`]: none; else the partition's number, from 1.
     ///
-    /// The CPU writes it while it is 0, from then on the agent alone: see `flowxdp_core::partitions`.
+    /// The CPU writes it while it is 0, from then on the agent alone: see `flowxdp_core::metering::partitions`.
     pub partition: u32,
     /// ifIndex of the packet before.
     pub ingress: u32,

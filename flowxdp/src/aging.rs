@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use flowxdp_core::{
-    aging::{Aging, Change, HIGH, STEP},
     books::AgingTable,
     clock::{MILLISECOND, SECOND},
-    retire::Timeouts,
+    metering::aging::{Aging, Change, HIGH, STEP},
+    metering::retire::Timeouts,
 };
 
 use crate::kernel::load::TableSize;

@@ -18,7 +18,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use flowxdp_core::{protocol::Protocol, session::Preset};
+use flowxdp_core::{exporting::protocol::Protocol, exporting::session::Preset};
 
 use self::parameters::Value;
 pub use self::{

@@ -43,7 +43,7 @@ use std::{
 };
 
 use flowxdp_common::field::{Group, Groups};
-use flowxdp_core::{elements::ELEMENTS, protocol::Protocol, retire::Timeouts};
+use flowxdp_core::{elements::ELEMENTS, exporting::protocol::Protocol, metering::retire::Timeouts};
 
 use crate::{
     collector_url::CollectorUrl,

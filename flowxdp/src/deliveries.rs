@@ -21,10 +21,10 @@ use flowxdp_common::{
     slot::{self, FREE},
 };
 use flowxdp_core::{
-    deliveries::{Deliveries, Place, SlotRef},
+    metering::deliveries::{Deliveries, Place, SlotRef},
+    metering::retire::Table,
+    metering::slots::Slot,
     record::{DeliveryId, RecordTotal},
-    retire::Table,
-    slots::Slot,
 };
 
 use self::page::Pages;

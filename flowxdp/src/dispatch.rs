@@ -12,7 +12,7 @@ use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     books::Books,
     clock::{AgentTime, MeterTime, Now},
-    options::Snapshot,
+    exporting::options::Snapshot,
     record::{Batch, DeliveryId, Entry, FlowRecord},
 };
 

@@ -24,13 +24,13 @@ mod store;
 use anyhow::Context;
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
-    backoff::Backoff,
     books::Collector,
     clock::{AgentTime, MeterTime, Now, SECOND},
-    options::{Reliability, Snapshot},
-    pace::Pace,
+    exporting::backoff::Backoff,
+    exporting::options::{Reliability, Snapshot},
+    exporting::pace::Pace,
+    exporting::session::{Session, SessionConfig},
     record::{Batch, Entry, RecordTotal},
-    session::{Session, SessionConfig},
 };
 
 pub(crate) use self::books::Outcome;

@@ -3,7 +3,7 @@
 //! packet → key → slot → retire → flow record → template and encoder → message → transport → collector
 //!
 //! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
-//! - [`meter`]: slots that are due retire and become flow records, by the rules of [`flowxdp_core::retire`];
+//! - [`meter`]: slots that are due retire and become flow records, by the rules of [`flowxdp_core::metering::retire`];
 //!   [`aging`]: idle timeouts become shorter while a table fills.
 //! - [`dispatch`]: which collector a record goes to; [`exporter`]: one collector's session turns records
 //!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.

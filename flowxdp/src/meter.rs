@@ -14,12 +14,12 @@ use flowxdp_common::reason::{self, NotReplayed};
 use flowxdp_core::{
     books::{Books, Bracket, Interface},
     clock::WallClock,
-    deliveries::{Place, SlotRef},
-    merge::{self, Merge},
+    metering::deliveries::{Place, SlotRef},
+    metering::merge::{self, Merge},
+    metering::retire::{self, Retirement, Table, Timeouts},
+    metering::slots::{Slot, SlotFlow},
+    metering::spill::Spill,
     record::{EndReason, FlowRecord, Total},
-    retire::{self, Retirement, Table, Timeouts},
-    slots::{Slot, SlotFlow},
-    spill::Spill,
 };
 use tokio::io::unix::AsyncFd;
 

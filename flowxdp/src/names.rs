@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flowxdp_common::observation::{METERED, Observation, Step, has_ports};
-use flowxdp_core::names::{
+use flowxdp_core::enrich::names::{
     cache::NameCache,
     inspector::{Direction, Inspector, Payload},
     verdict::{Names, Verdict},

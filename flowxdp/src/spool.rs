@@ -36,7 +36,7 @@ use std::{
 };
 
 use flowxdp_common::reason::Undelivered;
-use flowxdp_core::{record::RecordTotal, session::Message, spool::Definition};
+use flowxdp_core::{exporting::session::Message, exporting::spool::Definition, record::RecordTotal};
 
 use self::{
     age::Age, folder::Folder, losses::Losses, position::Position, reader::Reader, stock::Stock,

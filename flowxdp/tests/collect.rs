@@ -5,9 +5,9 @@ use std::net::UdpSocket;
 
 use flowxdp::command::collect::{Format, Summary, bind, collect};
 use flowxdp_core::clock::Now;
+use flowxdp_core::exporting::session::{Protocol, Session, SessionConfig};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
 use flowxdp_core::samples;
-use flowxdp_core::session::{Protocol, Session, SessionConfig};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 

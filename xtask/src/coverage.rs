@@ -30,17 +30,17 @@ type Area = (&'static str, &'static [&'static str]);
 const AREAS: [Area; 5] = [
     ("parser", &["flowxdp-ebpf/src/"]),
     ("capture", &["flowxdp/src/capture/"]),
-    ("spool", &["flowxdp/core/src/spool"]),
+    ("spool", &["flowxdp/core/src/exporting/spool"]),
     (
         "sessions",
         &[
-            "flowxdp/core/src/session",
-            "flowxdp/core/src/wire",
-            "flowxdp/core/src/template",
-            "flowxdp/core/src/legacy",
+            "flowxdp/core/src/exporting/session",
+            "flowxdp/core/src/exporting/wire",
+            "flowxdp/core/src/exporting/template",
+            "flowxdp/core/src/exporting/legacy",
         ],
     ),
-    ("names", &["flowxdp/core/src/names"]),
+    ("names", &["flowxdp/core/src/enrich/names"]),
 ];
 
 #[derive(Deserialize)]

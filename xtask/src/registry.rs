@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use roxmltree::{Document, Node};
 
 /// The generated file, from the top of the workspace.
-const TARGET: &str = "flowxdp/core/src/registry.rs";
+const TARGET: &str = "flowxdp/core/src/elements/registry.rs";
 
 /// Writes the table from `xml`, IANA's "IP Flow Information Export (IPFIX) Entities".
 ///

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::options::{Reliability, Snapshot, Statistics};
+use crate::exporting::options::{Reliability, Snapshot, Statistics};
 use crate::record::{RecordTotal, Total};
 
 /// One snapshot. The JSON form is part of the interface.

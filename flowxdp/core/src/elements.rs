@@ -5,11 +5,15 @@
 //!
 //! Architecture invariant: only this table (and the registry that it is tested against) knows element
 //! numbers, and no length is typed twice: a field is as long as the column or the cold field that it copies.
-//! [`options`] is its second part.
+//! [`options`] is its second part, [`registry`] IANA's list that both are tested against, with the
+//! [`data_type`]s; [`manual`] writes their page.
 
 mod choice;
+pub mod data_type;
 mod kind;
+pub mod manual;
 pub mod options;
+pub mod registry;
 mod table;
 
 pub use self::choice::{Choice, FieldsError};
@@ -18,10 +22,10 @@ pub use self::table::ELEMENTS;
 
 use flowxdp_common::field::{Cold, Group, Groups};
 
-use crate::data_type::DataType;
+use crate::elements::data_type::DataType;
+use crate::exporting::wire::Protocol;
 use crate::record::FlowRecord;
 use crate::record::row::{self, Column};
-use crate::wire::Protocol;
 
 /// An information element that we export.
 #[derive(Clone, Copy, Debug)]
@@ -163,8 +167,8 @@ pub fn get(id: u16) -> Option<&'static Element> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data_type::DataType::{Unsigned16, Unsigned64, Unsigned256};
-    use crate::registry;
+    use crate::elements::data_type::DataType::{Unsigned16, Unsigned64, Unsigned256};
+    use crate::elements::registry;
 
     #[test]
     fn every_row_agrees_with_the_registry() {

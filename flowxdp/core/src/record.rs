@@ -211,7 +211,7 @@ impl<'a> From<&'a FlowRecord> for Entry<'a> {
 
 /// Stands for the slots that a record came from, which are kept until every collector has it.
 ///
-/// The exporter that sends the record, or gives it up, hands the delivery back: see [`crate::deliveries`].
+/// The exporter that sends the record, or gives it up, hands the delivery back: see [`crate::metering::deliveries`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryId(pub(crate) u32);
 

@@ -4,9 +4,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use flowxdp_core::clock::{MILLISECOND, Now};
+use flowxdp_core::exporting::session::{Protocol, Session, SessionConfig};
 use flowxdp_core::record::{Addresses, Flow, FlowKey, FlowRecord};
 use flowxdp_core::samples;
-use flowxdp_core::session::{Protocol, Session, SessionConfig};
 
 /// Counts this thread's allocations.
 struct Counting;

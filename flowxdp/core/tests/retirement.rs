@@ -10,11 +10,11 @@ use flowxdp_common::{
 use flowxdp_core::{
     books::{Books, Bracket, Collector},
     clock::{SECOND, WallClock},
-    deliveries::{Place, SlotRef},
-    merge::{Merge, record},
+    metering::deliveries::{Place, SlotRef},
+    metering::merge::{Merge, record},
+    metering::retire::{Peek, Retirement, Table, Then, Timeouts, free, in_table},
+    metering::slots::{FlowCounters, Slot, SlotFlow},
     record::{DeliveryId, EndReason, FlowRecord, RecordTotal, Total},
-    retire::{Peek, Retirement, Table, Then, Timeouts, free, in_table},
-    slots::{FlowCounters, Slot, SlotFlow},
 };
 use proptest::prelude::*;
 

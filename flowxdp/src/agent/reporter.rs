@@ -2,7 +2,7 @@
 
 use flowxdp_core::{
     clock::{MILLISECOND, Now},
-    options::{Interface, Reliability, Snapshot},
+    exporting::options::{Interface, Reliability, Snapshot},
     record::{RecordTotal, Total},
 };
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::exporting::protocol::Protocol;
 
 use super::{Scheme, parameters};
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use flowxdp_core::{protocol::Protocol, session::Preset};
+use flowxdp_core::{exporting::protocol::Protocol, exporting::session::Preset};
 use rustls::pki_types::ServerName;
 
 use super::{Scheme, UrlError};

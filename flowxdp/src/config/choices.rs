@@ -1,6 +1,6 @@
 //! Values that have a name each, with a sentence for the help.
 
-use flowxdp_core::{protocol::Protocol, session::Preset};
+use flowxdp_core::{exporting::protocol::Protocol, exporting::session::Preset};
 
 use crate::{dispatch::Strategy, kernel::attach::Mode};
 

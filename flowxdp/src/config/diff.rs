@@ -1,7 +1,7 @@
 //! The changes from one configuration to another, for an agent that runs.
 
 use flowxdp_common::field::Groups;
-use flowxdp_core::retire::Timeouts;
+use flowxdp_core::metering::retire::Timeouts;
 
 use super::{
     Config,

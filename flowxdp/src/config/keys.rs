@@ -13,7 +13,7 @@ use crate::{
     units,
 };
 use flowxdp_common::field::Group;
-use flowxdp_core::{protocol::Protocol, session::Preset};
+use flowxdp_core::{exporting::protocol::Protocol, exporting::session::Preset};
 
 /// A value's name in the help, its form, whether the key is a list, and an example as TOML.
 type Value = (&'static str, Form, bool, &'static str);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowxdp_common::field::Group;
-use flowxdp_core::{backoff, elements::ELEMENTS};
+use flowxdp_core::{elements::ELEMENTS, exporting::backoff};
 
 use super::choices::names;
 use crate::units;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowxdp_common::field::Group;
-use flowxdp_core::wire;
+use flowxdp_core::exporting::wire;
 
 use super::Config;
 use crate::collector_url::CollectorUrl;

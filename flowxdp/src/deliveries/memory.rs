@@ -7,9 +7,9 @@ use flowxdp_common::{
     slot::{SlotV4, retired},
 };
 use flowxdp_core::{
-    deliveries::{Place, SlotRef},
+    metering::deliveries::{Place, SlotRef},
+    metering::retire::Table,
     record::DeliveryId,
-    retire::Table,
 };
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 

@@ -7,7 +7,7 @@ use flowxdp_common::{
     slot,
 };
 use flowxdp_core::{
-    deliveries::SlotRef,
+    metering::deliveries::SlotRef,
     record::{DeliveryId, RecordTotal},
 };
 

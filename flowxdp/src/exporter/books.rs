@@ -13,8 +13,8 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     books::Collector,
+    exporting::session::Message,
     record::{DeliveryId, FlowRecord, RecordTotal},
-    session::Message,
 };
 
 use crate::deliveries::{SharedLedger, page::Left};

@@ -4,8 +4,8 @@ use anyhow::Context;
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     clock::{AgentTime, Now},
+    exporting::session::{Session, SessionConfig},
     record::RecordTotal,
-    session::{Session, SessionConfig},
 };
 
 use super::{Exporter, Outcome, Settings, pace};

@@ -17,8 +17,8 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
-    backoff::Backoff,
     clock::{AgentTime, MILLISECOND, Now, SECOND},
+    exporting::backoff::Backoff,
     record::RecordTotal,
 };
 

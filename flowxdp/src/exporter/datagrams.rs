@@ -24,10 +24,10 @@ use std::collections::VecDeque;
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
-    backoff::Backoff,
     clock::{AgentTime, MILLISECOND, Now, SECOND},
+    exporting::backoff::Backoff,
+    exporting::session::Message,
     record::RecordTotal,
-    session::Message,
 };
 
 use self::{lately::Lately, path::PathMtu, refusals::Refusals};

@@ -2,10 +2,10 @@
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
-    backoff::Backoff,
     clock::{AgentTime, Now},
+    exporting::backoff::Backoff,
+    exporting::session::Session,
     record::RecordTotal,
-    session::Session,
 };
 
 use super::{

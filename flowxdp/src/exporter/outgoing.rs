@@ -3,9 +3,9 @@
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     clock::{AgentTime, Now},
-    options::{Reliability, Snapshot},
-    pace::Pace,
-    session::Session,
+    exporting::options::{Reliability, Snapshot},
+    exporting::pace::Pace,
+    exporting::session::Session,
 };
 
 use super::{books::CollectorBooks, patience::Patience};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use flowxdp_core::{clock::AgentTime, protocol::Protocol, session::SessionConfig};
+use flowxdp_core::{clock::AgentTime, exporting::protocol::Protocol, exporting::session::SessionConfig};
 
 use super::{Exporter, newcomers};
 use crate::{

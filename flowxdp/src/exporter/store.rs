@@ -11,9 +11,9 @@ use std::{
 
 use flowxdp_core::{
     clock::{AgentTime, Now, SECOND},
+    exporting::session::{Definition, Message},
+    exporting::spool::begin,
     record::RecordTotal,
-    session::{Definition, Message},
-    spool::begin,
 };
 
 use flowxdp_common::reason::Undelivered;

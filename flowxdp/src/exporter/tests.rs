@@ -18,7 +18,7 @@ use std::{
 
 use flowxdp_core::{
     clock::MILLISECOND,
-    protocol::Protocol,
+    exporting::protocol::Protocol,
     record::{Flow, FlowKey, FlowRecord},
     samples,
 };

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use flowxdp_common::counter::{Counters, CpuState, NO_PARTITION, ROWS};
-use flowxdp_core::partitions::Claims;
+use flowxdp_core::metering::partitions::Claims;
 
 use super::map::Mapped;
 
-/// The XDP program's memory, as the policy of [`flowxdp_core::partitions`] needs it.
+/// The XDP program's memory, as the policy of [`flowxdp_core::metering::partitions`] needs it.
 pub struct Shared<'a> {
     /// State of each CPU.
     pub cpus: &'a mut Mapped<CpuState>,

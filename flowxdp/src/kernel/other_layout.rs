@@ -12,8 +12,8 @@ use flowxdp_common::{
     table::{COLD_ROOM, Fields, NONE},
 };
 use flowxdp_core::{
-    other_layout,
-    retire::{Peek, Table},
+    metering::other_layout,
+    metering::retire::{Peek, Table},
 };
 
 use super::{cold::ColdSlots, map::Mapped, pin::Generation};

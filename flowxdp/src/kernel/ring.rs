@@ -12,7 +12,7 @@ use flowxdp_common::{
     field::{self, ColdRow, Groups},
     slot::SpillSlot,
 };
-use flowxdp_core::slots;
+use flowxdp_core::metering::slots;
 use tokio::io::unix::AsyncFd;
 
 use super::map::Mapped;

@@ -1,4 +1,4 @@
-//! The mapped flow table, as [`flowxdp_core::retire`] scans it: no system call for an entry.
+//! The mapped flow table, as [`flowxdp_core::metering::retire`] scans it: no system call for an entry.
 
 use std::{
     mem::offset_of,
@@ -10,7 +10,7 @@ use flowxdp_common::{
     field::ColdRow,
     slot::{SlotV4, SlotV6, SpillSlot},
 };
-use flowxdp_core::retire::{Peek, Table};
+use flowxdp_core::metering::retire::{Peek, Table};
 
 use super::{cold::ColdSlots, map::Mapped};
 

@@ -10,8 +10,8 @@ use flowxdp_common::{
     slot::{FREE, SpillSlot},
 };
 use flowxdp_core::{
-    retire::{Peek, Table},
-    spill::SpillTable,
+    metering::retire::{Peek, Table},
+    metering::spill::SpillTable,
 };
 
 use super::{cold::ColdSlots, map::Mapped, other_layout, pin::Generation};

@@ -6,11 +6,11 @@
 
 use flowxdp_core::{
     clock::WallClock,
-    deliveries::{Place, SlotRef},
-    merge::{self, Merge},
+    metering::deliveries::{Place, SlotRef},
+    metering::merge::{self, Merge},
+    metering::retire::{Retirement, Table, Then},
+    metering::slots::{FlowCounters, SlotFlow},
     record::{DeliveryId, EndReason, FlowKey, FlowRecord},
-    retire::{Retirement, Table, Then},
-    slots::{FlowCounters, SlotFlow},
 };
 
 use super::Meter;

@@ -7,11 +7,11 @@ use flowxdp_common::{
     slot::{self, FREE, LIVE, SpillSlot},
 };
 use flowxdp_core::{
-    deliveries::{Place, SlotRef},
-    other_layout,
+    metering::deliveries::{Place, SlotRef},
+    metering::other_layout,
+    metering::retire::{self, Retirement, Table, Then, Timeouts},
+    metering::slots::SlotFlow,
     record::{EndReason, Total},
-    retire::{self, Retirement, Table, Then, Timeouts},
-    slots::SlotFlow,
 };
 
 use super::in_slots;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flowxdp_core::{
     books::CpuPartitions,
     clock::MILLISECOND,
-    partitions::{Given, Partitions},
+    metering::partitions::{Given, Partitions},
     record::Total,
 };
 

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use anyhow::{Context, ensure};
 use flowxdp_core::{
-    deliveries::Place,
-    merge::Merge,
-    retire::{Retirement, Timeouts},
+    metering::deliveries::Place,
+    metering::merge::Merge,
+    metering::retire::{Retirement, Timeouts},
 };
 
 use super::{Draining, Meter, partitions::Owners};

@@ -5,8 +5,8 @@ use std::io;
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::{
     clock::Now,
-    session::Message,
-    spool::{Start, start},
+    exporting::session::Message,
+    exporting::spool::{Start, start},
 };
 
 use super::age::was_set;
@@ -23,7 +23,7 @@ const LARGEST: u64 = 8 << 20;
 impl Spool {
     /// Appends a message with flow records; a message without records is left out. `templates` gives the
     /// messages that a file begins with, which define the templates of the message's domain
-    /// ([`begin`](flowxdp_core::spool::begin)). The message itself has no templates.
+    /// ([`begin`](flowxdp_core::exporting::spool::begin)). The message itself has no templates.
     ///
     /// The time of day becomes its export time, from which its age is counted.
     ///

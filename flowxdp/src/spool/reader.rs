@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
-use flowxdp_core::spool::{Content, Definition, HEADER, Start, Templates, start};
+use flowxdp_core::exporting::spool::{Content, Definition, HEADER, Start, Templates, start};
 
 use super::Place;
 

@@ -4,8 +4,8 @@ use std::io;
 
 use flowxdp_common::reason::Undelivered;
 use flowxdp_core::clock::Now;
-use flowxdp_core::session::Message;
-use flowxdp_core::spool::Content;
+use flowxdp_core::exporting::session::Message;
+use flowxdp_core::exporting::spool::Content;
 
 use super::age::is_old;
 use super::losses::Tally;

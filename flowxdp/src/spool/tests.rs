@@ -10,10 +10,10 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use flowxdp_core::{
     clock::Now,
+    exporting::session::{Message, Session, SessionConfig},
+    exporting::spool::begin,
     record::{Addresses, Flow, FlowKey, FlowRecord, RecordTotal},
     samples,
-    session::{Message, Session, SessionConfig},
-    spool::begin,
 };
 use tempfile::TempDir;
 

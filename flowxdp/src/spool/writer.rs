@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use flowxdp_core::{session::Message, spool::stamp};
+use flowxdp_core::{exporting::session::Message, exporting::spool::stamp};
 
 use super::folder::Folder;
 

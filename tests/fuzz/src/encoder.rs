@@ -10,7 +10,7 @@ mod options;
 mod run;
 mod templated;
 
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::exporting::protocol::Protocol;
 use flowxdp_core::record::Flow;
 
 /// One input of the fuzzer.

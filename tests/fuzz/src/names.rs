@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use flowxdp_core::names::{
+use flowxdp_core::enrich::names::{
     cache::NameCache,
     inspector::{Direction, Inspector, Payload},
     samples::{Initial, crypto},

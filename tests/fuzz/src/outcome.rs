@@ -6,8 +6,8 @@ use flowxdp_common::{
     reason::Ignored,
 };
 use flowxdp_core::{
+    metering::slots::{key_v4, key_v6},
     record::FlowKey,
-    slots::{key_v4, key_v6},
 };
 use flowxdp_ebpf::{
     detail,

@@ -1,6 +1,6 @@
 //! The target `spool`: any octets as a file of IPFIX messages.
 
-use flowxdp_core::spool::{
+use flowxdp_core::exporting::spool::{
     Content, Fault, HEADER, MOST_TEMPLATES, Messages, Start, Templates, begin, export_secs, stamp,
 };
 

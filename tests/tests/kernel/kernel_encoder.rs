@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::exporting::protocol::Protocol;
 use flowxdp_core::record::{Addresses, Flow};
 use flowxdp_fuzz::encoder::{Delivered, export};
 use flowxdp_fuzz::mutate::Random;

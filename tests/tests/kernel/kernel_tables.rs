@@ -11,8 +11,8 @@ use flowxdp::kernel::pin::{Pins, mount};
 use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
 use flowxdp_core::clock::WallClock;
+use flowxdp_core::metering::retire::Timeouts;
 use flowxdp_core::record::EndReason;
-use flowxdp_core::retire::Timeouts;
 use flowxdp_tests::netns::Netns;
 use flowxdp_tests::traffic::{Generator, Tcpreplay, Traffic, UDP, generator};
 

@@ -3,8 +3,8 @@
 use flowxdp_common::field::{self, Group, Groups};
 
 use super::{ELEMENTS, Element};
+use crate::elements::registry;
 use crate::record::row;
-use crate::registry;
 
 /// The term that stands for every element of the collected groups.
 const DEFAULT: &str = "default";

@@ -2,10 +2,10 @@
 //!
 //! The order of the rows of a template is the order of its fields, scopes first.
 
-use crate::data_type::DataType::{
+use crate::elements::data_type::DataType::{
     self, DateTimeMilliseconds, Float64, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
 };
-use crate::wire::Protocol;
+use crate::exporting::wire::Protocol;
 
 mod item;
 
@@ -250,7 +250,7 @@ const fn v9_scope() -> OptionsField {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry;
+    use crate::elements::registry;
 
     #[test]
     fn every_row_agrees_with_the_registry() {

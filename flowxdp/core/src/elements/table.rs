@@ -4,7 +4,7 @@ use flowxdp_common::field::{Cold, Group};
 
 use super::Source::{Computed, Row, Uptime};
 use super::{Carried, Element, Key, Of, Source, Within};
-use crate::data_type::DataType::{
+use crate::elements::data_type::DataType::{
     self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, MacAddress, OctetArray, Unsigned8, Unsigned16,
     Unsigned32, Unsigned64, Unsigned256,
 };

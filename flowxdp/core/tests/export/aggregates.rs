@@ -1,8 +1,8 @@
 //! Aggregates (RFC 7015) go out by templates of their own, which come with the first of them.
 
+use flowxdp_core::exporting::session::{Protocol, Session, SessionConfig};
+use flowxdp_core::exporting::template::Kind;
 use flowxdp_core::record::{Addresses, EndReason, FlowRecord};
-use flowxdp_core::session::{Protocol, Session, SessionConfig};
-use flowxdp_core::template::Kind;
 
 use crate::collector::Collector;
 use crate::samples::{BOTH, SYSTEM_START, as_exported, at, drain, flow, ipv4, ipv6, session};

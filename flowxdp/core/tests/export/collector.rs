@@ -59,7 +59,7 @@ pub(crate) fn number(octets: &[u8]) -> u64 {
 }
 
 fn name(element: u16) -> &'static str {
-    flowxdp_core::registry::get(element).unwrap().name
+    flowxdp_core::elements::registry::get(element).unwrap().name
 }
 
 impl Collector {

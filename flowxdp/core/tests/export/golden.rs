@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flowxdp_core::session::{Protocol, SessionConfig};
+use flowxdp_core::exporting::session::{Protocol, SessionConfig};
 
 use crate::collector::Collector;
 use crate::samples::{SYSTEM_START, at, drain, ipv4, ipv6};
@@ -48,7 +48,7 @@ fn is_octets(word: &str) -> bool {
 fn messages(protocol: Protocol) -> Vec<Vec<u8>> {
     let mut config = SessionConfig::new(protocol, SYSTEM_START);
     config.template_messages = 2;
-    let mut session = flowxdp_core::session::Session::new(config).unwrap();
+    let mut session = flowxdp_core::exporting::session::Session::new(config).unwrap();
     for record in [ipv4(6, 443), ipv6(17, 53), ipv4(1, 8 << 8), ipv6(58, 128 << 8 | 1), ipv4(132, 36412)] {
         session.push(&record, at(0)).unwrap();
     }

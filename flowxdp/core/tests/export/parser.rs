@@ -1,7 +1,7 @@
 //! The crate netflow_parser, which shares no code with us, reads the same fields.
 
+use flowxdp_core::exporting::session::{Protocol, Session, SessionConfig};
 use flowxdp_core::record::FlowRecord;
-use flowxdp_core::session::{Protocol, Session, SessionConfig};
 use netflow_parser::variable_versions::field_value::FieldValue;
 use netflow_parser::variable_versions::ipfix::lookup::IPFixField;
 use netflow_parser::variable_versions::v9::lookup::V9Field;

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use flowxdp_core::clock::Now;
 use flowxdp_core::elements::Choice;
+use flowxdp_core::exporting::session::{Message, Protocol, Session, SessionConfig};
+use flowxdp_core::exporting::template::{Kind, RecordFormat, Template};
+use flowxdp_core::exporting::wire;
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
-use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
-use flowxdp_core::template::{Kind, RecordFormat, Template};
-use flowxdp_core::wire;
 use proptest::prelude::*;
 use proptest::sample::select;
 

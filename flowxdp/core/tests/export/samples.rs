@@ -1,9 +1,9 @@
 //! Flow records to export, and flow records made again from a collector's fields.
 
 use flowxdp_core::clock::Now;
+use flowxdp_core::exporting::session::{Message, Protocol, Session, SessionConfig};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
 use flowxdp_core::samples;
-use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
 
 use crate::collector::{DataRecord, Read, number};
 

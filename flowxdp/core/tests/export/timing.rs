@@ -1,8 +1,8 @@
 //! When messages leave, and when templates go with them.
 
 use flowxdp_core::clock::{MILLISECOND, Now, SECOND};
+use flowxdp_core::exporting::session::{Message, Protocol, Session, SessionConfig, SessionError};
 use flowxdp_core::record::RecordTotal;
-use flowxdp_core::session::{Message, Protocol, Session, SessionConfig, SessionError};
 
 use crate::collector::Collector;
 use crate::samples::{BOTH, SYSTEM_START, at, drain, ipv4, ipv6, session};

@@ -1,8 +1,8 @@
 //! v9's time: one instant in the header, records relative to it, 32 bits that wrap every 49.7 days.
 
 use flowxdp_core::clock::Now;
+use flowxdp_core::exporting::session::{Protocol, Session, SessionConfig};
 use flowxdp_core::record::FlowRecord;
-use flowxdp_core::session::{Protocol, Session, SessionConfig};
 
 use crate::collector::Collector;
 use crate::samples::{SYSTEM_START, drain, flow, ipv4};

@@ -1,6 +1,6 @@
 //! A collector of its own: reads messages by the octets' places in Cisco's tables.
 
-use flowxdp_core::legacy::Version;
+use flowxdp_core::exporting::legacy::Version;
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
 use flowxdp_core::samples;
 

@@ -1,6 +1,6 @@
 //! Messages to the octet.
 
-use flowxdp_core::legacy::Version;
+use flowxdp_core::exporting::legacy::Version;
 
 use crate::{T0, at, ipv4, session};
 

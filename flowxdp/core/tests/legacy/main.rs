@@ -13,7 +13,7 @@ mod parser;
 mod properties;
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::legacy::{Legacy, LegacyConfig, Version};
+use flowxdp_core::exporting::legacy::{Legacy, LegacyConfig, Version};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord};
 use flowxdp_core::samples;
 

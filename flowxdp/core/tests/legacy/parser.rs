@@ -1,6 +1,6 @@
 //! A parser that others wrote reads v5 and v7 the same.
 
-use flowxdp_core::legacy::Version;
+use flowxdp_core::exporting::legacy::Version;
 use netflow_parser::{NetflowPacket, NetflowParser};
 
 use crate::{at, ipv4, session};

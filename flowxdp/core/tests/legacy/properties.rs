@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::legacy::{Legacy, LegacyConfig, Version};
+use flowxdp_core::exporting::legacy::{Legacy, LegacyConfig, Version};
+use flowxdp_core::exporting::session::Message;
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::samples;
-use flowxdp_core::session::Message;
 use proptest::prelude::*;
 use proptest::sample::select;
 

@@ -1,6 +1,6 @@
 //! The crate netflow_parser, which shares no code with us, reads options and flows of a whole session.
 
-use flowxdp_core::session::Protocol;
+use flowxdp_core::exporting::session::Protocol;
 use netflow_parser::variable_versions::{ipfix, v9};
 use netflow_parser::{NetflowPacket, NetflowParser};
 

@@ -1,11 +1,11 @@
 //! RFC 7012 and RFC 5610: the elements that we export, against IANA's registry.
 
-use flowxdp_core::data_type::DataType;
+use flowxdp_core::elements::data_type::DataType;
 use flowxdp_core::elements::options::OPTIONS;
+use flowxdp_core::elements::registry;
 use flowxdp_core::elements::{Choice, ELEMENTS};
-use flowxdp_core::registry;
-use flowxdp_core::template::{Kind, RecordFormat, Template};
-use flowxdp_core::wire::Protocol;
+use flowxdp_core::exporting::template::{Kind, RecordFormat, Template};
+use flowxdp_core::exporting::wire::Protocol;
 
 /// Number, type and length of each field in IPFIX.
 fn fields() -> Vec<(u16, DataType, u16)> {

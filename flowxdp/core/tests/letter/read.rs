@@ -120,7 +120,7 @@ pub(crate) struct Collector {
 impl Collector {
     /// Reads several messages of one session.
     pub(crate) fn all<'a>(
-        messages: impl IntoIterator<Item = &'a flowxdp_core::session::Message>,
+        messages: impl IntoIterator<Item = &'a flowxdp_core::exporting::session::Message>,
     ) -> Vec<Read> {
         let mut collector = Self::default();
         messages.into_iter().map(|message| collector.read(&message.bytes)).collect()

@@ -1,10 +1,10 @@
 //! Flow records, options data, and whole sessions of both.
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::options::{Interface, Reliability, Snapshot};
+use flowxdp_core::exporting::options::{Interface, Reliability, Snapshot};
+use flowxdp_core::exporting::session::{Message, Protocol, Session, SessionConfig};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::samples;
-use flowxdp_core::session::{Message, Protocol, Session, SessionConfig};
 
 pub(crate) const BOTH: [Protocol; 2] = [Protocol::Ipfix, Protocol::V9];
 /// 2026-11-03 10:00:00.000 UTC.

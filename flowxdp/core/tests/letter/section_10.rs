@@ -1,6 +1,6 @@
 //! RFC 7011 section 10, as far as the core decides it: sizes and sequences.
 
-use flowxdp_core::session::{Protocol, Session, SessionConfig};
+use flowxdp_core::exporting::session::{Protocol, Session, SessionConfig};
 
 use crate::read::Collector;
 use crate::samples::{BOTH, SYSTEM_START, at, configs, life, record, session, told};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowxdp_core::session::Protocol;
+use flowxdp_core::exporting::session::Protocol;
 
 use crate::read::{Collector, Record, Specifier, VARIABLE};
 use crate::samples::{at, configs, life, session, told};
@@ -131,7 +131,11 @@ fn no_field_is_of_an_enterprise_and_each_is_registered() {
                 // Scopes of NetFlow v9 have numbers of their own.
                 let is_v9_scope =
                     config.protocol == Protocol::V9 && template.scopes.is_some_and(|n| place < n);
-                assert!(is_v9_scope || flowxdp_core::registry::get(field.id).is_some(), "{}", field.id);
+                assert!(
+                    is_v9_scope || flowxdp_core::elements::registry::get(field.id).is_some(),
+                    "{}",
+                    field.id
+                );
             }
         }
     }

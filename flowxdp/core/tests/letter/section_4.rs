@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowxdp_core::clock::SECOND;
 use flowxdp_core::elements::options::{Kind, OPTIONS};
-use flowxdp_core::session::{Message, Protocol, SessionConfig};
+use flowxdp_core::exporting::session::{Message, Protocol, SessionConfig};
 
 use crate::read::{Collector, Data, Read, Template, values};
 use crate::samples::{SYSTEM_START, T0, at, configs, drain, record, session, snapshot, told};

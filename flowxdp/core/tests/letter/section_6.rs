@@ -1,8 +1,8 @@
 //! RFC 7011 sections 6 and 7: how values are written.
 
-use flowxdp_core::options::{Interface, Snapshot};
+use flowxdp_core::exporting::options::{Interface, Snapshot};
+use flowxdp_core::exporting::session::{Protocol, SessionConfig};
 use flowxdp_core::record::FlowRecord;
-use flowxdp_core::session::{Protocol, SessionConfig};
 
 use crate::read::{Collector, Data, Read, VARIABLE};
 use crate::samples::{

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flowxdp_core::clock::{Now, SECOND};
-use flowxdp_core::session::{Definition, Message, Protocol, SessionConfig};
+use flowxdp_core::exporting::session::{Definition, Message, Protocol, SessionConfig};
 
 use crate::read::{Collector, Read, Record, Template};
 use crate::samples::{

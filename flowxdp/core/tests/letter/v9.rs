@@ -1,8 +1,8 @@
 //! RFC 3954: rules of NetFlow v9 alone. The sections above run with v9 too.
 
 use flowxdp_core::elements::options::OPTIONS;
-use flowxdp_core::options::Snapshot;
-use flowxdp_core::session::{Protocol, SessionConfig};
+use flowxdp_core::exporting::options::Snapshot;
+use flowxdp_core::exporting::session::{Protocol, SessionConfig};
 
 use crate::read::{Collector, Read, values};
 use crate::samples::{SYSTEM_START, at, drain, life, record, session, told};

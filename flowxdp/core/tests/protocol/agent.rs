@@ -5,10 +5,10 @@
 use std::convert::Infallible;
 
 use flowxdp_core::{
-    partitions::Partitions,
+    metering::partitions::Partitions,
+    metering::retire::{self, Retirement, Then, in_table},
+    metering::slots::FlowCounters,
     record::{EndReason, Total},
-    retire::{self, Retirement, Then, in_table},
-    slots::FlowCounters,
 };
 
 use crate::{

@@ -6,7 +6,7 @@
 use std::cell::{Cell as Flag, RefCell};
 
 use flowxdp_common::counter::NO_PARTITION;
-use flowxdp_core::{clock::SECOND, partitions::Claims};
+use flowxdp_core::{clock::SECOND, metering::partitions::Claims};
 
 use crate::{
     cell::{CPUS, Cell, Op},

@@ -9,7 +9,7 @@ use flowxdp_common::{
     slot::{is_retired, retired},
 };
 use flowxdp_core::{
-    deliveries::{Deliveries, Place, SlotRef},
+    metering::deliveries::{Deliveries, Place, SlotRef},
     record::DeliveryId,
 };
 

@@ -1,7 +1,7 @@
 //! From the ring buffer into the spill table, by the agent's own code.
 
 use flowxdp_common::slot::SpillSlot;
-use flowxdp_core::spill::Spill;
+use flowxdp_core::metering::spill::Spill;
 
 use crate::{
     cell::{Cell, Op},

@@ -11,8 +11,8 @@ use flowxdp_common::{
     slot::{FREE, LIVE, SpillSlot},
 };
 use flowxdp_core::{
-    retire::{Peek, Table, Timeouts},
-    spill::SpillTable,
+    metering::retire::{Peek, Table, Timeouts},
+    metering::spill::SpillTable,
 };
 
 use crate::{

@@ -12,10 +12,10 @@ use flowxdp_common::{
 };
 use flowxdp_core::{
     clock::SECOND,
+    metering::retire::{Timeouts, in_table},
+    metering::slots::{self, FlowCounters},
+    metering::spill::Spill,
     record::{Addresses, EndReason, FlowKey, Total},
-    retire::{Timeouts, in_table},
-    slots::{self, FlowCounters},
-    spill::Spill,
 };
 use memory::{GROUPS, Memory};
 use proptest::prelude::*;

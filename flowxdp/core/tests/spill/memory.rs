@@ -10,9 +10,9 @@ use flowxdp_common::{
     slot::{FREE, LIVE, RETIRED, SpillSlot},
 };
 use flowxdp_core::{
-    retire::{Peek, Table},
-    slots,
-    spill::SpillTable,
+    metering::retire::{Peek, Table},
+    metering::slots,
+    metering::spill::SpillTable,
 };
 
 /// The groups that have cold fields here.

@@ -1,7 +1,7 @@
 //! Messages that RFC 7011 allows and we do not make, and messages that it does not allow.
 
+use flowxdp_core::exporting::spool::{Content, Fault, MOST_TEMPLATES, Templates};
 use flowxdp_core::record::RecordTotal;
-use flowxdp_core::spool::{Content, Fault, MOST_TEMPLATES, Templates};
 
 use crate::{message, set, words};
 

@@ -1,11 +1,11 @@
 //! A session's messages read back; arbitrary octets do no harm.
 
 use flowxdp_core::clock::Now;
-use flowxdp_core::options::Snapshot;
+use flowxdp_core::exporting::options::Snapshot;
+use flowxdp_core::exporting::session::{Session, SessionConfig};
+use flowxdp_core::exporting::spool::{Messages, Start, Templates, begin, export_secs, stamp};
 use flowxdp_core::record::{Addresses, Flow, FlowKey, FlowRecord, RecordTotal};
 use flowxdp_core::samples;
-use flowxdp_core::session::{Session, SessionConfig};
-use flowxdp_core::spool::{Messages, Start, Templates, begin, export_secs, stamp};
 use proptest::prelude::*;
 
 use crate::{message, set};

@@ -3,7 +3,7 @@
 use flowxdp_core::{
     books::{Books, Bracket},
     clock::{MeterTime, Reading, WallClock},
-    options::Interface,
+    exporting::options::Interface,
     record::{EndReason, FlowRecord, Total},
 };
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use flowxdp_core::{
     elements::{self, options::VARIABLE},
-    legacy::Version,
-    session::{Session, SessionConfig, options_templates},
-    template::{Kind, RecordFormat, Template},
-    wire,
+    exporting::legacy::Version,
+    exporting::session::{Session, SessionConfig, options_templates},
+    exporting::template::{Kind, RecordFormat, Template},
+    exporting::wire,
 };
 
 use crate::{

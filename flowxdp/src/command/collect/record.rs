@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use flowxdp_core::registry;
+use flowxdp_core::elements::registry;
 
 use super::value::Value;
 
@@ -42,7 +42,7 @@ impl Key {
 
     /// The field with these octets.
     pub(super) fn field(self, octets: &[u8]) -> (Self, Value) {
-        use flowxdp_core::data_type::DataType;
+        use flowxdp_core::elements::data_type::DataType;
         let data_type = match self {
             Self::Element(0 | REVERSE, id) => registry::get(id).map(|entry| entry.data_type),
             Self::Element(..) => None,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use flowxdp_core::data_type::DataType;
+use flowxdp_core::elements::data_type::DataType;
 use serde::{Serialize, Serializer};
 
 /// Seconds from 1900, where NTP timestamps begin, to 1970.

@@ -1,6 +1,6 @@
 //! Names of a packet's payload, in words and as fields of a JSON object.
 
-use flowxdp_core::names::verdict::{Answer, Hello, Message, Names, Reason, Verdict};
+use flowxdp_core::enrich::names::verdict::{Answer, Hello, Message, Names, Reason, Verdict};
 use serde_json::{Value, json};
 
 use crate::names::Said;
@@ -80,7 +80,7 @@ pub(super) fn fields(said: &Said) -> Vec<(String, Value)> {
 
 #[cfg(test)]
 mod tests {
-    use flowxdp_core::names::verdict::Request;
+    use flowxdp_core::enrich::names::verdict::Request;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use flowxdp_common::reason::NotReplayed;
 use flowxdp_core::{
     books::{Books, Bracket},
     clock::{MeterTime, Reading},
-    options::Interface,
+    exporting::options::Interface,
     record::{FlowRecord, Total},
 };
 

@@ -10,7 +10,7 @@ use self::{selection::none_is_refused, tap::Tap};
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowxdp_common::counter::ROWS;
-use flowxdp_core::{books::Books, clock::SECOND, options};
+use flowxdp_core::{books::Books, clock::SECOND, exporting::options};
 
 use super::{
     choose::{Choice, choose, is_named},

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use flowxdp_core::{
     books::{Books, Bracket},
     clock::{MeterTime, Reading},
-    options::Interface,
+    exporting::options::Interface,
     record::{FlowRecord, Total},
 };
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use flowxdp_common::names;
-use flowxdp_core::deliveries::Place;
+use flowxdp_core::metering::deliveries::Place;
 
 /// A loaded table, and the tables before it.
 pub(super) struct Table {

@@ -4,7 +4,7 @@ use flowxdp_common::{
     journal::Sum,
     slot::{FREE, LIVE, retired},
 };
-use flowxdp_core::{deliveries::Place, retire::Table};
+use flowxdp_core::{metering::deliveries::Place, metering::retire::Table};
 
 use super::*;
 use crate::deliveries::{kill, memory::Memory};

@@ -2,7 +2,7 @@
 
 use flowxdp_core::{
     clock::{AgentTime, Now, SECOND},
-    session::Message,
+    exporting::session::Message,
 };
 
 use super::{Connection, LOOK_AGAIN, Outgoing, State, Store};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use flowxdp_core::{
     clock::{AgentTime, MILLISECOND, SECOND},
-    session::Message,
+    exporting::session::Message,
 };
 
 use crate::transport::udp::reports::QUOTED;

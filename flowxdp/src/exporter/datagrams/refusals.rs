@@ -113,7 +113,7 @@ impl Refusals {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use flowxdp_core::{clock::MILLISECOND, session::Message};
+    use flowxdp_core::{clock::MILLISECOND, exporting::session::Message};
 
     use super::*;
 

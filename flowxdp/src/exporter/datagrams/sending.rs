@@ -4,7 +4,7 @@ use std::io;
 
 use flowxdp_core::{
     clock::{AgentTime, Now},
-    session::Message,
+    exporting::session::Message,
 };
 
 use super::{Datagrams, Outgoing, PROBE, SOON, State};

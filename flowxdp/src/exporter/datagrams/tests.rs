@@ -9,7 +9,7 @@ use std::{
 
 use flowxdp_core::{
     clock::{AgentTime, Now, SECOND},
-    protocol::Protocol,
+    exporting::protocol::Protocol,
     record::{Flow, FlowKey, FlowRecord},
     samples,
 };

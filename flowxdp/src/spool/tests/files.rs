@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use flowxdp_core::spool::{Content, Messages, Start, Templates};
+use flowxdp_core::exporting::spool::{Content, Messages, Start, Templates};
 
 use super::super::Spool;
 use super::{Bench, COLLECTOR, NO_LIMIT, START, assert_same, at, take_all};

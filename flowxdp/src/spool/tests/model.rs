@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use flowxdp_core::exporting::session::Message;
 use flowxdp_core::record::RecordTotal;
-use flowxdp_core::session::Message;
 use proptest::prelude::*;
 
 use super::super::{Place, Spool};

@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use flowxdp_core::exporting::spool::Messages;
 use flowxdp_core::record::RecordTotal;
-use flowxdp_core::spool::Messages;
 
 use super::super::{Place, position};
 use super::{Bench, NO_LIMIT, assert_same, sum, take_all};

@@ -14,11 +14,11 @@ use anyhow::{Context, Result, bail};
 use flowxdp::capture::{Frame, Reader, to_ethernet};
 use flowxdp_core::{
     clock::Now,
-    options::Snapshot,
+    exporting::options::Snapshot,
+    exporting::session::{Session, SessionConfig},
+    exporting::spool::begin,
     record::{Addresses, Flow, FlowKey, FlowRecord},
     samples,
-    session::{Session, SessionConfig},
-    spool::begin,
 };
 use flowxdp_fuzz::{
     input::Input,

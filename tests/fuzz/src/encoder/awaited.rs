@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::exporting::protocol::Protocol;
+use flowxdp_core::exporting::session::{Message, SessionConfig};
 use flowxdp_core::record::Flow;
-use flowxdp_core::session::{Message, SessionConfig};
 
 use super::options::Awaited;
 use super::templated::Domain;

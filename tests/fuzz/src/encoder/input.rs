@@ -1,10 +1,10 @@
 //! An input's octets as a session, records and options data.
 
 use flowxdp_core::clock::{Now, SECOND};
-use flowxdp_core::options::{Interface, Reliability, Snapshot};
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::exporting::options::{Interface, Reliability, Snapshot};
+use flowxdp_core::exporting::protocol::Protocol;
+use flowxdp_core::exporting::session::{Preset, Session, SessionConfig, SessionError};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, RecordTotal};
-use flowxdp_core::session::{Preset, Session, SessionConfig, SessionError};
 
 /// 2026-11-03 10:00:00.000 UTC.
 const T0: u64 = 1_793_700_000_000;

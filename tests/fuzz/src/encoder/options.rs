@@ -1,8 +1,8 @@
 //! The options records that a snapshot must make, by template and element as the manual has them.
 
-use flowxdp_core::options::{Interface, Snapshot, Statistics};
-use flowxdp_core::protocol::Protocol;
-use flowxdp_core::session::{Preset, SessionConfig};
+use flowxdp_core::exporting::options::{Interface, Snapshot, Statistics};
+use flowxdp_core::exporting::protocol::Protocol;
+use flowxdp_core::exporting::session::{Preset, SessionConfig};
 
 use super::{Options, number};
 

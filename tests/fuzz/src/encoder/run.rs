@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use flowxdp_core::clock::{MeterTime, Now, SECOND};
-use flowxdp_core::legacy::NotRepresentable;
-use flowxdp_core::options::{Snapshot, Statistics};
+use flowxdp_core::exporting::legacy::NotRepresentable;
+use flowxdp_core::exporting::options::{Snapshot, Statistics};
+use flowxdp_core::exporting::session::{Message, Session, SessionConfig};
 use flowxdp_core::record::{Addresses, Flow, FlowRecord, RecordTotal};
-use flowxdp_core::session::{Message, Session, SessionConfig};
 
 use super::awaited::{Collector, is_fixed};
 use super::input::{self, Octets};

@@ -15,8 +15,8 @@ use flowxdp::kernel::grace::Grace;
 use flowxdp::kernel::{cpus, load::Loaded};
 use flowxdp::meter::Meter;
 use flowxdp_core::clock::WallClock;
+use flowxdp_core::metering::retire::{Retirement, Table, Then, Timeouts};
 use flowxdp_core::record::{EndReason, Total};
-use flowxdp_core::retire::{Retirement, Table, Then, Timeouts};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
 use serde_json::{Value, json};
 

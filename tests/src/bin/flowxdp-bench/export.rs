@@ -32,8 +32,8 @@ use anyhow::Result;
 use clap::Args;
 use flowxdp::transport::udp::MOST_SEGMENTS;
 use flowxdp_core::elements::Choice;
-use flowxdp_core::protocol::Protocol;
-use flowxdp_core::session::SessionConfig;
+use flowxdp_core::exporting::protocol::Protocol;
+use flowxdp_core::exporting::session::SessionConfig;
 use serde_json::Value;
 
 use self::flows::SYSTEM_START;

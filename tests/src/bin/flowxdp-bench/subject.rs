@@ -9,7 +9,7 @@ use aya::{Ebpf, EbpfLoader};
 use flowxdp::kernel::{counters, cpus, load};
 use flowxdp_common::field::Groups;
 use flowxdp_common::names;
-use flowxdp_core::{record::Total, retire};
+use flowxdp_core::{metering::retire, record::Total};
 
 use crate::load::Load;
 

@@ -10,8 +10,8 @@ use flowxdp::kernel::load::Loaded;
 use flowxdp::kernel::map::Mapped;
 use flowxdp_common::overflow::Event;
 use flowxdp_common::slot::{FREE, LIVE, SlotV4, SlotV6, WINDOW};
-use flowxdp_core::retire::Table;
-use flowxdp_core::slots::Slot;
+use flowxdp_core::metering::retire::Table;
+use flowxdp_core::metering::slots::Slot;
 
 use crate::load::Load;
 use crate::measure::{self, Group};

@@ -1,6 +1,6 @@
 //! Links that come, change or go.
 
-use flowxdp_core::options;
+use flowxdp_core::exporting::options;
 
 use super::{
     super::choose::{Choice, choose},

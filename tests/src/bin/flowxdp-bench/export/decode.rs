@@ -3,8 +3,8 @@
 //! The reader knows the templates of our exporter, and v5, which has none. Options data are skipped.
 
 use flowxdp_core::elements::Choice;
-use flowxdp_core::template::{Kind, RecordFormat, Template};
-use flowxdp_core::wire::Protocol;
+use flowxdp_core::exporting::template::{Kind, RecordFormat, Template};
+use flowxdp_core::exporting::wire::Protocol;
 use flowxdp_tests::delivery::Records;
 
 /// Where a field is in a record: offset and octets, none of them where there is no such field.

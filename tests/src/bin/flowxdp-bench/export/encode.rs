@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use flowxdp_core::exporting::session::{Session, SessionConfig};
 use flowxdp_core::record::{Entry, FlowRecord};
-use flowxdp_core::session::{Session, SessionConfig};
 
 use super::Turn;
 use super::flows::NOW;

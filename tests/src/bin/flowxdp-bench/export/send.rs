@@ -10,7 +10,7 @@ use flowxdp::exporter::{Exporter, Settings};
 use flowxdp::transport::readiness::Readiness;
 use flowxdp::transport::tls::TlsSettings;
 use flowxdp_core::clock::{AgentTime, SECOND};
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::exporting::protocol::Protocol;
 use flowxdp_core::record::FlowRecord;
 
 use super::Turn;

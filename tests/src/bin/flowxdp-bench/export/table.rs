@@ -17,9 +17,9 @@ use flowxdp::meter::Meter;
 use flowxdp_common::field::Groups;
 use flowxdp_common::names;
 use flowxdp_core::clock::WallClock;
-use flowxdp_core::protocol::Protocol;
+use flowxdp_core::exporting::protocol::Protocol;
+use flowxdp_core::metering::retire::Timeouts;
 use flowxdp_core::record::EndReason;
-use flowxdp_core::retire::Timeouts;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 use super::Turn;

@@ -11,7 +11,7 @@ use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use flowxdp::kernel::{counters, cpus, load};
 use flowxdp_common::names;
-use flowxdp_core::{record::Total, retire};
+use flowxdp_core::{metering::retire, record::Total};
 use flowxdp_tests::traffic::Traffic;
 
 use super::path::{Path, Verdict};

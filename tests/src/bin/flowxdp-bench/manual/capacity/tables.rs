@@ -6,8 +6,8 @@ use flowxdp::kernel::load::{Behind, TableSize};
 use flowxdp_common::field::Groups;
 use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
 use flowxdp_core::elements::Choice;
-use flowxdp_core::template::{Kind, RecordFormat, Template};
-use flowxdp_core::wire::Protocol;
+use flowxdp_core::exporting::template::{Kind, RecordFormat, Template};
+use flowxdp_core::exporting::wire::Protocol;
 
 use super::figures::{FLOWS, Figures};
 use super::page::table;
