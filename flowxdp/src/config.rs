@@ -47,7 +47,7 @@ use flowxdp_core::{elements::ELEMENTS, exporting::protocol::Protocol, metering::
 
 use crate::{
     collector_url::CollectorUrl,
-    dispatch::Strategy,
+    exporting::dispatch::Strategy,
     kernel::{attach::Mode, chain::PINS, load::Behind},
     transport::tls::TlsSettings,
 };

@@ -3,15 +3,11 @@
 //! packet → key → slot → retire → flow record → template and encoder → message → transport → collector
 //!
 //! - [`kernel`]: the XDP program meters packets into slots of a flow table that is mapped here.
-//! - [`meter`]: slots that are due retire and become flow records, by the rules of [`flowxdp_core::metering::retire`];
-//!   [`aging`]: idle timeouts become shorter while a table fills.
-//! - [`dispatch`]: which collector a record goes to; [`exporter`]: one collector's session turns records
-//!   into messages and paces them, and [`spool`] keeps on disk what a connection could not take.
-//! - [`transport`]: messages leave; [`spool`]: or wait on disk.
+//! - [`metering`]: slots that are due retire and become flow records.
+//! - [`exporting`]: records become each collector's messages, or wait on disk.
+//! - [`transport`]: messages leave.
 //! - [`capture`]: packets of a file, for the same way; [`names`]: names that their payloads say.
-//! - [`agent`]: the engine that drives metering and exporting, the control socket, options data.
-//! - [`confine`]: the privileges that the agent gives up once everything is open.
-//! - [`loader`]: a second process that keeps the capabilities to load programs, for requests of the agent.
+//! - [`agent`]: the engine that drives metering and exporting, the control socket, and the privileges that it gives up.
 //! - [`config`]: all settings as one value, from flags. [`command`]: one file a command; [`report`] shows
 //!   books to people; [`text`] makes foreign text safe for a terminal.
 //! - [`folder`]: folders that are the agent's own; [`file`](mod@file): files that are read whole.
@@ -23,7 +19,6 @@
 //! and no modules form a circle by the paths that they name.
 
 pub mod agent;
-pub mod aging;
 pub mod capture;
 pub mod clock;
 pub mod collector_url;
@@ -32,21 +27,16 @@ pub mod command;
 #[path = "../../tests/src/committed.rs"]
 pub mod committed;
 pub mod config;
-pub mod confine;
-pub mod deliveries;
-pub mod dispatch;
-pub mod exporter;
+pub mod exporting;
 pub mod file;
 pub mod folder;
 pub mod guard;
 pub mod kernel;
 pub mod limits;
-pub mod loader;
-pub mod meter;
+pub mod metering;
 pub mod names;
 pub mod output;
 pub mod report;
-pub mod spool;
 pub mod system;
 pub mod text;
 pub mod transport;

@@ -6,7 +6,7 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(target_arch = "bpf")]
-#[path = "../atomic.rs"]
+#[path = "../bpf/atomic.rs"]
 mod atomic;
 
 #[cfg(target_arch = "bpf")]

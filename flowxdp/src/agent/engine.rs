@@ -36,7 +36,7 @@ use super::{
     control::{Question, Reply},
     reporter::Reporter,
 };
-use crate::dispatch::Dispatch;
+use crate::exporting::dispatch::Dispatch;
 
 /// Records of a sweep after which collectors get their messages before the sweep continues: the records of that many
 /// stay in a CPU's cache.

@@ -6,7 +6,7 @@ use flowxdp_core::{
     record::{RecordTotal, Total},
 };
 
-use crate::dispatch::Dispatch;
+use crate::exporting::dispatch::Dispatch;
 
 /// The time of day and the clock of timers advance alike; a larger difference is a step, milliseconds.
 const STEP: u64 = 1_000;

@@ -36,8 +36,8 @@ use crate::{
     capture::{CaptureError, Frame, Reader, to_ethernet},
     clock::agent_time,
     config::{Config, flags::Flags, key::REPLAY},
-    dispatch::Dispatch,
-    exporter::{Exporter, settings},
+    exporting::dispatch::Dispatch,
+    exporting::exporter::{Exporter, settings},
     guard,
     kernel::{
         load::{Behind, TableSize, load},
@@ -45,7 +45,7 @@ use crate::{
         test_run::Runner,
     },
     limits,
-    meter::Meter,
+    metering::meter::Meter,
     output, report, text,
     transport::readiness::Readiness,
 };

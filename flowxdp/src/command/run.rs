@@ -30,6 +30,7 @@ use self::{
     table::Table,
 };
 use crate::{
+    agent::confine::{Needs, confine},
     agent::{
         engine::{Engine, Rules, Wake},
         reporter::Reporter,
@@ -37,10 +38,9 @@ use crate::{
     },
     clock,
     config::{Config, flags::Source, print},
-    confine::{Needs, confine},
-    deliveries::SharedLedger,
-    dispatch::{Dispatch, change},
-    exporter::settings,
+    exporting::deliveries::SharedLedger,
+    exporting::dispatch::{Dispatch, change},
+    exporting::exporter::settings,
     guard,
     kernel::{
         attach::Attached,
@@ -51,7 +51,7 @@ use crate::{
         preflight,
     },
     limits,
-    meter::Meter,
+    metering::meter::Meter,
     report,
     transport::readiness::Readiness,
 };

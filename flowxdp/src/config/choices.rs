@@ -2,7 +2,7 @@
 
 use flowxdp_core::{exporting::protocol::Protocol, exporting::session::Preset};
 
-use crate::{dispatch::Strategy, kernel::attach::Mode};
+use crate::{exporting::dispatch::Strategy, kernel::attach::Mode};
 
 /// A value out of a few.
 pub trait Choice: Copy + PartialEq + 'static {

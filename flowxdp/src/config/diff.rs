@@ -8,7 +8,7 @@ use super::{
     key::{Key, RUN, Table},
     keys::KEYS,
 };
-use crate::{collector_url::CollectorUrl, dispatch::Strategy, kernel::attach::Mode};
+use crate::{collector_url::CollectorUrl, exporting::dispatch::Strategy, kernel::attach::Mode};
 
 /// A change that a running agent can make. Each is whole: its values are the new ones.
 #[derive(Clone, Debug, PartialEq)]

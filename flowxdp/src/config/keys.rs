@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     collector_url::{peer, server_name},
-    dispatch::Strategy,
+    exporting::dispatch::Strategy,
     kernel::attach::Mode,
     units,
 };

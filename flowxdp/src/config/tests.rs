@@ -10,7 +10,7 @@ use super::{
     key::{CHECK, REPLAY},
     *,
 };
-use crate::{committed, exporter::Settings, transport::readiness::Readiness};
+use crate::{committed, exporting::exporter::Settings, transport::readiness::Readiness};
 
 #[derive(Parser)]
 struct Arguments {

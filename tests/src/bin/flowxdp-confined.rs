@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use flowxdp::confine::{Needs, confine, confine_loader};
+use flowxdp::agent::confine::{Needs, confine, confine_loader};
 use flowxdp::kernel::load::{Behind, TableSize, load};
 use flowxdp_common::field::Groups;
 use flowxdp_common::names;

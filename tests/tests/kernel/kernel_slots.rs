@@ -6,7 +6,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
 use flowxdp::kernel::load::{Behind, Loaded, TableSize, load, load_object};
 use flowxdp::kernel::{counters, test_run::Runner};
-use flowxdp::meter::Meter;
+use flowxdp::metering::meter::Meter;
 use flowxdp_common::field::Groups;
 use flowxdp_common::names::PROGRAM;
 use flowxdp_common::slot::{FREE, LIVE, SlotV4, WINDOW, retired};

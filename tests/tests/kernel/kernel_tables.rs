@@ -8,7 +8,7 @@ use flowxdp::kernel::attach::{Attached, Mode, attach};
 use flowxdp::kernel::link;
 use flowxdp::kernel::load::{Behind, Pinned, TableSize, load_at, make};
 use flowxdp::kernel::pin::{Pins, mount};
-use flowxdp::meter::Meter;
+use flowxdp::metering::meter::Meter;
 use flowxdp_common::field::Groups;
 use flowxdp_core::clock::WallClock;
 use flowxdp_core::metering::retire::Timeouts;

@@ -11,7 +11,7 @@ use super::{
     deadlines::{Deadlines, Timer},
     metering::Metering,
 };
-use crate::exporter::Exporter;
+use crate::exporting::exporter::Exporter;
 
 /// How long a refusal of the last datagram may take to come back, nanoseconds.
 const LAST_REFUSAL: u64 = 50 * MILLISECOND;

@@ -7,7 +7,7 @@ use flowxdp_core::{
     record::{EndReason, FlowRecord, Total},
 };
 
-use crate::dispatch::Dispatch;
+use crate::exporting::dispatch::Dispatch;
 
 /// One sweep over the flow tables.
 #[derive(Clone, Copy, Debug)]

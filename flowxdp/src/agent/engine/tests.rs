@@ -18,8 +18,8 @@ use flowxdp_core::{
 use self::flows::Flows;
 use super::*;
 use crate::{
-    dispatch::Strategy,
-    exporter::{
+    exporting::dispatch::Strategy,
+    exporting::exporter::{
         Exporter, Settings,
         tests::{LIMIT, T0, record, settings},
     },

@@ -14,7 +14,7 @@ use flowxdp_core::{
 use crate::{
     collector_url::{CollectorUrl, Host},
     config::{Config, contradictions::Places, fault::Fault},
-    exporter::Settings,
+    exporting::exporter::Settings,
     transport::readiness::Readiness,
 };
 

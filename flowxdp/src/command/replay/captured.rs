@@ -13,7 +13,7 @@ use crate::{
         capture::Captured,
         metering::{Metering, Sweep},
     },
-    meter::Meter,
+    metering::meter::Meter,
 };
 
 /// The metered side of a replay.

@@ -25,7 +25,7 @@ use crate::{
         follow::Follow,
         link::{self, Link},
     },
-    meter::Meter,
+    metering::meter::Meter,
 };
 
 /// Interfaces that could not be metered are tried again after this time at the latest, nanoseconds.

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     agent::engine::metering::{Applied, Metering, Sweep},
-    dispatch::Dispatch,
+    exporting::dispatch::Dispatch,
     kernel::{chain::Chain, pin::Pins},
-    meter::Meter,
+    metering::meter::Meter,
 };
 
 /// The metered side of an agent.

@@ -8,9 +8,9 @@ use std::{
 use anyhow::anyhow;
 
 use crate::{
+    agent::loader::{self, Allowed, Configuration, Folder, Loader},
     config::{Config, flags::Source},
     kernel::pin::{self, Pins},
-    loader::{self, Allowed, Configuration, Folder, Loader},
 };
 
 /// Both, as far as they can be had.

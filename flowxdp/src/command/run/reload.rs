@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     agent::engine::metering::Applied,
+    agent::loader::{Answer, Request},
     config::{
         Config,
         choices::Choice,
@@ -21,11 +22,10 @@ use crate::{
         flags::Source,
         print,
     },
-    dispatch::{Dispatch, change::Plan},
-    exporter::Settings,
+    exporting::dispatch::{Dispatch, change::Plan},
+    exporting::exporter::Settings,
     kernel::load::TableSize,
-    loader::{Answer, Request},
-    meter::{Asked, Meter, WITHOUT},
+    metering::meter::{Asked, Meter, WITHOUT},
     transport::readiness::Readiness,
 };
 

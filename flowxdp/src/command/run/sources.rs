@@ -22,7 +22,7 @@ use crate::{
         engine::{Engine, Event, Wake},
     },
     clock,
-    meter::Meter,
+    metering::meter::Meter,
     system,
     transport::readiness::Readiness,
 };

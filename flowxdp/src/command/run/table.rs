@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use crate::{
-    deliveries::{Ledger, SharedLedger, Tables},
+    exporting::deliveries::{Ledger, SharedLedger, Tables},
     kernel::{
         load::{Loaded, Pinned, TableSize, load, load_at},
         other_layout::OtherLayout,
         pin::{Generation, Pins},
     },
-    meter::Draining,
+    metering::meter::Draining,
 };
 
 use flowxdp_common::names;

@@ -13,7 +13,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table as Text, presets};
 use flowxdp::kernel::grace::Grace;
 use flowxdp::kernel::{cpus, load::Loaded};
-use flowxdp::meter::Meter;
+use flowxdp::metering::meter::Meter;
 use flowxdp_core::clock::WallClock;
 use flowxdp_core::metering::retire::{Retirement, Table, Then, Timeouts};
 use flowxdp_core::record::{EndReason, Total};

@@ -5,7 +5,7 @@ use std::{net::UdpSocket, thread::spawn};
 use super::{controlled::question, *};
 use crate::{
     config::Config,
-    exporter::tests::collector::{Message, accept, all, listen, messages, ports},
+    exporting::exporter::tests::collector::{Message, accept, all, listen, messages, ports},
 };
 
 impl World {

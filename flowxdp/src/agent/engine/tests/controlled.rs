@@ -8,7 +8,7 @@ use tokio::sync::oneshot::Receiver;
 use super::*;
 use crate::{
     agent::control::{Reply, verbs},
-    exporter::tests::collector::{accept, all, listen, ports},
+    exporting::exporter::tests::collector::{accept, all, listen, ports},
 };
 
 type Answer = Receiver<Arc<[u8]>>;
@@ -62,7 +62,7 @@ fn a_flush_in_the_middle_exports_the_table_and_metering_continues() {
 }
 
 /// flowEndReason of each record, which is the last octet of a record in the test's template.
-fn reasons(read: &[crate::exporter::tests::collector::Message]) -> Vec<u8> {
+fn reasons(read: &[crate::exporting::exporter::tests::collector::Message]) -> Vec<u8> {
     let mut reasons = Vec::new();
     let (mut place, mut length) = (0, 0);
     for (id, body) in read.iter().flat_map(|message| &message.sets) {

@@ -3,7 +3,7 @@
 use std::{io::Read, net::TcpListener, thread::spawn};
 
 use super::*;
-use crate::exporter::tests::collector::{accept, all, listen, ports, reset, some};
+use crate::exporting::exporter::tests::collector::{accept, all, listen, ports, reset, some};
 
 const LIVE: Rules = Rules::live(false);
 

@@ -10,8 +10,8 @@ use flowxdp_core::{
 use crate::{
     agent::engine::metering::{Applied, Metering, Sweep},
     config::Config,
-    dispatch::Dispatch,
-    exporter::Settings,
+    exporting::dispatch::Dispatch,
+    exporting::exporter::Settings,
 };
 
 /// Flows by their source ports, and the calls of the engine.

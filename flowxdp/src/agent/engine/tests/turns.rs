@@ -71,7 +71,7 @@ fn a_sweep_that_found_no_room_is_resumed_before_the_next_second() {
     }
     world.step();
     // As many as a collector's queue holds, and no more while it is away.
-    assert_eq!(world.flows().table.len(), 300_000 - crate::exporter::QUEUE);
+    assert_eq!(world.flows().table.len(), 300_000 - crate::exporting::exporter::QUEUE);
     world.time += 10 * MILLISECOND;
     world.step();
     assert_eq!(world.flows().sweeps.len(), 2);

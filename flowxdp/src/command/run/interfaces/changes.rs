@@ -12,7 +12,7 @@ use crate::{
         link::{self, Link},
         offload,
     },
-    meter::Meter,
+    metering::meter::Meter,
 };
 
 /// Gives a link its row of the counters, before it is attached.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use flowxdp::exporter::{Exporter, Settings};
+use flowxdp::exporting::exporter::{Exporter, Settings};
 use flowxdp::transport::readiness::Readiness;
 use flowxdp::transport::tls::TlsSettings;
 use flowxdp_core::clock::{AgentTime, SECOND};

@@ -13,7 +13,7 @@ use flowxdp::agent::engine::BETWEEN;
 use flowxdp::command::run::RING;
 use flowxdp::kernel::load::{self, Behind, TableSize};
 use flowxdp::kernel::test_run::Runner;
-use flowxdp::meter::Meter;
+use flowxdp::metering::meter::Meter;
 use flowxdp_common::field::Groups;
 use flowxdp_common::names;
 use flowxdp_core::clock::WallClock;

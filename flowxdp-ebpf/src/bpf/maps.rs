@@ -1,0 +1,195 @@
+//! The maps, and the constants that the loader sets.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, ProgramArray, RingBuf},
+};
+use flowxdp_common::{
+    counter::{Counters, CpuState, ROWS as MOST_ROWS},
+    field::{Group, WIDEST},
+    journal::{COLLECTORS, Page},
+    overflow::{Event, Intent},
+    slot::{SlotV4, SlotV6, SpillSlot},
+    switch::{BEHIND_STACK, SEED_WORDS},
+    table::{Name, TableDescriptor},
+};
+use flowxdp_ebpf::{constant::Constant, hash::Seed};
+
+/// Groups of fields.
+const GROUPS_IN_ALL: usize = Group::ALL.len();
+
+/// Words of the widest cold slot.
+pub const ROW: usize = WIDEST / 8;
+
+/// Words of an event.
+pub const EVENT: usize = size_of::<Event>() / 8;
+
+/// The memory in which a CPU collects the cold facts of one packet; the event stands in front of them, as
+/// the ring buffer takes both.
+#[repr(C)]
+pub struct Memory {
+    /// The words of an event.
+    pub event: [u64; EVENT],
+    /// The words of a cold slot.
+    pub row: [u64; ROW],
+}
+
+/// The IPv4 flow table; the loader sets its size.
+#[map]
+pub static FLOWS_V4: Array<SlotV4> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The IPv6 flow table; the loader sets its size.
+#[map]
+pub static FLOWS_V6: Array<SlotV6> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Cold slots of the IPv4 table, some words each; the loader sets their number.
+#[map]
+pub static COLD_V4: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Cold slots of the IPv6 table.
+#[map]
+pub static COLD_V6: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Cold slots of the spill table: no program refers to it.
+#[map(name = "COLD_OWN")]
+pub static COLD_SPILL: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Where each CPU collects the cold facts of one packet; the loader sets its size.
+#[map]
+pub static DETAIL: Array<Memory> = Array::with_max_entries(1, 0);
+
+/// Counters of each CPU and interface; the loader sets its size.
+#[map]
+pub static COUNTERS: Array<Counters> = Array::with_max_entries(MOST_ROWS, BPF_F_MMAPABLE);
+
+/// Each CPU's memory; the loader sets its size.
+#[map]
+pub static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// ifIndex → row of the counters.
+#[map]
+pub static ROWS: HashMap<u32, u32> = HashMap::with_max_entries(MOST_ROWS, 0);
+
+/// Partitions that were given out.
+#[map]
+pub static TAKEN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// ifIndex → place in the arrays below, of interfaces that have another program too.
+#[map]
+pub static BESIDE: HashMap<u32, u32> = HashMap::with_max_entries(MOST_ROWS, 0);
+
+/// The other program on each interface, which runs after [`crate::bpf::program::flowxdp`].
+///
+/// An array of programs takes only programs of the caller's kind, so each of ours has its own array.
+#[map]
+pub static CHAIN: ProgramArray = ProgramArray::with_max_entries(MOST_ROWS, 0);
+
+/// The same for [`crate::bpf::program::flowxdp_frags`].
+#[map]
+pub static CHAIN_FRAGS: ProgramArray = ProgramArray::with_max_entries(MOST_ROWS, 0);
+
+/// Packets without a slot, on their way to the agent; the loader sets its size.
+#[map]
+pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+
+/// The spill table: no program refers to it; the loader sets its size.
+#[map(name = "OWN")]
+pub static SPILL: Array<SpillSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The agent's note of a change to a slot of the spill table: no program refers to it.
+#[map]
+pub static INTENT: Array<Intent> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The agent's journal for its successor: no program refers to it.
+#[map]
+pub static JOURNAL: Array<Page> = Array::with_max_entries(COLLECTORS as u32, BPF_F_MMAPABLE);
+
+/// The table's descriptor: no program refers to it.
+#[map]
+pub static SHAPE: Array<TableDescriptor> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Names of interfaces: no program refers to it.
+#[map]
+pub static NAMES: Array<Name> = Array::with_max_entries(MOST_ROWS, BPF_F_MMAPABLE);
+
+#[unsafe(no_mangle)]
+static SEED: [u64; SEED_WORDS] = [0; SEED_WORDS];
+#[unsafe(no_mangle)]
+static PARTITIONS: Constant = Constant::new(1);
+#[unsafe(no_mangle)]
+static HOMES_V4: Constant = Constant::new(1);
+#[unsafe(no_mangle)]
+static HOMES_V6: Constant = Constant::new(1);
+#[unsafe(no_mangle)]
+static COLD_OFFSETS: [u32; GROUPS_IN_ALL] = [u32::MAX; GROUPS_IN_ALL];
+#[unsafe(no_mangle)]
+static COLD_WORDS: Constant = Constant::new(0);
+#[unsafe(no_mangle)]
+static GROUPS: Constant = Constant::new(0);
+#[unsafe(no_mangle)]
+static REPLAY: Constant = Constant::new(0);
+#[unsafe(no_mangle)]
+static BEHIND: Constant = Constant::new(BEHIND_STACK);
+
+/// The hash's seed, read word by word as it is needed.
+#[derive(Clone, Copy)]
+pub struct LoadedSeed;
+
+impl Seed for LoadedSeed {
+    #[inline(always)]
+    fn word(&self, index: usize) -> u64 {
+        // SAFETY: the hash asks for words below `SEED_WORDS`, by constants.
+        unsafe { (&raw const SEED).cast::<u64>().add(index).read_volatile() }
+    }
+}
+
+/// Partitions of the tables.
+#[inline(always)]
+pub fn partitions() -> u32 {
+    PARTITIONS.get()
+}
+
+/// Home slots of one IPv4 partition.
+#[inline(always)]
+pub fn homes_v4() -> u32 {
+    HOMES_V4.get()
+}
+
+/// Home slots of one IPv6 partition.
+#[inline(always)]
+pub fn homes_v6() -> u32 {
+    HOMES_V6.get()
+}
+
+/// Octets before a group's first field in the cold slot; `None` where the group is off.
+#[inline(always)]
+pub fn cold_offset(group: Group) -> Option<u32> {
+    // SAFETY: groups number the array's elements.
+    let at = unsafe { (&raw const COLD_OFFSETS).cast::<u32>().add(group as usize).read_volatile() };
+    if at == u32::MAX { None } else { Some(at) }
+}
+
+/// Words of a cold slot; 0: no group has cold fields.
+#[inline(always)]
+pub fn cold_words() -> u32 {
+    COLD_WORDS.get()
+}
+
+/// The groups that have cold fields, as [`flowxdp_common::field::Groups::bits`].
+#[inline(always)]
+pub fn groups() -> u32 {
+    GROUPS.get()
+}
+
+/// Whether frames carry metadata in front of them.
+#[inline(always)]
+pub fn is_replay() -> bool {
+    REPLAY.get() != 0
+}
+
+/// The way of a packet behind the meter, one of `BEHIND_…` of [`flowxdp_common::switch`].
+#[inline(always)]
+pub fn behind() -> u32 {
+    BEHIND.get()
+}

@@ -1,0 +1,107 @@
+//! From the parser's verdict to the flow's slot and the interface's counters.
+
+use flowxdp_common::{
+    counter::{Counters, CpuState, PENDING_EVENT},
+    field::Group,
+    reason::{Ignored, Lost},
+};
+use flowxdp_ebpf::{
+    frame::Header,
+    hash,
+    verdict::{Facts, Sink, WordsV4, WordsV6},
+};
+
+use crate::bpf::{
+    cold, count, maps,
+    overflow::{self, Addresses},
+    packet::{Cpu, Packet},
+    partition,
+    table::{self, Placed},
+    tick::Clock,
+};
+
+/// Counts the packet, as metered, ignored or lost.
+pub struct Meter<'a> {
+    /// Where.
+    pub cpu: Cpu,
+    /// The packet's facts beside the headers.
+    pub packet: &'a Packet,
+    /// The packet has IPv6 extension headers, and their group is on.
+    pub extended: bool,
+}
+
+impl<'a> Meter<'a> {
+    /// For one packet on this CPU.
+    #[inline(always)]
+    pub const fn new(cpu: Cpu, packet: &'a Packet) -> Self {
+        Self { cpu, packet, extended: false }
+    }
+}
+
+impl Meter<'_> {
+    /// This CPU's memory, and its counters for the packet's interface.
+    #[inline(always)]
+    fn places(&self) -> Option<(&mut CpuState, *mut Counters)> {
+        // SAFETY: XDP runs with bottom halves disabled, and this element is this CPU's alone.
+        let state = unsafe { &mut *self.cpu.state };
+        let counters = count::counters(self.cpu.number, state, self.packet.ingress)?;
+        Some((state, counters))
+    }
+}
+
+/// The two IP versions differ in their table and hash alone.
+macro_rules! metered {
+    ($name:ident, $words:ty, $homes:path, $home:path, $addresses:path) => {
+        #[inline(always)]
+        fn $name(&mut self, words: $words, facts: Facts) {
+            let Some((state, counters)) = self.places() else { return };
+            count::seen(counters, facts.octets);
+            let (homes, ingress) = ($homes(), self.packet.ingress);
+            let home = $home(&words, ingress, &maps::LoadedSeed, homes);
+            let mut clock = Clock::new(state, self.packet.time);
+            if let Some(base) = partition::base(clock.state(), table::size(homes))
+                && table::$name(base + home, &words, ingress, &facts, &mut clock, self.extended)
+                    == Placed::Slot
+            {
+                clock.closing(facts.tcp_flags);
+                return;
+            }
+            let addresses = $addresses(words.addresses);
+            let event = overflow::event(&addresses, words.rest, self.packet.ingress, &facts, clock.exact());
+            overflow(counters, self.cpu, event, facts.octets, &mut clock);
+        }
+    };
+}
+
+impl Sink for Meter<'_> {
+    metered!(v4, WordsV4, maps::homes_v4, hash::home_v4, Addresses::V4);
+    metered!(v6, WordsV6, maps::homes_v6, hash::home_v6, Addresses::V6);
+
+    /// Other packets of the flow need not have had the same ones.
+    #[inline(always)]
+    fn extension(&mut self, _kind: u8, _header: &impl Header) {
+        if maps::cold_offset(Group::Ipv6).is_some() {
+            self.extended = true;
+        }
+    }
+
+    #[inline(always)]
+    fn ignored(&mut self, reason: Ignored) {
+        let Some((_, counters)) = self.places() else { return };
+        count::seen(counters, self.packet.wire);
+        count::ignored(counters, reason, self.packet.wire);
+    }
+}
+
+/// The way of a packet that found no slot.
+#[inline(always)]
+fn overflow(counters: *mut Counters, cpu: Cpu, event: overflow::Words, octets: u32, clock: &mut Clock<'_>) {
+    if maps::cold_words() != 0 {
+        cold::keep_event(cpu, event);
+        clock.owes(PENDING_EVENT, 0);
+    } else if overflow::send(event) {
+        count::overflow(counters, octets);
+    } else {
+        count::lost(counters, Lost::RingBufferFull, octets);
+    }
+}

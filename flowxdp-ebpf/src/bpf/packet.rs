@@ -1,0 +1,38 @@
+//! The packet that the program handles, apart from its headers, and the CPU that handles it.
+
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use flowxdp_common::counter::CpuState;
+
+use crate::bpf::maps;
+
+/// The packet's lengths, interface and time, which no header has.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    /// Octets on the wire.
+    pub wire: u32,
+    /// Octets in the buffers.
+    pub captured: u32,
+    /// ifIndex of the ingress interface.
+    pub ingress: u32,
+    /// Time of a replayed packet, nanoseconds; else 0.
+    pub time: u64,
+}
+
+/// The CPU that runs the program.
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    /// Its number.
+    pub number: u32,
+    /// The CPU's memory, shared with the agent.
+    pub state: *mut CpuState,
+}
+
+impl Cpu {
+    /// This CPU.
+    #[inline(always)]
+    pub fn current() -> Option<Self> {
+        // SAFETY: the helper has no preconditions.
+        let number = unsafe { bpf_get_smp_processor_id() };
+        Some(Self { number, state: maps::CPUS.get_ptr_mut(number)? })
+    }
+}
