@@ -73,6 +73,8 @@ groups! {
     Vlan = "vlan",
     /// The top three entries of the MPLS label stack.
     Mpls = "mpls",
+    /// Applications and names; the agent joins them, so the group has no cold field.
+    Names = "names",
 }
 
 impl Group {

@@ -1,10 +1,10 @@
-//! Names of packets: where a frame's payload is, and the names that the inspector and the name cache know for it.
+//! Names of packets: where a frame's payload is, and the names that the inspector and the flows' names know for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flowxdp_common::observation::{METERED, Observation, Step, has_ports};
 use flowxdp_core::enrich::names::{
-    cache::NameCache,
+    flows::FlowNames,
     inspector::{Direction, Inspector, Payload},
     verdict::{Names, Verdict},
 };
@@ -13,20 +13,11 @@ use flowxdp_ebpf::layer::Layer;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// Names of the cache: those of some thousand clients, in about 20 MB.
-const CACHED: usize = 1 << 16;
-
 /// Names of the packets of one capture after another.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Namer {
     inspector: Inspector,
-    cache: NameCache,
-}
-
-impl Default for Namer {
-    fn default() -> Self {
-        Self { inspector: Inspector::default(), cache: NameCache::new(CACHED) }
-    }
+    flows: FlowNames,
 }
 
 /// The names that are known for a packet.
@@ -48,18 +39,18 @@ impl Said {
 
 impl Namer {
     /// The names of a packet of TCP or UDP, by the observation that the parser made of its frame; none of another
-    /// packet or a later fragment. `now` is the packet's time in milliseconds.
+    /// packet or a later fragment. `now` is the packet's time in milliseconds since 1970.
     pub fn packet(&mut self, frame: &[u8], observation: &Observation, now: u64) -> Option<Said> {
         let (flow, payload) = payload(frame, observation)?;
         let verdict = self.inspector.inspect(&flow, &payload);
-        if let Verdict::Named(Names::Dns(message)) = &verdict {
-            self.cache.learn(flow.destination, message, now);
-            return Some(Said { verdict, resolved: None });
-        }
-        let (source, destination) = (flow.source, flow.destination);
-        let resolved = self.cache.name(source, destination, now);
-        let resolved = resolved.or_else(|| self.cache.name(destination, source, now));
-        Some(Said { verdict, resolved: resolved.map(Into::into) })
+        self.flows.learn(&flow, &verdict, now);
+        let is_dns = matches!(&verdict, Verdict::Named(Names::Dns(_)));
+        let resolved = if is_dns {
+            None
+        } else {
+            self.flows.resolved(flow.source, flow.destination, now).map(Into::into)
+        };
+        Some(Said { verdict, resolved })
     }
 }
 

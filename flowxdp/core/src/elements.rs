@@ -6,8 +6,9 @@
 //! Architecture invariant: only this table (and the registry that it is tested against) knows element
 //! numbers, and no length is typed twice: a field is as long as the column or the cold field that it copies.
 //! [`options`] is its second part, [`registry`] IANA's list that both are tested against, with the
-//! [`data_type`]s; [`manual`] writes their page.
+//! [`data_type`]s; [`application`] has the numbers of applications; [`manual`] writes their page.
 
+pub mod application;
 mod choice;
 pub mod data_type;
 mod kind;

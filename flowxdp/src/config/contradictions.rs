@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use flowxdp_common::field::Group;
+
 use super::{
     Config,
     exporter::culprit,
@@ -94,6 +96,7 @@ pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault>
     if command != REPLAY {
         faults.extend(tap(config, places));
     }
+    faults.extend(unnamed(config, places));
     if command == CHECK {
         faults.extend(twice(config, places));
     }
@@ -112,6 +115,16 @@ fn named<'a>(place: &Place, flag: &'a str, path: &'a str) -> &'a str {
 
 fn missing(thing: &str, flag: &str, key: &str) -> Fault {
     Fault::new(Place::Nowhere, format!("there is no {thing}: name one by {flag}, or by {key} of the file"))
+}
+
+/// The group of names, which no record carries yet.
+fn unnamed(config: &Config, places: &Places) -> Option<Fault> {
+    let place = places.of(Table::Record, "collect");
+    let text = format!(
+        "{} names: no record carries names yet: take the group away",
+        named(&place, "--collect", "record.collect")
+    );
+    config.record.groups().has(Group::Names).then(|| Fault::new(place, text))
 }
 
 /// A tap beside a setting that it makes useless or harmful.

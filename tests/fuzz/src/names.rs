@@ -4,10 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use flowxdp_core::enrich::names::{
     cache::NameCache,
+    flows::{FlowNames, Name},
     inspector::{Direction, Inspector, Payload},
     samples::{Initial, crypto},
     verdict::{Hello, Message, Names, Verdict},
 };
+use flowxdp_core::record::{Addresses, FlowRecord};
+use flowxdp_core::samples;
 
 /// Payloads of an input that are taken.
 const MOST: usize = 24;
@@ -88,6 +91,7 @@ pub fn target(data: &[u8]) {
 /// The verdicts on payloads in their order.
 fn run(steps: &[Step]) -> Vec<Verdict> {
     let (mut inspector, mut cache) = (Inspector::default(), NameCache::new(16));
+    let mut flows = FlowNames::new(4, 16);
     let mut verdicts = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         let (protocol, ports) = FLOWS[usize::from(step.kind) % FLOWS.len()];
@@ -103,9 +107,41 @@ fn run(steps: &[Step]) -> Vec<Verdict> {
                 learned(message, &mut cache, number as u64);
             }
         }
+        flows.learn(&flow, &verdict, number as u64);
+        recorded(&mut flows, &flow, &verdict, number as u64);
         verdicts.push(verdict);
     }
     verdicts
+}
+
+/// Both records of a flow have the name that its last message said.
+fn recorded(flows: &mut FlowNames, flow: &Direction, verdict: &Verdict, now: u64) {
+    let [from, to] = flow.ports;
+    let back = Direction { source: flow.destination, destination: flow.source, ports: [to, from], ..*flow };
+    for direction in [*flow, back] {
+        let names = flows.names(&record(&direction, now)).and_then(|names| names.name.clone());
+        let Verdict::Named(said) = verdict else { continue };
+        let expected = match said {
+            Names::Tls(hello) | Names::Quic(hello) => {
+                hello.server_name.clone().map(|it| Name::Server((*it).into()))
+            }
+            Names::Http(request) => request.host.clone().map(|it| Name::Host((*it).into())),
+            Names::Dns(message) => message.question.clone().map(|it| Name::Dns((*it).into())),
+        };
+        assert!(expected.is_none() || names == expected, "{names:?}, said {expected:?}");
+    }
+}
+
+/// A record of one packet of a flow.
+fn record(flow: &Direction, now: u64) -> FlowRecord {
+    samples::udp(flow.ports[0]).with(|record| {
+        if let (IpAddr::V4(source), IpAddr::V4(destination)) = (flow.source, flow.destination) {
+            let (source, destination) = (source.octets(), destination.octets());
+            record.key.addresses = Addresses::V4 { source, destination };
+        }
+        (record.key.protocol, record.key.destination_port) = (flow.protocol, flow.ports[1]);
+        (record.start_ms, record.end_ms) = (now, now);
+    })
 }
 
 /// The octets of a payload, protected as a QUIC packet where its kind asks for it.

@@ -10,6 +10,9 @@ const SHORTEST: u32 = 60;
 /// Longest life of an entry in seconds, a day: longer ones are mistakes or attacks on the cache.
 const LONGEST: u32 = 86_400;
 
+/// Milliseconds that the clocks of answers and of flows may differ by.
+const AHEAD: u64 = 1_000;
+
 /// Names by client and address, of bounded number and life.
 #[derive(Debug)]
 pub struct NameCache {
@@ -19,6 +22,8 @@ pub struct NameCache {
 #[derive(Debug)]
 struct Entry {
     name: Arc<str>,
+    /// Milliseconds of the caller's clock.
+    since: u64,
     /// Milliseconds of the caller's clock.
     until: u64,
 }
@@ -41,15 +46,16 @@ impl NameCache {
         for answer in &message.answers {
             let life = answer.ttl.clamp(SHORTEST, LONGEST);
             let until = now.saturating_add(u64::from(life) * 1000);
-            self.names.insert((client, answer.address), Entry { name: Arc::clone(&name), until });
+            self.names.insert((client, answer.address), Entry { name: Arc::clone(&name), since: now, until });
         }
     }
 
-    /// The name that a client had resolved to an address, while it lives. `now` is in milliseconds.
+    /// The name that a client had resolved to an address by `now`, while it lives, in milliseconds. An answer within
+    /// [`AHEAD`] afterwards counts too.
     #[must_use]
     pub fn name(&self, client: IpAddr, address: IpAddr, now: u64) -> Option<&str> {
         let entry = self.names.get(&(client, address))?;
-        (now <= entry.until).then_some(&*entry.name)
+        (entry.since <= now.saturating_add(AHEAD) && now <= entry.until).then_some(&*entry.name)
     }
 }
 
@@ -77,6 +83,7 @@ mod tests {
             let name = |seconds: u64| cache.name(CLIENT, SERVER, 5_000 + seconds * 1000);
             assert_eq!((name(life), name(life + 1)), (Some("www.example.com"), None), "{ttl}");
             assert_eq!(cache.name(OTHER, SERVER, 5_000), None, "another client resolved nothing");
+            assert_eq!(cache.name(CLIENT, SERVER, 3_999), None, "nothing was resolved yet");
         }
     }
 

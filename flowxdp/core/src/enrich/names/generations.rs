@@ -31,6 +31,19 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
+    /// An entry, which is young from now on.
+    pub(super) fn recent(&mut self, key: &K) -> Option<&mut V>
+    where
+        K: Copy,
+    {
+        if !self.young.contains_key(key)
+            && let Some(value) = self.old.remove(key)
+        {
+            self.insert(*key, value);
+        }
+        self.young.get_mut(key)
+    }
+
     /// Takes an entry out.
     pub(super) fn take(&mut self, key: &K) -> Option<V> {
         self.young.remove(key).or_else(|| self.old.remove(key))
@@ -52,6 +65,18 @@ mod tests {
         }
         assert_eq!(map.get(&50), None);
         assert_eq!((map.take(&99), map.take(&99)), (Some(198), None));
+    }
+
+    #[test]
+    fn an_entry_that_is_needed_stays() {
+        let mut map = Generations::new(8);
+        map.insert(0, 'a');
+        for key in 1..100 {
+            map.insert(key, 'b');
+            assert_eq!(map.recent(&0), Some(&mut 'a'), "{key}");
+            assert!(map.young.len() + map.old.len() <= 8);
+        }
+        assert_eq!(map.recent(&1), None);
     }
 
     #[test]
