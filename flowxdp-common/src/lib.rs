@@ -13,7 +13,7 @@
 //! - [`journal`]: the agent's notes for its successor.
 //! - [`observation`]: one packet as the parser saw it, for `explain` alone.
 //! - [`meta`]: metadata in front of a replayed frame.
-//! - [`switch`]: constants that are set when the program is loaded.
+//! - [`switch`]: the table of constants that are set when the program is loaded.
 //! - [`table`]: a pinned table's descriptor.
 //! - [`names`]: names of maps and programs.
 //!

@@ -1,4 +1,4 @@
-//! Names of the programs, maps and load-time constants in the eBPF object.
+//! Names of the programs and maps in the eBPF object; those of load-time constants are in [`crate::switch`].
 
 /// The XDP program.
 pub const PROGRAM: &str = "flowxdp";
@@ -59,22 +59,3 @@ pub const JOURNAL: &str = "JOURNAL";
 pub const SHAPE: &str = "SHAPE";
 /// ARRAY of [`crate::table::Name`] by row of the counters, which no program refers to.
 pub const NAMES: &str = "NAMES";
-/// Load-time constant: the hash's seed, [`crate::switch::SEED_WORDS`] random u64.
-pub const SEED: &str = "SEED";
-/// Load-time constant: partitions of the tables, u32.
-pub const PARTITIONS: &str = "PARTITIONS";
-/// Load-time constant: home slots of one IPv4 partition, u32.
-pub const HOMES_V4: &str = "HOMES_V4";
-/// Load-time constant: home slots of one IPv6 partition, u32.
-pub const HOMES_V6: &str = "HOMES_V6";
-/// Load-time constant: octets before each [`crate::field::Group`]'s first field in the cold slot, u32 each;
-/// `u32::MAX` where the group is off or has no cold field.
-pub const COLD_OFFSETS: &str = "COLD_OFFSETS";
-/// Load-time constant: words of a cold slot, u32; 0: there is none.
-pub const COLD_WORDS: &str = "COLD_WORDS";
-/// Load-time constant: [`crate::field::Groups`] with cold fields, u32.
-pub const GROUPS: &str = "GROUPS";
-/// Load-time constant: 1 when frames carry [`crate::meta::Meta`] in front of them, u32.
-pub const REPLAY: &str = "REPLAY";
-/// Load-time constant: the way of a packet behind the meter, one of `BEHIND_…` of [`crate::switch`], u32.
-pub const BEHIND: &str = "BEHIND";

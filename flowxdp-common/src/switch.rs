@@ -1,6 +1,10 @@
-//! Constants that are set when the program is loaded, so that the verifier removes code that is switched off.
+//! THE table of load-time constants, which the loader sets before the verifier sees the program, so that the verifier
+//! removes code that is switched off.
 //!
-//! Their names are in [`crate::names`].
+//! A constant is one row: its symbol in the program's object, its field here, type and default. The program's statics
+//! follow from the rows, and the values that the loader sets.
+
+use bytemuck::bytes_of;
 
 /// Words of the random seed: one for each pair of 32-bit words of an IPv6 key with its interface, and a multiplier.
 pub const SEED_WORDS: usize = 7;
@@ -11,3 +15,70 @@ pub const BEHIND_STACK: u32 = 2;
 pub const BEHIND_DROP: u32 = 1;
 /// The other program on the interface has a packet next, and the last word on it.
 pub const BEHIND_CHAIN: u32 = 0;
+
+/// Calls a macro with `$given` and the rows of the table.
+#[macro_export]
+macro_rules! switches {
+    ($rows:ident! $given:tt) => {
+        $rows! {
+            $given
+            /// Constants that follow from the size of the tables.
+            Dimensions {
+                /// The hash's seed: random numbers.
+                SEED seed: [u64; $crate::switch::SEED_WORDS] = [0; $crate::switch::SEED_WORDS];
+                /// Partitions of the tables.
+                PARTITIONS partitions: u32 = 1;
+                /// Home slots of one IPv4 partition.
+                HOMES_V4 homes_v4: u32 = 1;
+                /// Home slots of one IPv6 partition.
+                HOMES_V6 homes_v6: u32 = 1;
+                /// Octets before each [`crate::field::Group`]'s first field in the cold slot; `u32::MAX` where the
+                /// group is off or has no cold field.
+                COLD_OFFSETS cold_offsets: [u32; $crate::field::Group::ALL.len()] =
+                    [u32::MAX; $crate::field::Group::ALL.len()];
+                /// Words of a cold slot; 0: no group has cold fields.
+                COLD_WORDS cold_words: u32 = 0;
+                /// The groups that have cold fields, as [`crate::field::Groups::bits`].
+                GROUPS groups: u32 = 0;
+            }
+            /// Constants that the configuration chooses.
+            Switches {
+                /// 1 when frames carry [`crate::meta::Meta`] in front of them.
+                REPLAY replay: u32 = 0;
+                /// The way of a packet behind the meter, one of `BEHIND_…`.
+                BEHIND behind: u32 = $crate::switch::BEHIND_STACK;
+            }
+        }
+    };
+}
+
+/// Declares each part of the table as a type of values.
+macro_rules! values {
+    ({} $($(#[$of_kind:meta])* $kind:ident {
+        $($(#[$about:meta])* $symbol:ident $field:ident: $type:ty = $default:expr;)+
+    })+) => {$(
+        $(#[$of_kind])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $kind {
+            $($(#[$about])* pub $field: $type,)+
+        }
+
+        impl $kind {
+            /// The values that hold where the loader sets no others.
+            pub const DEFAULT: Self = Self { $($field: $default),+ };
+
+            /// Each constant's symbol in the object, and the octets of its value in the machine's order.
+            pub fn symbols(&self) -> [(&'static str, &[u8]); [$(stringify!($symbol)),+].len()] {
+                [$((stringify!($symbol), bytes_of(&self.$field))),+]
+            }
+        }
+
+        impl Default for $kind {
+            fn default() -> Self {
+                Self::DEFAULT
+            }
+        }
+    )+};
+}
+
+switches!(values! {});

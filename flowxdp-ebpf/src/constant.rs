@@ -1,20 +1,32 @@
 //! Constants that the loader sets before the verifier sees them.
 
-/// A number, to be a `static` with a name that the loader knows.
+/// A value, to be a `static` with a symbol that the loader knows.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct Constant(u32);
+pub struct Constant<T = u32>(T);
 
-impl Constant {
+impl<T: Copy> Constant<T> {
     /// A constant with its default, which holds unless the loader sets another value.
-    pub const fn new(value: u32) -> Self {
+    pub const fn new(value: T) -> Self {
         Self(value)
     }
 
     /// Volatile, or the compiler would use the default in the source.
     #[inline(always)]
-    pub fn get(&'static self) -> u32 {
+    pub fn get(&'static self) -> T {
         // SAFETY: a static.
         unsafe { (&raw const self.0).read_volatile() }
+    }
+}
+
+impl<T: Copy, const N: usize> Constant<[T; N]> {
+    /// The element of this index, read alone; behind the last one the first.
+    #[inline(always)]
+    pub fn element(&'static self, index: usize) -> T {
+        let index = if index < N { index } else { 0 };
+        // SAFETY: an element of a static, as just compared.
+        let element = unsafe { (&raw const self.0).cast::<T>().add(index) };
+        // SAFETY: as above.
+        unsafe { element.read_volatile() }
     }
 }

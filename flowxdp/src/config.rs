@@ -42,13 +42,16 @@ use std::{
     time::Duration,
 };
 
-use flowxdp_common::field::{Group, Groups};
+use flowxdp_common::{
+    field::{Group, Groups},
+    switch::{BEHIND_CHAIN, BEHIND_DROP, BEHIND_STACK, Switches},
+};
 use flowxdp_core::{elements::ELEMENTS, exporting::protocol::Protocol, metering::retire::Timeouts};
 
 use crate::{
     collector_url::CollectorUrl,
     exporting::dispatch::Strategy,
-    kernel::{attach::Mode, chain::PINS, load::Behind},
+    kernel::{attach::Mode, chain::PINS, load::TableSize},
     transport::tls::TlsSettings,
 };
 
@@ -197,6 +200,27 @@ impl Config {
         }
     }
 
+    /// Flows, groups and switches of the table; its partitions and ring follow from the machine.
+    pub fn table(&self) -> TableSize {
+        TableSize {
+            flows_v4: self.monitor.flows,
+            flows_v6: self.monitor.flows_v6(),
+            groups: self.record.groups(),
+            switches: self.switches(),
+            ..TableSize::default()
+        }
+    }
+
+    /// The load-time constants that the settings choose.
+    const fn switches(&self) -> Switches {
+        let behind = match (self.monitor.tap, self.monitor.chain) {
+            (true, _) => BEHIND_DROP,
+            (false, true) => BEHIND_CHAIN,
+            (false, false) => BEHIND_STACK,
+        };
+        Switches { behind, ..Switches::DEFAULT }
+    }
+
     /// Collectors over TCP and TLS.
     pub fn streams(&self) -> u64 {
         self.exporter.iter().filter(|url| url.scheme().is_reliable()).count() as u64
@@ -223,15 +247,6 @@ impl Monitor {
     /// The timeouts in nanoseconds.
     pub fn timeouts(&self) -> Timeouts {
         Timeouts { idle: nanoseconds(self.idle_timeout), active: nanoseconds(self.active_timeout) }
-    }
-
-    /// The way of a packet behind the meter.
-    pub const fn behind(&self) -> Behind {
-        match (self.tap, self.chain) {
-            (true, _) => Behind::Drop,
-            (false, true) => Behind::Chain,
-            (false, false) => Behind::Stack,
-        }
     }
 
     /// The folder of the arrays by which other programs are called.

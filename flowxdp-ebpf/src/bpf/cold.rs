@@ -26,7 +26,7 @@ use crate::bpf::{
 #[inline(always)]
 pub fn is_owed(cpu: Cpu) -> bool {
     // SAFETY: this CPU's own element.
-    maps::cold_words() != 0 && unsafe { (*cpu.state).pending[0] } != PENDING_NONE
+    maps::COLD_WORDS.get() != 0 && unsafe { (*cpu.state).pending[0] } != PENDING_NONE
 }
 
 /// Collects the cold facts of the packet in `frame` and stores them.
@@ -68,7 +68,7 @@ pub fn keep_event(cpu: Cpu, words: [u64; EVENT]) {
 /// Writes the row into the cold slot of this index.
 #[inline(always)]
 fn store(slots: &Array<u64>, index: u32, row: *const u64) {
-    let words = maps::cold_words();
+    let words = maps::COLD_WORDS.get();
     for word in 0..ROW as u32 {
         if word < words
             && let Some(place) = slots.get_ptr_mut(index * words + word)
@@ -84,7 +84,7 @@ fn store(slots: &Array<u64>, index: u32, row: *const u64) {
 fn join_extensions(index: u32, row: *const u64) {
     let Some(group) = maps::cold_offset(Group::Ipv6) else { return };
     let at = group + 4;
-    let Some(word) = maps::COLD_V6.get_ptr_mut(index * maps::cold_words() + at / 8) else { return };
+    let Some(word) = maps::COLD_V6.get_ptr_mut(index * maps::COLD_WORDS.get() + at / 8) else { return };
     // The field lies in one half of a word: its offset is a multiple of four.
     let half = (at % 8 / 4) as usize;
     // SAFETY: a half of the word that was found, and one of the row.
@@ -97,7 +97,7 @@ fn join_extensions(index: u32, row: *const u64) {
 #[inline(always)]
 fn send(memory: *mut Memory, cpu: Cpu, state: &mut CpuState, packet: &Packet) {
     let Some(counters) = count::counters(cpu.number, state, packet.ingress) else { return };
-    let length = size_of::<Event>() as u64 + u64::from(maps::cold_words()) * 8;
+    let length = size_of::<Event>() as u64 + u64::from(maps::COLD_WORDS.get()) * 8;
     let ring = &raw const maps::OVERFLOW;
     // SAFETY: the ring buffer's definition, and memory of at least this length.
     let full = unsafe { bpf_ringbuf_output(ring.cast_mut().cast(), memory.cast(), length, 0) } != 0;

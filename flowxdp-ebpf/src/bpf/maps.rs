@@ -11,13 +11,9 @@ use flowxdp_common::{
     journal::{COLLECTORS, Page},
     overflow::{Event, Intent},
     slot::{SlotV4, SlotV6, SpillSlot},
-    switch::{BEHIND_STACK, SEED_WORDS},
     table::{Name, TableDescriptor},
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
-
-/// Groups of fields.
-const GROUPS_IN_ALL: usize = Group::ALL.len();
 
 /// Words of the widest cold slot.
 pub const ROW: usize = WIDEST / 8;
@@ -113,24 +109,18 @@ pub static SHAPE: Array<TableDescriptor> = Array::with_max_entries(1, BPF_F_MMAP
 #[map]
 pub static NAMES: Array<Name> = Array::with_max_entries(MOST_ROWS, BPF_F_MMAPABLE);
 
-#[unsafe(no_mangle)]
-static SEED: [u64; SEED_WORDS] = [0; SEED_WORDS];
-#[unsafe(no_mangle)]
-static PARTITIONS: Constant = Constant::new(1);
-#[unsafe(no_mangle)]
-static HOMES_V4: Constant = Constant::new(1);
-#[unsafe(no_mangle)]
-static HOMES_V6: Constant = Constant::new(1);
-#[unsafe(no_mangle)]
-static COLD_OFFSETS: [u32; GROUPS_IN_ALL] = [u32::MAX; GROUPS_IN_ALL];
-#[unsafe(no_mangle)]
-static COLD_WORDS: Constant = Constant::new(0);
-#[unsafe(no_mangle)]
-static GROUPS: Constant = Constant::new(0);
-#[unsafe(no_mangle)]
-static REPLAY: Constant = Constant::new(0);
-#[unsafe(no_mangle)]
-static BEHIND: Constant = Constant::new(BEHIND_STACK);
+/// Declares the load-time constants, from the rows of their table.
+macro_rules! constants {
+    ({} $($(#[$of_kind:meta])* $kind:ident {
+        $($(#[$about:meta])* $symbol:ident $field:ident: $type:ty = $default:expr;)+
+    })+) => {$($(
+        $(#[$about])*
+        #[unsafe(no_mangle)]
+        pub static $symbol: Constant<$type> = Constant::new($default);
+    )+)+};
+}
+
+flowxdp_common::switches!(constants! {});
 
 /// The hash's seed, read word by word as it is needed.
 #[derive(Clone, Copy)]
@@ -139,57 +129,19 @@ pub struct LoadedSeed;
 impl Seed for LoadedSeed {
     #[inline(always)]
     fn word(&self, index: usize) -> u64 {
-        // SAFETY: the hash asks for words below `SEED_WORDS`, by constants.
-        unsafe { (&raw const SEED).cast::<u64>().add(index).read_volatile() }
+        SEED.element(index)
     }
-}
-
-/// Partitions of the tables.
-#[inline(always)]
-pub fn partitions() -> u32 {
-    PARTITIONS.get()
-}
-
-/// Home slots of one IPv4 partition.
-#[inline(always)]
-pub fn homes_v4() -> u32 {
-    HOMES_V4.get()
-}
-
-/// Home slots of one IPv6 partition.
-#[inline(always)]
-pub fn homes_v6() -> u32 {
-    HOMES_V6.get()
 }
 
 /// Octets before a group's first field in the cold slot; `None` where the group is off.
 #[inline(always)]
 pub fn cold_offset(group: Group) -> Option<u32> {
-    // SAFETY: groups number the array's elements.
-    let at = unsafe { (&raw const COLD_OFFSETS).cast::<u32>().add(group as usize).read_volatile() };
+    let at = COLD_OFFSETS.element(group as usize);
     if at == u32::MAX { None } else { Some(at) }
-}
-
-/// Words of a cold slot; 0: no group has cold fields.
-#[inline(always)]
-pub fn cold_words() -> u32 {
-    COLD_WORDS.get()
-}
-
-/// The groups that have cold fields, as [`flowxdp_common::field::Groups::bits`].
-#[inline(always)]
-pub fn groups() -> u32 {
-    GROUPS.get()
 }
 
 /// Whether frames carry metadata in front of them.
 #[inline(always)]
 pub fn is_replay() -> bool {
     REPLAY.get() != 0
-}
-
-/// The way of a packet behind the meter, one of `BEHIND_…` of [`flowxdp_common::switch`].
-#[inline(always)]
-pub fn behind() -> u32 {
-    BEHIND.get()
 }

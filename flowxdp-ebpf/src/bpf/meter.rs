@@ -56,7 +56,7 @@ macro_rules! metered {
         fn $name(&mut self, words: $words, facts: Facts) {
             let Some((state, counters)) = self.places() else { return };
             count::seen(counters, facts.octets);
-            let (homes, ingress) = ($homes(), self.packet.ingress);
+            let (homes, ingress) = ($homes.get(), self.packet.ingress);
             let home = $home(&words, ingress, &maps::LoadedSeed, homes);
             let mut clock = Clock::new(state, self.packet.time);
             if let Some(base) = partition::base(clock.state(), table::size(homes))
@@ -74,8 +74,8 @@ macro_rules! metered {
 }
 
 impl Sink for Meter<'_> {
-    metered!(v4, WordsV4, maps::homes_v4, hash::home_v4, Addresses::V4);
-    metered!(v6, WordsV6, maps::homes_v6, hash::home_v6, Addresses::V6);
+    metered!(v4, WordsV4, maps::HOMES_V4, hash::home_v4, Addresses::V4);
+    metered!(v6, WordsV6, maps::HOMES_V6, hash::home_v6, Addresses::V6);
 
     /// Other packets of the flow need not have had the same ones.
     #[inline(always)]
@@ -96,7 +96,7 @@ impl Sink for Meter<'_> {
 /// The way of a packet that found no slot.
 #[inline(always)]
 fn overflow(counters: *mut Counters, cpu: Cpu, event: overflow::Words, octets: u32, clock: &mut Clock<'_>) {
-    if maps::cold_words() != 0 {
+    if maps::COLD_WORDS.get() != 0 {
         cold::keep_event(cpu, event);
         clock.owes(PENDING_EVENT, 0);
     } else if overflow::send(event) {

@@ -27,7 +27,7 @@ pub fn event(addresses: &Addresses, rest: u64, ingress: u32, facts: &Facts, time
     let rest_of_facts = u64::from(facts.tcp_flags)
         | u64::from(facts.ttl) << 16
         | (version as u64) << 24
-        | u64::from(maps::groups()) << 32;
+        | u64::from(maps::GROUPS.get()) << 32;
     [a, b, c, d, rest, lengths, time, rest_of_facts]
 }
 

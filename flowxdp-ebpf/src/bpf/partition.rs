@@ -30,5 +30,5 @@ fn take() -> u32 {
     let Some(taken) = maps::TAKEN.get_ptr_mut(0) else { return NO_PARTITION };
     // SAFETY: a map element, shared by all CPUs and only ever accessed as a whole.
     let number = unsafe { atomic::fetch_add(taken, 1) };
-    if number < u64::from(maps::partitions()) { number as u32 + 1 } else { NO_PARTITION }
+    if number < u64::from(maps::PARTITIONS.get()) { number as u32 + 1 } else { NO_PARTITION }
 }

@@ -55,7 +55,7 @@ pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
 /// which a tail call runs. The load-time constant is the verdict itself, so that the verifier leaves one load of it.
 #[inline(always)]
 fn behind(ctx: &XdpContext, chain: &ProgramArray) -> u32 {
-    let verdict = maps::behind();
+    let verdict = maps::BEHIND.get();
     if verdict != BEHIND_CHAIN {
         return verdict;
     }

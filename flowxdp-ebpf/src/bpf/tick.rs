@@ -62,7 +62,7 @@ impl<'a> Clock<'a> {
     /// Notes the cold facts that the packet needs: one of [`flowxdp_common::counter`]'s, and the slot.
     #[inline(always)]
     pub fn owes(&mut self, what: u32, index: u32) {
-        if maps::cold_words() != 0 {
+        if maps::COLD_WORDS.get() != 0 {
             self.state.pending = [what, index];
         }
     }

@@ -13,6 +13,7 @@ use anyhow::Context;
 use flowxdp_common::{
     names,
     reason::{NotReplayed, Undelivered},
+    switch::{BEHIND_STACK, Switches},
 };
 use flowxdp_core::{
     books::Books,
@@ -40,7 +41,7 @@ use crate::{
     exporting::exporter::{Exporter, settings},
     guard,
     kernel::{
-        load::{Behind, TableSize, load},
+        load::{TableSize, load},
         preflight,
         test_run::Runner,
     },
@@ -145,14 +146,14 @@ fn stay_on_this_cpu() -> anyhow::Result<usize> {
 fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
     let monitor = &config.monitor;
     let flows = monitor.flows.min(most);
+    let table = config.table();
     let size = TableSize {
         flows_v4: flows,
         flows_v6: monitor.flows6.map_or(flows, |flows| flows.min(most)),
         partitions: 1,
         ring: RING,
-        replay: true,
-        behind: Behind::Stack,
-        groups: config.record.groups(),
+        switches: Switches { replay: 1, behind: BEHIND_STACK, ..table.switches },
+        ..table
     };
     preflight::memory(&size)?;
     config.warn();

@@ -223,15 +223,8 @@ fn meter(
     exporting: impl Fn(Option<SharedLedger>) -> anyhow::Result<Dispatch>,
 ) -> anyhow::Result<(Dispatch, Meter)> {
     let monitor = &config.monitor;
-    let mut size = TableSize {
-        flows_v4: monitor.flows,
-        flows_v6: monitor.flows_v6(),
-        partitions: cpus::with_spare(interfaces.partitions()?)?,
-        ring: RING,
-        replay: false,
-        behind: monitor.behind(),
-        groups: config.record.groups(),
-    };
+    let partitions = cpus::with_spare(interfaces.partitions()?)?;
+    let mut size = TableSize { partitions, ring: RING, ..config.table() };
     preflight::memory(&size)?;
     loop {
         let mut table = Table::open(&mut size, pins)?;

@@ -1,7 +1,8 @@
-//! Loading the program with its tables: shape, seed and switches are set here.
+//! Loading the program with its tables: their size, the seed and the load-time constants are set here.
 
 mod links;
 mod replace;
+mod size;
 mod source;
 
 use std::{
@@ -21,15 +22,14 @@ use aya::{
 };
 use flowxdp_common::{
     counter::{Counters, CpuState, ROWS},
-    field::{self, Group, Groups},
+    field::Groups,
     journal::Page,
     names,
     overflow::Intent,
-    slot::{SlotV4, SlotV6, SpillSlot, WINDOW},
-    switch::{BEHIND_CHAIN, BEHIND_DROP, BEHIND_STACK, SEED_WORDS},
+    slot::{SlotV4, SlotV6, SpillSlot},
+    switch::SEED_WORDS,
     table::{self, Name},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{
     chain::{self, Chain},
@@ -45,116 +45,10 @@ use super::{
 use crate::guard;
 
 use self::source::{Source, mapped};
-pub use self::{replace::make, source::PROGRAMS};
+pub use self::{replace::make, size::TableSize, source::PROGRAMS};
 
 /// The object that the build script compiled.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meter"));
-
-/// The shape of the flow tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TableSize {
-    /// IPv4 flows that the whole table holds.
-    pub flows_v4: u64,
-    /// IPv6 flows that the whole table holds.
-    pub flows_v6: u64,
-    /// Partitions: CPUs that receive.
-    pub partitions: u32,
-    /// Octets of the ring buffer, a power of two and a multiple of the page size.
-    pub ring: u32,
-    /// Frames carry metadata in front of them.
-    pub replay: bool,
-    /// The way of a packet behind the meter.
-    pub behind: Behind,
-    /// Groups of fields beyond the base record.
-    pub groups: Groups,
-}
-
-/// The way of a packet behind the meter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Behind {
-    /// To the kernel's stack.
-    #[default]
-    Stack,
-    /// To the other program on the interface, which has the last word.
-    Chain,
-    /// Nowhere: the interface is a tap, and the packet a copy.
-    Drop,
-}
-
-impl Behind {
-    /// The load-time constant [`names::BEHIND`].
-    const fn constant(self) -> u32 {
-        match self {
-            Self::Stack => BEHIND_STACK,
-            Self::Chain => BEHIND_CHAIN,
-            Self::Drop => BEHIND_DROP,
-        }
-    }
-}
-
-impl TableSize {
-    /// Home slots of one partition that shares `flows` with the others.
-    ///
-    /// A quarter more than flows: in a full table, at a load of 0.8, one flow in twenty finds its window
-    /// full and goes the slower way over the ring buffer; at half of it one in five hundred does.
-    fn homes(&self, flows: u64) -> anyhow::Result<u32> {
-        let partitions = u64::from(self.partitions.max(1));
-        let fits = |homes: u32| (u64::from(homes) + u64::from(WINDOW)) * partitions < u64::from(u32::MAX);
-        let homes = flows.checked_add(flows / 4).map(|slots| slots.div_ceil(partitions).max(1));
-        homes.and_then(|homes| u32::try_from(homes).ok()).filter(|homes| fits(*homes)).with_context(|| {
-            format!("a table of {flows} flows is more than the kernel can index: lower --flows or --flows6")
-        })
-    }
-
-    fn slots(&self, flows: u64) -> anyhow::Result<u64> {
-        Ok((u64::from(self.homes(flows)?) + u64::from(WINDOW) - 1) * u64::from(self.partitions.max(1)))
-    }
-
-    /// Slots of the IPv4 table.
-    ///
-    /// # Errors
-    ///
-    /// More than an array map can have.
-    pub fn slots_v4(&self) -> anyhow::Result<u64> {
-        self.slots(self.flows_v4)
-    }
-
-    /// Slots of the IPv6 table.
-    ///
-    /// # Errors
-    ///
-    /// More than an array map can have.
-    pub fn slots_v6(&self) -> anyhow::Result<u64> {
-        self.slots(self.flows_v6)
-    }
-
-    /// Words of a cold slot; 0 where no group has cold fields.
-    fn cold_words(&self) -> u32 {
-        u32::try_from(field::width(self.groups) / 8).unwrap_or(0)
-    }
-
-    /// Elements of a table's map of cold words: a stub has one.
-    fn cold_entries(&self, slots: u64) -> anyhow::Result<u32> {
-        let words = u32::try_from(slots * u64::from(self.cold_words()));
-        words.map(|words| words.max(1)).with_context(|| {
-            format!(
-                "cold slots for {slots} flows are more than the kernel can index: lower --flows or --flows6"
-            )
-        })
-    }
-
-    /// Octets of all cold slots of a table.
-    pub(super) fn cold_octets(&self, slots: u64) -> u64 {
-        slots.saturating_mul(u64::from(self.cold_words()) * 8)
-    }
-
-    /// Slots of the spill table, for packets that find no slot in the others: a sixteenth of them, at least
-    /// some. In a replay as many as they have, so that it is exact whatever its seed.
-    pub fn spill_slots(&self) -> u32 {
-        let flows = self.flows_v4.max(self.flows_v6) / if self.replay { 1 } else { 16 };
-        u32::try_from(flows).unwrap_or(u32::MAX).clamp(4096, 1 << 20)
-    }
-}
 
 /// The loaded program with everything that it shares.
 pub struct Loaded {
@@ -239,12 +133,8 @@ fn loaded(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::R
 fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Result<Source> {
     let possible = cpus::possible()?;
     let (slots_v4, slots_v6) = (size.slots_v4()?, size.slots_v6()?);
-    let (homes_v4, homes_v6) = (size.homes(size.flows_v4)?, size.homes(size.flows_v6)?);
     let seed = pinned.and_then(|pinned| pinned.seed).map_or_else(seed, Ok)?;
-    let groups_bits = size.groups.with_cold_fields().bits();
-    let (replay, behind) = (u32::from(size.replay), size.behind.constant());
     let groups = size.groups.with_cold_fields();
-    let (cold_words, cold_offsets) = (size.cold_words(), cold_offsets(groups));
     let spill_slots = pinned.and_then(shared_spill_slots).unwrap_or_else(|| size.spill_slots());
     let mut loader = EbpfLoader::new();
     loader
@@ -252,21 +142,16 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
         .map_max_entries(names::COLD_V6, size.cold_entries(slots_v6)?)
         .map_max_entries(names::COLD_SPILL, size.cold_entries(spill_slots.into())?)
         .map_max_entries(names::DETAIL, possible)
-        .override_global(names::COLD_OFFSETS, &cold_offsets, true)
-        .override_global(names::COLD_WORDS, &cold_words, true)
-        .override_global(names::GROUPS, &groups_bits, true)
         .map_max_entries(names::FLOWS_V4, u32::try_from(slots_v4)?)
         .map_max_entries(names::FLOWS_V6, u32::try_from(slots_v6)?)
         .map_max_entries(names::COUNTERS, possible * ROWS)
         .map_max_entries(names::CPUS, possible)
         .map_max_entries(names::OVERFLOW, size.ring)
-        .map_max_entries(names::SPILL, size.spill_slots())
-        .override_global(names::SEED, &seed, true)
-        .override_global(names::PARTITIONS, &size.partitions, true)
-        .override_global(names::HOMES_V4, &homes_v4, true)
-        .override_global(names::HOMES_V6, &homes_v6, true)
-        .override_global(names::REPLAY, &replay, true)
-        .override_global(names::BEHIND, &behind, true);
+        .map_max_entries(names::SPILL, size.spill_slots());
+    let dimensions = size.dimensions(seed)?;
+    for (symbol, octets) in dimensions.symbols().into_iter().chain(size.switches.symbols()) {
+        loader.override_global(symbol, octets, true);
+    }
     for name in pinned.iter().flat_map(|_| pin::all()) {
         if let Some(pinned) = pinned {
             loader.map_pin_path(name, pinned.directory.join(name));
@@ -287,7 +172,7 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
         if let Some(last) = pinned.and_then(|pinned| pinned.last.as_ref()) {
             spill_table(&mut source, groups)?.take_cold(last)?;
         }
-        let (cold, groups) = (table::cold(groups), groups_bits.into());
+        let (cold, groups) = (table::cold(groups), groups.bits().into());
         let said = table::TableDescriptor { flows_v4, flows_v6, partitions, seed, groups, cold, ..before };
         pin::finish(&mut says, said);
     }
@@ -347,7 +232,7 @@ impl Loaded {
         mode: XdpMode,
     ) -> anyhow::Result<Result<(), ProgramError>> {
         // Nothing waits for a grace period there.
-        ensure!(!self.size.replay, "a program for captures is attached nowhere");
+        ensure!(!self.size.is_replay(), "a program for captures is attached nowhere");
         let link = match self.program(name)?.attach_to_if_index(index, mode) {
             Ok(link) => link,
             Err(error) => return Ok(Err(error)),
@@ -471,14 +356,6 @@ fn spill_table(source: &mut Source, groups: Groups) -> anyhow::Result<SpillSlots
     Ok(SpillSlots::new(slots, cold, groups, mapped::<Intent>(source.map(names::INTENT)?)?))
 }
 
-/// Where each group begins in a cold slot, as the program reads it.
-fn cold_offsets(groups: Groups) -> [u32; Group::ALL.len()] {
-    Group::ALL.map(|group| match group {
-        Group::Base => u32::MAX,
-        group => field::group_offset(groups, group).map_or(u32::MAX, u32::from),
-    })
-}
-
 /// Random words for the hash, from the kernel.
 fn seed() -> anyhow::Result<[u64; SEED_WORDS]> {
     let mut seed = [0_u64; SEED_WORDS];
@@ -487,29 +364,4 @@ fn seed() -> anyhow::Result<[u64; SEED_WORDS]> {
         rustix::rand::getrandom(&mut *octets, rustix::rand::GetRandomFlags::empty()).context("getrandom")?;
     ensure!(read == octets.len(), "getrandom gave {read} octets");
     Ok(seed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{TableSize, WINDOW};
-
-    fn size(flows: u64, partitions: u32) -> TableSize {
-        TableSize { flows_v4: flows, flows_v6: 1, partitions, ring: 1 << 24, ..TableSize::default() }
-    }
-
-    #[test]
-    fn a_table_has_room_for_its_flows_or_is_refused() {
-        for flows in [1, 7, 1_000_000, 3_000_000_000] {
-            for partitions in [1, 2, 128] {
-                let slots = size(flows, partitions).slots_v4().unwrap();
-                assert!(slots >= flows + flows / 4 && slots <= u64::from(u32::MAX), "{flows}, {partitions}");
-            }
-        }
-        // The second one wraps around to the four slots of five flows, the last one beyond 64 bits.
-        let most = u64::from(u32::MAX - WINDOW);
-        for flows in [most, 14_757_395_258_967_641_293, u64::MAX] {
-            let error = size(flows, 2).slots_v4().unwrap_err().to_string();
-            assert!(error.contains(&flows.to_string()) && error.contains("--flows"), "{error}");
-        }
-    }
 }

@@ -58,7 +58,7 @@ impl Watch {
             spilled: [0; 3],
             filling: false,
             asked: timeouts.idle,
-            live: !size.replay,
+            live: !size.is_replay(),
         }
     }
 

@@ -87,13 +87,13 @@ impl Meter {
     pub fn new(mut loaded: Loaded, timeouts: Timeouts) -> anyhow::Result<Self> {
         let rows = interfaces::counted_before(&loaded);
         let mut spill = Spill::recover(&mut loaded.spill, loaded.overflow.position());
-        if loaded.size.replay {
+        if loaded.size.is_replay() {
             spill.without_aggregates();
         }
         let watch = Watch::new(&loaded.size, spill.flows().1, timeouts);
         let owners = Owners::new(loaded.size.partitions);
         let groups = loaded.size.groups.with_cold_fields();
-        let grace = if loaded.size.replay { Grace::in_test_runs() } else { Grace::new()? };
+        let grace = if loaded.size.is_replay() { Grace::in_test_runs() } else { Grace::new()? };
         Ok(Self {
             loaded,
             loader: None,
@@ -226,7 +226,7 @@ impl Meter {
         self.free_spilled();
         let (spill, watch, timeouts) = (&mut self.spill, &mut self.watch, self.timeouts);
         let slots = &mut self.loaded.spill;
-        let (replay_only, replay) = (&mut self.replay_only, self.loaded.size.replay);
+        let (replay_only, replay) = (&mut self.replay_only, self.loaded.size.is_replay());
         let taken = self.loaded.overflow.drain(most, |packet, cold, position| {
             watch.spill(packet.key.version);
             let placed = spill.push(slots, packet, cold, position, timeouts);
@@ -418,11 +418,11 @@ impl Meter {
         books.in_table += self.replay_only.total();
         books.loader = self.loader.as_ref().map(Loader::shown);
         books.aging = self.watch.tables();
-        books.partitions = (!self.loaded.size.replay).then(|| self.told_partitions());
+        books.partitions = (!self.loaded.size.is_replay()).then(|| self.told_partitions());
         for reason in reason::IGNORED {
             books.ignored.insert(reason.name.to_owned(), Total::default());
         }
-        if self.loaded.size.replay {
+        if self.loaded.size.is_replay() {
             self.unmetered.enter(&mut books);
         }
         for reason in reason::LOST {

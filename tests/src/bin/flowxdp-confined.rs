@@ -15,8 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use flowxdp::agent::confine::{Needs, confine, confine_loader};
-use flowxdp::kernel::load::{Behind, TableSize, load};
-use flowxdp_common::field::Groups;
+use flowxdp::kernel::load::{TableSize, load};
 use flowxdp_common::names;
 use rustix::io::ioctl_fioclex;
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -142,15 +141,7 @@ fn unwanted(forbidden: &Path, namespace: &File) {
     told("a signal", getppid().ok_or(io::ErrorKind::NotFound.into()).and_then(signal));
     told("a packet socket", socket(AddressFamily::PACKET, SocketType::RAW, None));
     told("a server", TcpListener::bind("127.0.0.1:0"));
-    let size = TableSize {
-        flows_v4: 16,
-        flows_v6: 16,
-        partitions: 1,
-        ring: 1 << 16,
-        replay: false,
-        behind: Behind::Stack,
-        groups: Groups::BASE,
-    };
+    let size = TableSize { flows_v4: 16, flows_v6: 16, partitions: 1, ring: 1 << 16, ..TableSize::default() };
     let program = load(&size).and_then(|mut loaded| loaded.program(names::PROGRAM).map(drop));
     told("an XDP program", program.map_err(|error| io::Error::other(format!("{error:#}"))));
 }

@@ -4,11 +4,12 @@
 //! those are kept whose slot is among eight neighbours. No attacker could do better.
 
 use anyhow::{Context, Result, ensure};
-use flowxdp::kernel::load::{Behind, Loaded, TableSize, load};
+use flowxdp::kernel::load::{Loaded, TableSize, load};
 use flowxdp::kernel::{counters, test_run::Runner};
 use flowxdp_common::field::Groups;
 use flowxdp_common::names::PROGRAM;
 use flowxdp_common::slot::{FREE, WINDOW};
+use flowxdp_common::switch::Switches;
 use flowxdp_core::metering::retire::Table;
 use flowxdp_core::metering::slots::Slot;
 use flowxdp_core::record::Addresses;
@@ -38,9 +39,8 @@ impl Kernel {
             flows_v6: ROOM,
             partitions: 1,
             ring: 1 << 16,
-            replay: true,
-            behind: Behind::Stack,
             groups: Groups::BASE,
+            switches: Switches { replay: 1, ..Switches::DEFAULT },
         };
         let traffic = Traffic { flows: 1, packets: 1, ipv6, protocol: TCP, length: 64 };
         Ok(Self { loaded: load(&size)?, runner: Runner::default(), ipv6, frame: traffic.frame(0) })

@@ -8,12 +8,13 @@
 use anyhow::{Context, Result, bail, ensure};
 use flowxdp::capture::to_ethernet;
 use flowxdp::kernel::counters::{self, Row};
-use flowxdp::kernel::load::{Behind, Loaded, TableSize, load};
+use flowxdp::kernel::load::{Loaded, TableSize, load};
 use flowxdp::kernel::{cpus, test_run};
 use flowxdp_common::field::{Groups, WIDEST};
 use flowxdp_common::names::{PROGRAM, PROGRAM_FRAGS};
 use flowxdp_common::reason::Ignored;
 use flowxdp_common::slot::{FREE, LIVE};
+use flowxdp_common::switch::Switches;
 use flowxdp_core::metering::retire::Table;
 use flowxdp_core::metering::slots::{FlowCounters, Slot};
 use flowxdp_fuzz::corpus;
@@ -69,9 +70,8 @@ impl Kernel {
             flows_v6: flows,
             partitions,
             ring: 1 << 16,
-            replay,
-            behind: Behind::Stack,
             groups,
+            switches: Switches { replay: replay.into(), ..Switches::DEFAULT },
         })?;
         loaded.rows.insert(if replay { REPLAYED } else { LOOPBACK }, 1, 0)?;
         loaded.program(name)?;

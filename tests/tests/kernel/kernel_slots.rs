@@ -4,12 +4,13 @@
 use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
-use flowxdp::kernel::load::{Behind, Loaded, TableSize, load, load_object};
+use flowxdp::kernel::load::{Loaded, TableSize, load, load_object};
 use flowxdp::kernel::{counters, test_run::Runner};
 use flowxdp::metering::meter::Meter;
 use flowxdp_common::field::Groups;
 use flowxdp_common::names::PROGRAM;
 use flowxdp_common::slot::{FREE, LIVE, SlotV4, WINDOW, retired};
+use flowxdp_common::switch::Switches;
 use flowxdp_core::clock::WallClock;
 use flowxdp_core::metering::retire::{Table, Timeouts};
 use flowxdp_core::metering::slots::Slot;
@@ -35,15 +36,14 @@ fn allowed() -> Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
 }
 
-const fn size(flows: u64, partitions: u32, replay: bool) -> TableSize {
+fn size(flows: u64, partitions: u32, replay: bool) -> TableSize {
     TableSize {
         flows_v4: flows,
         flows_v6: flows,
         partitions,
         ring: 1 << 16,
-        replay,
-        behind: Behind::Stack,
         groups: Groups::BASE,
+        switches: Switches { replay: replay.into(), ..Switches::DEFAULT },
     }
 }
 

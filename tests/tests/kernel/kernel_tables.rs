@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use flowxdp::kernel::attach::{Attached, Mode, attach};
 use flowxdp::kernel::link;
-use flowxdp::kernel::load::{Behind, Pinned, TableSize, load_at, make};
+use flowxdp::kernel::load::{Pinned, TableSize, load_at, make};
 use flowxdp::kernel::pin::{Pins, mount};
 use flowxdp::metering::meter::Meter;
 use flowxdp_common::field::Groups;
@@ -25,9 +25,8 @@ const ROOM: usize = 500;
 /// a slot could be lost while no sweep runs.
 const FLOWS: [u64; 4] = [16_384, 100_000, 16_385, 16_384];
 
-const fn size(flows: u64) -> TableSize {
-    let (replay, behind, groups) = (false, Behind::Stack, Groups::BASE);
-    TableSize { flows_v4: flows, flows_v6: flows, partitions: 2, ring: 1 << 24, replay, behind, groups }
+fn size(flows: u64) -> TableSize {
+    TableSize { flows_v4: flows, flows_v6: flows, partitions: 2, ring: 1 << 24, ..TableSize::default() }
 }
 
 /// A meter whose tables are pinned in a file system that is mounted nowhere.

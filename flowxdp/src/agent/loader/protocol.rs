@@ -7,7 +7,6 @@ use std::{
     path::PathBuf,
 };
 
-use flowxdp_common::field::Groups;
 use rustix::{
     cmsg_space,
     net::{
@@ -16,8 +15,6 @@ use rustix::{
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
-use crate::kernel::load::{Behind, TableSize};
 
 /// Octets of the longest message: a path, or a refusal of one line.
 pub const LONGEST: usize = 16 << 10;
@@ -37,7 +34,7 @@ pub enum Request {
     },
 }
 
-/// The next generation of the flow table.
+/// The next generation of the flow table. Flows, groups of fields and switches are those of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
@@ -45,33 +42,10 @@ pub struct Table {
     pub generation: u64,
     /// The number of the one that is filled now.
     pub last: u64,
-    /// IPv4 flows.
-    pub flows_v4: u64,
-    /// IPv6 flows.
-    pub flows_v6: u64,
     /// Partitions.
     pub partitions: u32,
     /// Octets of the ring buffer.
     pub ring: u32,
-    /// The way of a packet behind the meter.
-    pub behind: Behind,
-    /// Groups of fields, a bit each.
-    pub groups: u32,
-}
-
-impl Table {
-    /// For a table of this shape.
-    pub const fn new(size: &TableSize, last: u64, generation: u64) -> Self {
-        let TableSize { flows_v4, flows_v6, partitions, ring, behind, groups, .. } = *size;
-        Self { generation, last, flows_v4, flows_v6, partitions, ring, behind, groups: groups.bits() }
-    }
-
-    /// The size.
-    pub fn size(&self) -> TableSize {
-        let Self { flows_v4, flows_v6, partitions, ring, behind, groups, .. } = *self;
-        let groups = Groups::from_bits(groups);
-        TableSize { flows_v4, flows_v6, partitions, ring, behind, groups, replay: false }
-    }
 }
 
 /// An answer of the loader. The first answer comes without a request, when it is confined.
@@ -157,10 +131,7 @@ mod tests {
     #[test]
     fn requests_arrive_as_they_were_sent() {
         let (here, there) = pair();
-        let size =
-            TableSize { flows_v4: 1 << 40, flows_v6: 7, partitions: 3, ring: 4096, ..TableSize::default() };
-        let table = Table::new(&size, 4, 5);
-        assert_eq!(table.size(), size);
+        let table = Table { generation: 5, last: 4, partitions: 3, ring: 4096 };
         let file = Request::File { path: "/etc/flowxdp/ca.pem".into() };
         for request in [Request::Table(table), Request::Configuration, file] {
             send(&here, &request, None).unwrap();

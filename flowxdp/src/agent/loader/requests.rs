@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use flowxdp_common::{LAYOUT_VERSION, field::Groups};
+use flowxdp_common::{LAYOUT_VERSION, switch::BEHIND_CHAIN};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::protocol::{Answer, Request, Table};
@@ -18,7 +18,7 @@ use crate::{
     file,
     kernel::{
         cpus,
-        load::{self, Behind, Pinned},
+        load::{self, Pinned, TableSize},
         pin::{self, Generation},
         preflight,
     },
@@ -33,14 +33,8 @@ const RING: u32 = 1 << 26;
 /// Requests that a configuration allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// IPv4 flows of the table.
-    pub flows_v4: u64,
-    /// IPv6 flows of the table.
-    pub flows_v6: u64,
-    /// Groups of fields of a record.
-    pub groups: Groups,
-    /// The way of a packet behind the meter.
-    pub behind: Behind,
+    /// The table; its partitions and ring are those of a request.
+    pub table: TableSize,
     /// Files that it names.
     pub files: Vec<PathBuf>,
 }
@@ -135,24 +129,7 @@ impl Requests {
                  with --pin"
             );
         };
-        let (size, Allowed { flows_v4, flows_v6, .. }) = (table.size(), &self.allowed);
-        ensure!(
-            (size.flows_v4, size.flows_v6) == (*flows_v4, *flows_v6),
-            "a table of {} and {} flows is not that of the configuration, which has {flows_v4} and {flows_v6}: \
-             change it there first",
-            size.flows_v4,
-            size.flows_v6
-        );
-        ensure!(
-            size.groups == self.allowed.groups,
-            "a table with other groups of fields than the configuration has: change it there first"
-        );
-        ensure!(
-            size.behind == self.allowed.behind,
-            "a program whose packets go to {:?} is not that of the configuration, which has {:?}",
-            size.behind,
-            self.allowed.behind
-        );
+        let size = TableSize { partitions: table.partitions, ring: table.ring, ..self.allowed.table };
         ensure!(
             (1..=cpus::possible()?).contains(&size.partitions) && size.ring <= RING,
             "a table with {} partitions and a ring of {} octets is none of an agent's",
@@ -168,7 +145,7 @@ impl Requests {
             "{} is no folder for the next table",
             next.display()
         );
-        let shares_chain = size.behind == Behind::Chain;
+        let shares_chain = size.switches.behind == BEHIND_CHAIN;
         let last = Generation { number: table.last, directory: last, descriptor: before };
         load::make(
             &size,

@@ -80,15 +80,8 @@ pub(super) fn read(source: &Source, text: &str) -> anyhow::Result<Config> {
 }
 
 fn allowed(config: &Config) -> Allowed {
-    let monitor = &config.monitor;
     let files = config.exporter.iter().map(|url| config.tls_of(url));
     let files = files.flat_map(|tls| [tls.ca, tls.cert, tls.key, tls.peers_file]);
     let files: Vec<PathBuf> = files.flatten().collect();
-    Allowed {
-        flows_v4: monitor.flows,
-        flows_v6: monitor.flows_v6(),
-        groups: config.record.groups(),
-        behind: monitor.behind(),
-        files,
-    }
+    Allowed { table: config.table(), files }
 }

@@ -141,12 +141,9 @@ impl Reload {
         let Exporting { system_start_ms, readiness } = &self.exporting;
         let settings = Settings::new(&config, *system_start_ms, readiness, None);
         let plan = dispatch.plan(&config, &settings, at.real, at.now.wall_ms)?;
-        let (flows_v4, flows_v6) = (monitor.flows, monitor.flows_v6());
         let size = meter.loaded.size;
-        let groups = config.record.groups();
-        let is_another = (size.flows_v4, size.flows_v6) != (flows_v4, flows_v6)
-            || size.groups.with_cold_fields() != groups.with_cold_fields();
-        let asked = is_another.then(|| meter.ask_for_table(TableSize { flows_v4, flows_v6, groups, ..size }));
+        let next = TableSize { partitions: size.partitions, ring: size.ring, ..config.table() };
+        let asked = size.differs(&next).then(|| meter.ask_for_table(next));
         match asked.transpose() {
             Ok(asked) => Ok(Some((Next { config, selection, plan, changed }, asked))),
             Err(why) => {

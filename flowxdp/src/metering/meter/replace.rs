@@ -60,7 +60,12 @@ impl Meter {
         let last = pins.generation(self.generation)?;
         let number = pins.free(last.number + 1)?;
         let directory = pins.begin(Some(&last), number, size.groups.with_cold_fields())?;
-        let request = Request::Table(loader::Table::new(&size, last.number, number));
+        let request = Request::Table(loader::Table {
+            generation: number,
+            last: last.number,
+            partitions: size.partitions,
+            ring: size.ring,
+        });
         let asked = self.loaded.share_chain(&directory).and_then(|()| loader.ask(&request));
         asked.inspect_err(|_| pins.abandon(number))?;
         Ok(Asked { size, number })

@@ -102,9 +102,7 @@ pub(crate) fn size(load: Load) -> load::TableSize {
         flows_v6: flows,
         partitions: 1,
         ring: 1 << 24,
-        replay: false,
-        behind: load::Behind::Stack,
-        groups: Groups::BASE,
+        ..load::TableSize::default()
     }
 }
 

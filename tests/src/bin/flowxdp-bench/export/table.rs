@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use flowxdp::agent::engine::BETWEEN;
 use flowxdp::command::run::RING;
-use flowxdp::kernel::load::{self, Behind, TableSize};
+use flowxdp::kernel::load::{self, TableSize};
 use flowxdp::kernel::test_run::Runner;
 use flowxdp::metering::meter::Meter;
 use flowxdp_common::field::Groups;
 use flowxdp_common::names;
+use flowxdp_common::switch::Switches;
 use flowxdp_core::clock::WallClock;
 use flowxdp_core::exporting::protocol::Protocol;
 use flowxdp_core::metering::retire::Timeouts;
@@ -52,9 +53,8 @@ impl Full {
             flows_v6: 1,
             partitions: 1,
             ring: RING,
-            replay: true,
-            behind: Behind::Stack,
             groups: Groups::BASE,
+            switches: Switches { replay: 1, ..Switches::DEFAULT },
         };
         let loaded = load::load(&size).context("a table to export from")?;
         let mut cpu = CpuSet::new();

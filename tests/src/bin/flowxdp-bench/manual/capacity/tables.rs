@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use flowxdp::command::run::RING;
-use flowxdp::kernel::load::{Behind, TableSize};
-use flowxdp_common::field::Groups;
+use flowxdp::kernel::load::TableSize;
 use flowxdp_common::slot::{SlotV4, SlotV6, SpillSlot};
 use flowxdp_core::elements::Choice;
 use flowxdp_core::exporting::template::{Kind, RecordFormat, Template};
@@ -157,15 +156,8 @@ pub(super) fn memory(figures: &Figures<'_>) -> Result<String> {
     let mut rows = Vec::new();
     for flows in FLOWS {
         let room = 2 * u64::from(flows);
-        let size = TableSize {
-            flows_v4: room,
-            flows_v6: room,
-            partitions: 1,
-            ring: RING,
-            replay: false,
-            behind: Behind::Stack,
-            groups: Groups::BASE,
-        };
+        let size =
+            TableSize { flows_v4: room, flows_v6: room, partitions: 1, ring: RING, ..TableSize::default() };
         let mib = |slots: u64, octets: usize| slots as f64 * octets as f64 / MIB;
         let parts = [
             mib(size.slots_v4()?, size_of::<SlotV4>()),
