@@ -33,6 +33,13 @@ pub enum Strategy {
     Failover,
 }
 
+impl Strategy {
+    /// Whether each record goes to one collector: the books are sums then.
+    pub const fn divides(self) -> bool {
+        !matches!(self, Self::Replicate)
+    }
+}
+
 /// All collectors of an agent.
 pub struct Dispatch {
     exporters: Vec<Exporter>,
@@ -85,7 +92,7 @@ impl Dispatch {
     pub fn push<'a>(&mut self, entry: impl Into<Entry<'a>>, now: Now) {
         let entry = entry.into();
         let patient = self.exporters.len() == 1;
-        let chosen = if self.strategy == Strategy::Replicate { None } else { self.choose(entry.record) };
+        let chosen = if self.strategy.divides() { self.choose(entry.record) } else { None };
         let has = self.expect(entry.record.delivery, chosen);
         for (at, exporter) in self.exporters.iter_mut().enumerate() {
             if chosen.is_none_or(|chosen| at == chosen) && exporter.bit() & has == 0 {
@@ -155,7 +162,7 @@ impl Dispatch {
         if !self.leaving.is_empty() {
             self.poll_leaving(real, now);
         }
-        if self.strategy != Strategy::Replicate {
+        if self.strategy.divides() {
             self.move_shares(now);
         }
     }
@@ -204,7 +211,7 @@ impl Dispatch {
 
     /// Brings every collector's part into the books.
     pub fn enter(&self, books: &mut Books) {
-        books.divided = self.strategy != Strategy::Replicate;
+        books.divided = self.strategy.divides();
         for exporter in &self.exporters {
             books.collectors.insert(exporter.url().to_string(), exporter.books());
         }

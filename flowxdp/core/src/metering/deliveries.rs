@@ -163,10 +163,10 @@ impl Deliveries {
         }
     }
 
-    /// These collectors are owed none of the records that wait now: `set` takes the new state of their slots.
+    /// These collectors are owed none of the records that wait for others alone now: `set` takes the new state of their slots.
     pub fn excuse(&mut self, collectors: u32, mut set: impl FnMut(SlotRef, u32)) {
         for entry in self.entries.iter_mut().filter(|entry| entry.waiting != 0) {
-            entry.has |= collectors;
+            entry.has |= collectors & !entry.waiting;
             entry.slots().for_each(|slot| set(slot, retired(entry.has)));
         }
     }

@@ -5,7 +5,7 @@ use flowxdp_core::clock::{AgentTime, Now};
 
 use super::{Dispatch, Leaving, Strategy, names};
 use crate::{
-    config::{Config, nanoseconds},
+    config::{Config, choices::Choice, nanoseconds},
     exporting::exporter::{Exporter, Outcome, Renewal, Settings},
     limits,
 };
@@ -42,7 +42,7 @@ impl Plan {
 impl Dispatch {
     /// Whether each record goes to one collector.
     pub(super) fn is_divided(&self) -> bool {
-        self.strategy != Strategy::Replicate
+        self.strategy.divides()
     }
 
     /// Prepares the collectors of a configuration; nothing changes yet. `settings` are that configuration's, `wall_ms`
@@ -60,9 +60,10 @@ impl Dispatch {
     ) -> anyhow::Result<Plan> {
         let strategy = config.exporting.strategy;
         ensure!(
-            self.is_divided() == (strategy != Strategy::Replicate),
-            "exporting.strategy cannot change between replicate and the others while the agent runs, as the books \
-             count a record for each collector, or once: restart the agent"
+            self.is_divided() || !strategy.divides() || self.exporters.len() <= 1,
+            "exporting.strategy cannot change from replicate to {} while there are several collectors, as the books \
+             of each count every record by now: leave one collector, reload, and add the others with the strategy",
+            strategy.name()
         );
         let settings = Settings { ledger: None, ..settings.clone() };
         let mut plan = Plan { next: Vec::new(), strategy, hold: nanoseconds(config.exporting.failover_hold) };
@@ -121,20 +122,35 @@ impl Dispatch {
         let stays =
             |at: usize| plan.next.iter().any(|next| matches!(next, Next::Stays(place, _) if *place == at));
         let (staying, gone): (Vec<usize>, Vec<usize>) = (0..self.exporters.len()).partition(|at| stays(*at));
-        let reference = self.reference(&staying);
+        let (was_divided, is_divided) = (self.is_divided(), plan.strategy.divides());
+        let reference = self.reference(&staying, is_divided);
         let mut before: Vec<Option<Exporter>> =
             std::mem::take(&mut self.exporters).into_iter().map(Some).collect();
         // Records of before are owed to collectors of before.
-        let owed = reference.and_then(|at| before.get(at)?.as_ref()).map(|it| match staying.is_empty() {
-            true => it.outcome(),
-            false => it.outcome().with(it.queued()),
-        });
-        let excused = !self.is_divided() && !staying.is_empty();
+        let outcomes: Vec<Outcome> = before
+            .iter()
+            .enumerate()
+            .filter_map(|(at, it)| {
+                let it = it.as_ref()?;
+                Some(if staying.contains(&at) { it.outcome().with(it.queued()) } else { it.outcome() })
+            })
+            .collect();
+        let of_others = |at: Option<usize>| {
+            let others = outcomes.iter().enumerate().filter(|(other, _)| Some(*other) != at);
+            others.fold(Outcome::default(), |all, (_, outcome)| all.and(outcome))
+        };
+        let joins = was_divided && !is_divided;
+        let owed = match reference {
+            _ if joins => of_others(None),
+            Some(at) => outcomes.get(at).copied().unwrap_or_default(),
+            None => Outcome::default(),
+        };
+        let excused = !is_divided && !staying.is_empty();
         let mut passed_on = Vec::new();
         // Their names are free before others come.
         for at in gone {
             let Some(exporter) = before.get_mut(at).and_then(Option::take) else { continue };
-            let is_alone = self.is_divided() || staying.is_empty() && reference == Some(at);
+            let is_alone = was_divided || staying.is_empty() && reference.is_none_or(|it| it == at);
             passed_on.push(exporter.outcome());
             self.leaving.push(Leaving::new(exporter, real, is_alone));
         }
@@ -143,15 +159,18 @@ impl Dispatch {
                 Next::Stays(at, renewal) => {
                     let Some(mut exporter) = before.get_mut(at).and_then(Option::take) else { continue };
                     exporter.change(*renewal, real, now);
+                    if joins {
+                        exporter.join(&of_others(Some(at)));
+                    }
                     self.exporters.push(exporter);
                 }
                 Next::Comes(mut exporter) => {
-                    exporter.begin(&owed.unwrap_or_default(), self.ledger.as_ref(), excused)?;
+                    exporter.begin(&owed, self.ledger.as_ref(), excused)?;
                     self.exporters.push(*exporter);
                 }
             }
         }
-        if let Some(first) = self.exporters.first_mut().filter(|_| plan.strategy != Strategy::Replicate) {
+        if let Some(first) = self.exporters.first_mut().filter(|_| is_divided) {
             passed_on.iter().for_each(|outcome| first.follow(&Outcome::default(), outcome));
         }
         (self.strategy, self.hold) = (plan.strategy, plan.hold);
@@ -162,9 +181,9 @@ impl Dispatch {
     }
 
     /// The collector whose terms begin the books of those that come: one that stays, or the one that is furthest behind
-    /// of those that go. None where each record goes to one collector: the books are sums then.
-    fn reference(&self, staying: &[usize]) -> Option<usize> {
-        if self.is_divided() {
+    /// of those that go. None where each record goes to one collector, before or from now on: the books are sums then.
+    fn reference(&self, staying: &[usize], is_divided: bool) -> Option<usize> {
+        if self.is_divided() || is_divided {
             return None;
         }
         let exported = |at: &usize| self.exporters.get(*at).map(Exporter::exported_records);

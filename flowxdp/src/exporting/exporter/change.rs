@@ -100,6 +100,12 @@ impl Exporter {
         ledger.map_or(Ok(()), |ledger| self.out.books.attach(ledger, &url, excused))
     }
 
+    /// From now on each record goes to every collector: those of the `others` until now are of before.
+    pub(crate) fn join(&mut self, others: &Outcome) {
+        self.out.books.excuse();
+        self.follow(&Outcome::default(), others);
+    }
+
     /// The terms of before grow by those of a collector that goes.
     pub(crate) fn follow(&mut self, from: &Outcome, to: &Outcome) {
         self.out.books.follow(from, to);

@@ -2,6 +2,8 @@
 
 use std::{net::UdpSocket, thread::spawn};
 
+use flowxdp_core::books::Collector;
+
 use super::{controlled::question, *};
 use crate::{
     config::Config,
@@ -134,8 +136,6 @@ fn where_each_record_goes_to_one_collector_a_removed_one_leaves_its_terms() {
         Reporter::new(1, T0 - 100_000),
     );
     world.retire(0..100);
-    let refused = world.reload(&[&first], |_| {});
-    assert!(refused["error"].as_str().unwrap().contains("exporting.strategy"), "{refused}");
     let balance = |config: &mut Config| config.exporting.strategy = Strategy::Balance;
     world.reload(&[&second], balance);
     world.retire(100..150);
@@ -143,6 +143,42 @@ fn where_each_record_goes_to_one_collector_a_removed_one_leaves_its_terms() {
     let mut both = [ports(&arrived(&one)), ports(&arrived(&two))].concat();
     both.sort_unstable();
     assert_eq!(both, all_of(0..150));
+}
+
+#[test]
+fn a_strategy_changes_while_the_books_balance() {
+    let ((one, first), (two, second)) = (udp(), udp());
+    let mut world = World::new(std::slice::from_ref(&first), Rules::live(false));
+    world.retire(0..100);
+    let balance = |config: &mut Config| config.exporting.strategy = Strategy::Balance;
+    world.reload(&[&first, &second], balance);
+    world.retire(100..210);
+    world.reload(&[&first, &second], |_| {});
+    world.retire(210..250);
+    let books = world.books_until("replicated", |it| it.exported.packets == 750 && it.queued.packets == 0);
+    let (mut of_one, mut of_two) = (arrived(&one), arrived(&two));
+    let mut divided = Vec::new();
+    for (messages, url) in [(&of_one, &first), (&of_two, &second)] {
+        let (last, before): (Vec<u16>, Vec<u16>) = ports(messages).into_iter().partition(|port| *port >= 210);
+        divided.extend(before);
+        let Collector { before, exported, lost, .. } = &books.collectors[url];
+        assert_eq!((last, before.records + exported.records, lost.records), (all_of(210..250), 250, 0));
+    }
+    divided.sort_unstable();
+    assert_eq!(divided, all_of(0..210));
+    let refused = world.reload(&[&first, &second], balance);
+    assert!(refused["error"].as_str().unwrap().contains("leave one collector"), "{refused}");
+    world.reload(&[&second], |_| {});
+    world.books_until("removed", |it| it.collectors.len() == 1);
+    world.reload(&[&second, &first], balance);
+    world.retire(250..350);
+    world.books_until("divided", |it| it.exported.packets == 1050);
+    of_one.extend(arrived(&one));
+    of_two.extend(arrived(&two));
+    let mut last = [ports(&of_one), ports(&of_two)].concat();
+    last.retain(|port| *port >= 250);
+    last.sort_unstable();
+    assert_eq!(last, all_of(250..350));
 }
 
 #[test]

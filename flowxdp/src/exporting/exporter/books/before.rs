@@ -33,6 +33,15 @@ impl Outcome {
         self
     }
 
+    /// Both together.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        add(&mut self.delivered, total(other.delivered));
+        for (sum, lost) in self.lost.iter_mut().zip(other.lost) {
+            add(sum, total(lost));
+        }
+        self
+    }
+
     /// With records that others still have to deliver.
     pub(crate) fn with(mut self, queued: RecordTotal) -> Self {
         add(&mut self.delivered, queued);
@@ -91,11 +100,18 @@ impl CollectorBooks {
         let at = ledger.borrow().free_page()?;
         self.page = Some((ledger.clone(), at));
         if excused {
-            ledger.borrow_mut().excuse(at);
+            self.excuse();
         }
         self.commit();
         self.rename(Some(url));
         Ok(())
+    }
+
+    /// Records that wait for others now are not owed to this collector.
+    pub(in crate::exporting::exporter) fn excuse(&self) {
+        if let Some((ledger, at)) = &self.page {
+            ledger.borrow_mut().excuse(*at);
+        }
     }
 
     /// The page has the name of another URL from now on, or none that a configuration can have.
