@@ -62,6 +62,7 @@ pub mod pki;
 pub mod process;
 pub mod recorded;
 pub mod records;
+pub mod reload;
 pub mod replayed;
 pub mod routed;
 #[cfg(feature = "lab")]

@@ -1,23 +1,20 @@
 //! A reload under traffic loses nothing, a refused one changes nothing, and the loader serves valid requests alone.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::{Live, program};
-use flowxdp_tests::books::{Books, Count};
 use flowxdp_tests::bpffs::Bpffs;
-use flowxdp_tests::netns::Netns;
-use flowxdp_tests::process::Finished;
-use flowxdp_tests::traffic::{Traffic, UDP, generator};
+use flowxdp_tests::reload::{self, LIMIT, at_rest};
+use flowxdp_tests::traffic::{TCP, Traffic, UDP, generator};
 use flowxdp_tests::udp::free_port;
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
-const LIMIT: Duration = Duration::from_secs(60);
 /// Fewer flows than each table has in a partition: a packet without a slot could be lost while no sweep runs.
 const ROUND: Traffic = Traffic { flows: 2000, packets: 20_000, ipv6: false, protocol: UDP, length: 100 };
 /// The capabilities of the loader: CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON and CAP_BPF.
@@ -25,22 +22,22 @@ const LOADING: u64 = 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39;
 
 /// A namespace, and the file of an agent in it.
 struct Stage {
-    netns: Netns,
-    folder: TempDir,
+    configured: reload::Stage,
     /// Nothing listens there: datagrams are handed to the kernel, and refused.
     port: u16,
 }
 
+impl Deref for Stage {
+    type Target = reload::Stage;
+
+    fn deref(&self) -> &reload::Stage {
+        &self.configured
+    }
+}
+
 impl Stage {
     fn new() -> Result<Self> {
-        let netns = Netns::new("reload")?;
-        netns.veth(SENDER, METERED)?;
-        let port = free_port()?;
-        Ok(Self { netns, folder: tempfile::tempdir()?, port })
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("flowxdp.toml")
+        Ok(Self { configured: reload::Stage::new(SENDER, METERED)?, port: free_port()? })
     }
 
     /// Writes the file, with these lines in `[monitor]`.
@@ -50,37 +47,26 @@ impl Stage {
         let monitor =
             format!("[monitor]\ninterface = [\"{METERED}\"]\nflows = \"{flows}\"\n{socket}\n{lines}\n");
         let exporter = format!("[[exporter]]\ncollector = \"udp://198.51.100.9:{port}\"\n");
-        Ok(fs::write(self.file(), monitor + &exporter)?)
+        self.configured.write(&(monitor + &exporter))
     }
 
     fn agent(&self, more: &[&str]) -> Result<Live> {
         // A route for the collector, so that its datagrams leave.
         drop(self.netns.ip_try("route add 198.51.100.9 dev lo"));
-        let file = self.file().display().to_string();
-        Live::start(&self.netns, &[&["--config", file.as_str()], more].concat())
+        self.configured.agent(more)
     }
-
-    /// Sends rounds of traffic while `what` runs; gives packets and octets sent.
-    fn meanwhile(&self, what: impl FnOnce() -> Result<()>) -> Result<Count> {
-        Ok(ROUND.times(ROUND.rounds_while(&self.netns, SENDER, Duration::ZERO, what)?))
-    }
-}
-
-fn reload(live: &Live) -> Result<Finished> {
-    program()?.args(["reload", "--socket"]).arg(live.socket()).run(LIMIT)
 }
 
 fn applied(live: &Live, word: &str) -> Result<()> {
-    let said = reload(live)?.success()?.stdout;
+    let said = reload::applied(live)?;
     ensure!(said.contains(word), "{said:?} and not {word:?}");
-    let books = live.status()?;
-    books.balance()
+    Ok(())
 }
 
 /// One line with these words, exit status 1, and the agent keeps its configuration.
 fn refused(live: &Live, words: &[&str]) -> Result<()> {
     let before = configuration(live)?;
-    let ended = reload(live)?;
+    let ended = reload::reload(live)?;
     ensure!(ended.code == Some(1), "{:?}: {}", ended.code, ended.stderr);
     ensure!(ended.stderr.lines().count() == 1, "{}", ended.stderr);
     for word in words {
@@ -102,13 +88,6 @@ fn configuration(live: &Live) -> Result<String> {
     Ok(text)
 }
 
-fn at_rest(live: &mut Live) -> Result<Books> {
-    live.until(LIMIT, "at rest", |books| books.in_table.packets == 0 && books.queued.packets == 0)?;
-    let books = live.status()?;
-    books.balance()?;
-    Ok(books)
-}
-
 /// The loader of an agent, by the agent's own books.
 fn loader(live: &Live) -> Result<Pid> {
     let status =
@@ -124,7 +103,7 @@ fn resized(more: &[&str]) -> Result<()> {
     let stage = Stage::new()?;
     stage.write("16384", "")?;
     let mut live = stage.agent(more)?;
-    let sent = stage.meanwhile(|| {
+    let sent = stage.meanwhile(&ROUND, || {
         for flows in ["20000", "100000", "16384", "16385"] {
             stage.write(flows, "")?;
             applied(&live, &format!("a table of {flows} IPv4"))?;
@@ -158,11 +137,11 @@ fn an_agent_killed_in_the_middle_of_a_reload_loses_nothing() -> Result<()> {
     let pins = bpffs.pins().display().to_string();
     stage.write("16384", "")?;
     let mut live = Some(stage.agent(&["--pin", &pins])?);
-    let sent = stage.meanwhile(|| {
+    let sent = stage.meanwhile(&ROUND, || {
         for (flows, wait) in [("20000", 50), ("30000", 300), ("16384", 1000)] {
             let running = live.take().context("no agent")?;
             stage.write(flows, "")?;
-            let asking = program()?.args(["reload", "--socket"]).arg(running.socket()).start()?;
+            let asking = reload::asking(&running)?.start()?;
             std::thread::sleep(Duration::from_millis(wait));
             running.kill()?;
             asking.wait(LIMIT)?;
@@ -209,6 +188,30 @@ fn interfaces_and_timeouts_change_in_a_running_agent() -> Result<()> {
 }
 
 #[test]
+fn a_class_of_protocols_has_timeouts_of_its_own() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.write("16384", "timeouts = { udp = { idle = \"1h\", active = \"1h\" } }")?;
+    let mut live = stage.agent(&[])?;
+    let tcp = Traffic { protocol: TCP, ..ROUND };
+    for round in [&ROUND, &tcp] {
+        generator().send(round, &stage.netns, SENDER)?;
+    }
+    live.until(LIMIT, "TCP retires", |books| books.exported == tcp.times(1))?;
+    ensure!(live.status()?.in_table == ROUND.times(1), "{:?}", live.status()?);
+    // The other way round, for the slots that are there.
+    stage.write(
+        "16384",
+        "timeouts = { tcp = { idle = \"1h\", active = \"1h\" }, udp = { active = \"2s\" } }",
+    )?;
+    applied(&live, "the timeouts")?;
+    generator().send(&tcp, &stage.netns, SENDER)?;
+    live.until(LIMIT, "UDP retires", |books| books.exported == tcp.times(1) + ROUND.times(1))?;
+    ensure!(live.status()?.in_table == tcp.times(1), "{:?}", live.status()?);
+    live.stop()?.success()?;
+    stage.netns.expect_clean(METERED)
+}
+
+#[test]
 fn a_reload_that_is_refused_changes_nothing() -> Result<()> {
     let stage = Stage::new()?;
     stage.write("16384", "")?;
@@ -217,8 +220,6 @@ fn a_reload_that_is_refused_changes_nothing() -> Result<()> {
     refused(&live, &["flowxdp.toml:6: ", "idel-timeout"])?;
     stage.write("20000", "pin = \"/sys/fs/bpf/elsewhere\"")?;
     refused(&live, &["monitor.pin cannot change"])?;
-    stage.write("20000", "[exporting]\nstrategy = \"balance\"")?;
-    refused(&live, &["exporting.strategy", "restart the agent"])?;
     // A change of collectors is refused whole, also by a file that one of them names.
     let text = fs::read_to_string(stage.file())?;
     let tls = "collector = \"tls://198.51.100.9\"\nca = \"/nonexistent/ca.pem\"";

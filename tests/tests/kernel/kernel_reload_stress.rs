@@ -1,30 +1,25 @@
 //! Random changes of the file under full traffic: no packet is lost, no session breaks, and the books balance at
 //! each question. `FLOWXDP_RELOADS` is the number of changes, `FLOWXDP_RELOAD_SEED` their seed.
 
-use std::fs;
-use std::path::PathBuf;
+use std::ops::Deref;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
-use flowxdp_tests::agent::{Live, program};
-use flowxdp_tests::books::{Books, Count};
+use flowxdp_tests::books::Count;
 use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::judge::nfcapd::Nfcapd;
 use flowxdp_tests::judge::sessions::Received;
 use flowxdp_tests::judge::{collect, wire};
-use flowxdp_tests::netns::Netns;
 use flowxdp_tests::pcap::Recording;
 use flowxdp_tests::peer::Peer;
-use flowxdp_tests::process::Finished;
+use flowxdp_tests::reload::{self, LIMIT, applied, at_rest};
 use flowxdp_tests::sniff::Sniffer;
 use flowxdp_tests::stream::messages;
 use flowxdp_tests::traffic::{Traffic, UDP, generator};
-use tempfile::TempDir;
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
-const LIMIT: Duration = Duration::from_secs(120);
 const ROUND: Traffic = Traffic { flows: 500, packets: 20_000, ipv6: false, protocol: UDP, length: 100 };
 /// Changes in the gate.
 const CHANGES: u64 = 20;
@@ -41,9 +36,9 @@ struct Draft {
     /// A second interface.
     second: bool,
     /// Lines of `[monitor]`, `[record]`, `[exporting]` and `[spool]`.
-    monitor: [String; 3],
+    monitor: [String; 4],
     collect: String,
-    exporting: [String; 12],
+    exporting: [String; 13],
     age: String,
     /// Parameters of the datagram collector that stays.
     first: String,
@@ -81,13 +76,17 @@ impl Draft {
             ("flows", &["16384", "20000", "40000", "16385"][..]),
             ("idle-timeout", &["1s", "2s", "500ms"]),
             ("active-timeout", &["1s", "2s", "3s"]),
+            ("timeouts.udp", &["500ms", "1s", "4s"]),
         ][at];
         let value = self.one_of(values);
-        self.monitor[at] = format!("{key} = \"{value}\"");
+        self.monitor[at] = match at {
+            3 => format!("{key} = {{ idle = \"{value}\", active = \"{value}\" }}"),
+            _ => format!("{key} = \"{value}\""),
+        };
     }
 
     fn change_exporting(&mut self) {
-        let at = self.rng.usize(..12);
+        let at = self.rng.usize(..13);
         let (key, values) = [
             ("observation-domain", &["1", "7"][..]),
             ("pace", &["0", "20000"]),
@@ -101,6 +100,7 @@ impl Draft {
             ("resend-window", &["\"1MiB\"", "\"4MiB\""]),
             ("resend-after-end", &["true", "false"]),
             ("failover-hold", &["\"1s\"", "\"30s\""]),
+            ("options", &["[]", "[\"statistics\", \"reliability\"]", "[\"sampler\", \"interfaces\"]"]),
         ][at];
         let value = self.one_of(values);
         self.exporting[at] = format!("{key} = {value}");
@@ -117,7 +117,7 @@ impl Draft {
                 0 => self.second = !self.second,
                 1 => self.change_monitor(0),
                 2 => {
-                    let at = self.rng.usize(1..3);
+                    let at = self.rng.usize(1..4);
                     self.change_monitor(at);
                 }
                 3 | 4 => self.change_exporting(),
@@ -153,30 +153,33 @@ impl Draft {
 
 /// A namespace with collectors, and the file of an agent in it.
 struct Stage {
-    netns: Netns,
-    folder: TempDir,
+    configured: reload::Stage,
     first: Nfcapd,
     other: Nfcapd,
     stream: Peer,
 }
 
+impl Deref for Stage {
+    type Target = reload::Stage;
+
+    fn deref(&self) -> &reload::Stage {
+        &self.configured
+    }
+}
+
 impl Stage {
     fn new() -> Result<Self> {
-        let netns = Netns::new("changes")?;
-        netns.veth(SENDER, METERED)?;
+        let configured = reload::Stage::new(SENDER, METERED)?;
+        let netns = &configured.netns;
         netns.veth("gen1", "met1")?;
-        let (first, other) = (Nfcapd::start(Some(&netns))?, Nfcapd::start(Some(&netns))?);
-        let stream = Peer::start(&netns, 0, None)?;
-        Ok(Self { netns, folder: tempfile::tempdir()?, first, other, stream })
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("flowxdp.toml")
+        let (first, other) = (Nfcapd::start(Some(netns))?, Nfcapd::start(Some(netns))?);
+        let stream = Peer::start(netns, 0, None)?;
+        Ok(Self { first, other, stream, configured })
     }
 
     fn text(&self, draft: &Draft) -> String {
         let interfaces = if draft.second { "\"met0\", \"met1\"" } else { "\"met0\"" };
-        let spool = self.folder.path().join("spool");
+        let spool = self.folder().join("spool");
         let mut text = format!(
             "[monitor]\ninterface = [{interfaces}]\n{}\n[record]\ncollect = {}\n[exporting]\n{}\n[spool]\ndirectory = \
              \"{}\"\nage = \"{}\"\n",
@@ -206,50 +209,6 @@ impl Stage {
     fn sniffer(&self) -> Result<Sniffer> {
         Sniffer::start(self.first.port(), Some(&self.netns))
     }
-
-    fn write(&self, text: &str) -> Result<()> {
-        Ok(fs::write(self.file(), text)?)
-    }
-
-    fn agent(&self, more: &[&str]) -> Result<Live> {
-        let file = self.file().display().to_string();
-        Live::start(&self.netns, &[&["--config", file.as_str()], more].concat())
-    }
-
-    /// Sends rounds of traffic while `work` is done; gives packets and octets sent.
-    fn meanwhile(&self, work: impl FnOnce() -> Result<()>) -> Result<Count> {
-        Ok(ROUND.times(ROUND.rounds_while(&self.netns, SENDER, Duration::ZERO, work)?))
-    }
-}
-
-fn reload(live: &Live) -> Result<Finished> {
-    program()?.args(["reload", "--socket"]).arg(live.socket()).run(LIMIT)
-}
-
-/// Reloads until no earlier change is in the way: a removed collector that comes again, tables that drain. A client
-/// that a loaded machine keeps from its first octet for too long gets no answer.
-fn applied(live: &Live) -> Result<()> {
-    loop {
-        let ended = reload(live)?;
-        live.status()?.balance()?;
-        let waits = ["still being removed", "still drain", "does not answer"]
-            .iter()
-            .any(|words| ended.stderr.contains(words));
-        if !waits {
-            return ended.success().map(drop);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn at_rest(live: &mut Live) -> Result<Books> {
-    live.until(LIMIT, "at rest", |books| {
-        let queued = books.collectors.values().map(|it| it.queued.packets).sum::<u64>();
-        books.in_table.packets + books.queued.packets + queued == 0
-    })?;
-    let books = live.status()?;
-    books.balance()?;
-    Ok(books)
 }
 
 /// Sequences without a gap, and a template in front of all data. On the loopback a recording has messages together
@@ -274,12 +233,12 @@ fn random_changes_under_traffic_lose_nothing_and_break_no_session() -> Result<()
     let sniffer = stage.sniffer()?;
     let mut live = stage.agent(&[])?;
     let mut refused = 0;
-    let sent = stage.meanwhile(|| {
+    let sent = stage.meanwhile(&ROUND, || {
         for number in 0..changes {
             if number % 5 == 4 {
                 let text = stage.text(&draft);
                 stage.write(&draft.faulty(&text))?;
-                let ended = reload(&live)?;
+                let ended = reload::reload(&live)?;
                 ensure!(ended.code == Some(1) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
                 refused += 1;
             } else {
@@ -317,7 +276,7 @@ fn random_changes_under_traffic_lose_nothing_and_break_no_session() -> Result<()
     let received = Received::read(&sessions)?;
     ensure!(received.cut == 0 && received.all() == received.distinct(), "records came twice");
     println!("{changes} changes of seed {seed}, {refused} refused: {} packets, all received", sent.packets);
-    stage.netns.expect_clean(METERED)
+    stage.configured.netns.expect_clean(METERED)
 }
 
 #[test]
@@ -326,7 +285,7 @@ fn agents_and_loaders_killed_between_changes_of_collectors_lose_nothing() -> Res
     let pins = bpffs.pins().display().to_string();
     stage.write(&stage.text(&draft))?;
     let mut live = Some(stage.agent(&["--pin", &pins])?);
-    let sent = stage.meanwhile(|| {
+    let sent = stage.meanwhile(&ROUND, || {
         for (number, wait) in [20, 200, 600].into_iter().enumerate() {
             let running = live.take().context("no agent")?;
             draft.other = draft.other.is_none().then(String::new);
@@ -336,7 +295,7 @@ fn agents_and_loaders_killed_between_changes_of_collectors_lose_nothing() -> Res
             applied(&running).with_context(|| format!("change {number}"))?;
             draft.change_exporting();
             stage.write(&stage.text(&draft))?;
-            let asking = program()?.args(["reload", "--socket"]).arg(running.socket()).start()?;
+            let asking = reload::asking(&running)?.start()?;
             std::thread::sleep(Duration::from_millis(wait));
             running.kill()?;
             asking.wait(LIMIT)?;
@@ -360,7 +319,7 @@ fn facts_of_the_old_table_reach_records_under_other_groups() -> Result<()> {
     let (stage, mut draft) = (Stage::new()?, Draft::new(3));
     // So small a table that packets go through the ring buffer and the spill table too, which empty with the table.
     draft.monitor =
-        ["flows = \"1024\"", "idle-timeout = \"1h\"", "active-timeout = \"1h\""].map(str::to_owned);
+        ["flows = \"1024\"", "idle-timeout = \"1h\"", "active-timeout = \"1h\"", ""].map(str::to_owned);
     draft.stream = None;
     draft.collect = "[\"mac\"]".to_owned();
     stage.write(&stage.text(&draft))?;

@@ -48,12 +48,9 @@ impl Collectors {
         Ok(collectors)
     }
 
-    /// The URLs: over UDP, in this protocol, and over TCP.
-    pub(crate) fn urls(&self, protocol: &str) -> [String; 2] {
-        [
-            format!("udp://127.0.0.1:{}?preset=nfdump&protocol={protocol}", self.udp_port),
-            format!("tcp://127.0.0.1:{}", self.tcp_port),
-        ]
+    /// The ports: over UDP and over TCP.
+    pub(crate) const fn ports(&self) -> [u16; 2] {
+        [self.udp_port, self.tcp_port]
     }
 
     /// nfcapd ends once it has read everything. Nothing may be sent meanwhile.

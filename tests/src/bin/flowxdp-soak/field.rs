@@ -11,11 +11,13 @@ use flowxdp_tests::agent::Live;
 use flowxdp_tests::books::{Books, Count};
 use flowxdp_tests::bpffs::Bpffs;
 use flowxdp_tests::netns::Netns;
-use flowxdp_tests::process::Finished;
+use flowxdp_tests::process::{Finished, Running};
+use flowxdp_tests::reload;
 use flowxdp_tests::traffic::{Traffic, generator};
 use tempfile::TempDir;
 
 use crate::collectors::Collectors;
+use crate::draft::{Draft, PLAIN};
 use crate::plan::{PAIRS, Size};
 use crate::watch::Watch;
 
@@ -52,6 +54,9 @@ pub(crate) struct Field<'a> {
     events: File,
     begun: Instant,
     agents: u32,
+    /// The folder of the agent's file.
+    folder: TempDir,
+    pub(crate) draft: Draft,
     /// Of this life.
     pub(crate) size: Size,
     pub(crate) protocol: &'static str,
@@ -70,6 +75,8 @@ impl<'a> Field<'a> {
             netns,
             watch,
             live: None,
+            folder: tempfile::tempdir()?,
+            draft: PLAIN,
             logs: logs.to_owned(),
             events: File::create(logs.join("events"))?,
             begun: Instant::now(),
@@ -87,12 +94,12 @@ impl<'a> Field<'a> {
 
     /// Starts an agent, and waits for nothing.
     pub(crate) fn launch(&mut self, keep: bool) -> Result<()> {
-        let [udp, tcp] = self.collectors.urls(self.protocol);
+        let file = self.write()?.display().to_string();
         let (pins, spool) =
             (self.bpffs.pins().display().to_string(), self.spool.path().display().to_string());
         let sizes = [self.size.0.to_string(), self.size.1.to_string()];
         let mut arguments = RUN.to_vec();
-        arguments.extend(["--collector", &udp, "--collector", &tcp, "--pin", &pins, "--spool", &spool]);
+        arguments.extend(["--config", &file, "--pin", &pins, "--spool", &spool]);
         arguments.extend(["--flows", &sizes[0], "--flows6", &sizes[1]]);
         arguments.extend(keep.then_some("--keep"));
         self.agents += 1;
@@ -100,6 +107,26 @@ impl<'a> Field<'a> {
         self.note(&format!("agent {number} starts: {sizes:?}, keep {keep}"))?;
         self.live = Some(Live::launch(self.netns, &arguments)?);
         Ok(())
+    }
+
+    /// Writes the agent's file.
+    fn write(&self) -> Result<PathBuf> {
+        let file = self.folder.path().join("flowxdp.toml");
+        let text = self.draft.text(self.protocol, self.collectors.ports());
+        fs::write(&file, text).with_context(|| file.display().to_string())?;
+        Ok(file)
+    }
+
+    /// The agent reads its file again, and every change of it holds afterwards.
+    pub(crate) fn reload(&mut self) -> Result<()> {
+        self.write()?;
+        reload::applied(self.live()?).map(drop)
+    }
+
+    /// The agent is asked to read its file again.
+    pub(crate) fn ask_to_reload(&mut self) -> Result<Running> {
+        self.write()?;
+        reload::asking(self.live()?)?.start()
     }
 
     /// Starts an agent that answers.

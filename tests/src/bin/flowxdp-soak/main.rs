@@ -5,7 +5,7 @@
 //! records. Their records must account for the packets sent: sent ≤ received + lost ≤ sent + perhaps twice,
 //! in packets and octets.
 //!
-//! - [`plan`]: the events, by the seed. [`rounds`]: their execution and checks.
+//! - [`plan`]: the events, by the seed. [`draft`]: the file that reloads change. [`rounds`]: their execution and checks.
 //! - [`field`]: namespace, pins, agent. [`collectors`]: who receives. [`watch`]: who asks for the books.
 //! - [`last`]: the books at an agent's end. [`tally`]: whether the figures of all agree.
 #![deny(unsafe_code)]
@@ -22,6 +22,7 @@ use flowxdp_tests::netns::Netns;
 
 mod clock;
 mod collectors;
+mod draft;
 mod field;
 mod last;
 mod plan;

@@ -3,6 +3,8 @@
 use fastrand::Rng;
 use flowxdp_tests::traffic::{TCP, Traffic, UDP};
 
+use crate::draft::Draft;
+
 /// Pairs of interfaces.
 pub(crate) const PAIRS: usize = 2;
 
@@ -26,6 +28,8 @@ pub(crate) enum Event {
     TcpAway(u64, bool),
     /// The collector over TCP reads nothing for so long.
     TcpStall(u64),
+    /// The file changes, and is read again; perhaps the agent is killed so many milliseconds later.
+    Reload(Draft, Option<u64>),
     /// The time of day steps by so many seconds, and back.
     Clock(i64),
 }
@@ -134,7 +138,7 @@ impl Plan {
 
     fn event(&mut self) -> Event {
         let time = self.rng.u64(200..2_000);
-        match self.rng.u8(..16) {
+        match self.rng.u8(..20) {
             0 | 1 => Event::Keep(None),
             2 | 3 => Event::Keep(Some(self.size())),
             4 => Event::Suspend(time),
@@ -142,6 +146,11 @@ impl Plan {
             6 if self.clock => Event::Clock(self.rng.i64(-7_200..7_200)),
             7 | 8 if !self.calm => Event::UdpAway(time, self.rng.bool()),
             9..=11 if !self.calm => Event::TcpAway(time, self.rng.bool()),
+            16..=19 => {
+                let draft = Draft::random(&mut self.rng);
+                let is_killed = !self.calm && self.rng.u8(..4) == 0;
+                Event::Reload(draft, is_killed.then(|| self.rng.u64(..500)))
+            }
             12..=15 if !self.calm => Event::Kill(self.rng.u32(1..=3), self.rng.u64(..500)),
             _ => Event::Quiet,
         }

@@ -152,6 +152,15 @@ fn event(field: &mut Field<'_>, event: Event, tally: &mut Tally) -> Result<()> {
             field.collectors.stall(false);
             waited
         }
+        Event::Reload(draft, killed) => {
+            field.draft = draft;
+            let Some(wait) = killed else { return field.reload() };
+            let asking = field.ask_to_reload()?;
+            field.wait(wait)?;
+            kill(field, tally)?;
+            asking.wait(NOTICE)?;
+            field.start(true)
+        }
         Event::Clock(seconds) => {
             let _step = Step::by(seconds)?;
             field.wait(1_000)
@@ -241,6 +250,7 @@ const fn name(event: Event) -> &'static str {
         Event::UdpAway(..) => "times without nfcapd",
         Event::TcpAway(..) => "times without the receiver over TCP",
         Event::TcpStall(_) => "stalls over TCP",
+        Event::Reload(..) => "reloads",
         Event::Clock(_) => "clock steps",
     }
 }
