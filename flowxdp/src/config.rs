@@ -3,7 +3,8 @@
 //! flags, file → texts with their places → [`Config`] → confinement, meter, exporters
 //!
 //! - [`keys`]: THE table, a row a key: table, name, flag, form, default, sentence, commands.
-//! - [`value`]: typed values from text and back; [`choices`]: the values that have names; [`parsers`]: the rest.
+//! - [`value`]: typed values from text and back; [`choices`]: the values that have names; [`timeouts`]: those of a class
+//!   of protocols; [`parsers`]: the rest.
 //! - [`flags`]: clap's arguments follow from the table, and the texts of a command line.
 //! - `file`, `document`, `form`, `exporter`: the same texts from TOML; `nearest`: the hint for a slip.
 //! - [`print`]: the file that makes a configuration again.
@@ -32,10 +33,12 @@ mod parsers;
 pub mod print;
 #[cfg(test)]
 mod tests;
+pub mod timeouts;
 pub mod value;
 mod warnings;
 
 pub(crate) use self::parsers::interface;
+use self::timeouts::{ClassTimeout, Kind};
 
 use std::{
     path::{Path, PathBuf},
@@ -46,7 +49,9 @@ use flowxdp_common::{
     field::{Group, Groups},
     switch::{BEHIND_CHAIN, BEHIND_DROP, BEHIND_STACK, Switches},
 };
-use flowxdp_core::{elements::ELEMENTS, exporting::protocol::Protocol, metering::retire::Timeouts};
+use flowxdp_core::{
+    elements::ELEMENTS, elements::options::Subject, exporting::protocol::Protocol, metering::retire::Timeouts,
+};
 
 use crate::{
     collector_url::CollectorUrl,
@@ -87,6 +92,8 @@ pub struct Monitor {
     pub idle_timeout: Duration,
     /// Active timeout.
     pub active_timeout: Duration,
+    /// Timeouts of classes of protocols that have their own.
+    pub class_timeouts: Vec<ClassTimeout>,
     /// Folder of pins.
     pub pin: Option<PathBuf>,
     /// Table and attachments outlive a stop.
@@ -127,6 +134,8 @@ pub struct Exporting {
     pub pace: u32,
     /// Messages of one size that the kernel takes as one.
     pub udp_segments: u8,
+    /// The subjects of options data.
+    pub options: Vec<Subject>,
     /// Between two reports of options data.
     pub options_interval: Duration,
     /// Between two announcements of templates over UDP.
@@ -164,7 +173,7 @@ impl Default for Config {
         let mut config = Self::blank();
         for key in keys::KEYS.iter().filter(|key| !key.default.is_empty()) {
             // A test holds that each default is taken.
-            drop(key.set(&mut config, &[key.default.into()]));
+            drop(key.set(&mut config, &key.defaults()));
         }
         config
     }
@@ -180,6 +189,7 @@ impl Config {
             observation_domain: 1,
             pace: 0,
             udp_segments: 1,
+            options: Vec::new(),
             options_interval: Duration::ZERO,
             template_interval: Duration::ZERO,
             template_messages: 1,
@@ -246,7 +256,14 @@ impl Config {
 impl Monitor {
     /// The timeouts in nanoseconds.
     pub fn timeouts(&self) -> Timeouts {
-        Timeouts { idle: nanoseconds(self.idle_timeout), active: nanoseconds(self.active_timeout) }
+        let common = Timeouts::new(nanoseconds(self.idle_timeout), nanoseconds(self.active_timeout));
+        self.class_timeouts.iter().fold(common, |timeouts, own| own.applied(timeouts))
+    }
+
+    /// The longest active timeout.
+    pub fn longest_active(&self) -> Duration {
+        let own = self.class_timeouts.iter().filter(|own| own.kind == Kind::Active).map(|own| own.timeout);
+        own.fold(self.active_timeout, Duration::max)
     }
 
     /// The folder of the arrays by which other programs are called.

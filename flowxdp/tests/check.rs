@@ -92,6 +92,32 @@ fn a_report_is_a_file_that_makes_the_same_configuration() {
 }
 
 #[test]
+fn the_report_has_the_timeouts_of_classes_and_the_options_that_are_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = |flags: &str| {
+        let ended = run("check", folder.path(), GOOD, &format!("--config flowxdp.toml {flags}"));
+        assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
+        text(&ended.stdout).to_owned()
+    };
+    let kinds = |report: &str| -> std::collections::BTreeSet<String> {
+        let lines = report.lines().filter_map(|line| line.strip_prefix("# - options template "));
+        lines.map(|line| line.split(',').nth(1).unwrap().trim().to_owned()).collect()
+    };
+    let chosen = report("--options interfaces,reliability --timeouts udp.active=20s,tcp.idle=30s");
+    let timeouts = "timeouts = { tcp = { idle = \"30s\" }, udp = { active = \"20s\" } }\n";
+    assert!(chosen.contains(timeouts) && chosen.contains("options = [\"interfaces\", \"reliability\"]\n"));
+    let wanted = ["exporting reliability", "flow keys", "interfaces", "metering reliability"];
+    assert_eq!(kinds(&chosen), wanted.map(str::to_owned).into());
+    let none = report("--options=");
+    assert!(none.contains("options = []\n"), "{none}");
+    assert_eq!(kinds(&none), ["flow keys".to_owned()].into());
+    assert_eq!(kinds(&report("")).len(), 7);
+    // Both come back from the file that the report is.
+    assert_eq!(text(&run("check", folder.path(), &chosen, "--config flowxdp.toml").stdout), chosen);
+    assert_eq!(text(&run("check", folder.path(), &none, "--config flowxdp.toml").stdout), none);
+}
+
+#[test]
 fn a_report_has_the_sizes_of_every_template() {
     let folder = tempfile::tempdir().unwrap();
     let report = run("check", folder.path(), GOOD, "--config flowxdp.toml");

@@ -18,7 +18,7 @@ use flowxdp_core::{
 };
 use proptest::prelude::*;
 
-const TIMEOUTS: Timeouts = Timeouts { idle: 15 * SECOND, active: 60 * SECOND };
+const TIMEOUTS: Timeouts = Timeouts::new(15 * SECOND, 60 * SECOND);
 const FIN: u16 = 0x01;
 
 /// A table as the kernel and the agent share it, here without a kernel.
@@ -122,8 +122,8 @@ fn idle_and_active_timeouts_end_a_flow_when_they_have_passed() {
 
 #[test]
 fn a_look_after_a_leap_names_the_timeout_that_came_first() {
-    assert_eq!(TIMEOUTS.due(0, 10 * SECOND), (25 * SECOND, EndReason::IdleTimeout));
-    assert_eq!(TIMEOUTS.due(0, 50 * SECOND), (60 * SECOND, EndReason::ActiveTimeout));
+    assert_eq!(TIMEOUTS.common().due(0, 10 * SECOND), (25 * SECOND, EndReason::IdleTimeout));
+    assert_eq!(TIMEOUTS.common().due(0, 50 * SECOND), (60 * SECOND, EndReason::ActiveTimeout));
     let (mut table, mut retirement) = (Slots::empty(2), Retirement::default());
     table.packet(1, 0, 100, 0);
     assert_eq!(sweep(&mut table, &mut retirement, 10_000 * SECOND)[0].1, EndReason::IdleTimeout);
@@ -179,7 +179,7 @@ proptest! {
             let tcp_flags = if flags == 0 { FIN } else { 0 };
             prop_assert_eq!(whole.0.packet(port, time, 100, tcp_flags), noted.0.packet(port, time, 100, tcp_flags));
             if let Some(index) = noted.0.find(port) {
-                noted.1.note(index, time + TIMEOUTS.idle.min(TIMEOUTS.active), tcp_flags != 0);
+                noted.1.note(index, time + TIMEOUTS.shortest(), tcp_flags != 0);
             }
             if step % 3 != 0 {
                 continue;
@@ -439,14 +439,14 @@ proptest! {
             now += seconds * SECOND;
             prop_assert!(table.packet(port, now, 100, 0));
             if told {
-                retirement.expect(TIMEOUTS.due(now, now).0);
+                retirement.expect(TIMEOUTS.common().due(now, now).0);
             }
             if retirement.is_due(now, false) {
                 retirement.mark(&mut table, now, TIMEOUTS, None, room);
                 collect(&mut table, &mut retirement);
             }
             let live = || table.0.iter().filter(|slot| slot.state == LIVE).map(|slot| slot.counters());
-            let next = live().map(|part| TIMEOUTS.due(part.first, part.last).0).min().unwrap_or(u64::MAX);
+            let next = live().map(|part| TIMEOUTS.common().due(part.first, part.last).0).min().unwrap_or(u64::MAX);
             prop_assert!(next > now || retirement.is_due(now, false), "{next} at {now}");
             prop_assert!(!told || retirement.next_due() <= next.max(now), "{next} at {now}");
         }

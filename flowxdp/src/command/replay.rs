@@ -13,7 +13,7 @@ use anyhow::Context;
 use flowxdp_common::{
     names,
     reason::{NotReplayed, Undelivered},
-    switch::{BEHIND_STACK, Switches},
+    switch::BEHIND_STACK,
 };
 use flowxdp_core::{
     books::Books,
@@ -146,15 +146,14 @@ fn stay_on_this_cpu() -> anyhow::Result<usize> {
 fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
     let monitor = &config.monitor;
     let flows = monitor.flows.min(most);
-    let table = config.table();
-    let size = TableSize {
+    let mut size = TableSize {
         flows_v4: flows,
         flows_v6: monitor.flows6.map_or(flows, |flows| flows.min(most)),
         partitions: 1,
         ring: RING,
-        switches: Switches { replay: 1, behind: BEHIND_STACK, ..table.switches },
-        ..table
+        ..config.table()
     };
+    (size.switches.replay, size.switches.behind) = (1, BEHIND_STACK);
     preflight::memory(&size)?;
     config.warn();
     let cpu = stay_on_this_cpu()?;
@@ -170,7 +169,7 @@ fn packets(config: &Config, most: u64) -> anyhow::Result<Packets> {
     meter.name_interface(index, &index.to_string(), 0)?;
     meter.loaded.program(names::PROGRAM_FRAGS)?;
     meter.follow(cpu);
-    Ok(Packets::new(meter, index, timeouts.idle.min(timeouts.active)))
+    Ok(Packets::new(meter, index, timeouts.shortest()))
 }
 
 impl<'a> Replay<'a> {

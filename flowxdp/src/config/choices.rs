@@ -1,6 +1,6 @@
 //! Values that have a name each, with a sentence for the help.
 
-use flowxdp_core::{exporting::protocol::Protocol, exporting::session::Preset};
+use flowxdp_core::{elements::options::Subject, exporting::protocol::Protocol, exporting::session::Preset};
 
 use crate::{exporting::dispatch::Strategy, kernel::attach::Mode};
 
@@ -44,6 +44,12 @@ impl Choice for Protocol {
 impl Choice for Preset {
     fn all() -> Vec<(Self, &'static str, &'static str)> {
         Self::ALL.map(|preset| (preset, preset.name(), "")).to_vec()
+    }
+}
+
+impl Choice for Subject {
+    fn all() -> Vec<(Self, &'static str, &'static str)> {
+        Self::ALL.map(|subject| (subject, subject.name(), "")).to_vec()
     }
 }
 

@@ -81,11 +81,12 @@ const FIXED: [(&str, &str); 8] = [
 ];
 
 /// Keys of `[monitor]` and `[exporting]` with a change of their own.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "monitor.interface",
     "monitor.mode",
     "monitor.idle-timeout",
     "monitor.active-timeout",
+    "monitor.timeouts",
     "monitor.flows",
     "monitor.flows6",
     "monitor.keep",

@@ -128,6 +128,9 @@ impl Reading {
         if key.table == Table::Exporter {
             return self.collectors(key, texts);
         }
+        // The empty list, where the default is another one.
+        let is_none = key.list && !key.default.is_empty() && texts.iter().all(|text| text.is_empty());
+        let texts = if is_none { &[] } else { texts };
         for (index, why) in key.set(&mut self.config, texts) {
             self.refuse(key, texts.get(index).map_or(OsStr::new(""), OsString::as_os_str), &why);
         }

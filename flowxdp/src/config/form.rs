@@ -5,7 +5,7 @@ use std::{ffi::OsString, ops::Range};
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    document::wrong_form,
+    document::{entries, wrong_form},
     fault::Fault,
     key::{Form, Key},
 };
@@ -19,6 +19,11 @@ pub(super) fn texts(
     key: &Key,
     value: &Spanned<DeValue<'_>>,
 ) -> Result<Vec<(OsString, Range<usize>)>, Vec<Fault>> {
+    if let Form::Tree = key.form {
+        let (mut texts, mut faults) = (Vec::new(), Vec::new());
+        branch(key, "", (value, value.span()), &mut texts, &mut faults);
+        return if faults.is_empty() { Ok(texts) } else { Err(faults) };
+    }
     let values = match (key.list, value.get_ref()) {
         (true, DeValue::Array(values)) => values.iter().collect(),
         (true, _) => {
@@ -35,6 +40,28 @@ pub(super) fn texts(
         }
     }
     if faults.is_empty() { Ok(texts) } else { Err(faults) }
+}
+
+/// Adds the texts of a table below `path`, each with the place of its key and value.
+fn branch(
+    key: &Key,
+    path: &str,
+    (value, span): (&Spanned<DeValue<'_>>, Range<usize>),
+    texts: &mut Vec<(OsString, Range<usize>)>,
+    faults: &mut Vec<Fault>,
+) {
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            for (name, value) in entries(table) {
+                let start = if path.is_empty() { name.span().start } else { span.start };
+                let span = start..value.span().end.max(name.span().end);
+                branch(key, &format!("{path}{dot}{}", name.get_ref()), (value, span), texts, faults);
+            }
+        }
+        DeValue::String(text) if !path.is_empty() => texts.push((format!("{path}={text}").into(), span)),
+        other => faults.push(wrong_form(key, span, &remedy(key, other))),
+    }
 }
 
 /// The text of a value that has the form.
@@ -58,6 +85,7 @@ fn remedy(key: &Key, value: &DeValue<'_>) -> String {
         Form::Count | Form::Size => "an integer, or a string with a suffix",
         Form::Number => "an integer without quotes",
         Form::Switch => "true or false without quotes",
+        Form::Tree => "a table of strings",
     };
     format!("the value is {wanted}, not {}: write it like {}", named(value), key.example)
 }

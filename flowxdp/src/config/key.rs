@@ -96,6 +96,8 @@ pub enum Form {
     Number,
     /// `true` or `false`.
     Switch,
+    /// A table of texts, which may have further tables in it; `path.to.key=value` as a text.
+    Tree,
     /// One of some names, each with a sentence.
     Choice(fn() -> Vec<(&'static str, &'static str)>),
 }
@@ -149,6 +151,15 @@ impl Key {
             (Table::Monitor | Table::Record | Table::Exporting, _) => Some(name.to_owned()),
             (table, _) => Some(format!("{}-{name}", table.name())),
         }
+    }
+
+    /// The texts of the default.
+    pub fn defaults(&self) -> Vec<OsString> {
+        self.default
+            .split(|letter| letter == ',' && self.list)
+            .filter(|text| !text.is_empty())
+            .map(OsString::from)
+            .collect()
     }
 
     /// Whether a command takes the flag.

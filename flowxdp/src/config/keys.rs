@@ -3,7 +3,7 @@
 use super::{
     choices::{self, Choice},
     key::{Access, BOTH, Commands, Form, Key, REPLAY, RUN, Table},
-    parsers,
+    parsers, timeouts,
     value::{self, Text, parsed},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     units,
 };
 use flowxdp_common::field::Group;
-use flowxdp_core::{exporting::protocol::Protocol, exporting::session::Preset};
+use flowxdp_core::{elements::options::Subject, exporting::protocol::Protocol, exporting::session::Preset};
 
 /// A value's name in the help, its form, whether the key is a list, and an example as TOML.
 type Value = (&'static str, Form, bool, &'static str);
@@ -21,6 +21,12 @@ type Value = (&'static str, Form, bool, &'static str);
 const INTERFACES: Value = ("IF", Form::Text, true, "\"eth0\"");
 const MODE: Value = ("MODE", Form::Choice(choice::<Mode>), false, "\"auto\"");
 const DURATION: Value = ("DURATION", Form::Duration, false, "\"15s\"");
+const TIMEOUTS: Value = (
+    "CLASS.idle|active=DURATION",
+    Form::Tree,
+    true,
+    "{ tcp = { idle = \"30s\" }, udp = { active = \"20s\" } }",
+);
 const COUNT: Value = ("COUNT", Form::Count, false, "\"1M\"");
 const NUMBER: Value = ("NUMBER", Form::Number, false, "1");
 const SIZE: Value = ("SIZE", Form::Size, false, "\"1GiB\"");
@@ -41,6 +47,7 @@ const PEERS: Value = (
 const PROTOCOL: Value = ("PROTOCOL", Form::Choice(choice::<Protocol>), false, "\"ipfix\"");
 const PRESET: Value = ("PRESET", Form::Choice(choice::<Preset>), false, "\"nfdump\"");
 const STRATEGY: Value = ("STRATEGY", Form::Choice(choice::<Strategy>), false, "\"replicate\"");
+const OPTIONS: Value = ("OPTIONS", Form::Choice(choice::<Subject>), true, "\"interfaces\"");
 const GROUPS: Value = ("GROUP", Form::Choice(groups), true, "\"mac\"");
 /// A list as a flag, and one in each table of the file.
 const URL: Value = ("URL", Form::Text, false, "\"udp://192.0.2.10:4739\"");
@@ -110,6 +117,9 @@ keys! {
         "A flow without a packet for so long has ended";
     Monitor "active-timeout" BOTH one DURATION "60s" in monitor.active_timeout by units::positive_duration,
         "A flow that lasts is exported after so long, and continues in a new record";
+    Monitor "timeouts" BOTH list TIMEOUTS "" in monitor.class_timeouts by timeouts::class_timeout,
+        "Timeouts of a class of protocols instead of the common ones: of tcp, udp, icmp (with ICMPv6) or other; repeat \
+         for several, or separate them by commas";
     Monitor "flows" BOTH one COUNT "1M" in monitor.flows by units::flows,
         "IPv4 flows that the table holds";
     Monitor "flows6" BOTH maybe COUNT "" in monitor.flows6 by units::flows,
@@ -150,6 +160,9 @@ keys! {
         "Messages a second to each collector at most, in bursts of 32; 0 for no limit";
     Exporting "udp-segments" BOTH one NUMBER "1" in exporting.udp_segments by parsers::udp_segments,
         "Messages of one size that the kernel takes as one over UDP and cuts apart as they leave, 1 to 16";
+    Exporting "options" BOTH list OPTIONS "sampler,interfaces,statistics,reliability"
+        in exporting.options by choices::named,
+        "Options data that collectors are sent; repeat for several, or separate them by commas";
     Exporting "options-interval" BOTH one DURATION "60s" in exporting.options_interval by parsers::interval,
         "How often options data (interfaces, statistics) are sent again";
     Exporting "template-interval" BOTH one DURATION "60s" in exporting.template_interval by parsers::interval,

@@ -1,7 +1,7 @@
 //! Pages that follow from the table of keys: the example file and the manual's page.
 
 use super::{
-    key::{CHECK, Key, REPLAY, RUN, Table},
+    key::{CHECK, Form, Key, REPLAY, RUN, Table},
     keys::KEYS,
     print,
 };
@@ -45,9 +45,11 @@ fn keys(table: Table) -> impl Iterator<Item = &'static Key> {
 fn setting(key: &Key) -> String {
     match SET.iter().find(|(path, _)| *path == key.path()) {
         Some((_, value)) => format!("{} = {value}", key.name),
-        None if key.default.is_empty() && key.list => format!("#{} = [{}]", key.name, key.example),
+        None if key.default.is_empty() && key.list && !matches!(key.form, Form::Tree) => {
+            format!("#{} = [{}]", key.name, key.example)
+        }
         None if key.default.is_empty() => format!("#{} = {}", key.name, key.example),
-        None => format!("#{}", print::line(key, &[key.default.into()])),
+        None => format!("#{}", print::line(key, &key.defaults())),
     }
 }
 
@@ -130,6 +132,7 @@ the file's list. A key that has no effect in a command is ignored by it, so that
 
 Durations are strings with a unit: `500ms`, `15s`, `1m`, `2h`. Counts are integers or strings like `64K` (64,000) and
 `1M` (10^6), sizes integers or strings like `64KiB` and `1GiB`. Lists are arrays.
+A table of a table, as `timeouts = { tcp = { idle = \"30s\" } }`, is `--timeouts tcp.idle=30s` as a flag.
 
 A table `[[exporter]]` has every parameter of a collector's URL as a key, and both forms give the same exporter. Its name
 in the books and in the log is the URL with the parameters in the order of the keys: `udp://192.0.2.10?protocol=v9`. In

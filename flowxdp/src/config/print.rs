@@ -18,7 +18,12 @@ pub fn toml(config: &Config) -> String {
             continue;
         }
         let rows = KEYS.iter().filter(|key| key.table == table);
-        let set = rows.filter_map(|key| Some((key, key.get(config))).filter(|(_, texts)| !texts.is_empty()));
+        let set = rows.filter_map(|key| {
+            Some((key, key.get(config))).filter(|(key, texts)| {
+                // An empty list is not the default.
+                !texts.is_empty() || key.list && !key.default.is_empty()
+            })
+        });
         section(&mut lines, table, set.map(|(key, texts)| line(key, &texts)).collect());
     }
     lines.join("\n") + "\n"
@@ -67,7 +72,9 @@ pub(super) fn line(key: &Key, texts: &[OsString]) -> String {
         return format!("# {} is not UTF-8, and stays a flag: {:?}", key.name, text);
     }
     let values: Vec<String> = texts.iter().map(|text| value(key.form, text)).collect();
-    if key.list {
+    if let Form::Tree = key.form {
+        format!("{} = {}", key.name, tree(texts))
+    } else if key.list {
         format!("{} = [{}]", key.name, values.join(", "))
     } else {
         format!("{} = {}", key.name, values.concat())
@@ -82,6 +89,28 @@ fn value(form: Form, text: &OsStr) -> String {
         Form::Count | Form::Size if is_integer() => text.into_owned(),
         _ => quoted(&text),
     }
+}
+
+/// Texts like `path.to.key=value` as an inline table.
+fn tree(texts: &[OsString]) -> toml::Value {
+    let mut root = toml::Table::new();
+    for text in texts {
+        let text = text.to_string_lossy();
+        let Some((path, value)) = text.split_once('=') else { continue };
+        let (mut table, mut names) = (&mut root, path.split('.').peekable());
+        while let Some(name) = names.next() {
+            let is_last = names.peek().is_none();
+            let empty = || if is_last { value.into() } else { toml::Table::new().into() };
+            match table.entry(name).or_insert_with(empty) {
+                toml::Value::Table(inner) => table = inner,
+                last => {
+                    *last = value.into();
+                    break;
+                }
+            }
+        }
+    }
+    root.into()
 }
 
 /// A string of TOML.

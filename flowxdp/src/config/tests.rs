@@ -44,8 +44,8 @@ fn settings(arguments: &[&str]) -> Settings {
 fn every_default_is_a_value() {
     for key in keys::KEYS.iter().filter(|key| !key.default.is_empty()) {
         let mut config = Config::blank();
-        assert_eq!(key.set(&mut config, &[key.default.into()]), [], "{key:?}");
-        assert_eq!(key.get(&config), [key.default], "{key:?}");
+        assert_eq!(key.set(&mut config, &key.defaults()), [], "{key:?}");
+        assert_eq!(key.get(&config), key.defaults(), "{key:?}");
     }
 }
 

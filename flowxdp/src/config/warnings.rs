@@ -76,6 +76,6 @@ impl Config {
     fn long_timeout(&self, url: &CollectorUrl) -> Option<String> {
         let most = Duration::from_secs(url.preset()?.row().active_timeout_s?);
         let text = format!("collector {url}: its preset wants --active-timeout {}s or less", most.as_secs());
-        (self.monitor.active_timeout > most).then_some(text)
+        (self.monitor.longest_active() > most).then_some(text)
     }
 }

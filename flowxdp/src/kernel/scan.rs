@@ -40,6 +40,11 @@ macro_rules! table {
             }
 
             #[inline]
+            fn protocol(&self, index: usize) -> u8 {
+                self.load(index, offset_of!($slot, key.rest.protocol))
+            }
+
+            #[inline]
             fn copy(&self, index: usize) -> $slot {
                 self.read_words(index)
             }
@@ -104,6 +109,11 @@ where
     #[inline]
     fn peek(&self, index: usize) -> Peek {
         self.slots.peek(index)
+    }
+
+    #[inline]
+    fn protocol(&self, index: usize) -> u8 {
+        self.slots.protocol(index)
     }
 
     #[inline]

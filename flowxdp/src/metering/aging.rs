@@ -51,13 +51,13 @@ pub struct Watch {
 impl Watch {
     /// No pressure yet. `spill`: flows that the spill table keeps apart.
     pub fn new(size: &TableSize, spill: usize, timeouts: Timeouts) -> Self {
-        let aging = |flows| Aging::new(flows, timeouts.idle);
+        let aging = |flows| Aging::new(flows, timeouts.common().idle);
         Self {
             tables: [aging(size.flows_v4), aging(size.flows_v6), aging(spill as u64)],
             measured: [0; 3],
             spilled: [0; 3],
             filling: false,
-            asked: timeouts.idle,
+            asked: timeouts.common().idle,
             live: !size.is_replay(),
         }
     }

@@ -338,7 +338,7 @@ impl Meter {
     pub fn note(&mut self, time: u64) {
         let Some(state) = self.followed.map(|cpu| self.loaded.cpus.read(cpu)) else { return };
         let closing = std::mem::replace(&mut self.noted, state.closings) != state.closings;
-        let due = time.saturating_add(self.timeouts.idle.min(self.timeouts.active));
+        let due = time.saturating_add(self.timeouts.shortest());
         // A packet without a slot leaves that of an earlier one, which is looked at once more.
         match state.slot {
             [4, index] => self.retired_v4.note(index as usize, due, closing),

@@ -146,6 +146,21 @@ pub(crate) const CASES: &[(&str, &str, &str)] = &[
         "",
         "[monitor]\ninterface = []\nmode = 'fast'\n[[exporter]]\ncolector = 'udp://h'\n[exporting]\npace = 'x'\n",
     ),
+    (
+        "timeouts of a class, an option and a kind that are unknown",
+        "",
+        "[monitor]\ninterface = ['eth0']\ntimeouts = { tpc = { idle = '30s' }, udp = { idel = '1s' } }\n[exporting]\noptions = ['samplers']\n[[exporter]]\ncollector = 'udp://192.0.2.1'\n",
+    ),
+    (
+        "timeouts of another form",
+        "",
+        "[monitor]\ninterface = ['eth0']\ntimeouts = { tcp = '30s', udp = { active = 20 }, icmp = { idle = '0s' } }\n[[exporter]]\ncollector = 'udp://192.0.2.1'\n",
+    ),
+    (
+        "timeouts as a list",
+        "--timeouts tcp.idle",
+        "[monitor]\ninterface = ['eth0']\ntimeouts = ['tcp.idle=30s']\n",
+    ),
     ("a flag's value", "--interface eth0 --collector udp://192.0.2.1 --mode magic", ""),
     (
         "several flags",

@@ -27,7 +27,7 @@ use self::window::{Slots, place};
 #[path = "../../../flowxdp/core/tests/protocol/window.rs"]
 mod window;
 
-const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };
+const NEVER: Timeouts = Timeouts::new(u64::MAX, u64::MAX);
 const TRAFFIC: Traffic = Traffic { flows: 1, packets: 1, ipv6: false, protocol: TCP, length: 64 };
 
 /// The CPUs that this process may use.

@@ -18,7 +18,7 @@ use flowxdp_tests::traffic::{Generator, Tcpreplay, Traffic, UDP, generator};
 
 const SENDER: &str = "gen0";
 const METERED: &str = "met0";
-const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };
+const NEVER: Timeouts = Timeouts::new(u64::MAX, u64::MAX);
 /// Slots that a sweep may retire: fewer than a table has flows, so that several drain at a time.
 const ROOM: usize = 500;
 /// Flows of the tables, one after the other. Each partition has room for all flows of the traffic: a packet without

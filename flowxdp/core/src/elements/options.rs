@@ -8,8 +8,10 @@ use crate::elements::data_type::DataType::{
 use crate::exporting::wire::Protocol;
 
 mod item;
+mod subjects;
 
 pub use item::Item;
+pub use subjects::{Subject, Subjects};
 
 /// The length that stands for "in front of the value" (RFC 7011 section 7); IPFIX alone has it.
 pub const VARIABLE: u16 = 65_535;

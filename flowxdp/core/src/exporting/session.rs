@@ -34,6 +34,7 @@ use std::collections::VecDeque;
 use self::templated::Templated;
 use crate::clock::{MeterTime, Now, SECOND};
 use crate::elements::Choice;
+use crate::elements::options::Subjects;
 pub use crate::exporting::legacy::NotRepresentable;
 use crate::exporting::legacy::{Legacy, LegacyConfig, Version};
 pub use crate::exporting::message::{Message, SessionError};
@@ -60,8 +61,10 @@ pub struct SessionConfig {
     pub template_messages: u32,
     /// A part-filled message leaves so many nanoseconds after its oldest record was pushed.
     pub linger: u64,
-    /// Options data of the whole process go out again after so many nanoseconds.
+    /// Options data go out again after so many nanoseconds.
     pub options_interval: u64,
+    /// The subjects of options data that are sent.
+    pub options: Subjects,
     /// Tells which fields are the flow key, in the flows' own domain. Some collectors count those records
     /// wrongly, so over UDP only on request.
     pub flow_keys: bool,
@@ -86,6 +89,7 @@ impl SessionConfig {
             template_messages: 20,
             linger: SECOND,
             options_interval: 60 * SECOND,
+            options: Subjects::ALL,
             flow_keys: false,
             choice: Choice::default(),
             preset: None,

@@ -7,6 +7,7 @@
 //! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
 
 mod calendar;
+mod timeouts;
 mod turns;
 
 use flowxdp_common::{
@@ -20,26 +21,11 @@ use crate::{
     record::EndReason,
 };
 
-pub use self::turns::Turn;
 use self::turns::{Run, runs};
-
-/// The idle and the active timeout, nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// A flow without a packet for so long is over.
-    pub idle: u64,
-    /// A flow that goes on for so long is exported and goes on in a new record.
-    pub active: u64,
-}
-
-impl Timeouts {
-    /// When a flow is due, and why: the timeout that comes first, as if somebody had always been looking.
-    pub fn due(&self, first: u64, last: u64) -> (u64, EndReason) {
-        let idle = last.saturating_add(self.idle);
-        let active = first.saturating_add(self.active);
-        if idle <= active { (idle, EndReason::IdleTimeout) } else { (active, EndReason::ActiveTimeout) }
-    }
-}
+pub use self::{
+    timeouts::{Class, Limits, Timeouts},
+    turns::Turn,
+};
 
 /// The values of a live slot that a sweep reads.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +52,11 @@ pub trait Table {
     fn state(&self, index: usize) -> u32;
     /// Times and flags of a slot.
     fn peek(&self, index: usize) -> Peek;
+    /// IANA's protocol number of a slot's flow.
+    #[inline(always)]
+    fn protocol(&self, index: usize) -> u8 {
+        self.copy(index).counters().key.protocol
+    }
     /// The whole slot; torn while it is live.
     fn copy(&self, index: usize) -> Self::Slot;
     /// The cold octets of a slot, read into `row`; none where the table has no cold slots.
@@ -184,7 +175,8 @@ impl Retirement {
     }
 
     /// Sets the idle timeout of aggressive aging, nanoseconds: flows that retire by it alone end for lack of
-    /// resources. A flow of several packets may be idle for longer.
+    /// resources. A flow of several packets may be idle for longer, and one of a class with timeouts of its own in
+    /// proportion to them.
     pub const fn shorten_idle(&mut self, idle: Option<u64>) {
         self.short_idle = idle;
     }
@@ -194,8 +186,9 @@ impl Retirement {
         self.live
     }
 
-    fn is_aging(&self, peek: &Peek, now: u64) -> bool {
+    fn is_aging(&self, peek: &Peek, now: u64, scaled: impl FnOnce(u64) -> u64) -> bool {
         self.short_idle.is_some_and(|idle| {
+            let idle = scaled(idle);
             let idle = if peek.last > peek.first { idle.saturating_mul(LASTING) } else { idle };
             now >= peek.last.saturating_add(idle)
         })
@@ -257,15 +250,18 @@ impl Retirement {
         let part = self.cursor.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
         let SweepCursor { began, mut known, mut live, .. } = part;
         let mut left = room;
-        let shorter = timeouts.idle.min(timeouts.active);
+        let shorter = timeouts.shortest();
         'sweep: for (first, count) in blocks(part.next, slots) {
             let mut lives = lives(table, first, count);
             while lives != 0 {
                 let index = first + lives.trailing_zeros() as usize;
                 lives &= lives - 1;
                 let peek = table.peek(index);
-                let (due, _) = timeouts.due(peek.first, peek.last);
-                let end = forced.or_else(|| self.end(index, &peek, now, timeouts));
+                let limits = timeouts.of(|| table.protocol(index));
+                let (due, reason) = limits.due(peek.first, peek.last);
+                let end = forced.or_else(|| {
+                    self.end(index, &peek, now, (due, reason), |idle| timeouts.scaled(idle, limits))
+                });
                 let end = end.filter(|_| forced.is_some() || !self.spared.contains(&index));
                 let Some(reason) = end else {
                     live += 1;
@@ -294,15 +290,22 @@ impl Retirement {
         room - left
     }
 
-    /// Why a slot is due, if it is.
-    fn end(&self, index: usize, peek: &Peek, now: u64, timeouts: Timeouts) -> Option<EndReason> {
-        let (due, reason) = timeouts.due(peek.first, peek.last);
+    /// Why a slot is due, if it is: by `due`, as its timeouts have it, or by aggressive aging.
+    #[inline(always)]
+    fn end(
+        &self,
+        index: usize,
+        peek: &Peek,
+        now: u64,
+        (due, reason): (u64, EndReason),
+        scaled: impl FnOnce(u64) -> u64,
+    ) -> Option<EndReason> {
         if self.is_closing(index) {
             Some(EndReason::EndOfFlow)
         } else if now >= due {
             Some(reason)
         } else {
-            self.is_aging(peek, now).then_some(EndReason::LackOfResources)
+            self.is_aging(peek, now, scaled).then_some(EndReason::LackOfResources)
         }
     }
 
@@ -454,7 +457,7 @@ pub fn recover<T: Table>(
         table.set_state(index, retired(has));
         let slot = table.copy(index);
         let counters = slot.counters();
-        let (due, reason) = timeouts.due(counters.first, counters.last);
+        let (due, reason) = timeouts.of(|| counters.key.protocol).due(counters.first, counters.last);
         let end = match counters.tcp_flags & FIN_OR_RST {
             0 if now < due => EndReason::Forced,
             0 => reason,

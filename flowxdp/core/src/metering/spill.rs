@@ -181,7 +181,8 @@ impl Spill {
                 // An aggregate has no facts of one packet.
                 let cold = if key.level == FLOW { cold } else { &[] };
                 self.add(table, index, known.is_some(), &packet, cold, position);
-                self.retirement.expect(timeouts.due(packet.first, packet.last).0);
+                let limits = timeouts.of(|| key.rest.protocol);
+                self.retirement.expect(limits.due(packet.first, packet.last).0);
                 self.closing |= packet.tcp_flags & FIN_OR_RST != 0 && key.level == FLOW;
                 return true;
             }

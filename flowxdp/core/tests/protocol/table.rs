@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// By these timeouts a [`Shared::peek`] is due at [`NOW`], or not.
-pub(crate) const TIMEOUTS: Timeouts = Timeouts { idle: 10, active: 10 };
+pub(crate) const TIMEOUTS: Timeouts = Timeouts::new(10, 10);
 pub(crate) const NOW: u64 = 100;
 
 /// The kernel's table, or the spill table.

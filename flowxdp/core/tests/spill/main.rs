@@ -20,7 +20,7 @@ use flowxdp_core::{
 use memory::{GROUPS, Memory};
 use proptest::prelude::*;
 
-const TIMEOUTS: Timeouts = Timeouts { idle: 15 * SECOND, active: 60 * SECOND };
+const TIMEOUTS: Timeouts = Timeouts::new(15 * SECOND, 60 * SECOND);
 const FIN: u16 = 0x01;
 /// 28 flows, an aggregate by destination, two by protocol, one by version.
 const SLOTS: usize = 32;

@@ -37,7 +37,7 @@ fn changes_have_the_new_values() {
         changes(|config| config.monitor.interface = vec!["wan*".to_owned(), "eth1".to_owned()]),
         [Change::Interfaces { added: vec!["eth1".to_owned()], removed: vec!["eth0".to_owned()] }]
     );
-    let timeouts = Timeouts { idle: 5_000_000_000, active: 60_000_000_000 };
+    let timeouts = Timeouts::new(5_000_000_000, 60_000_000_000);
     assert_eq!(
         changes(|config| config.monitor.idle_timeout = Duration::from_secs(5)),
         [Change::Timeouts(timeouts)]
@@ -106,7 +106,7 @@ fn every_key_of_run_is_a_change_or_a_refusal() {
     let other = |key: &Key, config: &Config| -> Option<&'static str> {
         let texts = ["7", "7s", "true", "v9", "generic", "balance", "/other", "name.example", "mac", "eth7"];
         let peer = "0909090909090909090909090909090909090909090909090909090909090909";
-        texts.into_iter().chain([peer]).find(|text| {
+        texts.into_iter().chain([peer, "tcp.idle=7s", "sampler"]).find(|text| {
             let mut new = config.clone();
             key.set(&mut new, &[text.into()]).is_empty() && key.get(&new) != key.get(config)
         })

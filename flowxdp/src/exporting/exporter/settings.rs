@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use flowxdp_core::{clock::AgentTime, exporting::protocol::Protocol, exporting::session::SessionConfig};
+use flowxdp_core::{
+    clock::AgentTime, elements::options::Subjects, exporting::protocol::Protocol,
+    exporting::session::SessionConfig,
+};
 
 use super::{Exporter, newcomers};
 use crate::{
@@ -32,6 +35,8 @@ pub struct Settings {
     pub flow_keys: bool,
     /// Nanoseconds between two times that options data are sent.
     pub options_interval: u64,
+    /// The subjects of options data.
+    pub options: Subjects,
     /// Over UDP, nanoseconds between two times that templates are sent.
     pub template_interval: u64,
     /// Over UDP, messages from one with templates to the next.
@@ -88,6 +93,7 @@ impl Settings {
             system_start_ms,
             flow_keys: exporting.flow_keys,
             options_interval: nanoseconds(exporting.options_interval),
+            options: exporting.options.iter().copied().collect(),
             template_interval: nanoseconds(exporting.template_interval),
             template_messages: exporting.template_messages,
             handshake_timeout: nanoseconds(exporting.handshake_timeout),
@@ -117,6 +123,7 @@ impl Settings {
         };
         config.observation_domain = self.observation_domain;
         config.options_interval = self.options_interval;
+        config.options = self.options;
         config.preset = url.preset();
         let interval = url.preset().and_then(|preset| preset.row().template_interval);
         config.template_interval = config.template_interval.min(interval.unwrap_or(u64::MAX));

@@ -43,6 +43,7 @@ pub(crate) fn settings() -> Settings {
         system_start_ms: T0 - 3_600_000,
         flow_keys: false,
         options_interval: 3_600 * SECOND,
+        options: flowxdp_core::elements::options::Subjects::ALL,
         template_interval: 600 * SECOND,
         template_messages: 20,
         handshake_timeout: 5 * SECOND,

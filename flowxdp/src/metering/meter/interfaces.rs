@@ -128,6 +128,6 @@ impl Meter {
 
     /// How long after its last packet records of a flow may come, nanoseconds.
     pub fn rest(&self) -> u64 {
-        self.timeouts.idle.max(self.timeouts.active).saturating_add(10 * SECOND)
+        self.timeouts.longest().saturating_add(10 * SECOND)
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Options {
 }
 
 /// No flow is ever due.
-const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };
+const NEVER: Timeouts = Timeouts::new(u64::MAX, u64::MAX);
 
 /// The names that others look for.
 pub(crate) const LOOK: &str = "a look that finds nothing due";

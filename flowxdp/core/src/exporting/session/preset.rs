@@ -1,7 +1,7 @@
 //! The table of presets: settings that a kind of collector needs. A kind more is a row more.
 
 use crate::clock::SECOND;
-use crate::elements::options::{Kind, OptionsTemplate};
+use crate::elements::options::{Kind, OptionsTemplate, Subjects};
 use crate::exporting::protocol::Protocol as AnyProtocol;
 use crate::exporting::wire::Protocol;
 
@@ -164,6 +164,7 @@ pub(super) fn place(
     protocol: Protocol,
     preset: Option<Preset>,
     flow_keys: bool,
+    subjects: Subjects,
 ) -> Option<Place> {
     let apart = protocol == Protocol::Ipfix && preset.is_some_and(|preset| preset.row().options_apart);
     let wanted = match template.kind {
@@ -173,7 +174,7 @@ pub(super) fn place(
         _ => true,
     };
     let place = if template.is_of_flows() && !apart { Place::Flows } else { Place::Process };
-    (template.is_in(protocol) && wanted).then_some(place)
+    (template.is_in(protocol) && wanted && subjects.have(template.kind)).then_some(place)
 }
 
 #[cfg(test)]

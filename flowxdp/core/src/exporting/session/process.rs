@@ -214,8 +214,10 @@ fn placed(
     protocol: Protocol,
     config: &SessionConfig,
 ) -> impl Iterator<Item = (Place, &'static OptionsTemplate)> + use<> {
-    let (preset, flow_keys) = (config.preset, config.flow_keys);
-    OPTIONS.iter().filter_map(move |template| Some((place(template, protocol, preset, flow_keys)?, template)))
+    let SessionConfig { preset, flow_keys, options, .. } = *config;
+    OPTIONS
+        .iter()
+        .filter_map(move |template| Some((place(template, protocol, preset, flow_keys, options)?, template)))
 }
 
 /// The options templates of a session, each with the observation domain of its data (IPFIX) or its source id (v9);

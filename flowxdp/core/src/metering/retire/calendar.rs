@@ -120,7 +120,11 @@ impl Retirement {
             lives &= lives - 1;
             let peek = table.peek(index);
             let closes = peek.tcp_flags & FIN_OR_RST != 0 && table.closes(index);
-            earliest = earliest.min(if closes { 0 } else { timeouts.due(peek.first, peek.last).0 });
+            earliest = earliest.min(if closes {
+                0
+            } else {
+                timeouts.of(|| table.protocol(index)).due(peek.first, peek.last).0
+            });
         }
         earliest
     }
@@ -163,9 +167,11 @@ impl Retirement {
             let index = first + lives.trailing_zeros() as usize;
             lives &= lives - 1;
             let peek = table.peek(index);
-            let (due, _) = timeouts.due(peek.first, peek.last);
+            let limits = timeouts.of(|| table.protocol(index));
+            let due = limits.due(peek.first, peek.last);
             // This look has seen those before `from` already.
-            let end = self.end(index, &peek, now, timeouts).filter(|_| index >= from);
+            let end = self.end(index, &peek, now, due, |idle| timeouts.scaled(idle, limits));
+            let end = end.filter(|_| index >= from);
             if let (Some(reason), Ok(number)) = (end, u32::try_from(index)) {
                 if *left == 0 {
                     self.cursor =
@@ -181,7 +187,7 @@ impl Retirement {
             if closes && !self.is_closing(index) {
                 self.set_closing(index);
             }
-            earliest = earliest.min(if closes { 0 } else { due });
+            earliest = earliest.min(if closes { 0 } else { due.0 });
         }
         Some(earliest)
     }

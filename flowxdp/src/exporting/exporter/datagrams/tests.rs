@@ -42,6 +42,7 @@ impl Pair {
             system_start_ms: NOW.wall_ms - 60_000,
             flow_keys: false,
             options_interval: SECOND,
+            options: flowxdp_core::elements::options::Subjects::ALL,
             template_interval: 600 * SECOND,
             template_messages: 20,
             handshake_timeout: SECOND,

@@ -10,6 +10,7 @@ use flowxdp::exporting::exporter::{Exporter, Settings};
 use flowxdp::transport::readiness::Readiness;
 use flowxdp::transport::tls::TlsSettings;
 use flowxdp_core::clock::{AgentTime, SECOND};
+use flowxdp_core::elements::options::Subjects;
 use flowxdp_core::exporting::protocol::Protocol;
 use flowxdp_core::record::FlowRecord;
 
@@ -54,6 +55,7 @@ impl Driver {
             system_start_ms: SYSTEM_START,
             flow_keys: false,
             options_interval: 60 * SECOND,
+            options: Subjects::ALL,
             template_interval: 600 * SECOND,
             template_messages: 20,
             handshake_timeout: 10 * SECOND,

@@ -31,7 +31,7 @@ use super::send::Driver;
 use crate::measure::cpu_time;
 
 /// Nothing is due before the end.
-const NEVER: Timeouts = Timeouts { idle: u64::MAX, active: u64::MAX };
+const NEVER: Timeouts = Timeouts::new(u64::MAX, u64::MAX);
 
 /// ifIndex of the interface that the packets come from.
 const INGRESS: u32 = 2;
