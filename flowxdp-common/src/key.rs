@@ -17,9 +17,12 @@ pub struct KeyTail {
     pub tos: u8,
     /// Outer VLAN identifier, 12 bits; 0 for none and for a priority tag.
     pub vlan: u16,
-    /// ifIndex of the interface that the packet came in on.
+    /// ifIndex of the interface of observation: below 2^31, with [`EGRESS`] for packets that left by it.
     pub ingress: u32,
 }
+
+/// The direction in the word of the interface: set for packets that left by it. An ifIndex is below 2^31.
+pub const EGRESS: u32 = 1 << 31;
 
 impl KeyTail {
     /// Source port.

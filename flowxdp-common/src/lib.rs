@@ -42,4 +42,4 @@ pub mod table;
 
 /// Version of everything in this crate that two programs share. A change of any layout raises its lower half; the
 /// upper half follows from the table of reasons.
-pub const LAYOUT_VERSION: u64 = reason::LAYOUT << 32 | 7;
+pub const LAYOUT_VERSION: u64 = reason::LAYOUT << 32 | 8;

@@ -4,6 +4,8 @@
 pub const PROGRAM: &str = "flowxdp";
 /// The same program for packets in more than one buffer (`xdp.frags`, Linux 5.18).
 pub const PROGRAM_FRAGS: &str = "flowxdp_frags";
+/// The classifier at ingress of a device without Ethernet frames; a filter has the same name.
+pub const INGRESS_IP: &str = "flowxdp_in_ip";
 /// The XDP program of `explain`.
 pub const EXPLAIN: &str = "explain_xdp";
 /// The same for packets in more than one buffer.

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::key::KeyTail;
 
-/// One packet, 64 octets.
+/// One packet, or the packets that segmentation offload holds in one buffer, 64 octets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Event {
@@ -13,7 +13,7 @@ pub struct Event {
     pub addresses: [u8; 32],
     /// The rest of the flow key.
     pub rest: KeyTail,
-    /// IP octets of this packet.
+    /// IP octets of all packets.
     pub octets: u32,
     /// Time of the packet, nanoseconds, the clock of [`crate::slot`].
     pub time: u64,
@@ -24,7 +24,9 @@ pub struct Event {
     /// 4 or 6.
     pub version: u8,
     /// [`crate::field::Groups`] whose cold slot follows the event; 0: none does.
-    pub groups: u32,
+    pub groups: u16,
+    /// Packets beyond the first: 0 but for segmentation offload.
+    pub further: u16,
 }
 
 const _: () = assert!(size_of::<Event>() == 64);

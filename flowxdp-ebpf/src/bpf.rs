@@ -1,11 +1,13 @@
 //! The part of the program that exists in the kernel alone: table, time and counters.
 //!
-//! [`program`] is the entry point, and [`packet`] a packet's facts beside its headers. [`meter`] takes the parser's
-//! verdict; then [`partition`] finds the CPU's part of the flow table, [`table`] the flow's slot there, [`tick`] the
-//! time, and [`overflow`] takes the packets that find no slot. [`cold`] stores the facts of groups of fields.
-//! [`count`] keeps the CPU's counters, [`maps`] has the maps and the load-time constants.
+//! [`program`] and [`classifier`] have the entry points, [`segments`] the packets that an offload joined, and
+//! [`packet`] a packet's facts beside its headers. [`meter`] takes the parser's verdict; then [`partition`] finds the
+//! CPU's part of the flow table, [`table`] the flow's slot there, [`tick`] the time, and [`overflow`] takes the packets
+//! that find no slot. [`cold`] stores the facts of groups of fields. [`count`] keeps the CPU's counters, [`maps`] has
+//! the maps and the load-time constants.
 
 mod atomic;
+mod classifier;
 mod cold;
 mod count;
 mod maps;
@@ -14,5 +16,6 @@ mod overflow;
 mod packet;
 mod partition;
 mod program;
+mod segments;
 mod table;
 mod tick;

@@ -14,6 +14,12 @@ pub trait Frame {
         at
     }
 
+    /// EtherType and start of the packet in a frame without Ethernet header.
+    #[inline(always)]
+    fn network(&self) -> Option<(u16, u32)> {
+        None
+    }
+
     /// `N` octets from `at`, if all of them can be read.
     fn header<const N: usize>(&self, at: u32) -> Option<impl Header>;
 }

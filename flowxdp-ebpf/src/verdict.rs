@@ -28,12 +28,26 @@ pub struct WordsV6 {
 /// The facts that a metered packet adds to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// IP octets.
+    /// IP octets of all packets.
     pub octets: u32,
+    /// Packets: more than one where segmentation offload holds several in one buffer.
+    pub packets: u32,
+    /// IP octets of the shortest packet.
+    pub shortest: u32,
+    /// IP octets of the longest packet.
+    pub longest: u32,
     /// TCP flags, 12 bits; 0 for other protocols.
     pub tcp_flags: u16,
     /// IPv4 TTL or IPv6 hop limit.
     pub ttl: u8,
+}
+
+impl Facts {
+    /// The facts of one packet with so many IP octets.
+    #[inline(always)]
+    pub const fn of_one(octets: u32, tcp_flags: u16, ttl: u8) -> Self {
+        Self { octets, packets: 1, shortest: octets, longest: octets, tcp_flags, ttl }
+    }
 }
 
 /// The receiver of the parser's verdict, exactly one for each packet.

@@ -1,4 +1,4 @@
-//! The order of the headers: Ethernet, tags, PPPoE or MPLS, IP, transport.
+//! The order of the headers: Ethernet and tags where the frame has them, PPPoE or MPLS, IP, transport.
 
 use flowxdp_common::reason::Ignored;
 
@@ -6,7 +6,8 @@ use crate::{
     frame::Frame,
     parse::{
         ethernet::{self, IPV4, IPV6, MPLS, MPLS_UPSTREAM, PPPOE_SESSION},
-        ipv4, ipv6, mpls, pppoe, vlan,
+        ipv4, ipv6, mpls, pppoe,
+        vlan::{self, Tags},
     },
     verdict::{Sink, Verdict},
 };
@@ -30,8 +31,13 @@ pub fn verdict(frame: &impl Frame) -> Verdict {
 
 #[inline(always)]
 fn to_ip(frame: &impl Frame, sink: &mut impl Sink) -> Result<(), Ignored> {
-    let outer = ethernet::ethernet_type(frame, sink)?;
-    let tags = vlan::tags(frame, outer, ethernet::LENGTH, sink)?;
+    let tags = match frame.network() {
+        Some((ethernet_type, at)) => Tags { ethernet_type, at, vlan: 0 },
+        None => {
+            let outer = ethernet::ethernet_type(frame, sink)?;
+            vlan::tags(frame, outer, ethernet::LENGTH, sink)?
+        }
+    };
     let (ethernet_type, at) = match tags.ethernet_type {
         IPV4 | IPV6 => (tags.ethernet_type, tags.at),
         PPPOE_SESSION => (pppoe::ethernet_type(frame, tags.at, sink)?, frame.forget(tags.at + pppoe::LENGTH)),

@@ -14,6 +14,7 @@ pub mod explain;
 mod features;
 pub mod follow;
 pub mod grace;
+pub mod hook;
 pub mod ktime;
 pub mod link;
 pub mod load;

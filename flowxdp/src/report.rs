@@ -131,16 +131,17 @@ fn loader(books: &Value) -> Option<String> {
 }
 
 fn interfaces(books: &Value) -> Option<String> {
-    let mut table = Rows::new(["interface", "seen", "octets", "ignored", "octets", "lost", "octets"]);
+    let mut table = Rows::new(["interface", "hook", "seen", "octets", "ignored", "octets", "lost", "octets"]);
     for (name, interface) in entries(&books["interfaces"]) {
         let tap = if interface["tap"] == true { " (tap)" } else { "" };
-        let mut cells = vec![format!("{}{tap}", printable(name))];
+        let hook = interface["hook"].as_str().map(printable).unwrap_or_default();
+        let mut cells = vec![format!("{}{tap}", printable(name)), hook.into_owned()];
         for term in ["seen", "ignored", "lost"] {
             cells.extend(["packets", "octets"].map(|unit| cell(&interface[term], unit)));
         }
         table.add(cells);
     }
-    table.any().then(|| table.aligned(1) + &taps_in_use(books))
+    table.any().then(|| table.aligned(2) + &taps_in_use(books))
 }
 
 /// A line for each tap that the machine uses otherwise.

@@ -19,6 +19,7 @@
 //! - [`handmade`]: export messages to test the judges with.
 //! - [`traffic`], `generator`, [`foreign`]: packets of an exactly known number, sent by tcpreplay or by the
 //!   kernel itself (feature `lab`), and another's XDP program; [`stack`]: datagrams of the kernel's stack.
+//! - `tun`: a tun device and its far side (feature `lab`).
 //! - `tagger`: a sender with VLAN tags (feature `lab`).
 //! - `bulk`: TCP through a gateway, in packets above 65,535 octets (feature `lab`).
 //! - [`bpffs`], `neighbour`: a BPF file system, and another's program with verdicts of its own (feature `lab`).
@@ -76,5 +77,7 @@ pub mod stream;
 pub mod tagger;
 pub mod traffic;
 pub mod truth;
+#[cfg(feature = "lab")]
+pub mod tun;
 pub mod udp;
 pub mod workload;

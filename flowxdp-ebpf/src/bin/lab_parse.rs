@@ -59,7 +59,7 @@ mod program {
 
         #[inline(always)]
         fn ignored(&mut self, reason: Ignored) {
-            self.keep(reason as u64, Facts { octets: 0, tcp_flags: 0, ttl: 0 });
+            self.keep(reason as u64, Facts::of_one(0, 0, 0));
         }
     }
 }

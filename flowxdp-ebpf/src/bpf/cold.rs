@@ -102,11 +102,12 @@ fn send(memory: *mut Memory, cpu: Cpu, state: &mut CpuState, packet: &Packet) {
     // SAFETY: the ring buffer's definition, and memory of at least this length.
     let full = unsafe { bpf_ringbuf_output(ring.cast_mut().cast(), memory.cast(), length, 0) } != 0;
     // SAFETY: this CPU's own element.
-    let octets = unsafe { ((*memory).event[5] >> 32) as u32 };
+    let (octets, packets) =
+        unsafe { (((*memory).event[5] >> 32) as u32, ((*memory).event[7] >> 48) as u32 + 1) };
     if full {
-        count::lost(counters, Lost::RingBufferFull, octets);
+        count::lost(counters, Lost::RingBufferFull, packets, octets);
     } else {
-        count::overflow(counters, octets);
+        count::overflow(counters, packets, octets);
     }
 }
 
@@ -146,5 +147,6 @@ impl Row for Loaded {
     }
 }
 
-// The length in an event's sixth word, as `send` reads it.
-const _: () = assert!(core::mem::offset_of!(Event, octets) == 44);
+// The length in an event's sixth word and the packets in the last one, as `send` reads them.
+const _: () =
+    assert!(core::mem::offset_of!(Event, octets) == 44 && core::mem::offset_of!(Event, further) == 62);

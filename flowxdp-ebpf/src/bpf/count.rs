@@ -18,30 +18,30 @@ pub fn counters(cpu: u32, state: &mut CpuState, ingress: u32) -> Option<*mut Cou
     maps::COUNTERS.get_ptr_mut(cpu * ROWS + state.row)
 }
 
-/// Adds one packet. Volatile, so that the order of this and the slot's counters stays as written:
+/// Adds packets. Volatile, so that the order of this and the slot's counters stays as written:
 /// a packet is seen before it is anywhere else.
 #[inline(always)]
-fn add(count: *mut Count, octets: u32) {
+fn add(count: *mut Count, more: u32, octets: u32) {
     // SAFETY: `count` points into a map element of this CPU.
     let packets = unsafe { &raw mut (*count).packets };
     // SAFETY: as above.
     let sum = unsafe { &raw mut (*count).octets };
     // SAFETY: as above.
-    unsafe { packets.write_volatile(packets.read_volatile().wrapping_add(1)) };
+    unsafe { packets.write_volatile(packets.read_volatile().wrapping_add(u64::from(more))) };
     // SAFETY: as above.
     unsafe { sum.write_volatile(sum.read_volatile().wrapping_add(u64::from(octets))) };
 }
 
 /// Every packet, before its other counters.
 #[inline(always)]
-pub fn seen(counters: *mut Counters, octets: u32) {
+pub fn seen(counters: *mut Counters, packets: u32, octets: u32) {
     // SAFETY: `counters` is a map element.
-    add(unsafe { &raw mut (*counters).seen }, octets);
+    add(unsafe { &raw mut (*counters).seen }, packets, octets);
 }
 
-/// A packet that is not metered.
+/// Packets that are not metered.
 #[inline(always)]
-pub fn ignored(counters: *mut Counters, reason: Ignored, octets: u32) {
+pub fn ignored(counters: *mut Counters, reason: Ignored, packets: u32, octets: u32) {
     let mut number = reason as u64;
     // The compiler knows that the mask changes nothing and would drop it; the verifier needs it.
     // SAFETY: one instruction on one register.
@@ -54,19 +54,19 @@ pub fn ignored(counters: *mut Counters, reason: Ignored, octets: u32) {
         )
     };
     // SAFETY: `counters` is a map element, which has a place for each number behind the mask.
-    add(unsafe { (&raw mut (*counters).ignored).cast::<Count>().add(number as usize) }, octets);
+    add(unsafe { (&raw mut (*counters).ignored).cast::<Count>().add(number as usize) }, packets, octets);
 }
 
-/// A packet that no flow record will show.
+/// Packets that no flow record will show.
 #[inline(always)]
-pub fn lost(counters: *mut Counters, reason: Lost, octets: u32) {
+pub fn lost(counters: *mut Counters, reason: Lost, packets: u32, octets: u32) {
     // SAFETY: as in `ignored`.
-    add(unsafe { (&raw mut (*counters).lost).cast::<Count>().add(reason as usize) }, octets);
+    add(unsafe { (&raw mut (*counters).lost).cast::<Count>().add(reason as usize) }, packets, octets);
 }
 
-/// A packet in the ring buffer.
+/// Packets in the ring buffer.
 #[inline(always)]
-pub fn overflow(counters: *mut Counters, octets: u32) {
+pub fn overflow(counters: *mut Counters, packets: u32, octets: u32) {
     // SAFETY: as in `seen`.
-    add(unsafe { &raw mut (*counters).overflow }, octets);
+    add(unsafe { &raw mut (*counters).overflow }, packets, octets);
 }

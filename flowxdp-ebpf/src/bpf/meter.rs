@@ -26,6 +26,8 @@ pub struct Meter<'a> {
     pub cpu: Cpu,
     /// The packet's facts beside the headers.
     pub packet: &'a Packet,
+    /// Packets that an ignored frame counts as.
+    pub segments: u32,
     /// The packet has IPv6 extension headers, and their group is on.
     pub extended: bool,
 }
@@ -34,7 +36,7 @@ impl<'a> Meter<'a> {
     /// For one packet on this CPU.
     #[inline(always)]
     pub const fn new(cpu: Cpu, packet: &'a Packet) -> Self {
-        Self { cpu, packet, extended: false }
+        Self { cpu, packet, segments: 1, extended: false }
     }
 }
 
@@ -42,7 +44,7 @@ impl Meter<'_> {
     /// This CPU's memory, and its counters for the packet's interface.
     #[inline(always)]
     fn places(&self) -> Option<(&mut CpuState, *mut Counters)> {
-        // SAFETY: XDP runs with bottom halves disabled, and this element is this CPU's alone.
+        // SAFETY: XDP and classifiers run with bottom halves disabled, and this element is this CPU's alone.
         let state = unsafe { &mut *self.cpu.state };
         let counters = count::counters(self.cpu.number, state, self.packet.ingress)?;
         Some((state, counters))
@@ -55,7 +57,7 @@ macro_rules! metered {
         #[inline(always)]
         fn $name(&mut self, words: $words, facts: Facts) {
             let Some((state, counters)) = self.places() else { return };
-            count::seen(counters, facts.octets);
+            count::seen(counters, facts.packets, facts.octets);
             let (homes, ingress) = ($homes.get(), self.packet.ingress);
             let home = $home(&words, ingress, &maps::LoadedSeed, homes);
             let mut clock = Clock::new(state, self.packet.time);
@@ -68,7 +70,7 @@ macro_rules! metered {
             }
             let addresses = $addresses(words.addresses);
             let event = overflow::event(&addresses, words.rest, self.packet.ingress, &facts, clock.exact());
-            overflow(counters, self.cpu, event, facts.octets, &mut clock);
+            overflow(counters, self.cpu, event, &facts, &mut clock);
         }
     };
 }
@@ -88,20 +90,20 @@ impl Sink for Meter<'_> {
     #[inline(always)]
     fn ignored(&mut self, reason: Ignored) {
         let Some((_, counters)) = self.places() else { return };
-        count::seen(counters, self.packet.wire);
-        count::ignored(counters, reason, self.packet.wire);
+        count::seen(counters, self.segments, self.packet.wire);
+        count::ignored(counters, reason, self.segments, self.packet.wire);
     }
 }
 
 /// The way of a packet that found no slot.
 #[inline(always)]
-fn overflow(counters: *mut Counters, cpu: Cpu, event: overflow::Words, octets: u32, clock: &mut Clock<'_>) {
+fn overflow(counters: *mut Counters, cpu: Cpu, event: overflow::Words, facts: &Facts, clock: &mut Clock<'_>) {
     if maps::COLD_WORDS.get() != 0 {
         cold::keep_event(cpu, event);
         clock.owes(PENDING_EVENT, 0);
     } else if overflow::send(event) {
-        count::overflow(counters, octets);
+        count::overflow(counters, facts.packets, facts.octets);
     } else {
-        count::lost(counters, Lost::RingBufferFull, octets);
+        count::lost(counters, Lost::RingBufferFull, facts.packets, facts.octets);
     }
 }

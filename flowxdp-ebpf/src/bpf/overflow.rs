@@ -16,7 +16,7 @@ pub enum Addresses {
 /// The words of an [`Event`].
 pub type Words = [u64; size_of::<Event>() / 8];
 
-/// One packet's facts as an event.
+/// The facts of packets of one buffer as an event.
 #[inline(always)]
 pub fn event(addresses: &Addresses, rest: u64, ingress: u32, facts: &Facts, time: u64) -> Words {
     let ([a, b, c, d], version) = match *addresses {
@@ -27,7 +27,8 @@ pub fn event(addresses: &Addresses, rest: u64, ingress: u32, facts: &Facts, time
     let rest_of_facts = u64::from(facts.tcp_flags)
         | u64::from(facts.ttl) << 16
         | (version as u64) << 24
-        | u64::from(maps::GROUPS.get()) << 32;
+        | u64::from(maps::GROUPS.get()) << 32
+        | u64::from(facts.packets - 1) << 48;
     [a, b, c, d, rest, lengths, time, rest_of_facts]
 }
 
@@ -56,4 +57,5 @@ const _: () = {
     assert!(offset_of!(Event, ttl) == 58);
     assert!(offset_of!(Event, version) == 59);
     assert!(offset_of!(Event, groups) == 60);
+    assert!(offset_of!(Event, further) == 62);
 };

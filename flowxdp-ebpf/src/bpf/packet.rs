@@ -8,11 +8,11 @@ use crate::bpf::maps;
 /// The packet's lengths, interface and time, which no header has.
 #[derive(Clone, Copy)]
 pub struct Packet {
-    /// Octets on the wire.
+    /// Octets on the wire, of all frames that segmentation offload makes of the packet.
     pub wire: u32,
     /// Octets in the buffers.
     pub captured: u32,
-    /// ifIndex of the ingress interface.
+    /// ifIndex of the interface of observation, with [`flowxdp_common::key::EGRESS`] for packets that leave by it.
     pub ingress: u32,
     /// Time of a replayed packet, nanoseconds; else 0.
     pub time: u64,

@@ -48,7 +48,7 @@ const fn same_v6(one: &[u64; 4], other: &[u64; 4]) -> bool {
 /// Look-up, hit and insertion for one IP version: the slots differ in their key words alone.
 macro_rules! table {
     ($find:ident, $hit:ident, $open:ident, $slot:ty, $map:ident, $words:ty, $addresses:ty, $same:ident, $version:literal, $opened:ident) => {
-        /// Adds the packet to its flow, which has its window at `first`.
+        /// Adds the packets of `facts` to their flow, which has its window at `first`.
         #[inline(always)]
         pub fn $find(
             first: u32,
@@ -94,7 +94,7 @@ macro_rules! table {
             Placed::Slot
         }
 
-        /// One packet more of a flow that is in the table.
+        /// More packets of a flow that is in the table.
         #[inline(always)]
         fn $hit(slot: *mut $slot, facts: &Facts, clock: &mut Clock<'_>) {
             let time = clock.cheap();
@@ -103,7 +103,7 @@ macro_rules! table {
             let packets = addr_of_mut!(slot.packets);
             let octets = addr_of_mut!(slot.octets);
             // SAFETY: fields of the slot; volatile, since the agent reads them meanwhile.
-            unsafe { packets.write_volatile(packets.read_volatile() + 1) };
+            unsafe { packets.write_volatile(packets.read_volatile() + u64::from(facts.packets)) };
             // SAFETY: as above.
             unsafe { octets.write_volatile(octets.read_volatile() + u64::from(facts.octets)) };
             if clock.is_replayed() {
@@ -123,16 +123,16 @@ macro_rules! table {
             if facts.ttl > slot.ttl_max {
                 slot.ttl_max = facts.ttl;
             }
-            let length = saturate(facts.octets);
-            if length < slot.length_min {
-                slot.length_min = length;
+            let (shortest, longest) = (saturate(facts.shortest), saturate(facts.longest));
+            if shortest < slot.length_min {
+                slot.length_min = shortest;
             }
-            if length > slot.length_max {
-                slot.length_max = length;
+            if longest > slot.length_max {
+                slot.length_max = longest;
             }
         }
 
-        /// The first packet of a flow: key and counters first, the state last.
+        /// The first packets of a flow: key and counters first, the state last.
         #[inline(always)]
         fn $open(slot: *mut $slot, words: &$words, ingress: u32, facts: &Facts, clock: &mut Clock<'_>) {
             let time = clock.exact();
@@ -146,12 +146,12 @@ macro_rules! table {
             slot.tcp_flags = facts.tcp_flags;
             slot.ttl_min = facts.ttl;
             slot.ttl_max = facts.ttl;
-            slot.packets = 1;
+            slot.packets = u64::from(facts.packets);
             slot.octets = u64::from(facts.octets);
             slot.first = time;
             slot.last = time;
-            let length = u64::from(saturate(facts.octets));
-            let last_word = length | length << 16 | u64::from(LIVE) << 32;
+            let (shortest, longest) = (saturate(facts.shortest), saturate(facts.longest));
+            let last_word = u64::from(shortest) | u64::from(longest) << 16 | u64::from(LIVE) << 32;
             // SAFETY: the lengths and the state are the slot's last word, aligned to eight; BPF exchanges
             // words only, and that orders all of the above before it on every CPU.
             unsafe { atomic::exchange(addr_of_mut!(slot.length_min).cast(), last_word) };

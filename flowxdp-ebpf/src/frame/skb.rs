@@ -16,7 +16,7 @@ const TAG_AT: u32 = ethernet::LENGTH;
 /// Where the EtherType stands in the Ethernet header.
 const TYPE_AT: u32 = 12;
 
-/// The packet of a classifier on a device with Ethernet frames.
+/// The packet of a classifier.
 ///
 /// The kernel takes the outer tag out of the frame (`skb_vlan_untag` of Linux), or the NIC did. The parser reads it
 /// where it stood on the wire.
@@ -27,11 +27,13 @@ pub struct Skb<'a> {
     length: u32,
     /// Control information of that tag and its EtherType.
     tag: Option<(u16, u16)>,
+    /// EtherType and start of the packet, on a device without Ethernet frames.
+    network: Option<(u16, u32)>,
     scratch: Scratch,
 }
 
 impl<'a> Skb<'a> {
-    /// The frame of `ctx`.
+    /// The frame of `ctx` on a device with Ethernet frames.
     #[inline(always)]
     pub fn new(ctx: &'a TcContext, state: *mut CpuState) -> Self {
         let skb = ctx.skb.skb;
@@ -41,7 +43,22 @@ impl<'a> Skb<'a> {
         let (control, kind) = unsafe { ((*skb).vlan_tci as u16, u16::from_be((*skb).vlan_proto as u16)) };
         let tag = if present != 0 { Some((control, kind)) } else { None };
         let length = if present != 0 { length + TAG } else { length };
-        Self { ctx, length, tag, scratch: Scratch(state) }
+        Self { ctx, length, tag, network: None, scratch: Scratch(state) }
+    }
+
+    /// The frame of `ctx` on a device without Ethernet headers: its packet starts at `at`.
+    #[inline(always)]
+    pub fn without_ethernet(ctx: &'a TcContext, at: u32, state: *mut CpuState) -> Self {
+        let skb = ctx.skb.skb;
+        // SAFETY: as in `new`.
+        let (length, kind) = unsafe { ((*skb).len, u16::from_be((*skb).protocol as u16)) };
+        Self { ctx, length, tag: None, network: Some((kind, at)), scratch: Scratch(state) }
+    }
+
+    /// Octets of so many frames on the wire, of which the kernel counts `octets`: those of the tags beside are missing.
+    #[inline(always)]
+    pub fn on_wire(&self, octets: u32, frames: u32) -> u32 {
+        if self.tag.is_some() { octets + TAG * frames } else { octets }
     }
 
     /// Whether the outer tag stands beside the frame.
@@ -75,6 +92,11 @@ impl Frame for Skb<'_> {
     #[inline(always)]
     fn forget(&self, at: u32) -> u32 {
         self.scratch.forget(at)
+    }
+
+    #[inline(always)]
+    fn network(&self) -> Option<(u16, u32)> {
+        self.network
     }
 
     #[inline(always)]

@@ -40,6 +40,6 @@ pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
         addresses: header.raw64(12),
         rest: rest_word(upper.ports, protocol, header.octet(1), vlan),
     };
-    sink.v4(words, Facts { octets, tcp_flags: upper.tcp_flags, ttl: header.octet(8) });
+    sink.v4(words, Facts::of_one(octets, upper.tcp_flags, header.octet(8)));
     Ok(())
 }

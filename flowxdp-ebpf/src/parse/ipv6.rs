@@ -62,7 +62,7 @@ pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
         addresses: [header.raw64(8), header.raw64(16), header.raw64(24), header.raw64(32)],
         rest: rest_word(transport.ports, upper.protocol, traffic_class, vlan),
     };
-    sink.v6(words, Facts { octets, tcp_flags: transport.tcp_flags, ttl: header.octet(7) });
+    sink.v6(words, Facts::of_one(octets, transport.tcp_flags, header.octet(7)));
     Ok(())
 }
 

@@ -111,6 +111,9 @@ pub struct Interface {
     pub lost: Total,
     /// Not metered, by reason.
     pub ignored_by_reason: BTreeMap<String, Total>,
+    /// The hook of the metering: native, generic, tcx or clsact; `None` where the interface is not metered now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
     /// The interface is a tap: its packets are dropped behind the meter.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tap: bool,

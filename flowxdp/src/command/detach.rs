@@ -8,12 +8,17 @@ use crate::{
     guard,
     kernel::{
         chain::{self, PINS, Released},
+        hook,
         link::{self, Link},
-        pin::Pins,
+        pin::{Pins, Place},
         preflight,
     },
     output,
 };
+
+/// Why an attachment stays.
+const HELD: &str = "flowxdp is attached by an agent that runs, or by its pins: stop that agent, or name its folder \
+                    with --pin";
 
 /// Options of `flowxdp detach`.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,7 +55,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     if options.interface.is_empty() {
-        let ours = |link: &Link| link.xdp.is_some_and(chain::is_ours);
+        let pinned = pins.as_ref().map(Pins::links).transpose()?.unwrap_or_default();
+        let is_pinned = |link: &Link| pinned.iter().any(|(_, index)| *index == link.index);
+        let ours = |link: &Link| link.xdp.is_some_and(chain::is_ours) || is_pinned(link);
         for link in link::all()?.iter().filter(|link| ours(link)) {
             let words = detach(link, pin, pins.as_ref())?;
             written = guard::first(written, output::product(format_args!("{}: {words}", link.name)));
@@ -78,21 +85,23 @@ fn find(name: &str) -> anyhow::Result<Link> {
 /// The result on one interface, in words.
 fn detach(link: &Link, pin: &Path, pins: Option<&Pins>) -> anyhow::Result<String> {
     let name = &link.name;
-    if let Some(pins) = pins
-        && pins.has_link(link.index)?
-    {
-        pins.remove_link(link.index)?;
-        return Ok("flowxdp is taken away".to_owned());
+    let mut was_pinned = false;
+    for (pins, place) in pins.iter().flat_map(|pins| Place::ALL.map(|place| (pins, place))) {
+        was_pinned |= pins.has_link(place, link.index)?;
+        pins.remove_link(place, link.index)?;
+    }
+    match hook::release(link)? {
+        hook::Released::Nothing if was_pinned => return Ok("flowxdp is taken away".to_owned()),
+        hook::Released::Nothing => {}
+        hook::Released::Removed => return Ok("flowxdp is taken away".to_owned()),
+        hook::Released::Held => bail!("{name}: {HELD}"),
     }
     match chain::release(link, pin)? {
         Released::PutBack(other) => Ok(format!("flowxdp is taken away, and {other} runs alone again")),
         Released::Alone => Ok("flowxdp is taken away".to_owned()),
         Released::Nothing => bail!("{name}: no XDP program is attached"),
         Released::NotOurs(other) => bail!("{name}: the XDP program {other} is not flowxdp's, and stays"),
-        Released::InLink => bail!(
-            "{name}: flowxdp is attached by an agent that runs, or by its pins: stop that agent, or name its \
-             folder with --pin"
-        ),
+        Released::InLink => bail!("{name}: {HELD}"),
     }
 }
 

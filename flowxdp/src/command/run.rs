@@ -209,6 +209,13 @@ fn confined(config: &Config, needs: Needs, loaded: &mut Loaded) -> anyhow::Resul
             log::debug!("{error:#}");
         }
     }
+    let is_pattern = |name: &String| name.contains(['*', '?']);
+    let may_come = config.monitor.interface.iter().any(is_pattern) || needs.has_reload();
+    if let Err(error) = loaded.load_classifiers() {
+        log::debug!("{error:#}");
+    }
+    let needs =
+        if loaded.has_filters() || may_come && !preflight::has_tcx() { needs.with_filters() } else { needs };
     let needs = needs.with_private_pins(loaded.private_pins());
     confine(&if config.monitor.chain { needs.chained(config.monitor.chain_pins()) } else { needs })
 }
@@ -249,8 +256,8 @@ fn meter(
         interfaces.announce(&started);
         if let Some(pins) = pins {
             let metered = |index| meter.loaded.attached(index).is_some();
-            for index in pins.links()?.into_iter().filter(|index| !metered(*index)) {
-                pins.remove_link(index)?;
+            for (place, index) in pins.links()?.into_iter().filter(|(_, index)| !metered(*index)) {
+                pins.remove_link(place, index)?;
                 log::info!("interface {index}: no longer metered");
             }
         }

@@ -1,4 +1,4 @@
-//! Attaching the program to interfaces, and how many partitions their packets need.
+//! Attaching a program to interfaces, and how many partitions their packets need.
 
 use std::os::fd::AsFd as _;
 
@@ -10,6 +10,7 @@ use super::{
     chain, cpus,
     link::{self, Link},
     load::Loaded,
+    pin::Place,
     refusal,
 };
 
@@ -32,6 +33,27 @@ pub enum Attached {
     Native,
     /// In the kernel's stack.
     Generic,
+    /// A classifier in a tcx link (Linux 6.6).
+    Tcx,
+    /// A classifier in a netlink filter.
+    Clsact,
+}
+
+impl Attached {
+    /// The hook in one word, as `status` has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        }
+    }
+
+    /// Whether the hook is an XDP program's.
+    pub const fn is_xdp(self) -> bool {
+        matches!(self, Self::Native | Self::Generic)
+    }
 }
 
 /// Above this MTU a packet may need several buffers, octets: a page, less the kernel's headroom and tailroom.
@@ -53,7 +75,9 @@ const SEVERAL_BUFFERS_FIRST: [&str; 2] = [names::PROGRAM_FRAGS, names::PROGRAM];
 /// The number of CPUs cannot be read.
 pub fn partitions(links: &[Link], mode: Mode) -> anyhow::Result<u32> {
     let online = cpus::online()?;
-    let by_queue = |link: &Link| link.kind.is_none() && link.name != "lo" && !threaded(&link.name);
+    let by_queue = |link: &Link| {
+        link.kind.is_none() && link.has_ethernet_frames() && link.name != "lo" && !threaded(&link.name)
+    };
     if mode == Mode::Generic || !links.iter().all(by_queue) {
         return Ok(online);
     }
@@ -72,6 +96,10 @@ fn threaded(name: &str) -> bool {
 ///
 /// One line that names the interface, the obstacle and the remedy.
 pub fn attach(loaded: &mut Loaded, link: &Link, mode: Mode) -> anyhow::Result<Attached> {
+    if !link.has_ethernet_frames() {
+        let is_filter = loaded.classify(names::INGRESS_IP, link, Place::Ingress)?;
+        return Ok(if is_filter { Attached::Clsact } else { Attached::Tcx });
+    }
     let order = if link.generic { SEVERAL_BUFFERS_FIRST } else { ONE_BUFFER_FIRST };
     if loaded
         .take_over(link.index, order)

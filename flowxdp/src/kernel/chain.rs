@@ -29,7 +29,7 @@ use self::{
 };
 use super::{grace::Grace, link::Link};
 
-pub(super) use self::others::title_of;
+pub(super) use self::others::{map_of, program, title_of};
 pub use self::{
     beside::attach,
     found::{Released, is_ours, may_be_ours, release},

@@ -4,7 +4,6 @@
 //! XDP. Neither replaces a program that is attached.
 
 mod hook;
-mod qdisc;
 
 use std::{
     io,
@@ -26,8 +25,7 @@ use log::{Log, Metadata, Record};
 use tokio::io::unix::AsyncFd;
 
 pub use self::hook::{Attached, Hook};
-use self::qdisc::Qdisc;
-use super::ring;
+use super::{hook::qdisc::Qdisc, ring};
 
 /// The object that the build script compiled, with its log calls.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/explain"));

@@ -17,6 +17,10 @@ const LOOPBACK: u32 = 1 << 3;
 /// with an Ethernet header.
 const ETHERNET: [u16; 2] = [1, 772];
 
+/// `ARPHRD_SLIP`, `ARPHRD_PPP`, `ARPHRD_RAWIP`, `ARPHRD_TUNNEL`, `ARPHRD_TUNNEL6`, `ARPHRD_SIT`, `ARPHRD_IPGRE`,
+/// `ARPHRD_IP6GRE` and `ARPHRD_NONE` (tun, WireGuard), from the same file: devices whose packets are IP's.
+const IP: [u16; 9] = [256, 512, 519, 768, 769, 776, 778, 823, 65_534];
+
 /// Kinds of interfaces that stand upon another one and get its packets; a tunnel's are others.
 const STACKED: [&str; 6] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", MACSEC];
 
@@ -84,6 +88,11 @@ impl Link {
     /// Whether its frames begin with an Ethernet header.
     pub fn has_ethernet_frames(&self) -> bool {
         ETHERNET.contains(&self.device_type)
+    }
+
+    /// Whether its packets have no Ethernet header and are those of IP.
+    pub fn carries_ip(&self) -> bool {
+        IP.contains(&self.device_type)
     }
 
     /// Whether it stands directly above `other`.

@@ -1,5 +1,6 @@
 //! Loading the program with its tables: their size, the seed and the load-time constants are set here.
 
+mod classifiers;
 mod links;
 mod replace;
 mod size;
@@ -35,17 +36,21 @@ use super::{
     chain::{self, Chain},
     cold::ColdSlots,
     cpus,
+    hook::Classifier,
     map::Mapped,
-    pin::{self, Generation, Pins},
+    pin::{self, Generation, Pins, Place},
     preflight,
     ring::Ring,
     scan::Flows,
     spill::SpillSlots,
 };
-use crate::guard;
 
 use self::source::{Source, mapped};
-pub use self::{replace::make, size::TableSize, source::PROGRAMS};
+pub use self::{
+    replace::make,
+    size::TableSize,
+    source::{CLASSIFIERS, PROGRAMS},
+};
 
 /// The object that the build script compiled.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meter"));
@@ -58,6 +63,7 @@ pub struct Loaded {
     /// The size that the table was loaded with.
     pub size: TableSize,
     links: Vec<(&'static str, u32, XdpLinkId)>,
+    classifiers: Vec<Classifier>,
     /// IPv4 flow table.
     pub flows_v4: Flows<SlotV4>,
     /// IPv6 flow table.
@@ -200,6 +206,7 @@ impl Loaded {
             says: mapped(source.map(names::SHAPE)?)?,
             pins,
             links: Vec::new(),
+            classifiers: Vec::new(),
             chain: None,
             size: *size,
             source,
@@ -240,7 +247,7 @@ impl Loaded {
         if let Some(pins) = self.pins.clone().filter(|pins| pins.outlive_the_agent()) {
             let program = self.program(name)?;
             let fd_link = FdLink::try_from(program.take_link(link)?).context("this kernel pins no links")?;
-            let pinned = fd_link.pin(pins.link(index)).context("cannot pin the attachment")?;
+            let pinned = fd_link.pin(pins.link(Place::Xdp, index)).context("cannot pin the attachment")?;
             let link = XdpLink::try_from(FdLink::from(pinned))?;
             // The link's own program again, in its former place.
             let link = program.attach_to_link(link)?;
@@ -260,10 +267,10 @@ impl Loaded {
     /// The pin is there and cannot be used.
     pub fn take_over(&mut self, index: u32, order: [&'static str; 2]) -> anyhow::Result<bool> {
         let Some(pins) = &self.pins else { return Ok(false) };
-        if !pins.has_link(index)? {
+        if !pins.has_link(Place::Xdp, index)? {
             return Ok(false);
         }
-        let path = pins.link(index);
+        let path = pins.link(Place::Xdp, index);
         let open = || -> anyhow::Result<XdpLink> {
             let pinned = PinnedLink::from_pin(&path).with_context(|| path.display().to_string())?;
             Ok(XdpLink::try_from(FdLink::from(pinned))?)
@@ -277,7 +284,7 @@ impl Loaded {
                 }
                 // Of an interface that is gone; another one has its ifIndex now.
                 Err(error) if links::is_without_interface(&error) => {
-                    self.unpin(index)?;
+                    self.unpin(Place::Xdp, index)?;
                     return Ok(false);
                 }
                 Err(error) => refusal = Some(error),
@@ -318,23 +325,6 @@ impl Loaded {
     pub fn chain(&mut self, pins: &Path) -> anyhow::Result<()> {
         self.chain = Some(Chain::new(pins.to_owned(), |name| self.source.take(name))?);
         Ok(())
-    }
-
-    /// Lets go of every interface, of the others too where one fails; after a grace period no program of ours
-    /// runs any more.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's; an interface that is gone is none.
-    pub fn detach(&mut self) -> anyhow::Result<()> {
-        if let Some(chain) = &mut self.chain {
-            chain.put_back();
-        }
-        let mut detached = Ok(());
-        while let Some((_, index, _)) = self.links.last() {
-            detached = guard::first(detached, self.detach_from(*index));
-        }
-        detached
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! DIR/1/FLOWS_V4 …   the maps of a generation: those that one program is loaded with
 //! DIR/2/FLOWS_V4 …   the next one: another size of the table, or another layout
-//! DIR/link-7         the attachment to the interface with ifIndex 7
+//! DIR/link-7         the attachment of XDP to the interface with ifIndex 7
+//! DIR/ingress-7      the attachment of a classifier there
 //! ```
 //!
 //! Other entries of the folder are not ours: they stay, and are named once.
@@ -40,8 +41,27 @@ use crate::folder::{Folder, Owner};
 /// `BPF_FS_MAGIC` of the kernel's `uapi/linux/magic.h`.
 const BPF_FS: u64 = 0xcafe_4a11;
 
-/// The prefix of an attachment's name; its ifIndex follows.
-const LINK: &str = "link-";
+/// Where a program is attached to an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// XDP.
+    Xdp,
+    /// A classifier at ingress.
+    Ingress,
+}
+
+impl Place {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Xdp, Self::Ingress];
+
+    /// The prefix of an attachment's name; its ifIndex follows.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Xdp => "link-",
+            Self::Ingress => "ingress-",
+        }
+    }
+}
 
 /// Maps that belong to one size of the table; a new one begins with none of them.
 const OF_ONE_SIZE: [&str; 7] = [
@@ -237,17 +257,19 @@ impl Pins {
         Ok(directory)
     }
 
-    /// Attachments, by ifIndex.
+    /// Attachments, by place and ifIndex.
     ///
     /// # Errors
     ///
     /// The folder cannot be read.
-    pub fn links(&self) -> anyhow::Result<Vec<u32>> {
+    pub fn links(&self) -> anyhow::Result<Vec<(Place, u32)>> {
         let mut links = Vec::new();
-        for index in self.names()?.iter().filter_map(|name| u32::try_from(number(name, LINK)?).ok()) {
-            let path = self.link(index);
-            if is_link(&path) {
-                links.push(index);
+        for name in self.names()? {
+            let of = |place: Place| Some((place, u32::try_from(number(&name, place.prefix())?).ok()?));
+            let Some((place, index)) = Place::ALL.into_iter().find_map(of) else { continue };
+            let path = self.link(place, index);
+            if is_link(&path, place) {
+                links.push((place, index));
             } else {
                 self.stays(path);
             }
@@ -260,22 +282,22 @@ impl Pins {
     /// # Errors
     ///
     /// The pin of that name is not ours.
-    pub fn has_link(&self, index: u32) -> anyhow::Result<bool> {
-        let path = self.link(index);
-        if self.private.is_some() || self.folder.state(OsStr::new(&link(index)))?.is_none() {
+    pub fn has_link(&self, place: Place, index: u32) -> anyhow::Result<bool> {
+        let path = self.link(place, index);
+        if self.private.is_some() || self.folder.state(OsStr::new(&link(place, index)))?.is_none() {
             return Ok(false);
         }
         let shown = path.display();
         ensure!(
-            is_link(&path),
+            is_link(&path, place),
             "{shown} is no pin of flowxdp's: remove it, or name another folder with --pin"
         );
         Ok(true)
     }
 
     /// Where the attachment to an interface is pinned: the kernel takes a path.
-    pub fn link(&self, index: u32) -> PathBuf {
-        self.directory().join(link(index))
+    pub fn link(&self, place: Place, index: u32) -> PathBuf {
+        self.directory().join(link(place, index))
     }
 }
 
@@ -296,8 +318,8 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 }
 
 /// The name of an interface's attachment.
-fn link(index: u32) -> String {
-    format!("{LINK}{index}")
+fn link(place: Place, index: u32) -> String {
+    format!("{}{index}", place.prefix())
 }
 
 /// The number in a file's name, as we write it.

@@ -9,6 +9,9 @@ use super::{cpus, load::TableSize};
 /// The oldest kernel that this program was made for.
 const OLDEST: (u32, u32) = (6, 1);
 
+/// The first kernel with tcx.
+const TCX: (u32, u32) = (6, 6);
+
 /// Checks kernel and privileges.
 ///
 /// # Errors
@@ -48,14 +51,23 @@ pub fn finding_others() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn kernel_version(release: &str) -> anyhow::Result<()> {
+/// Whether the kernel has tcx links for classifiers.
+pub fn has_tcx() -> bool {
+    version(&rustix::system::uname().release().to_string_lossy()).is_ok_and(|version| version >= TCX)
+}
+
+fn version(release: &str) -> anyhow::Result<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         bail!("cannot read the kernel's version from {release:?}");
     };
+    Ok((major, minor))
+}
+
+fn kernel_version(release: &str) -> anyhow::Result<()> {
     let (want_major, want_minor) = OLDEST;
     ensure!(
-        (major, minor) >= OLDEST,
+        version(release)? >= OLDEST,
         "kernel {release} is too old: FlowXDP needs Linux {want_major}.{want_minor} or newer"
     );
     Ok(())

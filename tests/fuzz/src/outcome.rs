@@ -51,7 +51,7 @@ pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
         }
         Verdict::Ignored(why) => return Err(why),
     };
-    let Facts { octets, tcp_flags, ttl } = facts;
+    let Facts { octets, tcp_flags, ttl, .. } = facts;
     Ok(Metered { key, octets, tcp_flags, ttl, cold: detail::facts(&frame, GROUPS) })
 }
 

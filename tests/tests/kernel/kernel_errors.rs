@@ -19,6 +19,7 @@ use flowxdp_tests::netns::Netns;
 use flowxdp_tests::pcap::Writer;
 use flowxdp_tests::process::{Finished, Program};
 use flowxdp_tests::traffic::{TCP, Traffic, UDP, generator};
+use flowxdp_tests::tun::Tun;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -101,17 +102,23 @@ fn another_xdp_program_is_attached() -> Result<()> {
 }
 
 #[test]
-fn a_device_without_ethernet_frames() -> Result<()> {
+fn a_device_of_neither_ethernet_nor_ip() -> Result<()> {
+    /// `ARPHRD_CAN` of the kernel's `uapi/linux/if_arp.h`.
+    const CAN: u32 = 280;
     let (netns, directory) = (Netns::new("errors")?, tempfile::tempdir()?);
     netns.veth("one0", "two0")?;
-    if netns.ip_try("tuntap add tun0 mode tun")?.code != Some(0) {
+    let Ok(_tun) = Tun::with_type(&netns, "tun0", CAN) else {
         left_out("this kernel has no tun devices");
         return Ok(());
-    }
+    };
     netns.ip("tuntap add tap0 mode tap")?;
     for mode in ["auto", "native", "generic"] {
         let arguments = ["--interface", "one0,tun0", "--collector", NOWHERE, "--mode", mode];
-        fails(run(&netns, directory.path(), &arguments)?, 1, &["tun0", "Ethernet", "not metered yet"])?;
+        fails(
+            run(&netns, directory.path(), &arguments)?,
+            1,
+            &["tun0", "neither Ethernet frames nor IP", "leave it out"],
+        )?;
     }
     netns.expect_clean("one0")?;
     netns.expect_clean("tun0")?;
@@ -123,7 +130,7 @@ fn a_device_without_ethernet_frames() -> Result<()> {
     netns.ip("link add one1 type veth peer name two1")?;
     let mut live = live;
     live.until_log(LIMIT, "metering two1", |log| log.contains("two1: metering"))?;
-    ensure!(live.log().matches("tun0: a device without Ethernet frames").count() == 1, "{}", live.log());
+    ensure!(live.log().matches("tun0: a device (tun, device type 280)").count() == 1, "{}", live.log());
     live.stop()?.success()?;
     Ok(())
 }

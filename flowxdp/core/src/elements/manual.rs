@@ -83,6 +83,8 @@ and \"seen\" counts each packet by the same rule.
   counted as exported at the top, unless they were lost.
   `inherited` are the records in the spool at the agent's start. An earlier run has seen and metered their packets,
   so they stand in no term of the equation: `inherited_exported` of them went out, `inherited_lost` were given up.
+- Under `interfaces`, `hook` says how the interface is metered now: `native`, `generic`, `tcx` or `clsact`
+  ([interfaces](interfaces.md)).
 - Under `interfaces`, `tap` marks an interface whose packets are dropped behind the meter, and `tap_in_use` says a use
   that the machine makes of it meanwhile: [taps](tap.md). A dropped packet is in the terms as any other.
 

@@ -90,7 +90,7 @@ mod tests {
         let mut spilled: SpillSlot = bytemuck::cast(octets::<128>());
         spilled.key.version = 6;
         assert_eq!(slot(&FIELDS[2], bytemuck::bytes_of(&spilled)).counters(), spilled.counters());
-        let event = Event { version: 6, octets: 1234, ..bytemuck::cast(octets::<64>()) };
+        let event = Event { version: 6, octets: 1234, further: 0, ..bytemuck::cast(octets::<64>()) };
         let read = SpillSlot { state: LIVE, ..slot(&FIELDS[3], bytemuck::bytes_of(&event)) };
         assert_eq!(Some(read.counters()), slots::event(&event).map(|event| event.counters()));
     }

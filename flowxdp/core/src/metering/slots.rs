@@ -194,18 +194,19 @@ slot_counters!(slot! { SpillSlot, flow_key, aggregate::reason });
 pub fn event_octets(octets: &[u8], groups: Groups) -> Option<(SpillSlot, ColdRow)> {
     let (hot, cold) = octets.split_at_checked(size_of::<Event>())?;
     let hot: Event = bytemuck::try_pod_read_unaligned(hot).ok()?;
-    let there = Groups::from_bits(hot.groups);
+    let there = Groups::from_bits(hot.groups.into());
     let packet = (cold.len() == field::width(there)).then(|| event(&hot)).flatten()?;
     Some((packet, field::convert(&table::cold(there), cold, groups)))
 }
 
-/// The packet that an overflow event tells of, as a slot of its own; `None` for an event of no IP version.
+/// The packets of an overflow event, as a slot of their own, with their mean length; `None` for an event of no IP version.
 pub fn event(event: &Event) -> Option<SpillSlot> {
-    let length = u16::try_from(event.octets).unwrap_or(u16::MAX);
+    let packets = u32::from(event.further) + 1;
+    let length = u16::try_from(event.octets / packets).unwrap_or(u16::MAX);
     let Event { addresses, rest, version, .. } = *event;
     matches!(version, 4 | 6).then(|| SpillSlot {
         key: SpillKey { addresses, rest, version, level: FLOW, pad: [0; 2] },
-        packets: 1,
+        packets: packets.into(),
         octets: u64::from(event.octets),
         first: event.time,
         last: event.time,

@@ -177,7 +177,7 @@ fn cold_fields_are_those_of_the_first_packet_and_an_aggregate_has_none() {
 
 #[test]
 fn events_say_the_groups_of_their_cold_fields() {
-    let hot = Event { groups: GROUPS.bits(), ..event(1, SECOND, 100, 0) };
+    let hot = Event { groups: u16::try_from(GROUPS.bits()).unwrap(), ..event(1, SECOND, 100, 0) };
     let octets = [bytemuck::bytes_of(&hot), &cold(5, 0x40)].concat();
     let (packet, row) = slots::event_octets(&octets, GROUPS).expect("an event");
     assert_eq!((packet.packets, &row[..24]), (1, &cold(5, 0x40)[..]));

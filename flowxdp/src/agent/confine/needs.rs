@@ -23,6 +23,8 @@ pub struct Needs {
     pub names: bool,
     /// Whether the system's certificate authorities are read.
     pub authorities: bool,
+    /// Whether the configuration may be read again.
+    pub reloads: bool,
 }
 
 impl Needs {
@@ -53,7 +55,21 @@ impl Needs {
         if let Some(file) = file {
             self.files.push(file.to_owned());
             (self.names, self.authorities) = (true, true);
+            self.reloads = true;
         }
+        self
+    }
+
+    /// Whether a reload may bring interfaces that the start did not name.
+    pub const fn has_reload(&self) -> bool {
+        self.reloads
+    }
+
+    /// And the capability for classifiers in netlink filters, which a kernel without tcx asks for at each change.
+    #[must_use]
+    pub fn with_filters(mut self) -> Self {
+        self.kept
+            .push((CapabilitySet::NET_ADMIN, "classifiers in netlink filters, as this kernel has no tcx"));
         self
     }
 

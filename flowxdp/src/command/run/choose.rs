@@ -1,4 +1,4 @@
-//! The choice among the machine's links: no packet is metered twice, and every frame has an Ethernet header.
+//! The choice among the machine's links: no packet is metered twice, and every device carries Ethernet or IP.
 
 use super::wanted::Wanted;
 use crate::kernel::link::Link;
@@ -24,8 +24,8 @@ pub(super) struct LeftOut<'a> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Reason<'a> {
-    /// The device's frames have no Ethernet header.
-    NoEthernet,
+    /// The device carries neither Ethernet frames nor IP packets.
+    NoIp,
     /// The first of the two is above the second and repeats its packets; the other one is metered.
     Twice(&'a Link, &'a Link),
 }
@@ -33,18 +33,18 @@ enum Reason<'a> {
 impl LeftOut<'_> {
     /// Whether the link could never be metered, whatever else is.
     pub(super) fn is_final(&self) -> bool {
-        self.reason == Reason::NoEthernet
+        self.reason == Reason::NoIp
     }
 
     /// The reason and the remedy, in one line.
     pub(super) fn why(&self) -> String {
         let name = &self.link.name;
         match self.reason {
-            Reason::NoEthernet => {
+            Reason::NoIp => {
                 let kind = self.link.kind.as_deref().map_or(String::new(), |kind| format!("{kind}, "));
                 format!(
-                    "{name}: a device without Ethernet frames ({kind}device type {}) is not metered yet: leave \
-                     it out, and meter the Ethernet interfaces that its packets come from or go to",
+                    "{name}: a device ({kind}device type {}) that carries neither Ethernet frames nor IP packets is \
+                     not metered: leave it out",
                     self.link.device_type
                 )
             }
@@ -87,10 +87,10 @@ pub(super) fn choose<'a>(wanted: &[Wanted], all: &'a [Link], is_metered: impl Fn
     let mut chosen: Vec<Candidate<'a>> = Vec::new();
     for candidate in open {
         let Candidate { link, is_named, is_metered, .. } = candidate;
-        let reason = if link.has_ethernet_frames() {
+        let reason = if link.has_ethernet_frames() || link.carries_ip() {
             chosen.iter().find_map(|other| candidate.twice(other))
         } else {
-            Some(Reason::NoEthernet)
+            Some(Reason::NoIp)
         };
         match reason {
             Some(reason) => choice.left_out.push(LeftOut { link, is_named, reason }),
@@ -144,10 +144,11 @@ mod tests {
         let some = |index: u32| Some(index).filter(|&index| index != 0);
         Link {
             alternatives: vec![format!("{name}-of-the-provider")],
-            kind: Some("wireguard").filter(|_| name == "wg0").map(str::to_owned),
+            kind: Some("vcan").filter(|_| name == "can0").map(str::to_owned),
             is_loopback: name == "lo",
             device_type: match name {
                 "lo" => 772,
+                "can0" => 280,
                 "wg0" => 65_534,
                 _ => 1,
             },
@@ -157,7 +158,7 @@ mod tests {
         }
     }
 
-    /// A bond of two, a VLAN on it, a bridge of that and a third, and devices without Ethernet frames.
+    /// A bond of two, a VLAN on it, a bridge of that and a third, and a device of neither Ethernet nor IP.
     fn machine() -> Vec<Link> {
         vec![
             link(1, "lo", 0, 0),
@@ -168,7 +169,7 @@ mod tests {
             link(14, "eth1", 0, 11),
             link(15, "eth2", 0, 12),
             link(16, "eth2.7", 15, 0),
-            link(17, "wg0", 0, 0),
+            link(17, "can0", 0, 0),
         ]
     }
 
@@ -216,15 +217,21 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_ethernet_frames_is_refused_with_its_kind() {
-        let (taken, left_out) = chosen(&["wg0", "eth0"], &[]);
+    fn a_device_of_neither_ethernet_nor_ip_is_refused_with_its_kind() {
+        let (taken, left_out) = chosen(&["can0", "eth0"], &[]);
         assert_eq!(taken, ["eth0"]);
         let [(name, why)] = &left_out[..] else { panic!("{left_out:?}") };
-        assert_eq!(name, "wg0");
-        assert!(why.contains("wireguard, device type 65534) is not metered yet: leave it out"), "{why}");
-        assert_eq!(names_left_out(&["w*"], &[]), ["wg0"]);
+        assert_eq!(name, "can0");
+        assert!(why.contains("(vcan, device type 280)") && why.contains("leave it out"), "{why}");
+        assert_eq!(names_left_out(&["c*"], &[]), ["can0"]);
         // The type of a device that is metered has changed.
-        assert_eq!(names_left_out(&["w*"], &[17]), ["wg0"]);
+        assert_eq!(names_left_out(&["c*"], &[17]), ["can0"]);
+    }
+
+    #[test]
+    fn a_device_of_ip_packets_is_metered() {
+        let all = [link(2, "eth0", 0, 0), link(3, "wg0", 0, 0)];
+        assert_eq!(choose(&[Wanted::new("*")], &all, |_| false).taken.len(), 2);
     }
 
     #[test]
@@ -232,8 +239,8 @@ mod tests {
         let (taken, left_out) = chosen(&["*"], &[]);
         assert_eq!(taken, ["eth0", "eth1", "eth2"]);
         let names: Vec<_> = left_out.iter().map(|(it, _)| it.as_str()).collect();
-        assert_eq!(names, ["bond0", "bond0.100", "br0", "eth2.7", "wg0"]);
-        assert!(left_out[3].1.contains("on eth2 and on eth2.7 above it"), "{}", left_out[3].1);
+        assert_eq!(names, ["bond0", "bond0.100", "br0", "can0", "eth2.7"]);
+        assert!(left_out[4].1.contains("on eth2 and on eth2.7 above it"), "{}", left_out[4].1);
         // Lower devices are not asked for.
         assert_eq!(chosen(&["bond0*"], &[]).0, ["bond0"]);
         assert_eq!(chosen(&["*.*"], &[]).0, ["bond0.100", "eth2.7"]);
@@ -254,7 +261,7 @@ mod tests {
         let (taken, left_out) = chosen(&["*"], &[11, 12, 13]);
         assert_eq!(taken, ["eth1", "eth2"]);
         let names: Vec<_> = left_out.iter().map(|(it, _)| it.as_str()).collect();
-        assert_eq!(names, ["bond0", "bond0.100", "br0", "eth2.7", "wg0"]);
+        assert_eq!(names, ["bond0", "bond0.100", "br0", "can0", "eth2.7"]);
         assert_eq!(names_left_out(&["br0", "eth2"], &[12, 15]), ["br0"]);
         // Unless the upper one alone is named, or the lower one has another name by now.
         assert_eq!(names_left_out(&["br0", "eth?"], &[12, 15]), ["eth0", "eth1", "eth2"]);

@@ -64,6 +64,8 @@ pub(super) struct Interfaces {
     not_before: u64,
     /// The links could not be listed; the log has the reason.
     unlisted: bool,
+    /// A netlink filter may be removed without news of its link.
+    watches_filters: bool,
 }
 
 impl Interfaces {
@@ -92,6 +94,7 @@ impl Interfaces {
             check_at: 0,
             not_before: 0,
             unlisted: false,
+            watches_filters: false,
         })
     }
 
@@ -195,14 +198,16 @@ impl Interfaces {
         Ok(())
     }
 
-    /// Without news the next list is for links that could not be metered, and for taps that a route puts to use.
+    /// Without news the next list is for links that could not be metered, for taps that a route puts to use, and for
+    /// filters that are gone.
     fn next_sweep(&mut self, now: u64) {
         if self.refused.is_empty() {
             self.again_at = u64::MAX;
         } else if self.again_at <= now || self.again_at == u64::MAX {
             self.again_at = now + AGAIN;
         }
-        self.check_at = if self.tap.is_some() { self.again_at.min(now + AGAIN) } else { self.again_at };
+        let watches = self.tap.is_some() || self.watches_filters;
+        self.check_at = if watches { self.again_at.min(now + AGAIN) } else { self.again_at };
     }
 
     /// Opens the socket by which taps are promiscuous.
@@ -220,14 +225,13 @@ impl Interfaces {
         self.tap = None;
     }
 
-    /// Names the taps in the books, and the use that was made of one meanwhile.
-    pub(super) fn name_taps(&self, books: &mut Books) {
-        let Some(tap) = &self.tap else { return };
-        for (index, (link, _)) in &self.metered {
-            if let Some(interface) = books.interfaces.get_mut(&link.name) {
-                interface.tap = true;
-                interface.tap_in_use = tap.in_use(*index).map(str::to_owned);
-            }
+    /// Names hooks and taps in the books, and the use that was made of a tap meanwhile.
+    pub(super) fn name_hooks(&self, books: &mut Books) {
+        for (index, (link, attached)) in &self.metered {
+            let Some(interface) = books.interfaces.get_mut(&link.name) else { continue };
+            interface.hook = Some(attached.word().to_owned());
+            interface.tap = self.tap.is_some();
+            interface.tap_in_use = self.tap.as_ref().and_then(|tap| tap.in_use(*index)).map(str::to_owned);
         }
     }
 
@@ -243,8 +247,8 @@ impl Interfaces {
 /// their ifIndexes may be others' by now. If the rows do not suffice then, those of interfaces that are
 /// not to be metered any more go too.
 fn make_room(meter: &mut Meter, all: &[Link], choice: &Choice<'_>) -> anyhow::Result<()> {
-    let attached: BTreeSet<u32> =
-        all.iter().filter(|link| link.xdp.is_some()).map(|link| link.index).collect();
+    let is_attached = |link: &&Link| link.xdp.is_some() || meter.loaded.has_pinned_classifier(link.index);
+    let attached: BTreeSet<u32> = all.iter().filter(is_attached).map(|link| link.index).collect();
     meter.take_rows_back(|index| attached.contains(&index))?;
     let taken: BTreeSet<u32> = choice.taken.iter().map(|link| link.index).collect();
     if attached.union(&taken).count() >= ROWS as usize {

@@ -112,6 +112,7 @@ impl Metering for Live {
         if let Some(chain) = &mut self.meter.loaded.chain {
             chain.leave();
         }
+        self.meter.loaded.leave_classifiers();
     }
 
     fn can_reload(&self) -> bool {
@@ -133,7 +134,7 @@ impl Metering for Live {
 
     fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {
         let (mut books, bracket) = self.meter.books()?;
-        self.interfaces.name_taps(&mut books);
+        self.interfaces.name_hooks(&mut books);
         Ok((books, bracket))
     }
 }

@@ -22,7 +22,7 @@ const LINK_TYPE_XDP: u32 = 6;
 const F_REPLACE: u32 = 1 << 2;
 
 /// A loaded program, if the kernel still has the program and shows it to this process.
-pub(super) fn program(id: u32) -> Option<ProgramInfo> {
+pub(in crate::kernel) fn program(id: u32) -> Option<ProgramInfo> {
     loaded_programs().flatten().find(|program| program.id() == id)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn maps_of(program: &ProgramInfo) -> Vec<u32> {
 }
 
 /// A program's map with this name.
-pub(super) fn map_of(program: &ProgramInfo, name: &str) -> Option<MapInfo> {
+pub(in crate::kernel) fn map_of(program: &ProgramInfo, name: &str) -> Option<MapInfo> {
     maps_of(program)
         .into_iter()
         .filter_map(|id| MapInfo::from_id(id).ok())

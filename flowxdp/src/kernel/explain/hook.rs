@@ -12,15 +12,20 @@ use aya::{
 };
 use flowxdp_common::names;
 
-use super::{
-    Explain,
-    qdisc::{self, Qdisc},
-};
+use super::Explain;
 use crate::kernel::{
     attach::{self, Mode},
     chain,
+    hook::{
+        qdisc::{self, Qdisc, Whose},
+        root,
+    },
     link::Link,
 };
+
+/// The owner of the classifier's filter.
+const OWN: Whose =
+    Whose { filter: names::EXPLAIN_CLASSIFIER, who: "flowxdp explain", at: TcAttachType::Ingress };
 
 /// The hook that the operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -67,15 +72,6 @@ impl fmt::Display for Attached {
             "; GRO may have joined packets, and a VLAN tag beside the packet is shown as if it stood in the frame",
         )
     }
-}
-
-/// The kernel's own words at the root of a refusal.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 impl Explain {
@@ -152,7 +148,7 @@ impl Explain {
     }
 
     fn classify(&mut self, link: &Link, other: Option<String>, clsact: bool) -> anyhow::Result<Attached> {
-        let qdisc = if clsact { Some(Qdisc::clsact(link)?) } else { None };
+        let qdisc = if clsact { Some(Qdisc::cleared(link, OWN)?) } else { None };
         let program: &mut SchedClassifier = program(&mut self.ebpf, names::EXPLAIN_CLASSIFIER)?.try_into()?;
         if program.fd().is_err() {
             program.load().context("the kernel does not take the classifier")?;

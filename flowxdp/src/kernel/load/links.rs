@@ -4,6 +4,10 @@ use anyhow::Context;
 use aya::{maps::MapError, programs::ProgramError};
 
 use super::Loaded;
+use crate::{
+    guard,
+    kernel::{hook::Classifier, pin::Place},
+};
 
 /// Whether an attachment is that of an interface which is gone.
 pub(super) fn is_without_interface(error: &ProgramError) -> bool {
@@ -18,7 +22,8 @@ impl Loaded {
     /// The program on an interface, if it is one of ours.
     pub fn attached(&self, index: u32) -> Option<&'static str> {
         let alone = self.links.iter().find(|(_, other, _)| *other == index).map(|(program, _, _)| *program);
-        alone.or_else(|| self.chain.as_ref()?.program(index))
+        let classifier = || self.classifiers.iter().find(|it| it.index() == index).map(Classifier::program);
+        alone.or_else(classifier).or_else(|| self.chain.as_ref()?.program(index))
     }
 
     /// Puts another of the programs in the place of the one on an interface, without a gap. Where the kernel
@@ -40,10 +45,31 @@ impl Loaded {
                 Ok(Ok(()))
             }
             Err(error) => {
-                self.unpin(index)?;
+                self.unpin(Place::Xdp, index)?;
                 Ok(Err(error))
             }
         }
+    }
+
+    /// Lets go of every interface, of the others too where one fails; after a grace period no program of ours
+    /// runs any more.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's; an interface that is gone is none.
+    pub fn detach(&mut self) -> anyhow::Result<()> {
+        if let Some(chain) = &mut self.chain {
+            chain.put_back();
+        }
+        let mut detached = Ok(());
+        let last = |loaded: &Self| {
+            let xdp = loaded.links.last().map(|(_, index, _)| *index);
+            xdp.or_else(|| loaded.classifiers.last().map(Classifier::index))
+        };
+        while let Some(index) = last(self) {
+            detached = guard::first(detached, self.detach_from(index));
+        }
+        detached
     }
 
     /// Lets go of one interface, which may be gone or in another namespace by now.
@@ -55,18 +81,19 @@ impl Loaded {
         if let Some(chain) = &mut self.chain {
             chain.part(index)?;
         }
+        let classifiers = self.detach_classifiers(index);
         let Some(place) = self.links.iter().position(|(_, other, _)| *other == index) else {
-            return Ok(());
+            return classifiers;
         };
-        let unpinned = self.unpin(index);
+        let unpinned = self.unpin(Place::Xdp, index);
         let (program, _, link) = self.links.swap_remove(place);
         let detached = self.program(program)?.detach(link).context("cannot detach the XDP program");
-        unpinned.and(detached)
+        guard::first(classifiers, unpinned.and(detached))
     }
 
     /// Removes the pin of an attachment, where there is one.
-    pub(super) fn unpin(&self, index: u32) -> anyhow::Result<()> {
-        self.pins.as_ref().map_or(Ok(()), |pins| pins.remove_link(index))
+    pub(super) fn unpin(&self, place: Place, index: u32) -> anyhow::Result<()> {
+        self.pins.as_ref().map_or(Ok(()), |pins| pins.remove_link(place, index))
     }
 
     /// The rows that ifIndexes have.

@@ -13,11 +13,11 @@ use aya::programs::{
 
 use super::{
     Loaded, OBJECT, Pinned, TableSize, links, made,
-    source::{PROGRAMS, Source},
+    source::{CLASSIFIERS, PROGRAMS, Source},
 };
 use crate::kernel::{
     chain,
-    pin::{Generation, Pins},
+    pin::{Generation, Pins, Place},
     preflight,
 };
 
@@ -41,10 +41,15 @@ pub fn make(size: &TableSize, pinned: &Pinned) -> anyhow::Result<()> {
             Err(error) => refusal = Some(error),
         }
     }
-    match refusal.filter(|_| count == 0) {
-        Some(error) => Err(error),
-        None => Ok(()),
+    if let Some(error) = refusal.filter(|_| count == 0) {
+        return Err(error);
     }
+    for name in CLASSIFIERS {
+        let program = source.classifier(name)?;
+        let pinned = program.pin(pinned.directory.join(name));
+        pinned.with_context(|| format!("cannot pin the program {name}"))?;
+    }
+    Ok(())
 }
 
 impl Loaded {
@@ -57,7 +62,7 @@ impl Loaded {
         let opened =
             Source::pins(directory).and_then(|source| Self::new(size, source, Some(Rc::clone(pins))));
         let opened = opened.map_err(|error| preflight::refused(error, size))?;
-        for name in PROGRAMS.iter().chain(&chain::MAPS) {
+        for name in PROGRAMS.iter().chain(&CLASSIFIERS).chain(&chain::MAPS) {
             let path = directory.join(name);
             if path.exists() {
                 fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -91,10 +96,11 @@ impl Loaded {
                     if !error.downcast_ref::<ProgramError>().is_some_and(links::is_without_interface) {
                         log::warn!("interface {index}: {error:#}; it is attached anew");
                     }
-                    result = crate::guard::first(result, self.unpin(index));
+                    result = crate::guard::first(result, self.unpin(Place::Xdp, index));
                 }
             }
         }
+        result = crate::guard::first(result, self.swap_classifiers(&mut next));
         if let Some(chain) = &mut self.chain {
             chain.exchange_ours(|name| {
                 let program = next.source.program(name)?;
@@ -102,6 +108,7 @@ impl Loaded {
             });
         }
         self.links = next.links;
+        self.classifiers = next.classifiers;
         self.source = next.source;
         self.size = next.size;
         self.flows_v4 = next.flows_v4;

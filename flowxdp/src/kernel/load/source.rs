@@ -10,15 +10,18 @@ use anyhow::{Context, ensure};
 use aya::{
     Ebpf,
     maps::{Map, MapData},
-    programs::Xdp,
+    programs::{ProgramInfo, SchedClassifier, Xdp},
 };
 use aya_obj::programs::XdpAttachType;
 use flowxdp_common::names;
 
 use super::super::map::Mapped;
 
-/// The programs of an object.
+/// The XDP programs of an object.
 pub const PROGRAMS: [&str; 2] = [names::PROGRAM, names::PROGRAM_FRAGS];
+
+/// Its classifiers.
+pub const CLASSIFIERS: [&str; 1] = [names::INGRESS_IP];
 
 /// The maps and programs of one generation.
 pub(super) struct Source {
@@ -32,7 +35,14 @@ enum Origin {
     /// This process.
     Object(Box<Ebpf>),
     /// The loader did: maps are pinned in a folder, and the programs, by name, were.
-    Pins(PathBuf, BTreeMap<&'static str, Xdp>),
+    Pins(PathBuf, Programs),
+}
+
+/// Programs that were pinned, by name.
+#[derive(Default)]
+struct Programs {
+    xdp: BTreeMap<&'static str, Xdp>,
+    classifiers: BTreeMap<&'static str, SchedClassifier>,
 }
 
 impl Source {
@@ -47,15 +57,18 @@ impl Source {
     ///
     /// The kernel's.
     pub(super) fn pins(directory: &Path) -> anyhow::Result<Self> {
-        let mut programs = BTreeMap::new();
-        for name in PROGRAMS {
-            let path = directory.join(name);
-            if path.exists() {
-                let program = Xdp::from_pin(&path, XdpAttachType::Interface);
-                programs.insert(name, program.with_context(|| format!("cannot open {}", path.display()))?);
-            }
+        let mut programs = Programs::default();
+        let there = |name: &str| Some(directory.join(name)).filter(|path| path.exists());
+        for (name, path) in PROGRAMS.iter().filter_map(|name| Some((name, there(name)?))) {
+            let program = Xdp::from_pin(&path, XdpAttachType::Interface);
+            programs.xdp.insert(name, program.with_context(|| format!("cannot open {}", path.display()))?);
         }
-        ensure!(!programs.is_empty(), "{} has no program", directory.display());
+        for (name, path) in CLASSIFIERS.iter().filter_map(|name| Some((name, there(name)?))) {
+            let program = SchedClassifier::from_pin(&path);
+            let program = program.with_context(|| format!("cannot open {}", path.display()))?;
+            programs.classifiers.insert(name, program);
+        }
+        ensure!(!programs.xdp.is_empty(), "{} has no program", directory.display());
         Ok(Self { origin: Origin::Pins(directory.to_owned(), programs), maps: BTreeMap::new() })
     }
 
@@ -91,7 +104,7 @@ impl Source {
         }
     }
 
-    /// One of the programs, verified and loaded.
+    /// One of the XDP programs, verified and loaded.
     ///
     /// # Errors
     ///
@@ -99,23 +112,51 @@ impl Source {
     pub(super) fn program(&mut self, name: &str) -> anyhow::Result<&mut Xdp> {
         match &mut self.origin {
             Origin::Object(ebpf) => load(ebpf, name),
-            Origin::Pins(_, programs) => {
-                programs.get_mut(name).with_context(|| format!("the kernel does not take the program {name}"))
-            }
+            Origin::Pins(_, programs) => programs.xdp.get_mut(name).with_context(|| refused(name)),
         }
     }
+
+    /// One of the classifiers, verified and loaded.
+    ///
+    /// # Errors
+    ///
+    /// The verifier's words.
+    pub(super) fn classifier(&mut self, name: &str) -> anyhow::Result<&mut SchedClassifier> {
+        match &mut self.origin {
+            Origin::Object(ebpf) => load_classifier(ebpf, name),
+            Origin::Pins(_, programs) => programs.classifiers.get_mut(name).with_context(|| refused(name)),
+        }
+    }
+}
+
+fn refused(name: &str) -> String {
+    format!("the kernel does not take the program {name}")
 }
 
 fn load<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Xdp> {
     let program = ebpf.program_mut(name).with_context(|| format!("no program {name} in the object"))?;
     let program: &mut Xdp = program.try_into()?;
     if program.fd().is_err() {
-        program.load().with_context(|| format!("the kernel does not take the program {name}"))?;
-        if let Some(count) = program.info()?.verified_instruction_count() {
-            log::debug!("program {name}: {count} instructions verified");
-        }
+        program.load().with_context(|| refused(name))?;
+        verified(name, &program.info()?);
     }
     Ok(program)
+}
+
+fn load_classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut SchedClassifier> {
+    let program = ebpf.program_mut(name).with_context(|| format!("no program {name} in the object"))?;
+    let program: &mut SchedClassifier = program.try_into()?;
+    if program.fd().is_err() {
+        program.load().with_context(|| refused(name))?;
+        verified(name, &program.info()?);
+    }
+    Ok(program)
+}
+
+fn verified(name: &str, info: &ProgramInfo) {
+    if let Some(count) = info.verified_instruction_count() {
+        log::debug!("program {name}: {count} instructions verified");
+    }
 }
 
 /// Maps an array into this process.

@@ -10,8 +10,11 @@ use aya::{
     },
 };
 
-use super::all;
-use crate::kernel::{chain, load::PROGRAMS};
+use super::{Place, all};
+use crate::kernel::{
+    chain, hook,
+    load::{CLASSIFIERS, PROGRAMS},
+};
 
 /// Octets of an object's name that the kernel keeps (`BPF_OBJ_NAME_LEN`, with a zero).
 const KEPT: usize = 15;
@@ -29,15 +32,17 @@ pub(super) fn is_map(path: &Path, name: &str, is_generation: bool) -> bool {
 /// Whether the pin at `path` is the program that its `name` says, which the loader made and the agent did not
 /// open.
 pub(super) fn is_program(path: &Path, name: &str) -> bool {
-    PROGRAMS.contains(&name)
+    (PROGRAMS.contains(&name) || CLASSIFIERS.contains(&name))
         && ProgramInfo::from_pin(path).is_ok_and(|info| info.name_as_str().is_some_and(|it| it == name))
 }
 
-/// Whether the pin at `path` is an attachment of our program. Without the right to ask for a program, an XDP
-/// attachment is taken for one.
-pub(super) fn is_link(path: &Path) -> bool {
+/// Whether the pin at `path` is an attachment of our program there. Without the right to ask for a program, an
+/// attachment of that kind is taken for one.
+pub(super) fn is_link(path: &Path, place: Place) -> bool {
     let info = PinnedLink::from_pin(path).and_then(|link| FdLink::from(link).info());
-    info.is_ok_and(|info| {
-        info.link_type().is_ok_and(|kind| kind == LinkType::Xdp) && chain::may_be_ours(info.program_id())
-    })
+    let is_ours = |kind: LinkType, program: u32| match place {
+        Place::Xdp => kind == LinkType::Xdp && chain::may_be_ours(program),
+        Place::Ingress => kind == LinkType::Tcx && hook::may_be_ours(program),
+    };
+    info.is_ok_and(|info| info.link_type().is_ok_and(|kind| is_ours(kind, info.program_id())))
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use flowxdp_common::names;
 
 use super::{
-    Generation, Pins, descriptor,
+    Generation, Pins, Place, descriptor,
     kind::{is_map, is_program},
     link,
 };
@@ -73,10 +73,10 @@ impl Pins {
     /// # Errors
     ///
     /// The pin of that name is not ours, or cannot be removed.
-    pub fn remove_link(&self, index: u32) -> anyhow::Result<()> {
-        if self.has_link(index)? {
-            let removed = self.folder.remove(OsStr::new(&link(index)));
-            removed.with_context(|| format!("cannot remove {}", self.link(index).display()))?;
+    pub fn remove_link(&self, place: Place, index: u32) -> anyhow::Result<()> {
+        if self.has_link(place, index)? {
+            let removed = self.folder.remove(OsStr::new(&link(place, index)));
+            removed.with_context(|| format!("cannot remove {}", self.link(place, index).display()))?;
         }
         Ok(())
     }
@@ -91,8 +91,8 @@ impl Pins {
         if !self.outlive_the_agent() {
             return Ok(());
         }
-        for index in self.links()? {
-            self.remove_link(index)?;
+        for (place, index) in self.links()? {
+            self.remove_link(place, index)?;
         }
         for number in self.numbers()? {
             self.remove_maps(number)?;

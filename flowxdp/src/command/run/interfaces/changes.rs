@@ -37,10 +37,12 @@ impl Interfaces {
                  interface 0 there; IPFIX and NetFlow v9 hold it"
             );
         }
-        let mode = if attached == Attached::Native { "native" } else { "generic" };
         let way =
             if self.tap.is_some() { ", as a tap: its packets are dropped behind the meter" } else { "" };
-        log::info!("{name}: metering in {mode} mode{way}");
+        match (attached.is_xdp(), attached.word()) {
+            (true, mode) => log::info!("{name}: metering in {mode} mode{way}"),
+            (false, hook) => log::info!("{name}: metering by a classifier at ingress ({hook})"),
+        }
     }
 
     /// Whether an interface is metered, by its ifIndex.
@@ -139,6 +141,7 @@ impl Interfaces {
             tap::refuse_used(link, all, &self.wanted)?;
         }
         let attached = attach(&mut meter.loaded, link, self.mode)?;
+        self.watches_filters |= attached == Attached::Clsact;
         if let Some(tap) = &mut self.tap {
             tap.join(link)?;
         }
@@ -176,7 +179,12 @@ impl Interfaces {
         if meter.loaded.chain.as_mut().is_some_and(|chain| chain.is_displaced(link)) {
             return self.let_go(meter, link.index, now);
         }
-        if link.xdp.is_none() {
+        if !attached.is_xdp() {
+            if !meter.loaded.is_classified(link.index) {
+                log::warn!("{}: the classifier's filter was removed: it is attached anew", link.name);
+                return self.let_go(meter, link.index, now);
+            }
+        } else if link.xdp.is_none() {
             // Detached by another program, or a new link with the same ifIndex.
             log::warn!("{}: the XDP program was taken off", link.name);
             return self.let_go(meter, link.index, now);

@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::super::wanted::Wanted;
 use crate::kernel::{address, link::Link, promiscuous::Promiscuous};
@@ -101,6 +101,12 @@ fn in_use(link: &Link, why: &str) -> String {
 ///
 /// One line that names the use and the remedy; or netlink's.
 pub(super) fn refuse_used(link: &Link, all: &[Link], wanted: &[Wanted]) -> anyhow::Result<()> {
+    ensure!(
+        link.has_ethernet_frames(),
+        "{}: cannot be a tap, as a device without Ethernet frames is metered by a classifier, which drops nothing: \
+         leave --tap out",
+        link.name
+    );
     match use_of(link, all, &address::addresses()?, wanted)? {
         Some(why) => bail!("{}: cannot be a tap, as a tap's packets reach no stack, and {why}", link.name),
         None => Ok(()),

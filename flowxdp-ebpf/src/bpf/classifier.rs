@@ -1,0 +1,59 @@
+//! The entry points of classifiers (tcx, clsact), for packets that no XDP program sees.
+//!
+//! A classifier's verdict is "next" (`TC_ACT_UNSPEC`, the same number as `TCX_NEXT`): classifiers behind it still run.
+
+use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
+use flowxdp_ebpf::{frame::Skb, walk::walk};
+
+use crate::bpf::{
+    cold,
+    meter::Meter,
+    packet::{Cpu, Packet},
+    segments::{Segmented, Segments},
+};
+
+/// Ingress of a device whose frames have no Ethernet header.
+#[classifier]
+pub fn flowxdp_in_ip(ctx: TcContext) -> i32 {
+    if let Some(cpu) = Cpu::current() {
+        let packet = Packet::received(&ctx);
+        let frame = Skb::without_ethernet(&ctx, link_layer(&ctx), cpu.state);
+        meter(&ctx, cpu, &packet, &frame);
+        if cold::is_owed(cpu) {
+            facts_without_ethernet(&ctx, cpu, &packet);
+        }
+    }
+    TC_ACT_UNSPEC
+}
+
+/// Octets in front of the IP header at ingress, an outer header of sit or GRE: the kernel has `wire_len` from before it
+/// put these back (`sch_handle_ingress`).
+#[inline(always)]
+fn link_layer(ctx: &TcContext) -> u32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the context that the kernel gave, whose fields it reads in place of these loads.
+    let (length, wire) = unsafe { ((*skb).len, (*skb).wire_len) };
+    length.saturating_sub(wire)
+}
+
+#[inline(always)]
+fn meter(ctx: &TcContext, cpu: Cpu, packet: &Packet, frame: &Skb<'_>) {
+    walk(frame, &mut Segmented::new(Meter::new(cpu, packet), frame, Segments::of(ctx)));
+}
+
+/// Cold facts, in a function of its own for the sake of the stack.
+#[inline(never)]
+fn facts_without_ethernet(ctx: &TcContext, cpu: Cpu, packet: &Packet) {
+    cold::collect(&Skb::without_ethernet(ctx, link_layer(ctx), cpu.state), cpu, packet);
+}
+
+impl Packet {
+    /// Lengths and interface of a packet at ingress.
+    #[inline(always)]
+    fn received(ctx: &TcContext) -> Self {
+        let skb = ctx.skb.skb;
+        // SAFETY: as in `link_layer`.
+        let (length, interface) = unsafe { ((*skb).len, (*skb).ifindex) };
+        Self { wire: length, captured: length, ingress: interface, time: 0 }
+    }
+}
