@@ -3,21 +3,26 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flowxdp_common::observation::{METERED, Observation, Step, has_ports};
-use flowxdp_core::enrich::names::{
-    flows::FlowNames,
-    inspector::{Direction, Inspector, Payload},
-    verdict::{Names, Verdict},
+use flowxdp_core::{
+    enrich::names::{
+        flows::{FlowName, FlowNames},
+        inspector::{Direction, Inspector, Payload},
+        verdict::{Names, Verdict},
+    },
+    record::{FlowRecord, tail},
 };
-use flowxdp_ebpf::layer::Layer;
+use flowxdp_ebpf::{frame::Slice, layer::Layer, observe::observe};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// Names of the packets of one capture after another.
+/// Names of the packets of one capture after another, and of the records that they make.
 #[derive(Debug, Default)]
 pub struct Namer {
     inspector: Inspector,
     flows: FlowNames,
+    /// The row and tail of one record.
+    row: Vec<u8>,
 }
 
 /// The names that are known for a packet.
@@ -38,6 +43,24 @@ impl Said {
 }
 
 impl Namer {
+    /// As [`Namer::packet`], of an Ethernet frame that had `wire` octets.
+    pub fn frame(&mut self, frame: &[u8], wire: u32, now: u64) -> Option<Said> {
+        let mut observation = Observation::default();
+        observe(&Slice::new(frame, wire), &mut observation);
+        self.packet(frame, &observation, now)
+    }
+
+    /// The extension row of a record, cut or filled up with zeros to `width`, and behind it the tail with its names.
+    pub fn row(&mut self, record: &FlowRecord, row: &[u8], width: usize) -> &[u8] {
+        let names = self.flows.names(record);
+        self.row.clear();
+        self.row.extend(row.iter().take(width));
+        self.row.resize(width, 0);
+        let application = names.map_or(0, |names| names.application.number());
+        tail::write(application, names.and_then(FlowName::text), &mut self.row);
+        &self.row
+    }
+
     /// The names of a packet of TCP or UDP, by the observation that the parser made of its frame; none of another
     /// packet or a later fragment. `now` is the packet's time in milliseconds since 1970.
     pub fn packet(&mut self, frame: &[u8], observation: &Observation, now: u64) -> Option<Said> {
@@ -107,8 +130,6 @@ fn payload<'a>(frame: &'a [u8], observation: &Observation) -> Option<(Direction,
 
 #[cfg(test)]
 mod tests {
-    use flowxdp_ebpf::{frame::Slice, observe::observe};
-
     use super::*;
 
     /// An Ethernet frame with an IPv4 packet: its length, fragment field and protocol, and the octets behind its header.

@@ -27,15 +27,19 @@ use crate::elements::data_type::DataType;
 use crate::exporting::wire::Protocol;
 use crate::record::FlowRecord;
 use crate::record::row::{self, Column};
+use crate::record::tail::{self, Text};
 
 /// An information element that we export.
 #[derive(Clone, Copy, Debug)]
 pub struct Element {
-    /// Number in IANA's registry, which RFC 3954 field types share up to 127 and v9 collectors beyond.
+    /// Number in IANA's registry, which RFC 3954 field types share up to 127 and v9 collectors beyond; or in that of
+    /// the enterprise.
     pub id: u16,
-    /// Name in IANA's registry.
+    /// Private enterprise number of the registry, 0 for IANA's.
+    pub enterprise: u32,
+    /// Name in the registry.
     pub name: &'static str,
-    /// Abstract data type in IANA's registry.
+    /// Abstract data type in the registry.
     pub data_type: DataType,
     /// Where its value comes from.
     pub source: Source,
@@ -64,7 +68,20 @@ pub enum Source {
     Uptime(Column),
     /// A number of so many octets that follows from the record.
     Computed(usize, fn(&FlowRecord) -> u64),
+    /// The application of the tail.
+    Application,
+    /// A text of the tail: of variable length in IPFIX, and of [`FIXED_TEXT`] octets in v9.
+    Text(Text),
 }
+
+/// Octets of a text in NetFlow v9, which has no fields of variable length: filled up with zeros, or cut.
+pub const FIXED_TEXT: usize = 64;
+
+/// Private enterprise number of ntop, whose elements of names tshark, nfdump and ntopng read.
+pub const NTOP: u32 = 35_632;
+
+/// The number in NetFlow v9 of ntop's element 0; the others follow.
+const NTOP_V9: u16 = 57_472;
 
 impl Source {
     /// Octets of the value at full size.
@@ -74,7 +91,14 @@ impl Source {
             Self::Cold(cold) => cold.field().octets as usize,
             Self::Uptime(_) => size_of::<u32>(),
             Self::Computed(length, _) => *length,
+            Self::Application => tail::APPLICATION,
+            Self::Text(_) => FIXED_TEXT,
         }
+    }
+
+    /// Whether it stands in the tail.
+    pub const fn is_of_tail(&self) -> bool {
+        matches!(self, Self::Application | Self::Text(_))
     }
 
     /// Whether it is this column of the base row.
@@ -119,7 +143,7 @@ pub enum Key {
 }
 
 impl Element {
-    /// Octets of the field in a protocol; `None` if it does not carry the element.
+    /// Octets of the field in a protocol, or [`VARIABLE`](options::VARIABLE); `None` if it does not carry the element.
     ///
     /// `wide` is for records with a value that the usual field has no room for.
     pub const fn length(&self, protocol: Protocol, wide: bool) -> Option<usize> {
@@ -127,7 +151,19 @@ impl Element {
             (Carried::Ipfix, Protocol::V9) | (Carried::V9, Protocol::Ipfix) => None,
             (Carried::LowOctet, Protocol::Ipfix) if wide => Some(self.source.length()),
             (Carried::LowOctet, _) => Some(1),
+            (_, Protocol::Ipfix) if matches!(self.source, Source::Text(_)) => {
+                Some(options::VARIABLE as usize)
+            }
             _ => Some(self.source.length()),
+        }
+    }
+
+    /// Its number and enterprise in a protocol. NetFlow v9 has no enterprises: there ntop's elements have numbers of
+    /// their own.
+    pub const fn number(&self, protocol: Protocol) -> (u16, u32) {
+        match (protocol, self.enterprise) {
+            (Protocol::V9, NTOP) => (NTOP_V9 + self.id, 0),
+            (_, enterprise) => (self.id, enterprise),
         }
     }
 
@@ -160,9 +196,22 @@ impl Element {
     }
 }
 
-/// The first row with this number. Rows that share one have the same type.
+/// The first row with this number in IANA's registry. Rows that share one have the same type.
 pub fn get(id: u16) -> Option<&'static Element> {
-    ELEMENTS.iter().find(|element| element.id == id)
+    of_enterprise(0, id)
+}
+
+/// The first row with this number in the registry of an enterprise, 0 for IANA's.
+pub fn of_enterprise(enterprise: u32, id: u16) -> Option<&'static Element> {
+    ELEMENTS.iter().find(|element| (element.enterprise, element.id) == (enterprise, id))
+}
+
+/// The enterprise and number of an element that NetFlow v9 has by the number `id`: 0 for IANA's.
+pub const fn from_v9(id: u16) -> (u32, u16) {
+    match id.checked_sub(NTOP_V9) {
+        Some(own) => (NTOP, own),
+        None => (0, id),
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_row_agrees_with_the_registry() {
-        for element in &ELEMENTS {
+        for element in ELEMENTS.iter().filter(|element| element.enterprise == 0) {
             let entry = registry::get(element.id).unwrap();
             assert_eq!((element.name, element.data_type), (entry.name, entry.data_type), "{}", element.id);
         }
@@ -183,11 +232,28 @@ mod tests {
     fn no_field_is_longer_than_its_value_or_its_type() {
         for element in &ELEMENTS {
             for protocol in [Protocol::Ipfix, Protocol::V9] {
-                for length in [false, true].into_iter().filter_map(|wide| element.length(protocol, wide)) {
+                let lengths = [false, true].into_iter().filter_map(|wide| element.length(protocol, wide));
+                for length in lengths.filter(|length| *length != usize::from(options::VARIABLE)) {
                     assert!(length > 0 && length <= element.source.length(), "{}", element.name);
                     assert!(element.data_type.length().is_none_or(|full| length <= full), "{}", element.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn columns_of_the_tail_come_last_and_texts_alone_are_of_variable_length() {
+        assert!(ELEMENTS.is_sorted_by_key(|element| element.source.is_of_tail()));
+        for element in &ELEMENTS {
+            let is_text = matches!(element.source, Source::Text(_));
+            let of = |protocol| element.length(protocol, false);
+            assert_eq!(of(Protocol::Ipfix) == Some(65_535), is_text, "{}", element.name);
+            assert!(
+                of(Protocol::V9).is_none_or(|length| length <= 64)
+                    && (!is_text || element.enterprise == NTOP)
+            );
+            let (id, enterprise) = element.number(Protocol::V9);
+            assert_eq!((from_v9(id), enterprise), ((element.enterprise, element.id), 0));
         }
     }
 

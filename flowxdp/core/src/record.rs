@@ -3,12 +3,14 @@
 mod batch;
 mod flow;
 pub mod row;
+pub mod tail;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::batch::Batch;
+pub(crate) use self::batch::Slice;
 pub use self::flow::{Addresses, EndReason, Flow, FlowKey};
 use self::row::Row;
 
@@ -199,7 +201,7 @@ impl fmt::Debug for FlowRecord {
 pub struct Entry<'a> {
     /// The base row.
     pub record: &'a FlowRecord,
-    /// The extension row; octets that a shorter one lacks are zero.
+    /// The extension row; octets that a shorter one lacks are zero. Behind a whole one the [`tail`].
     pub more: &'a [u8],
 }
 

@@ -240,10 +240,11 @@ impl<'a> Replay<'a> {
                 }
             }
         };
-        let meter = &mut self.engine.metering_mut().meter;
-        let program = meter.loaded.program(names::PROGRAM_FRAGS)?;
+        let packets = self.engine.metering_mut();
+        let program = packets.meter.loaded.program(names::PROGRAM_FRAGS)?;
         self.runner.run(program, octets, wire, time, self.config.monitor.interface_index)?;
-        meter.note(time);
+        packets.meter.note(time);
+        packets.inspect(octets, wire, time);
         Ok(())
     }
 

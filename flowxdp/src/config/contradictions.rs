@@ -8,7 +8,7 @@ use super::{
     Config,
     exporter::culprit,
     fault::{Fault, Place},
-    key::{CHECK, Commands, REPLAY, Table},
+    key::{CHECK, Commands, REPLAY, RUN, Table},
 };
 use crate::collector_url::CollectorUrl;
 
@@ -96,7 +96,9 @@ pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault>
     if command != REPLAY {
         faults.extend(tap(config, places));
     }
-    faults.extend(unnamed(config, places));
+    if command == RUN {
+        faults.extend(unnamed(config, places));
+    }
     if command == CHECK {
         faults.extend(twice(config, places));
     }
@@ -117,11 +119,11 @@ fn missing(thing: &str, flag: &str, key: &str) -> Fault {
     Fault::new(Place::Nowhere, format!("there is no {thing}: name one by {flag}, or by {key} of the file"))
 }
 
-/// The group of names, which no record carries yet.
+/// The group of names beside live interfaces, whose packets no inspector reads yet.
 fn unnamed(config: &Config, places: &Places) -> Option<Fault> {
     let place = places.of(Table::Record, "collect");
     let text = format!(
-        "{} names: no record carries names yet: take the group away",
+        "{} names: the group is for replay alone: take it away",
         named(&place, "--collect", "record.collect")
     );
     config.record.groups().has(Group::Names).then(|| Fault::new(place, text))

@@ -190,8 +190,8 @@ impl Dispatch {
             }
             self.usable = usable;
         }
-        for entry in orphans.iter_mut().flat_map(Batch::iter) {
-            self.push(entry, now);
+        for batch in &mut orphans {
+            batch.each(|entry| self.push(entry, now));
         }
     }
 

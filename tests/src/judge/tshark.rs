@@ -1,5 +1,6 @@
 //! tshark: every message dissected, with the elements that nfdump does not print, and its own marks.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::BufReader;
@@ -98,6 +99,25 @@ pub fn options(recording: &Path, ports: &[u16]) -> Result<Vec<Options>> {
         all.extend(options.map(|fields| Options { version, domain, fields: fields.clone() }));
     }
     Ok(all)
+}
+
+/// The flow records to a UDP port, each with the texts of ntop's elements by tshark's names without
+/// `cflow.pie.ntop.`, without the zeros that fill one of fixed length. Anything that tshark complains of is an error.
+pub fn named(recording: &Path, port: u16) -> Result<Vec<(Record, BTreeMap<String, String>)>> {
+    let frames = dissect(recording, &of_ports(&[port]))?;
+    verdict(&frames)?.clean()?;
+    let mut named = Vec::new();
+    for message in frames.iter().flat_map(|frame| &frame.messages) {
+        for fields in &message.records {
+            let Some((record, _)) = record(fields, message)? else { continue };
+            let texts = fields.iter().filter_map(|(name, octets)| {
+                let name = name.strip_prefix("pie.ntop.")?.to_owned();
+                Some((name, String::from_utf8_lossy(octets).trim_end_matches('\0').to_owned()))
+            });
+            named.push((record, texts.collect()));
+        }
+    }
+    Ok(named)
 }
 
 /// Fails unless tshark's experts have nothing to say of an IPFIX file.

@@ -1,13 +1,17 @@
-//! Names that packets say, flow by flow: those of `explain --names` are tshark's, and none is made up.
+//! Names that packets say, flow by flow: those of `explain --names` and of records are tshark's, and none is made up.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use flowxdp_tests::agent::program;
-use flowxdp_tests::captures;
+use flowxdp_tests::captures::{self, Capture};
 use flowxdp_tests::failures::{Failures, in_parallel, tell};
-use flowxdp_tests::judge::names::{Named, dissected, explained};
+use flowxdp_tests::flows::{Flows, Tuple};
+use flowxdp_tests::judge::names::{Flow, Named, Names, dissected, explained};
+use flowxdp_tests::judge::{collect, nfacctd, tshark};
+use flowxdp_tests::replayed::{ONE_RECORD, replay};
 
 /// The capture of connections that say names, from tests/record-names.sh.
 fn recorded() -> std::path::PathBuf {
@@ -69,4 +73,102 @@ fn a_flow_without_a_name_has_the_one_that_its_client_resolved() -> Result<()> {
     ensure!(v6.ends_with("; resolved as www.names.test"), "{v6}");
     ensure!(of("; no name: more packets needed") > 1 && of("; no name: encrypted") > 1, "{lines}");
     Ok(())
+}
+
+/// tshark's names of the elements, each with that of `collect`.
+const SERVER: (&str, &str) = ("ssl_server_name", "tlsServerName");
+const HOST: (&str, &str) = ("http_host", "httpHost");
+const DNS: (&str, &str) = ("dns_query", "dnsQuery");
+
+/// Octets of a text in NetFlow v9.
+const FIXED: usize = 64;
+
+/// The names that packets of either direction say, by element.
+fn said(names: &Names, of: &Tuple) -> Vec<(&'static str, String)> {
+    let there: Flow = (of.src, of.dst, of.sport, of.dport);
+    let back: Flow = (of.dst, of.src, of.dport, of.sport);
+    let messages = [there, back].into_iter().filter_map(|flow| names.get(&flow)).flatten();
+    let texts = messages.filter_map(|message| match message {
+        Named::Hello(_, name, _) => Some((SERVER.0, name.clone()?)),
+        Named::Request(host) => Some((HOST.0, host.clone()?)),
+        Named::Dns(_, question, _) => Some((DNS.0, question.clone())),
+    });
+    texts.collect()
+}
+
+/// Whether an answer to one end of a flow had this name for the other end's address.
+fn was_resolved(names: &Names, of: &Tuple, name: &str) -> bool {
+    let mut answers = names.iter().flat_map(|(flow, named)| named.iter().map(move |it| (flow.1, it)));
+    answers.any(|(client, named)| match named {
+        Named::Dns(true, question, addresses) => {
+            let ends = [(of.src, of.dst), (of.dst, of.src)];
+            question.eq_ignore_ascii_case(name)
+                && ends.iter().any(|(end, other)| *end == client && addresses.contains(other))
+        }
+        _ => false,
+    })
+}
+
+/// The names of a replay's records, by every judge; gives the number of flows with one. A capture of no names is left
+/// to the tests of all captures.
+fn recorded_names(capture: &Capture, protocol: &str) -> Result<usize> {
+    let (explained, metered) = explained(&capture.path)?;
+    if explained.is_empty() {
+        return Ok(0);
+    }
+    let options = [&ONE_RECORD[..], &["--collect", "names"]].concat();
+    let replayed = replay(&[&capture.path], protocol, &options)?;
+    replayed.books.all_exported()?;
+    let exported = (replayed.books.exported.packets, replayed.books.exported.octets);
+    let datagrams = &replayed.sniffed.recording.datagrams;
+    let nfacctd = nfacctd::judge(replayed.sniffed.file())?;
+    for (judge, verdict) in [("nfcapd", &replayed.nfcapd), ("nfacctd", &nfacctd)] {
+        let totals = Flows::by_tuple(&verdict.clone().clean()?).totals();
+        ensure!(totals == exported, "{judge}: {totals:?} of {exported:?}");
+    }
+    let names = dissected(&capture.path, &metered)?;
+    let cut =
+        |text: &str| if protocol == "v9" { text.chars().take(FIXED).collect() } else { text.to_owned() };
+    let mut by_tuple = BTreeMap::new();
+    for (record, texts) in tshark::named(replayed.sniffed.file(), replayed.sniffed.port)? {
+        let of = record.key.tuple;
+        let said: Vec<_> = said(&names, &of).into_iter().map(|(name, text)| (name, cut(&text))).collect();
+        let texts: Vec<(&str, &String)> = texts.iter().map(|(name, text)| (name.as_str(), text)).collect();
+        match texts.as_slice() {
+            [] => ensure!(said.is_empty(), "{of:?}: no name, but {said:?} was said"),
+            [(name, text)] if !said.is_empty() => {
+                ensure!(said.contains(&(name, (*text).clone())), "{of:?}: {name} {text}, said {said:?}");
+            }
+            [(name, text)] => ensure!(
+                *name == DNS.0 && was_resolved(&names, &of, text),
+                "{of:?}: {name} {text} was never said"
+            ),
+            several => anyhow::bail!("{of:?}: several names: {several:?}"),
+        }
+        if let [(name, text)] = texts.as_slice() {
+            by_tuple.insert(of, ((*name).to_owned(), (*text).clone()));
+        }
+    }
+    for (key, line) in collect::flows(datagrams)? {
+        let expected = by_tuple.get(&key.tuple).map(|(name, text)| (name.as_str(), text.as_str()));
+        let texts = [SERVER, HOST, DNS]
+            .into_iter()
+            .filter_map(|(name, ours)| Some((name, line.get(ours)?.as_str()?)));
+        ensure!(texts.clone().eq(expected), "{line}: {expected:?}");
+    }
+    Ok(by_tuple.len())
+}
+
+#[test]
+fn records_have_the_names_that_tshark_reads_in_their_packets() -> Result<()> {
+    let mut failures = Failures::default();
+    for protocol in ["ipfix", "v9"] {
+        failures.merge(in_parallel(&captures::all()?, |capture, failures| {
+            let name = format!("{} {protocol}", capture.name);
+            if let Some(named @ 1..) = failures.check(&name, || recorded_names(capture, protocol)) {
+                tell(&format!("{name}: {named} flows have a name in their record"));
+            }
+        }));
+    }
+    failures.end()
 }

@@ -2,9 +2,10 @@
 
 use flowxdp_common::field::{self, Group, Groups};
 
-use super::{ELEMENTS, Element};
+use super::{ELEMENTS, Element, Source};
 use crate::elements::registry;
-use crate::record::row;
+use crate::record::tail::Text;
+use crate::record::{Batch, row};
 
 /// The term that stands for every element of the collected groups.
 const DEFAULT: &str = "default";
@@ -114,6 +115,20 @@ impl Choice {
         field::width(self.groups)
     }
 
+    /// An empty batch of records of these groups: rows of their width, and tails where names are collected.
+    pub fn batch(&self) -> Batch {
+        Batch::with_tails(self.width(), self.groups.has(Group::Names))
+    }
+
+    /// The texts that records can have, one each.
+    pub fn texts(&self) -> Vec<Text> {
+        let texts = self.elements().filter_map(|element| match element.source {
+            Source::Text(text) => Some(text),
+            _ => None,
+        });
+        texts.collect()
+    }
+
     /// The elements, in the order of the table.
     pub fn elements(&self) -> impl Iterator<Item = &'static Element> + use<> {
         let rows = self.rows;
@@ -129,8 +144,9 @@ fn rows(is: impl Fn(&Element) -> bool) -> u128 {
 
 /// The rows with this name; none for an element of the registry that no record has.
 fn named(name: &str) -> Result<u128, FieldsError> {
-    if registry::REGISTRY.iter().any(|entry| entry.name == name) {
-        Ok(rows(|element| element.name == name))
+    let found = rows(|element| element.name == name);
+    if found != 0 || registry::REGISTRY.iter().any(|entry| entry.name == name) {
+        Ok(found)
     } else {
         Err(FieldsError::Unknown(name.to_owned()))
     }

@@ -104,7 +104,8 @@ const INTRODUCTION: &str = "\
 # Information elements
 
 The fields of a flow record, by the numbers and names of IANA's registry \"IPFIX Information Elements\".
-NetFlow v9 uses the same numbers. The two columns after the type give the octets of the field in each
+NetFlow v9 uses the same numbers. A number behind another one and a slash is an enterprise's (RFC 7011 section
+3.2), with the number that v9 has for it. The two columns after the type give the octets of the field in each
 protocol; a dash means that the protocol says it by another element. This page is generated from the
 table that templates and encoders are made of.
 
@@ -114,7 +115,9 @@ table that templates and encoders are made of.
 
 const TEMPLATES: &str = "
 Unsigned fields shorter than their type use the reduced-size encoding (RFC 7011 section 6.2). All numbers
-are in network byte order.
+are in network byte order. A text of variable length has its length in front of it (RFC 7011 section 7), and stands
+behind the other fields; in NetFlow v9 it is filled up with zeros, or cut. A record has one text at most, of 255
+octets at most, and a template of its own for it: no value is empty, as decoders exist that refuse a length of 0.
 
 # Templates
 
@@ -166,8 +169,8 @@ Flow keys are in the domain of the flows, once a session over TCP and TLS, and o
 only with `--flow-keys`. Each options template has a set of its own.
 
 nfcapd does not count options data in an IPFIX domain, and reports as many sequence failures. With
-`preset=nfdump` in a collector's URL it gets the sampler in domain 0, no flow keys, and no interfaces, as it
-cannot read names of variable length. In NetFlow v9 the preset changes nothing.
+`preset=nfdump` in a collector's URL it gets the sampler in domain 0, no flow keys, and no interfaces, applications
+and types, as it cannot read names of variable length. In NetFlow v9 the preset changes nothing.
 
 Scopes stand in brackets, and the octets of a field behind its name. A time of 0 stands for never.
 
@@ -183,6 +186,7 @@ fn line(page: &mut String, row: &str) {
 fn element_row(element: &Element) -> String {
     let octets = |protocol| match (element.length(protocol, false), element.length(protocol, true)) {
         (Some(usual), Some(wide)) if usual != wide => format!("{usual} or {wide}"),
+        (Some(usual), _) if usual == usize::from(VARIABLE) => "variable".to_owned(),
         (usual, _) => usual.map_or("–".to_owned(), |octets| octets.to_string()),
     };
     let within = match element.within {
@@ -196,9 +200,12 @@ fn element_row(element: &Element) -> String {
         Group::Base => String::new(),
         group => format!("Group `{}`. ", group.name()),
     };
+    let id = match element.enterprise {
+        0 => element.id.to_string(),
+        enterprise => format!("{enterprise}/{}, v9 {}", element.id, element.number(Protocol::V9).0),
+    };
     format!(
-        "| {} | {} | {} | {} | {} | {} | {group}{} |",
-        element.id,
+        "| {id} | {} | {} | {} | {} | {} | {group}{} |",
         element.name,
         element.data_type.name(),
         octets(Protocol::Ipfix),

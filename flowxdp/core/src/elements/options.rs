@@ -3,8 +3,9 @@
 //! The order of the rows of a template is the order of its fields, scopes first.
 
 use crate::elements::data_type::DataType::{
-    self, DateTimeMilliseconds, Float64, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
+    self, DateTimeMilliseconds, Float64, OctetArray, String, Unsigned8, Unsigned16, Unsigned32, Unsigned64,
 };
+use crate::elements::{Choice, Source};
 use crate::exporting::wire::Protocol;
 
 mod item;
@@ -49,6 +50,10 @@ pub enum Kind {
     Exporter,
     /// How packets are selected.
     Sampler,
+    /// Names of applications.
+    Applications,
+    /// Types of elements that are an enterprise's.
+    Types,
 }
 
 impl Kind {
@@ -62,6 +67,8 @@ impl Kind {
             Self::Interface => "interfaces",
             Self::Exporter => "exporter",
             Self::Sampler => "sampler",
+            Self::Applications => "applications",
+            Self::Types => "types",
         }
     }
 }
@@ -146,7 +153,21 @@ impl OptionsTemplate {
     /// Collectors look a sampler up by version, domain and id: one that finds none shows a rate of 0, or
     /// drops the flows.
     pub const fn is_of_flows(&self) -> bool {
-        matches!(self.kind, Kind::FlowKeys | Kind::Interface | Kind::Sampler)
+        !matches!(
+            self.kind,
+            Kind::Statistics | Kind::MeteringReliability | Kind::ExportingReliability | Kind::Exporter
+        )
+    }
+
+    /// Whether records with these elements need them.
+    pub fn is_for(&self, choice: &Choice) -> bool {
+        match self.kind {
+            Kind::Applications => {
+                choice.elements().any(|element| matches!(element.source, Source::Application))
+            }
+            Kind::Types => choice.elements().any(|element| element.enterprise != 0),
+            _ => true,
+        }
     }
 }
 
@@ -154,7 +175,7 @@ impl OptionsTemplate {
 ///
 /// Templates with an element twice come last: a decoder that cannot read them drops the rest of the message.
 #[rustfmt::skip]
-pub const OPTIONS: [OptionsTemplate; 7] = [
+pub const OPTIONS: [OptionsTemplate; 9] = [
     template(280, Kind::Statistics,
         "Metering process statistics (RFC 7011 section 4.1): totals sent to this collector so far.", &[
         scope(149, "observationDomainId", Unsigned32, Item::Process, Length::Ipfix(4)),
@@ -194,6 +215,20 @@ pub const OPTIONS: [OptionsTemplate; 7] = [
         scope(10, "ingressInterface", Unsigned32, Item::InterfaceIndex, Length::Both(4)),
         row(82, "interfaceName", String, Item::InterfaceName, Length::Each(VARIABLE, 16)),
         row(83, "interfaceDescription", String, Item::InterfaceDescription, Length::Each(VARIABLE, 64)),
+    ]),
+    template(283, Kind::Applications,
+        "Names of applications (RFC 6759), where records have applicationId.", &[
+        v9_scope(),
+        scope(95, "applicationId", OctetArray, Item::ApplicationId, Length::Both(4)),
+        row(96, "applicationName", String, Item::ApplicationName, Length::Each(VARIABLE, 24)),
+    ]),
+    template(284, Kind::Types,
+        "Types of elements that are an enterprise's (RFC 5610), where records have them.", &[
+        scope(346, "privateEnterpriseNumber", Unsigned32, Item::Enterprise, Length::Ipfix(4)),
+        scope(303, "informationElementId", Unsigned16, Item::ElementId, Length::Ipfix(2)),
+        row(339, "informationElementDataType", Unsigned8, Item::ElementDataType, Length::Ipfix(1)),
+        row(344, "informationElementSemantics", Unsigned8, Item::ElementSemantics, Length::Ipfix(1)),
+        row(341, "informationElementName", String, Item::ElementName, Length::Ipfix(VARIABLE)),
     ]),
     template(275, Kind::FlowKeys,
         "Flow keys (section 4.4), in the flows' own observation domain: bit n for field n of the template.", &[

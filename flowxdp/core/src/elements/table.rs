@@ -3,16 +3,17 @@
 use flowxdp_common::field::{Cold, Group};
 
 use super::Source::{Computed, Row, Uptime};
-use super::{Carried, Element, Key, Of, Source, Within};
+use super::{Carried, Element, Key, NTOP, Of, Source, Within};
 use crate::elements::data_type::DataType::{
-    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, MacAddress, OctetArray, Unsigned8, Unsigned16,
-    Unsigned32, Unsigned64, Unsigned256,
+    self, DateTimeMilliseconds, Ipv4Address, Ipv6Address, MacAddress, OctetArray, String, Unsigned8,
+    Unsigned16, Unsigned32, Unsigned64, Unsigned256,
 };
+use crate::record::tail::Text;
 use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 45] = [
+pub const ELEMENTS: [Element; 49] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -103,6 +104,14 @@ pub const ELEMENTS: [Element; 45] = [
         "The second entry of the stack; 0 for none.").of(Of::Flows),
     row(72, "mplsLabelStackSection3", OctetArray, Source::Cold(Cold::Label3),
         "The third entry of the stack; 0 for none.").of(Of::Flows),
+    row(95, "applicationId", OctetArray, Source::Application,
+        "Application by the messages of either direction (RFC 6759): engine 3, IANA-L4, and the well-known port of the service, or engine 6, user-defined, where it has none; options data have the names. 0 where no known protocol was seen.").of(Of::Flows),
+    row(188, "tlsServerName", String, Source::Text(Text::Server),
+        "Server name of the ClientHello of TLS or QUIC, as sent (TLS_SERVER_NAME).").of_ntop(),
+    row(187, "httpHost", String, Source::Text(Text::Host),
+        "Host of the last HTTP/1 request that was read, as sent (HTTP_HOST).").of_ntop(),
+    row(205, "dnsQuery", String, Source::Text(Text::Dns),
+        "Name that the last DNS message asked for, as sent; in another flow without a name, the name that its client had resolved to the other end's address, in lower case (DNS_QUERY).").of_ntop(),
 ];
 
 /// From the first packet to the last, milliseconds, as far as 32 bits hold them.
@@ -120,6 +129,7 @@ const fn row(
 ) -> Element {
     Element {
         id,
+        enterprise: 0,
         name,
         data_type,
         source,
@@ -129,6 +139,7 @@ const fn row(
         key: Key::No,
         group: match source {
             Source::Cold(cold) => cold.field().group,
+            Source::Application | Source::Text(_) => Group::Names,
             _ => Group::Base,
         },
         manual,
@@ -146,6 +157,11 @@ impl Element {
 
     const fn of(self, of: Of) -> Self {
         Self { of, ..self }
+    }
+
+    /// An element of ntop, of flows alone.
+    const fn of_ntop(self) -> Self {
+        Self { enterprise: NTOP, of: Of::Flows, ..self }
     }
 
     const fn group(self, group: Group) -> Self {

@@ -36,7 +36,7 @@ use crate::clock::{MeterTime, Now, SECOND};
 use crate::elements::Choice;
 use crate::exporting::message::{Message, SessionError};
 use crate::exporting::wire::low_16;
-use crate::record::{DeliveryId, Entry, FlowRecord, RecordTotal};
+use crate::record::{DeliveryId, Entry, FlowRecord, RecordTotal, Slice};
 
 /// Milliseconds in one second.
 const MS: u64 = 1000;
@@ -121,7 +121,7 @@ impl Legacy {
         Ok(Self {
             layout: Layout::new(config.version, config.choice.groups()),
             per_message: config.per_message()?,
-            queue: Queue::new(config.choice.width()),
+            queue: Queue::new(config.choice.batch()),
             sequence: 0,
             // A SysUptime below zero would read as one of 49 days.
             export_ms: config.system_start_ms,
@@ -199,7 +199,7 @@ impl Legacy {
         let (mut total, mut times) = (RecordTotal::default(), Times::default());
         let (layout, start) = (&self.layout, self.config.system_start_ms);
         let mut rest = &mut bytes[version.header()..];
-        let mut write = |records: &[FlowRecord], more: &[u8]| {
+        let mut write = |Slice { records, more, .. }: Slice<'_>| {
             let (octets, behind) = std::mem::take(&mut rest).split_at_mut(records.len() * version.record());
             rest = behind;
             layout.encode(records, more, start, octets);

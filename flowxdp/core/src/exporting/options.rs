@@ -5,7 +5,9 @@
 
 use serde::Serialize;
 
+use crate::elements::application::{APPLICATIONS, Named};
 use crate::elements::options::{Item, Kind, OptionsField, OptionsTemplate, VARIABLE};
+use crate::elements::{ELEMENTS, Element};
 use crate::exporting::wire::{Protocol, low_16};
 use crate::record::RecordTotal;
 
@@ -88,6 +90,8 @@ pub(crate) struct Source<'a> {
     pub(crate) interface: Option<&'a Interface>,
     /// Template id and its flow key indicator.
     pub(crate) flow_keys: (u16, u64),
+    /// The record's place among those of its template.
+    pub(crate) number: usize,
 }
 
 /// Octets of the longest text of variable length: all that the short form of a length can say.
@@ -105,6 +109,15 @@ const UNIFORM: u64 = 4;
 const RANDOM: u64 = 2;
 /// One packet out of so many is metered: each counts.
 const ONE_OUT_OF: u32 = 1;
+
+/// String in IANA's registry of data types of elements (RFC 5610 section 3.1): all elements of enterprises are texts.
+const STRING: u64 = 13;
+/// "default" in the registry of semantics (RFC 5610 section 3.2), which texts have.
+const DEFAULT_SEMANTICS: u64 = 0;
+
+fn elements_of_enterprises() -> impl Iterator<Item = &'static Element> {
+    ELEMENTS.iter().filter(|element| element.enterprise != 0)
+}
 
 impl Source<'_> {
     fn value(&self, item: Item) -> Value<'_> {
@@ -143,7 +156,22 @@ impl Source<'_> {
             Item::SamplingInterval => ONE_OUT_OF.into(),
             Item::SampledPackets => 1,
             Item::SamplingSpace => u64::from(ONE_OUT_OF) - 1,
+            Item::ApplicationId => self.application().map_or(0, |it| it.application.number().into()),
+            Item::ApplicationName => return Value::Text(self.application().map_or("", |it| it.name)),
+            Item::Enterprise => self.element().map_or(0, |it| it.enterprise.into()),
+            Item::ElementId => self.element().map_or(0, |it| it.id.into()),
+            Item::ElementDataType => STRING,
+            Item::ElementSemantics => DEFAULT_SEMANTICS,
+            Item::ElementName => return Value::Text(self.element().map_or("", |it| it.name)),
         })
+    }
+
+    fn application(&self) -> Option<&'static Named> {
+        APPLICATIONS.get(self.number)
+    }
+
+    fn element(&self) -> Option<&'static Element> {
+        elements_of_enterprises().nth(self.number)
     }
 
     /// Writes one data record of `template` with at most `room` octets; texts are cut, so that it has no more.
@@ -226,10 +254,12 @@ pub(crate) fn describe(template: &OptionsTemplate, protocol: Protocol, bytes: &m
     }
 }
 
-/// How many records of a kind a snapshot makes: one, or one for each interface.
+/// How many records of a kind a snapshot makes: one, or one for each interface, application or element.
 pub(crate) fn records(kind: Kind, snapshot: &Snapshot) -> usize {
     match kind {
         Kind::Interface => snapshot.interfaces.len(),
+        Kind::Applications => APPLICATIONS.len(),
+        Kind::Types => elements_of_enterprises().count(),
         Kind::FlowKeys => 0,
         _ => 1,
     }

@@ -15,5 +15,6 @@ mod section_10;
 mod section_3;
 mod section_4;
 mod section_6;
+mod section_7;
 mod section_8;
 mod v9;

@@ -7,10 +7,11 @@ use flowxdp_core::elements::{Choice, ELEMENTS};
 use flowxdp_core::exporting::template::{Kind, RecordFormat, Template};
 use flowxdp_core::exporting::wire::Protocol;
 
-/// Number, type and length of each field in IPFIX.
+/// Number, type and length of each field in IPFIX that IANA registered.
 fn fields() -> Vec<(u16, DataType, u16)> {
     let flows = ELEMENTS
         .iter()
+        .filter(|it| it.enterprise == 0)
         .filter_map(|it| Some((it.id, it.data_type, it.length(Protocol::Ipfix, false)? as u16)));
     let options = OPTIONS.iter().flat_map(|template| template.fields(Protocol::Ipfix));
     flows.chain(options.map(|(field, length)| (field.id, field.data_type, length))).collect()

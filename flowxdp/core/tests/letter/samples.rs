@@ -1,6 +1,8 @@
 //! Flow records, options data, and whole sessions of both.
 
+use flowxdp_common::field::{Group, Groups};
 use flowxdp_core::clock::Now;
+use flowxdp_core::elements::Choice;
 use flowxdp_core::exporting::options::{Interface, Reliability, Snapshot};
 use flowxdp_core::exporting::session::{Message, Protocol, Session, SessionConfig};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, FlowRecord, RecordTotal};
@@ -26,6 +28,11 @@ pub(crate) fn configs() -> [SessionConfig; 4] {
         SessionConfig::reliable(SYSTEM_START),
         SessionConfig::new(Protocol::V9, SYSTEM_START),
     ]
+}
+
+/// The same with applications and names in the records.
+pub(crate) fn with_names(config: SessionConfig) -> SessionConfig {
+    SessionConfig { choice: Choice::of(Groups::BASE.with(Group::Names).with(Group::Mac)), ..config }
 }
 
 pub(crate) fn session(config: &SessionConfig) -> Session {

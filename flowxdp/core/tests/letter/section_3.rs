@@ -127,7 +127,7 @@ fn no_field_is_of_an_enterprise_and_each_is_registered() {
     for config in configs() {
         for template in Collector::all(&life(&config)).iter().flat_map(|read| read.templates()) {
             for (place, field) in template.fields.iter().enumerate() {
-                assert_eq!(field.enterprise, None);
+                assert_eq!(field.enterprise, None, "a record without names");
                 // Scopes of NetFlow v9 have numbers of their own.
                 let is_v9_scope =
                     config.protocol == Protocol::V9 && template.scopes.is_some_and(|n| place < n);

@@ -7,7 +7,7 @@ use flowxdp_core::elements::options::{Kind, OPTIONS};
 use flowxdp_core::exporting::session::{Message, Protocol, SessionConfig};
 
 use crate::read::{Collector, Data, Read, Template, values};
-use crate::samples::{SYSTEM_START, T0, at, configs, drain, record, session, snapshot, told};
+use crate::samples::{SYSTEM_START, T0, at, configs, drain, record, session, snapshot, told, with_names};
 
 fn id(kind: Kind) -> u16 {
     OPTIONS.iter().find(|template| template.kind == kind).unwrap().id
@@ -178,7 +178,8 @@ fn a_new_session_and_a_changed_interface_are_told_at_once() {
 #[test]
 fn process_wide_options_stand_in_templates_of_the_rfc_alone() {
     // More elements than the RFC asks for have templates of their own.
-    let reads = Collector::all(&told(&mut session(&SessionConfig::reliable(SYSTEM_START)), at(0), 4));
+    let config = with_names(SessionConfig::reliable(SYSTEM_START));
+    let reads = Collector::all(&told(&mut session(&config), at(0), 4));
     let templates = reads.iter().flat_map(Read::templates).filter(|template| template.scopes.is_some());
     let mut all: Vec<u16> = templates.map(|template| template.id).collect();
     all.sort_unstable();

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use flowxdp_core::{
-    elements::{self, options::VARIABLE},
+    elements::options::VARIABLE,
     exporting::legacy::Version,
     exporting::session::{Session, SessionConfig, options_templates},
     exporting::template::{Kind, RecordFormat, Template},
     exporting::wire,
+    record::tail::Text,
 };
 
 use crate::{
@@ -65,7 +66,7 @@ fn exporter(url: &CollectorUrl, session: &SessionConfig) -> Vec<String> {
             lines.push(format!("- no templates: a header of {header} octets, {}", sizes(record, records)));
         }
         (Some(protocol), _) => {
-            for format in RecordFormat::ALL {
+            for format in RecordFormat::all(&session.choice) {
                 Kind::ALL.iter().for_each(|kind| lines.extend(template(protocol, session, format, *kind)));
             }
             lines.extend(options(protocol, session));
@@ -86,11 +87,15 @@ fn template(
     let template = Template::new(protocol, format, kind, &session.choice);
     let record = template.record_length();
     let records = session.max_message.saturating_sub(header + SET) / record.max(1);
-    let name = |id| elements::get(id).map_or("unknown", |element| element.name);
     let fields: Vec<String> =
-        template.fields().iter().map(|field| format!("{} {}", name(field.id), field.length)).collect();
+        template.fields().iter().map(|field| format!("{} {}", field.name, octets(field.length))).collect();
+    let sizes = if template.fields().iter().any(|field| field.length == VARIABLE) {
+        format!("{record} octets and the text a record, at most {records} records a message")
+    } else {
+        sizes(record, records)
+    };
     [
-        format!("- template {}, {}: {}", template.id(), records_of(format, kind), sizes(record, records)),
+        format!("- template {}, {}: {sizes}", template.id(), records_of(format, kind)),
         format!("  {}", fields.join(", ")),
     ]
 }
@@ -101,8 +106,7 @@ fn options(protocol: wire::Protocol, session: &SessionConfig) -> Vec<String> {
     let lines = options_templates(session).into_iter().flat_map(|(number, template)| {
         let fields = template.fields(protocol).map(|(field, length)| {
             let scope = if field.is_scope(protocol) { "scope " } else { "" };
-            let octets = if length == VARIABLE { "variable".to_owned() } else { length.to_string() };
-            format!("{scope}{} {octets}", field.name)
+            format!("{scope}{} {}", field.name, octets(length))
         });
         let lengths = template.fields(protocol).map(|(_, length)| usize::from(length));
         let texts = lengths.clone().filter(|length| *length == usize::from(VARIABLE)).count();
@@ -124,6 +128,11 @@ fn options(protocol: wire::Protocol, session: &SessionConfig) -> Vec<String> {
     lines.collect()
 }
 
+/// The octets of a field in words.
+fn octets(length: u16) -> String {
+    if length == VARIABLE { "variable".to_owned() } else { length.to_string() }
+}
+
 fn sizes(record: usize, records: usize) -> String {
     format!("{record} octets a record, {records} records a message")
 }
@@ -138,5 +147,11 @@ fn records_of(format: RecordFormat, kind: Kind) -> String {
     };
     let aggregates = if format.aggregates { " aggregates" } else { "" };
     let wide = if format.wide { " with wide values" } else { "" };
-    format!("{kind}{aggregates}{wide}")
+    let text = match format.text {
+        None => "",
+        Some(Text::Server) => " with a server name",
+        Some(Text::Host) => " with a host",
+        Some(Text::Dns) => " with a DNS name",
+    };
+    format!("{kind}{aggregates}{wide}{text}")
 }

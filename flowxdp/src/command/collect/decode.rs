@@ -174,7 +174,7 @@ impl Message {
 
     fn v9_data(&mut self, header: &Header, data: &v9::Data, body: &[u8]) {
         for row in &data.fields {
-            let fields = row.iter().map(|(field, value)| (Key::Element(0, (*field).into()), value));
+            let fields = row.iter().map(|(field, value)| (Key::of_v9((*field).into()), value));
             self.add(header, None, fields);
         }
         let size = |row: &Vec<(_, FieldValue)>| row.iter().map(|(_, value)| value.byte_len()).sum::<usize>();
@@ -187,7 +187,7 @@ impl Message {
         let mut size = Vec::with_capacity(data.fields.len());
         for row in &data.fields {
             let options = row.options_fields.iter();
-            let fields = options.map(|(field, value)| (Key::Element(0, (*field).into()), value));
+            let fields = options.map(|(field, value)| (Key::of_v9((*field).into()), value));
             self.add(header, Some(row.scope_fields.len()), fields);
             let scopes: Vec<(Key, &[u8])> = row.scope_fields.iter().map(scope).collect();
             size.push(

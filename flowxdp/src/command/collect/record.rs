@@ -1,14 +1,17 @@
-//! A decoded record: fields by element, with the names of IANA's registry.
+//! A decoded record: fields by element, with the names of IANA's registry and of the elements that records have.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use flowxdp_core::elements::registry;
+use flowxdp_core::elements::{self, registry};
 
 use super::value::Value;
 
 /// Enterprise number under which reverse elements go (RFC 5103).
 const REVERSE: u32 = 29305;
+
+/// Number of applicationId.
+const APPLICATION: u16 = 95;
 
 /// The meaning of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +30,13 @@ impl Key {
                 Some(entry) => entry.name.into(),
                 None => id.to_string().into(),
             },
-            Self::Element(enterprise, id) => match registry::get(id) {
-                Some(entry) if enterprise == REVERSE => reverse(entry.name).into(),
-                _ => format!("{enterprise}/{id}").into(),
+            Self::Element(REVERSE, id) => match registry::get(id) {
+                Some(entry) => reverse(entry.name).into(),
+                None => format!("{REVERSE}/{id}").into(),
+            },
+            Self::Element(enterprise, id) => match elements::of_enterprise(enterprise, id) {
+                Some(element) => element.name.into(),
+                None => format!("{enterprise}/{id}").into(),
             },
             Self::V9Scope(1) => "scopeSystem".into(),
             Self::V9Scope(2) => "scopeInterface".into(),
@@ -44,11 +51,30 @@ impl Key {
     pub(super) fn field(self, octets: &[u8]) -> (Self, Value) {
         use flowxdp_core::elements::data_type::DataType;
         let data_type = match self {
+            Self::Element(0, APPLICATION) => return (self, application(octets)),
             Self::Element(0 | REVERSE, id) => registry::get(id).map(|entry| entry.data_type),
-            Self::Element(..) => None,
+            Self::Element(enterprise, id) => elements::of_enterprise(enterprise, id).map(|it| it.data_type),
             Self::V9Scope(_) => Some(DataType::Unsigned64),
         };
         (self, Value::read(data_type, octets))
+    }
+
+    /// The element of a field of NetFlow v9, where some enterprises have numbers above IANA's.
+    pub(super) fn of_v9(id: u16) -> Self {
+        let (enterprise, own) = elements::from_v9(id);
+        let is_known = elements::of_enterprise(enterprise, own).is_some();
+        if is_known { Self::Element(enterprise, own) } else { Self::Element(0, id) }
+    }
+}
+
+/// An applicationId as `ENGINE:SELECTOR` (RFC 6759 section 4); octets where it has no selector, or too long a one.
+fn application(octets: &[u8]) -> Value {
+    match octets {
+        [engine, selector @ ..] if (1..=7).contains(&selector.len()) => {
+            let selector = selector.iter().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
+            Value::Text(format!("{engine}:{selector}"))
+        }
+        _ => Value::Octets(octets.to_vec()),
     }
 }
 
@@ -139,8 +165,20 @@ mod tests {
         assert_eq!(Key::Element(29305, 1).name(), "reverseOctetDeltaCount");
         assert_eq!(Key::Element(29305, 32000).name(), "29305/32000");
         assert_eq!(Key::Element(9, 8).name(), "9/8");
+        assert_eq!(Key::Element(35_632, 188).name(), "tlsServerName");
+        assert_eq!((Key::of_v9(57_660), Key::of_v9(8)), (Key::Element(35_632, 188), Key::Element(0, 8)));
+        assert_eq!(Key::of_v9(57_473), Key::Element(0, 57_473));
         assert_eq!(Key::Element(0, 40005).name(), "40005");
         assert_eq!(Key::V9Scope(1).name(), "scopeSystem");
+    }
+
+    #[test]
+    fn an_application_is_engine_and_selector() {
+        let text = |octets: &[u8]| Key::Element(0, 95).field(octets).1.to_string();
+        assert_eq!(text(&[3, 0, 1, 0xbb]), "3:443");
+        assert_eq!(text(&[13, 1]), "13:1");
+        assert_eq!(text(&[3]), "03");
+        assert_eq!(text(&[20, 0, 0, 0, 9, 0, 0, 0, 1]), "140000000900000001");
     }
 
     #[test]

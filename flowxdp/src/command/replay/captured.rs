@@ -1,9 +1,12 @@
 //! A capture's packets as the engine drives their metering.
 
-use flowxdp_common::reason::NotReplayed;
+use flowxdp_common::{
+    field::{self, Group},
+    reason::NotReplayed,
+};
 use flowxdp_core::{
     books::{Books, Bracket},
-    clock::{MeterTime, Reading},
+    clock::{MILLISECOND, MeterTime, Reading},
     exporting::options::Interface,
     record::{FlowRecord, Total},
 };
@@ -14,6 +17,7 @@ use crate::{
         metering::{Metering, Sweep},
     },
     metering::meter::Meter,
+    names::Namer,
 };
 
 /// The metered side of a replay.
@@ -22,13 +26,24 @@ pub(super) struct Packets {
     interface: Interface,
     /// The shorter timeout, nanoseconds.
     rest: u64,
+    /// Where names are collected.
+    namer: Option<Namer>,
 }
 
 impl Packets {
     /// The packets' interface has its ifIndex for a name.
     pub(super) fn new(meter: Meter, index: u32, rest: u64) -> Self {
         let interface = Interface { index, name: index.to_string(), description: index.to_string() };
-        Self { meter, interface, rest }
+        let namer = meter.loaded.size.groups.has(Group::Names).then(Namer::default);
+        Self { meter, interface, rest, namer }
+    }
+
+    /// Reads the names in a packet that is metered, where they are collected: an Ethernet frame that had `wire` octets,
+    /// at `time` in nanoseconds since 1970.
+    pub(super) fn inspect(&mut self, frame: &[u8], wire: u32, time: u64) {
+        if let Some(namer) = &mut self.namer {
+            namer.frame(frame, wire, time / MILLISECOND);
+        }
     }
 
     /// Counts a packet that the program is not given, `octets` long on the wire.
@@ -51,8 +66,16 @@ impl Metering for Packets {
         Ok(())
     }
 
-    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
-        self.meter.check(sweep.now.nanoseconds(), sweep.wall, sweep.forced, sweep.room, sink)?;
+    fn sweep(&mut self, sweep: &Sweep, mut sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
+        let Sweep { now, wall, forced, room } = *sweep;
+        let Some(namer) = &mut self.namer else {
+            self.meter.check(now.nanoseconds(), wall, forced, room, sink)?;
+            return Ok(());
+        };
+        let width = field::width(self.meter.loaded.size.groups);
+        self.meter.check(now.nanoseconds(), wall, forced, room, |record, more| {
+            sink(record, namer.row(&record, more, width));
+        })?;
         Ok(())
     }
 

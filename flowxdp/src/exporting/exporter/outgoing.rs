@@ -57,9 +57,7 @@ impl Outgoing {
 
     /// Records in no message are lost, and unsent options data are of no use.
     pub(super) fn lose_queue(&mut self, reason: Undelivered) {
-        for entry in self.session.drain().iter() {
-            self.books.lost_record(reason, entry.record);
-        }
+        self.session.drain().each(|entry| self.books.lost_record(reason, entry.record));
         self.session.clear();
     }
 

@@ -35,4 +35,11 @@ pub enum Item {
     SamplingInterval,
     SampledPackets,
     SamplingSpace,
+    ApplicationId,
+    ApplicationName,
+    Enterprise,
+    ElementId,
+    ElementDataType,
+    ElementSemantics,
+    ElementName,
 }

@@ -35,14 +35,15 @@ impl Subject {
 }
 
 impl Kind {
-    /// The subject of its records; `None` for flow keys, which have a switch of their own.
+    /// The subject of its records; `None` for flow keys, which have a switch of their own, and for those that records
+    /// with names need.
     const fn subject(self) -> Option<Subject> {
         match self {
             Self::Sampler => Some(Subject::Sampler),
             Self::Interface => Some(Subject::Interfaces),
             Self::Statistics | Self::Exporter => Some(Subject::Statistics),
             Self::MeteringReliability | Self::ExportingReliability => Some(Subject::Reliability),
-            Self::FlowKeys => None,
+            Self::FlowKeys | Self::Applications | Self::Types => None,
         }
     }
 }
@@ -73,12 +74,14 @@ mod tests {
     use crate::elements::options::OPTIONS;
 
     #[test]
-    fn every_options_template_but_that_of_flow_keys_has_a_subject() {
+    fn every_options_template_but_those_that_explain_records_has_a_subject() {
         for template in OPTIONS {
+            let explains_records =
+                template.is_of_keys() || matches!(template.kind, Kind::Applications | Kind::Types);
             let of = Subject::ALL.into_iter().filter(|one| Subjects::from_iter([*one]).have(template.kind));
-            assert_eq!(of.count(), if template.is_of_keys() { 4 } else { 1 }, "{:?}", template.kind);
+            assert_eq!(of.count(), if explains_records { 4 } else { 1 }, "{:?}", template.kind);
             assert!(Subjects::ALL.have(template.kind));
-            assert_eq!(Subjects::from_iter([]).have(template.kind), template.is_of_keys());
+            assert_eq!(Subjects::from_iter([]).have(template.kind), explains_records);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     verdict::{Hello, Names, Verdict},
 };
 use crate::elements::application::Application;
+use crate::record::tail::Text;
 use crate::record::{Addresses, EndReason, FlowRecord};
 
 /// Conversations with names, at most: about 50 MB.
@@ -32,6 +33,18 @@ pub struct FlowName {
     pub application: Application,
     /// The name, with the protocol that it is of.
     pub name: Option<Name>,
+}
+
+impl FlowName {
+    /// Its name, with the column of the tail that has it.
+    #[must_use]
+    pub fn text(&self) -> Option<(Text, &str)> {
+        Some(match self.name.as_ref()? {
+            Name::Server(name) => (Text::Server, name),
+            Name::Host(name) => (Text::Host, name),
+            Name::Dns(name) => (Text::Dns, name),
+        })
+    }
 }
 
 /// A name of a flow.

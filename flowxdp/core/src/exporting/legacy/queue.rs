@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::SPAN;
 use crate::clock::MeterTime;
-use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal};
+use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal, Slice};
 
 /// The times of records that one header places.
 #[derive(Debug)]
@@ -57,10 +57,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Extension rows have `width` octets.
-    pub(super) fn new(width: usize) -> Self {
+    /// Over an empty batch.
+    pub(super) fn new(records: Batch) -> Self {
         Self {
-            records: Batch::new(width),
+            records,
             runs: VecDeque::new(),
             total: RecordTotal::default(),
             earliest_ms: u64::MAX,
@@ -115,7 +115,7 @@ impl Queue {
     /// Takes the `count` oldest records of the oldest run in one or two slices, with their extension rows.
     ///
     /// They stay in the total until [`Queue::sent`].
-    pub(super) fn take(&mut self, count: usize, each: impl FnMut(&[FlowRecord], &[u8])) {
+    pub(super) fn take(&mut self, count: usize, each: impl FnMut(Slice<'_>)) {
         self.records.take(count, each);
         if let Some(run) = self.runs.front_mut() {
             run.count -= count;
@@ -133,7 +133,7 @@ impl Queue {
     /// Takes an even share of the oldest record, if its counters are too large for one and its times fit.
     ///
     /// The share stays in the total until [`Queue::sent`].
-    pub(super) fn share(&mut self, times: &mut Times, mut take: impl FnMut(&[FlowRecord], &[u8])) -> bool {
+    pub(super) fn share(&mut self, times: &mut Times, mut take: impl FnMut(Slice<'_>)) -> bool {
         let (Some(run), Some(record)) = (self.runs.front_mut(), self.records.front()) else {
             return false;
         };
@@ -143,11 +143,11 @@ impl Queue {
         let packets = record.packets().div_ceil(run.parts);
         let octets = record.octets().div_ceil(run.parts);
         run.parts -= 1;
-        self.records.peek(1, |records, more| {
-            for record in records {
+        self.records.peek(1, |slice| {
+            for record in slice.records {
                 let mut share = record.with(|flow| (flow.packets, flow.octets) = (packets, octets));
                 share.delivery = DeliveryId::NONE;
-                take(&[share], more);
+                take(Slice { records: &[share], ..slice });
             }
         });
         if let Some(record) = self.records.front_mut() {
@@ -161,7 +161,8 @@ impl Queue {
 
     /// Takes out everything that waits, unsplit, the oldest first.
     pub(super) fn drain(&mut self) -> Batch {
-        std::mem::replace(self, Self::new(self.records.width())).records
+        let empty = self.records.empty();
+        std::mem::replace(self, Self::new(empty)).records
     }
 }
 

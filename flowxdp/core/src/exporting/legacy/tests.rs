@@ -245,8 +245,8 @@ fn what_is_drained_is_what_was_pushed_and_not_polled() {
     let sent = session.poll_message(at(START), true).unwrap().total;
     let queued = session.queued();
     assert_eq!(queued.records, 41 + 1 - 30);
-    let mut rest = session.drain();
-    let rest: Vec<FlowRecord> = rest.iter().map(|entry| *entry.record).collect();
+    let rest = session.drain();
+    let rest: Vec<FlowRecord> = rest.records().copied().collect();
     assert_eq!((session.queued(), session.poll_timeout()), (RecordTotal::default(), None));
     assert_eq!(rest.len(), 2);
     assert_eq!(rest[1], record(START, START + 1));

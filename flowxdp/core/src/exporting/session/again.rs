@@ -30,7 +30,7 @@ impl Templated {
             Kind::ALL
                 .map(|kind| Definition::of(&Template::new(self.protocol, format, kind, &self.config.choice)))
         };
-        let mut definitions: Vec<Definition> = RecordFormat::ALL.into_iter().flat_map(of).collect();
+        let mut definitions: Vec<Definition> = RecordFormat::all(&self.config.choice).flat_map(of).collect();
         definitions.sort_by_key(|definition| definition.id);
         definitions
     }

@@ -4,6 +4,7 @@
 use super::Message;
 use super::modulo_32;
 use super::templated::Templated;
+use crate::exporting::template::Template;
 use crate::exporting::wire::{Protocol, SET_HEADER, Writer};
 use crate::record::{DeliveryId, RecordTotal};
 
@@ -15,6 +16,17 @@ fn sets(mut octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         octets = behind;
         Some((u16::from_be_bytes([id, another]), set.get(SET_HEADER..)?))
     })
+}
+
+/// How many records that `octets` begin with have at most `room` octets together; and their octets.
+fn fitting(template: &Template, octets: &[u8], room: usize) -> (usize, usize) {
+    let (mut count, mut length) = (0, 0);
+    while let Some((record, _)) = octets.get(length..).and_then(|rest| template.split(rest))
+        && length + record.len() <= room
+    {
+        (count, length) = (count + 1, length + record.len());
+    }
+    (count, length)
 }
 
 /// A message in the making.
@@ -45,11 +57,11 @@ impl Templated {
         for (id, octets) in sets(message.bytes.get(self.protocol.header()..).unwrap_or_default()) {
             let mut templates = self.groups.iter().flat_map(|group| group.layout.templates());
             let Some(template) = templates.find(|template| template.id() == id) else { continue };
-            let length = template.record_length();
-            let mut left = octets.get(..octets.len() - octets.len() % length).unwrap_or_default();
-            while !left.is_empty() {
+            let mut left = octets;
+            // Padding is shorter than a record.
+            while left.len() >= template.record_length() {
                 let room = self.config.max_message.saturating_sub(part.writer.len());
-                let count = (self.protocol.set_room(room).unwrap_or(0) / length).min(left.len() / length);
+                let (count, length) = fitting(template, left, self.protocol.set_room(room).unwrap_or(0));
                 if count == 0 {
                     if part.total.records == 0 {
                         return None;
@@ -57,10 +69,11 @@ impl Templated {
                     parts.push(std::mem::replace(&mut part, self.part()));
                     continue;
                 }
-                let (records, behind) = left.split_at(count * length);
+                let (mut records, behind) = left.split_at(length);
                 left = behind;
-                part.writer.records(id, count, records.len(), |octets| octets.copy_from_slice(records));
-                for record in records.chunks_exact(length) {
+                part.writer.records(id, count, length, |octets| octets.copy_from_slice(records));
+                while let Some((record, others)) = template.split(records) {
+                    records = others;
                     let delivery = message.deliveries.get(nth).copied().unwrap_or_default();
                     DeliveryId::keep(&mut part.deliveries, part.total.records, delivery);
                     let [packets, octets] = template.counters(record);

@@ -1,4 +1,4 @@
-//! Records of four kinds with their templates, which share a message.
+//! Records of one format with their templates, which share a message.
 //!
 //! A session begins with the group of usual records; the others come with the first record that needs them.
 //!
@@ -8,6 +8,7 @@
 //! - In NetFlow v9 times are milliseconds since system start in 32 bits. A record from before the last wrap
 //!   (49.7 days), or from before system start, needs times of day. A record whose end is in another round of
 //!   the 32 bits than the export time, as after a step of the clock, needs them too.
+//! - A record with a text has a field more.
 
 use super::layout::Layout;
 use super::process::flow_keys_set;
@@ -36,7 +37,7 @@ pub(super) fn format(
         Protocol::Ipfix => record.tcp_flags() > ONE_OCTET,
         Protocol::V9 => !has_uptimes(record, export_ms, system_start_ms),
     };
-    RecordFormat { aggregates: record.end_reason() == EndReason::Aggregated, wide }
+    RecordFormat { aggregates: record.end_reason() == EndReason::Aggregated, wide, text: None }
 }
 
 /// Whether a v9 header of `export_ms` or somewhat later says when the record was.
@@ -69,7 +70,7 @@ impl Group {
         Ok(Self {
             format,
             layout: Self::layout(protocol, config, format)?,
-            queue: Queue::new(config.choice.width()),
+            queue: Queue::new(&config.choice.batch()),
             resend: Resend::of(config),
         })
     }
@@ -109,7 +110,7 @@ impl Group {
     /// When a message is ready; not in the future if one is.
     pub(super) fn deadline(&self, linger: u64) -> Option<MeterTime> {
         let oldest = self.queue.oldest()?;
-        let full = self.layout.is_full(&self.queue.counts());
+        let full = self.layout.is_full(&self.queue.octets(&self.layout));
         Some(if full { oldest } else { oldest.after(linger) })
     }
 }
@@ -131,7 +132,7 @@ mod tests {
         samples::udp(1).with(|flow| (flow.start_ms, flow.end_ms) = (start_ms, end_ms))
     }
 
-    const TIMES_OF_DAY: RecordFormat = RecordFormat { aggregates: false, wide: true };
+    const TIMES_OF_DAY: RecordFormat = RecordFormat { wide: true, ..RecordFormat::USUAL };
 
     fn times(protocol: Protocol, start: u64, end: u64, now: u64) -> RecordFormat {
         format(&record(start, end), now, protocol, START)
@@ -177,7 +178,7 @@ mod tests {
             let wide = flags & 0xf00 != 0;
             assert_eq!(
                 format(&record, START, Protocol::Ipfix, START),
-                RecordFormat { aggregates: false, wide }
+                RecordFormat { wide, ..RecordFormat::USUAL }
             );
             assert_eq!(format(&record, START, Protocol::V9, START), RecordFormat::USUAL);
         }

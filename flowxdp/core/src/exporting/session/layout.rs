@@ -7,6 +7,9 @@ use crate::exporting::wire::Protocol;
 /// Records of each kind, by the order of [`Kind::ALL`].
 pub(super) type Counts = [usize; Kind::ALL.len()];
 
+/// Octets of the data records of each kind.
+pub(super) type Octets = [usize; Kind::ALL.len()];
+
 /// The templates of a session and the sizes that follow from them.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -34,7 +37,7 @@ impl Layout {
         }
         let template_set = protocol.set(templates.iter().map(Template::described_length).sum()) + options_set;
         let layout = Self { protocol, max_message, templates, template_set };
-        let record = layout.templates.iter().map(|template| protocol.set(template.record_length())).max();
+        let record = layout.templates.iter().map(|template| protocol.set(template.longest())).max();
         let needed = protocol.header() + template_set.max(record.unwrap_or_default());
         if max_message < needed {
             return Err(SessionError::MessageTooSmall {
@@ -55,25 +58,26 @@ impl Layout {
         self.templates.iter().map(Definition::of)
     }
 
-    /// How many records of the kind with index `kind` fit, beside those of other kinds in `counts`.
-    pub(super) fn most(&self, counts: &Counts, kind: usize, templates: bool) -> usize {
-        let mut others = *counts;
+    /// Octets that the records of the kind with index `kind` can have, beside those of other kinds in `octets`.
+    pub(super) fn room(&self, octets: &Octets, kind: usize, templates: bool) -> usize {
+        let mut others = *octets;
         others[kind] = 0;
         let room = self.max_message.saturating_sub(self.size(&others, templates));
-        self.protocol.set_room(room).unwrap_or(0) / self.templates[kind].record_length()
+        self.protocol.set_room(room).unwrap_or(0)
     }
 
     /// Octets of a message with these records, and with all templates in front of them or without.
-    fn size(&self, counts: &Counts, templates: bool) -> usize {
-        let sets = counts.iter().zip(&self.templates).filter(|(count, _)| **count > 0);
-        let sets = sets.map(|(count, template)| self.protocol.set(count * template.record_length()));
+    fn size(&self, octets: &Octets, templates: bool) -> usize {
+        let sets = octets.iter().filter(|octets| **octets > 0).map(|octets| self.protocol.set(*octets));
         let template_set = if templates { self.template_set } else { 0 };
         self.protocol.header() + template_set + sets.sum::<usize>()
     }
 
-    /// Whether a message with these records fits.
-    fn fits(&self, counts: &Counts, templates: bool) -> bool {
-        self.size(counts, templates) <= self.max_message
+    /// Whether a message with these records, and so many octets more of one kind, fits.
+    fn fits(&self, octets: &Octets, kind: usize, more: usize, templates: bool) -> bool {
+        let mut octets = *octets;
+        octets[kind] += more;
+        self.size(&octets, templates) <= self.max_message
     }
 
     /// Whether a finished message of so many octets has room for the templates in front of its data.
@@ -81,20 +85,24 @@ impl Layout {
         octets + self.template_set <= self.max_message
     }
 
+    /// The largest message, octets.
+    pub(super) const fn max_message(&self) -> usize {
+        self.max_message
+    }
+
     /// Whether these records leave no room for one more of any kind.
-    pub(super) fn is_full(&self, counts: &Counts) -> bool {
-        (0..counts.len()).all(|kind| !self.fits(&with_one_more(counts, kind), false))
+    pub(super) fn is_full(&self, octets: &Octets) -> bool {
+        self.templates
+            .iter()
+            .enumerate()
+            .all(|(kind, it)| !self.fits(octets, kind, it.record_length(), false))
     }
 
     /// Whether a record of any kind fits behind the templates.
     pub(super) fn templates_leave_room(&self) -> bool {
-        (0..self.templates.len()).all(|kind| self.fits(&with_one_more(&Counts::default(), kind), true))
+        self.templates
+            .iter()
+            .enumerate()
+            .all(|(kind, it)| self.fits(&Octets::default(), kind, it.longest(), true))
     }
-}
-
-/// `counts` and one record more of the kind with index `kind`.
-const fn with_one_more(counts: &Counts, kind: usize) -> Counts {
-    let mut counts = *counts;
-    counts[kind] += 1;
-    counts
 }

@@ -170,7 +170,7 @@ pub(super) fn place(
     let wanted = match template.kind {
         // Keys of templates that are not told in domain 0 would mean nothing there.
         Kind::FlowKeys => flow_keys && !apart,
-        Kind::Interface => !apart,
+        Kind::Interface | Kind::Applications | Kind::Types => !apart,
         _ => true,
     };
     let place = if template.is_of_flows() && !apart { Place::Flows } else { Place::Process };

@@ -92,14 +92,17 @@ impl Templated {
     /// The data records of a domain, in order.
     fn data(&self, place: Place, snapshot: &Snapshot) -> Vec<Data> {
         let (statistics, protocol) = (self.statistics, self.protocol);
-        let source = |interface| Source { snapshot, statistics, protocol, interface, flow_keys: (0, 0) };
+        let source = |number: usize| {
+            let interface = snapshot.interfaces.get(number);
+            Source { snapshot, statistics, protocol, interface, flow_keys: (0, 0), number }
+        };
         // Padding is below four octets.
         let room = self.config.max_message - protocol.header() - protocol.set(3);
         let mut data = Vec::new();
         for template in self.templates_of(place) {
             for number in 0..records(template.kind, snapshot) {
                 let mut octets = Vec::new();
-                source(snapshot.interfaces.get(number)).encode(template, room, &mut octets);
+                source(number).encode(template, room, &mut octets);
                 data.push((template.id, octets));
             }
         }
@@ -166,7 +169,8 @@ impl Templated {
         let (statistics, protocol) = (self.statistics, self.protocol);
         let snapshot = Snapshot::default();
         let data = keys.iter().map(|&flow_keys| {
-            let source = Source { snapshot: &snapshot, statistics, protocol, interface: None, flow_keys };
+            let source =
+                Source { snapshot: &snapshot, statistics, protocol, interface: None, flow_keys, number: 0 };
             let mut octets = Vec::new();
             source.encode(template, usize::MAX, &mut octets);
             (template.id, octets)
@@ -214,9 +218,10 @@ fn placed(
     protocol: Protocol,
     config: &SessionConfig,
 ) -> impl Iterator<Item = (Place, &'static OptionsTemplate)> + use<> {
-    let SessionConfig { preset, flow_keys, options, .. } = *config;
+    let SessionConfig { preset, flow_keys, options, choice, .. } = *config;
     OPTIONS
         .iter()
+        .filter(move |template| template.is_for(&choice))
         .filter_map(move |template| Some((place(template, protocol, preset, flow_keys, options)?, template)))
 }
 

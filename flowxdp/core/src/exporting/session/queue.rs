@@ -2,10 +2,10 @@
 
 use std::collections::{VecDeque, vec_deque::Iter};
 
-use super::layout::{Counts, Layout};
+use super::layout::{Counts, Layout, Octets};
 use crate::clock::MeterTime;
-use crate::exporting::template::Kind;
-use crate::record::{Batch, FlowRecord, RecordTotal};
+use crate::exporting::template::{Kind, Template};
+use crate::record::{Batch, FlowRecord, RecordTotal, Slice};
 
 /// Records of one kind that were pushed one after the other at one instant.
 #[derive(Debug)]
@@ -24,6 +24,45 @@ struct Waiting {
     runs: VecDeque<Run>,
 }
 
+/// The records of the next message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) counts: Counts,
+    pub(super) octets: Octets,
+}
+
+impl Waiting {
+    /// How many of the records behind the `first` ones, at most `most`, are data records of at most `room` octets
+    /// together; and their octets.
+    fn fitting(&self, template: &Template, first: usize, most: usize, room: usize) -> (usize, usize) {
+        if !template.has_tail() {
+            let length = template.record_length();
+            let count = most.min(room / length);
+            return (count, count * length);
+        }
+        let lengths = self.records.tails_behind(first).iter().map(|tail| template.length_with(tail));
+        let fitting = lengths.take(most).scan(0, |octets, length| {
+            *octets += length;
+            (*octets <= room).then_some(*octets)
+        });
+        fitting.fold((0, 0), |(count, _), octets| (count + 1, octets))
+    }
+
+    /// Octets of the data records, as far as they fill a message.
+    fn octets(&self, template: &Template, max_message: usize) -> usize {
+        if !template.has_tail() {
+            return self.records.len() * template.record_length();
+        }
+        let lengths = self.records.tails_behind(0).iter().map(|tail| template.length_with(tail));
+        let sums = lengths.scan(0, |octets, length| {
+            let before = *octets;
+            *octets += length;
+            (before <= max_message).then_some(*octets)
+        });
+        sums.last().unwrap_or(0)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     kinds: [Waiting; Kind::ALL.len()],
@@ -32,9 +71,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Extension rows have `width` octets.
-    pub(super) fn new(width: usize) -> Self {
-        let kinds = Kind::ALL.map(|_| Waiting { records: Batch::new(width), runs: VecDeque::new() });
+    /// Over batches of the form of an empty one.
+    pub(super) fn new(empty: &Batch) -> Self {
+        let kinds = Kind::ALL.map(|_| Waiting { records: empty.empty(), runs: VecDeque::new() });
         Self { kinds, ..Self::default() }
     }
 
@@ -59,27 +98,35 @@ impl Queue {
         self.kinds.iter().filter_map(|waiting| waiting.runs.front()).map(|run| run.pushed).min()
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        self.kinds.each_ref().map(|waiting| waiting.records.len())
+    /// Octets of the data records of each kind, as far as they fill a message.
+    pub(super) fn octets(&self, layout: &Layout) -> Octets {
+        let mut octets = Octets::default();
+        for (octets, (waiting, template)) in octets.iter_mut().zip(self.kinds.iter().zip(layout.templates()))
+        {
+            *octets = waiting.octets(template, layout.max_message());
+        }
+        octets
     }
 
     /// How many of each kind the next message takes.
     ///
     /// The oldest record goes first, whatever its kind, so that none starves. Once the oldest of a kind does
     /// not fit, smaller ones of other kinds still fill the rest, and that record leads the next message.
-    pub(super) fn plan(&self, layout: &Layout, templates: bool) -> Counts {
-        let mut counts = Counts::default();
+    pub(super) fn plan(&self, layout: &Layout, templates: bool) -> Plan {
+        let Plan { mut counts, mut octets } = Plan::default();
         // No record of another kind is among those of a run, so that a run is planned at once.
         let mut runs = self.kinds.each_ref().map(|waiting| waiting.runs.iter().peekable());
         loop {
             let heads = runs.iter_mut().enumerate();
             let heads = heads.filter_map(|(kind, runs)| Some((runs.peek()?.order, kind)));
-            let Some((_, kind)) = heads.min() else { return counts };
-            let Some(run) = runs[kind].next() else { return counts };
-            let most = layout.most(&counts, kind, templates);
-            counts[kind] += run.count;
-            if counts[kind] > most {
-                counts[kind] = most;
+            let Some((_, kind)) = heads.min() else { return Plan { counts, octets } };
+            let Some(run) = runs[kind].next() else { return Plan { counts, octets } };
+            let room = layout.room(&octets, kind, templates).saturating_sub(octets[kind]);
+            let template = &layout.templates()[kind];
+            let (count, length) = self.kinds[kind].fitting(template, counts[kind], run.count, room);
+            counts[kind] += count;
+            octets[kind] += length;
+            if count < run.count {
                 // The oldest of this kind that is left does not fit.
                 runs[kind] = Iter::default().peekable();
             }
@@ -87,10 +134,10 @@ impl Queue {
     }
 
     /// Takes the `count` oldest records of the kind with index `kind`, at most as many as there are, in one
-    /// or two slices, each with its extension rows.
+    /// or two slices.
     ///
     /// They stay in the total until [`Queue::sent`].
-    pub(super) fn take(&mut self, kind: usize, count: usize, each: impl FnMut(&[FlowRecord], &[u8])) {
+    pub(super) fn take(&mut self, kind: usize, count: usize, each: impl FnMut(Slice<'_>)) {
         let Waiting { records, runs } = &mut self.kinds[kind];
         let count = count.min(records.len());
         records.take(count, each);
@@ -112,8 +159,8 @@ impl Queue {
     /// Moves everything to `batch`, in the order of its kinds.
     pub(super) fn drain(&mut self, batch: &mut Batch) {
         for waiting in &mut self.kinds {
-            let width = waiting.records.width();
-            batch.append(std::mem::replace(&mut waiting.records, Batch::new(width)));
+            let empty = waiting.records.empty();
+            batch.append(std::mem::replace(&mut waiting.records, empty));
             waiting.runs.clear();
         }
         self.total = RecordTotal::default();

@@ -7,12 +7,14 @@ use super::domains::Domains;
 use super::group::{self, Group};
 use super::preset::Place;
 use super::process::Process;
+use super::queue::Plan;
 use super::resend::{Due, How};
 use super::{MS, Message, SessionConfig, SessionError, modulo_32};
 use crate::clock::{MeterTime, Now, uptime};
 use crate::exporting::options::Statistics;
 use crate::exporting::template::RecordFormat;
 use crate::exporting::wire::{Header, Protocol, Writer};
+use crate::record::tail::{self, Text};
 use crate::record::{Batch, DeliveryId, FlowRecord, RecordTotal};
 
 /// Buffers kept for reuse: more than a caller has on the way at once.
@@ -50,6 +52,8 @@ pub(super) struct Templated {
     /// The usual group, and behind it those with other templates once a record needed them.
     pub(super) groups: Vec<Group>,
     pub(super) domains: Domains,
+    /// The texts that its records can have.
+    texts: Vec<Text>,
     /// Of configurations of before.
     pub(super) former: Former,
     pub(super) process: Process,
@@ -70,6 +74,7 @@ impl Templated {
             protocol,
             groups: vec![Group::new(protocol, &config, RecordFormat::USUAL)?],
             domains: Domains::default(),
+            texts: config.choice.texts(),
             former: Former::default(),
             process: Process::new(&config),
             ready: VecDeque::new(),
@@ -88,12 +93,21 @@ impl Templated {
 
     pub(super) fn push(&mut self, record: &FlowRecord, more: &[u8], now: Now) {
         let export_ms = now.wall_ms.max(self.export_secs.saturating_mul(MS)).max(self.latest_ms);
-        let format = group::format(record, export_ms, self.protocol, self.config.system_start_ms);
+        let mut format = group::format(record, export_ms, self.protocol, self.config.system_start_ms);
+        if !self.texts.is_empty() && !format.aggregates {
+            format.text = self.text(more);
+        }
         if !format.wide {
             self.latest_ms = self.latest_ms.max(record.end_ms());
         }
         let group = self.group(format);
         self.groups[group].queue.push(record, more, now.monotonic);
+    }
+
+    /// The column of the text that the records of this collector have of a row with its tail.
+    fn text(&self, more: &[u8]) -> Option<Text> {
+        let (column, _) = tail::text(more.get(self.config.choice.width()..)?)?;
+        self.texts.contains(&column).then_some(column)
     }
 
     /// The place of a group, which is made now if this is its first record.
@@ -102,7 +116,7 @@ impl Templated {
         place(&self.groups).unwrap_or_else(|| {
             // Its templates are as large as the usual ones but for some octets a record. Where they do not
             // fit into a message, its records go with the usual ones: times modulo 2^32, the low eight TCP
-            // flags, and an aggregate as a flow from nowhere.
+            // flags, an aggregate as a flow from nowhere, and no text.
             self.groups.extend(Group::new(self.protocol, &self.config, format));
             place(&self.groups).unwrap_or_default()
         })
@@ -164,7 +178,7 @@ impl Templated {
 
     pub(super) fn drain(&mut self) -> Batch {
         self.latest_ms = 0;
-        let mut batch = Batch::new(self.config.choice.width());
+        let mut batch = self.config.choice.batch();
         self.groups.iter_mut().for_each(|group| group.queue.drain(&mut batch));
         batch
     }
@@ -207,21 +221,21 @@ impl Templated {
         if templates {
             group.resend.sent(now.monotonic, How::WithData);
         }
-        let counts = group.queue.plan(&group.layout, templates);
+        let Plan { counts, octets } = group.queue.plan(&group.layout, templates);
         let deliveries = self.spare_deliveries.pop().unwrap_or_default();
         let domain = self.config.observation_domain;
         let mut content = Content { domain, templates: written, deliveries, ..Content::default() };
-        for (kind, (&count, template)) in counts.iter().zip(group.layout.templates()).enumerate() {
+        for (kind, template) in group.layout.templates().iter().enumerate() {
+            let (count, octets) = (counts[kind], octets[kind]);
             if count == 0 {
                 continue;
             }
-            let length = template.record_length();
-            writer.records(template.id(), count, count * length, |mut octets| {
-                group.queue.take(kind, count, |records, more| {
-                    let (these, rest) = std::mem::take(&mut octets).split_at_mut(records.len() * length);
-                    template.encode(records, more, self.config.system_start_ms, these);
-                    content.count(records);
-                    octets = rest;
+            writer.records(template.id(), count, octets, |mut octets| {
+                group.queue.take(kind, count, |slice| {
+                    let rest = std::mem::take(&mut octets);
+                    let written = template.encode(slice, self.config.system_start_ms, rest);
+                    content.count(slice.records);
+                    octets = rest.get_mut(written..).unwrap_or_default();
                 });
             });
         }

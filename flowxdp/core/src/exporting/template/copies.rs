@@ -67,7 +67,8 @@ pub(crate) struct Rows<'a> {
 
 impl Copies {
     /// Adds a field: the low `length` octets of a source, behind the first `start` octets of the data record.
-    /// `groups` lay the extension row out; a source that they do not have stays zero.
+    /// `groups` lay the extension row out; a source that they do not have stays
+    /// zero, and so does one of the tail.
     pub(crate) fn add(&mut self, source: &Source, start: usize, length: usize, groups: Groups) {
         let place = |from| Move { from, to: start, length };
         let step = match source {
@@ -78,6 +79,7 @@ impl Copies {
             },
             Source::Uptime(column) => Step::Uptimes(place(column.at())),
             Source::Computed(_, value) => Step::Computed(*value, place(size_of::<u64>() - length)),
+            Source::Application | Source::Text(_) => return,
         };
         let joined = match (self.0.last_mut(), step) {
             (Some(Step::Row(last)), Step::Row(next)) | (Some(Step::More(last)), Step::More(next)) => {
