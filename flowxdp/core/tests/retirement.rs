@@ -97,7 +97,7 @@ fn sweep(table: &mut Slots, retirement: &mut Retirement, now: u64) -> Vec<(FlowC
 /// Step 3 with its end.
 fn collect(table: &mut Slots, retirement: &mut Retirement) -> Vec<(FlowCounters, EndReason)> {
     let mut out = Vec::new();
-    retirement.collect(table, Then::Free, |_, flow, reason| out.push((flow.counters, reason)));
+    retirement.collect(table, Then::Free, |_, flow, reason| out.push((*flow.counters, reason)));
     out
 }
 
@@ -282,20 +282,23 @@ fn cold_fields_are_of_the_part_that_began_first_and_extension_headers_of_all() {
     let groups = [Group::Mac, Group::Ipv6].into_iter().collect();
     let rows = [cold(groups, 1, 0x02), cold(groups, 2, 0x20), cold(groups, 3, 0x01)];
     let mut merge = Merge::new(groups);
-    let flow = |port, first, row: usize| SlotFlow { counters: part(port, 1, first, 20), cold: &rows[row] };
+    let push = |merge: &mut Merge, port, first, row: usize| {
+        let flow = SlotFlow { counters: &part(port, 1, first, 20), cold: &rows[row] };
+        merge.push(flow, EndReason::IdleTimeout, None);
+    };
     // Two flows of three parts each; the one whose parts came in the other order, and one that stays alone.
     for (port, firsts) in [(1, [10, 5, 15]), (2, [5, 10, 15])] {
         for (row, first) in firsts.into_iter().enumerate() {
-            merge.push(flow(port, first, row), EndReason::IdleTimeout, None);
+            push(&mut merge, port, first, row);
         }
     }
-    merge.push(flow(3, 1, 2), EndReason::IdleTimeout, None);
+    push(&mut merge, 3, 1, 2);
     let mut found = Vec::new();
     merge.drain(|flow, _, _| found.push((flow.key.destination_port, flow.cold.to_vec())));
     let expected = [(1, cold(groups, 2, 0x23)), (2, cold(groups, 1, 0x23)), (3, rows[2].clone())];
     assert_eq!(found, expected);
     // Nothing of it is left for the next look.
-    merge.push(flow(4, 1, 0), EndReason::IdleTimeout, None);
+    push(&mut merge, 4, 1, 0);
     merge.drain(|flow, _, _| assert_eq!(flow.cold, rows[0]));
 }
 
@@ -303,9 +306,10 @@ fn cold_fields_are_of_the_part_that_began_first_and_extension_headers_of_all() {
 fn a_part_joins_what_was_taken_of_its_flow_and_nothing_else() {
     let mut merge = Merge::default();
     let ports = 0..300;
-    assert!(!merge.join(&part(0, 1, 10, 20), EndReason::IdleTimeout, None));
+    assert!(!merge.join(&(&part(0, 1, 10, 20)).into(), EndReason::IdleTimeout, None));
     ports.clone().for_each(|port| merge.push(&part(port, 2, 10, 20), EndReason::IdleTimeout, None));
-    let joined = |merge: &mut Merge, port| merge.join(&part(port, 3, 10, 20), EndReason::IdleTimeout, None);
+    let joined =
+        |merge: &mut Merge, port| merge.join(&(&part(port, 3, 10, 20)).into(), EndReason::IdleTimeout, None);
     assert!(ports.clone().all(|port| joined(&mut merge, port)));
     assert!((300..3000).all(|port| !joined(&mut merge, port)));
     let mut packets = Vec::new();
@@ -385,7 +389,7 @@ proptest! {
             };
             let place = Place::v4(1);
             retirement.collect_in_turns(&mut table, PARTITION, Then::Free, |turn, index, part, reason| {
-                merge.push_across_cpus(turn, part, reason, Some(SlotRef::new(place, index)), &mut take);
+                merge.push_across_cpus(turn, &part, reason, Some(SlotRef::new(place, index)), &mut take);
             });
             merge.drain(&mut take);
             if early > 0 {

@@ -56,9 +56,11 @@ impl<T: Pod> Mapped<T> {
     /// # Panics
     ///
     /// If `index` is out of bounds: the address would not be the map's.
-    #[inline]
+    #[inline(always)]
     pub fn element(&self, index: usize) -> *mut T {
-        assert!(index < self.elements, "element {index} of {}", self.elements);
+        if index >= self.elements {
+            outside(index, self.elements);
+        }
         // SAFETY: in bounds, as just compared.
         unsafe { self.start.as_ptr().add(index) }
     }
@@ -81,12 +83,14 @@ impl<T: Pod> Mapped<T> {
         let _ = place;
     }
 
-    /// A field of an element, by its offset.
-    #[inline]
+    /// A field of an element, by its offset. A sweep reads some of every slot: with a constant offset, the bounds of
+    /// the element are all that is left to compare.
+    #[inline(always)]
     fn field<F: Pod>(&self, index: usize, offset: usize) -> *mut F {
         const { assert!(align_of::<F>() <= 8) };
-        let fits = offset.is_multiple_of(align_of::<F>()) && offset + size_of::<F>() <= size_of::<T>();
-        assert!(fits, "a field of {} octets at {offset}", size_of::<F>());
+        if !offset.is_multiple_of(align_of::<F>()) || offset + size_of::<F>() > size_of::<T>() {
+            outside(offset, size_of::<F>());
+        }
         self.element(index).cast::<u8>().wrapping_add(offset).cast()
     }
 
@@ -95,7 +99,7 @@ impl<T: Pod> Mapped<T> {
     /// # Panics
     ///
     /// The field is not inside the element, or not aligned.
-    #[inline]
+    #[inline(always)]
     pub fn load<F: Pod>(&self, index: usize, offset: usize) -> F {
         // SAFETY: `field` asserts that the place is inside the mapping and aligned; plain old data.
         unsafe { self.field::<F>(index, offset).read_volatile() }
@@ -106,7 +110,7 @@ impl<T: Pod> Mapped<T> {
     /// # Panics
     ///
     /// The field is not inside the element, or not aligned.
-    #[inline]
+    #[inline(always)]
     pub fn store<F: Pod>(&mut self, index: usize, offset: usize, value: F) {
         // SAFETY: as in `load`.
         unsafe { self.field::<F>(index, offset).write_volatile(value) };
@@ -117,24 +121,24 @@ impl<T: Pod> Mapped<T> {
     /// # Panics
     ///
     /// The word is not inside the element, or not aligned.
-    #[inline]
+    #[inline(always)]
     pub fn word(&self, index: usize, offset: usize) -> &AtomicU32 {
         // SAFETY: as in `load`; mapped as long as `self` lives.
         unsafe { AtomicU32::from_ptr(self.field(index, offset)) }
     }
 
-    /// A copy of an element, read in words of eight octets, which do not tear.
-    #[inline]
-    pub fn read_words(&self, index: usize) -> T {
-        let (mut copy, place) = (T::zeroed(), self.element(index).cast::<u64>());
-        for (word, octets) in bytemuck::bytes_of_mut(&mut copy).chunks_exact_mut(8).enumerate() {
-            // SAFETY: `new` asserted that an element is made of whole words.
-            let place = unsafe { place.add(word) };
+    /// The `N` words of eight octets that an element is made of; a word does not tear.
+    #[inline(always)]
+    pub fn words<const N: usize>(&self, index: usize) -> [u64; N] {
+        const { assert!(N * 8 == size_of::<T>()) };
+        let (mut words, place) = ([0; N], self.element(index).cast::<u64>());
+        for (offset, word) in words.iter_mut().enumerate() {
+            // SAFETY: an element has `N` words.
+            let place = unsafe { place.add(offset) };
             // SAFETY: inside the element; the mapping is aligned to its page.
-            let value = unsafe { place.read_volatile() };
-            octets.copy_from_slice(&value.to_ne_bytes());
+            *word = unsafe { place.read_volatile() };
         }
-        copy
+        words
     }
 
     /// A copy of an element; torn where the other side writes it meanwhile.
@@ -153,6 +157,14 @@ impl<T: Pod> Mapped<T> {
             unsafe { place.write_volatile(bytemuck::pod_read_unaligned(octets)) };
         }
     }
+}
+
+/// A place is not in the map, or not in the element: an error of the caller.
+#[cold]
+#[inline(never)]
+#[expect(clippy::panic, reason = "an assertion whose message costs a sweep nothing")]
+fn outside(place: usize, size: usize) -> ! {
+    panic!("place {place} is outside of the map: {size}");
 }
 
 impl Mapped<CpuState> {

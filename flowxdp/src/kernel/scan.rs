@@ -46,7 +46,7 @@ macro_rules! table {
 
             #[inline]
             fn copy(&self, index: usize) -> $slot {
-                self.read_words(index)
+                bytemuck::cast(self.words::<{ size_of::<$slot>() / 8 }>(index))
             }
 
             #[inline]

@@ -232,7 +232,7 @@ impl Meter {
             let placed = spill.push(slots, packet, cold, position, timeouts);
             if !placed && replay {
                 // A replay's records are exact with any table size, and its memory is bounded by the file.
-                let flow = SlotFlow { counters: packet.counters(), cold };
+                let flow = SlotFlow { counters: &packet.counters(), cold };
                 replay_only.push(flow, EndReason::LackOfResources, None);
             }
             placed || replay
@@ -275,7 +275,7 @@ impl Meter {
             self.grace.wait()?;
             self.collect(now, &mut out);
         }
-        self.replay_only.drain(|flow, reason, slots| out.record(flow, reason, slots));
+        self.replay_only.drain(|flow, reason, slots| out.record(&flow, reason, slots));
         self.watch.spill_table(self.spill.flows(), self.spill.is_blocked());
         self.done = marked < room;
         Ok(out.records())

@@ -47,14 +47,16 @@ pub struct Merge {
     /// Further slots of an entry, by its place.
     more: HashMap<usize, Vec<SlotRef>, RandomState>,
     groups: Groups,
-    /// Cold octets of each entry, a cold slot of `groups` each.
+    /// Octets of a cold slot of `groups`.
+    width: usize,
+    /// Cold octets of each entry, a cold slot each.
     cold: Vec<u8>,
 }
 
 impl Merge {
     /// For flows whose cold slots are laid out for `groups`.
     pub fn new(groups: Groups) -> Self {
-        Self { groups, ..Self::default() }
+        Self { groups, width: field::width(groups), ..Self::default() }
     }
 
     /// Takes a flow, and the slot that it is in.
@@ -76,10 +78,10 @@ impl Merge {
 
     /// Takes a part from [`crate::metering::retire::Retirement::collect_in_turns`], and hands flows to `sink` of which no
     /// slot can come any more; the last ones stay until [`Merge::drain`].
-    pub fn push_across_cpus<'a>(
+    pub fn push_across_cpus(
         &mut self,
         turn: Turn,
-        flow: impl Into<SlotFlow<'a>>,
+        flow: &SlotFlow<'_>,
         reason: EndReason,
         slot: Option<SlotRef>,
         sink: impl FnMut(SlotFlow<'_>, EndReason, &[SlotRef]),
@@ -88,14 +90,16 @@ impl Merge {
             self.passed = turn.start;
             self.drain_before(turn.start, sink);
         }
-        self.enter(turn.offset, &flow.into(), reason, slot);
+        self.enter(turn.offset, flow, reason, slot);
     }
 
     /// Takes an entry of its own.
     fn add(&mut self, offset: usize, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) {
-        self.entries.push(Entry { counters: flow.counters, reason, slot, offset });
-        self.cold.extend_from_slice(flow.cold);
-        self.cold.resize(self.entries.len() * field::width(self.groups), 0);
+        self.entries.push(Entry { counters: *flow.counters, reason, slot, offset });
+        if self.width > 0 {
+            self.cold.extend_from_slice(flow.cold);
+            self.cold.resize(self.entries.len() * self.width, 0);
+        }
     }
 
     fn enter(&mut self, offset: usize, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) {
@@ -110,22 +114,17 @@ impl Merge {
     }
 
     /// Adds a part to the parts that [`Merge::push`] took of its flow; `false` if there are none.
-    pub fn join<'a>(
-        &mut self,
-        flow: impl Into<SlotFlow<'a>>,
-        reason: EndReason,
-        slot: Option<SlotRef>,
-    ) -> bool {
-        let flow = flow.into();
-        self.keys.may_have(&flow.key) && self.absorb(self.hasher.hash_one(flow.key), &flow, reason, slot)
+    #[inline]
+    pub fn join(&mut self, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) -> bool {
+        self.keys.may_have(&flow.key) && self.absorb(self.hasher.hash_one(flow.key), flow, reason, slot)
     }
 
     fn absorb(&mut self, hash: u64, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) -> bool {
-        let Self { entries, places, more, groups, cold, .. } = self;
+        let Self { entries, places, more, groups, width, cold, .. } = self;
         let is_it = |&place: &usize| key(entries, place) == Some(&flow.key);
         let Some(&place) = places.find(hash, is_it) else { return false };
         let Some(known) = entries.get_mut(place) else { return false };
-        if let Some(row) = cold.get_mut(row(*groups, place)).filter(|row| !row.is_empty()) {
+        if let Some(row) = cold.get_mut(row(*width, place)).filter(|row| !row.is_empty()) {
             field::join(*groups, row, flow.cold, flow.first < known.counters.first);
         }
         known.counters.absorb(flow);
@@ -165,10 +164,10 @@ impl Merge {
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get(place) else { break };
             let further = if self.more.is_empty() { None } else { self.more.remove(&place) };
-            let cold = row(self.groups, place);
+            let cold = row(self.width, place);
             if entry.offset.saturating_add(WINDOW as usize) <= offset {
                 let flow =
-                    SlotFlow { counters: entry.counters, cold: self.cold.get(cold).unwrap_or_default() };
+                    SlotFlow { counters: &entry.counters, cold: self.cold.get(cold).unwrap_or_default() };
                 match (entry.slot, further) {
                     (slot, None) => sink(flow, entry.reason, slot.as_slice()),
                     (slot, Some(further)) => {
@@ -180,7 +179,7 @@ impl Merge {
             }
             let hash = self.hasher.hash_one(entry.counters.key);
             self.entries.swap(kept, place);
-            self.cold.copy_within(cold, kept * field::width(self.groups));
+            self.cold.copy_within(cold, kept * self.width);
             if let Some(further) = further {
                 self.more.insert(kept, further);
             }
@@ -189,13 +188,13 @@ impl Merge {
             kept += 1;
         }
         self.entries.truncate(kept);
-        self.cold.truncate(kept * field::width(self.groups));
+        self.cold.truncate(kept * self.width);
     }
 }
 
 /// Where the cold octets of an entry are.
-const fn row(groups: Groups, place: usize) -> Range<usize> {
-    place * field::width(groups)..(place + 1) * field::width(groups)
+const fn row(width: usize, place: usize) -> Range<usize> {
+    place * width..(place + 1) * width
 }
 
 fn key(entries: &[Entry], place: usize) -> Option<&FlowKey> {
@@ -207,6 +206,7 @@ fn rehash(entries: &[Entry], hasher: &RandomState, place: usize) -> u64 {
 }
 
 /// The record of these counters, whose slots the delivery stands for.
+#[inline]
 pub fn record(
     flow: &FlowCounters,
     end_reason: EndReason,

@@ -388,7 +388,7 @@ impl Retirement {
             let index = due.index();
             self.clear_closing(index);
             let slot = table.copy(index);
-            let flow = SlotFlow { counters: slot.counters(), cold: table.cold(index, &mut row) };
+            let flow = SlotFlow { counters: &slot.counters(), cold: table.cold(index, &mut row) };
             sink(index, flow, slot.reason(due.reason));
             if then == Then::Free {
                 free(table, index);
@@ -463,7 +463,7 @@ pub fn recover<T: Table>(
             0 => reason,
             _ => EndReason::EndOfFlow,
         };
-        let flow = SlotFlow { counters, cold: table.cold(index, &mut row) };
+        let flow = SlotFlow { counters: &counters, cold: table.cold(index, &mut row) };
         sink(index, has, flow, slot.reason(end));
     }
 }

@@ -64,7 +64,7 @@ slot_counters!(flow_counters! {});
 #[derive(Clone, Copy, Debug)]
 pub struct SlotFlow<'a> {
     /// The counters.
-    pub counters: FlowCounters,
+    pub counters: &'a FlowCounters,
     /// The cold fields as [`flowxdp_common::field`] lays them out; empty where no group has any.
     pub cold: &'a [u8],
 }
@@ -73,14 +73,14 @@ impl std::ops::Deref for SlotFlow<'_> {
     type Target = FlowCounters;
 
     fn deref(&self) -> &FlowCounters {
-        &self.counters
+        self.counters
     }
 }
 
 /// Counters without cold fields.
-impl From<&FlowCounters> for SlotFlow<'_> {
-    fn from(counters: &FlowCounters) -> Self {
-        Self { counters: *counters, cold: &[] }
+impl<'a> From<&'a FlowCounters> for SlotFlow<'a> {
+    fn from(counters: &'a FlowCounters) -> Self {
+        Self { counters, cold: &[] }
     }
 }
 

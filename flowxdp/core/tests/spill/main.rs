@@ -68,7 +68,7 @@ fn sweep(
     let (mut out, mut done) = (Vec::new(), Vec::new());
     spill.mark(memory, now, TIMEOUTS, forced, room);
     spill.collect(memory, |index, part, reason| {
-        out.push((part.counters, reason));
+        out.push((*part.counters, reason));
         done.push(index);
     });
     done.into_iter().for_each(|index| spill.free(memory, index));

@@ -30,13 +30,13 @@ impl<S: FnMut(FlowRecord, &[u8])> Out<S> {
     }
 
     /// Makes a record of a flow and its slots.
-    pub(super) fn record(&mut self, flow: SlotFlow<'_>, reason: EndReason, slots: &[SlotRef]) {
+    pub(super) fn record(&mut self, flow: &SlotFlow<'_>, reason: EndReason, slots: &[SlotRef]) {
         let delivery = match &self.ledger {
             Some(ledger) if !slots.is_empty() => ledger.borrow_mut().keep(slots, 0),
             _ => DeliveryId::NONE,
         };
         self.records += 1;
-        (self.sink)(merge::record(&flow, reason, self.clock, delivery), flow.cold);
+        (self.sink)(merge::record(flow, reason, self.clock, delivery), flow.cold);
     }
 
     /// Records so far.
@@ -109,7 +109,7 @@ impl Meter {
             kept: kept.then(|| Place::v6(self.generation)),
         };
         v6.collect(merge, across_cpus, &mut lasting, out);
-        merge.drain(|flow, reason, slots| out.record(flow, reason, slots));
+        merge.drain(|flow, reason, slots| out.record(&flow, reason, slots));
         lasting.flows.iter().for_each(|(flow, ended)| self.spill.keep(&mut loaded.spill, flow, now, *ended));
     }
 }
@@ -129,20 +129,20 @@ impl<T: Table> Shared<'_, T> {
             return retirement.collect(table, then, |index, flow, reason| {
                 lasting.note(&flow, reason);
                 let slot = slot(index);
-                if !merge.join(flow, reason, slot) {
-                    out.record(flow, reason, slot.as_slice());
+                if !merge.join(&flow, reason, slot) {
+                    out.record(&flow, reason, slot.as_slice());
                 }
             });
         };
         retirement.collect_in_turns(table, partition, then, |turn, index, flow, reason| {
             lasting.note(&flow, reason);
             let slot = slot(index);
-            if !merge.join(flow, reason, slot) {
-                across_cpus.push_across_cpus(turn, flow, reason, slot, |flow, end, slots| {
-                    out.record(flow, end, slots)
+            if !merge.join(&flow, reason, slot) {
+                across_cpus.push_across_cpus(turn, &flow, reason, slot, |flow, end, slots| {
+                    out.record(&flow, end, slots)
                 });
             }
         });
-        across_cpus.drain(|flow, reason, slots| out.record(flow, reason, slots));
+        across_cpus.drain(|flow, reason, slots| out.record(&flow, reason, slots));
     }
 }

@@ -26,6 +26,7 @@ impl Sketch {
     }
 
     /// `false` only if the key was not inserted.
+    #[inline]
     pub(super) fn may_have(&self, key: &FlowKey) -> bool {
         if self.is_empty {
             return false;
