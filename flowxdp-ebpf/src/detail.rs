@@ -125,7 +125,7 @@ const FRAGMENT: u8 = 44;
 /// "FRA1" of the registry: a fragment that is not the first.
 const LATER_FRAGMENT: u32 = 1 << 6;
 
-/// The bit of a protocol number in IANA's registry "ipv6ExtensionHeaders Bits" (RFC 9740 section 8.4); 0 for
+/// The bit of a protocol number in IANA's registry "IPFIX ipv6ExtensionHeaders Bits" (RFC 9740 section 8.4); 0 for
 /// a transport protocol. Bit 3, an unknown header, is never set: the parser takes every other number for a
 /// transport protocol.
 #[inline(always)]
@@ -138,13 +138,13 @@ const fn bit(protocol: u8) -> u32 {
         FRAGMENT => 1 << 4,
         43 => 1 << 5,
         // Mobility, ESP, authentication, HIP, Shim6, experimentation.
-        135 => 1 << 12,
-        50 => 1 << 13,
-        51 => 1 << 14,
-        139 => 1 << 16,
-        140 => 1 << 17,
-        253 => 1 << 18,
-        254 => 1 << 19,
+        135 => 1 << 7,
+        50 => 1 << 8,
+        51 => 1 << 9,
+        139 => 1 << 10,
+        140 => 1 << 11,
+        253 => 1 << 12,
+        254 => 1 << 13,
         _ => 0,
     }
 }

@@ -46,13 +46,13 @@ const BITS: [(u8, u32); 11] = [
     (0, 1),
     (59, 2),
     (43, 5),
-    (135, 12),
-    (50, 13),
-    (51, 14),
-    (139, 16),
-    (140, 17),
-    (253, 18),
-    (254, 19),
+    (135, 7),
+    (50, 8),
+    (51, 9),
+    (139, 10),
+    (140, 11),
+    (253, 12),
+    (254, 13),
 ];
 
 /// The facts of each source address: of its first packet, and the extension headers of all its packets.

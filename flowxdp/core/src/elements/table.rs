@@ -89,7 +89,7 @@ pub const ELEMENTS: [Element; 49] = [
     row(31, "flowLabelIPv6", Unsigned32, Source::Cold(Cold::FlowLabel),
         "Flow label of the first packet, 20 bits; 0 for IPv4.").of(Of::Flows),
     row(515, "ipv6ExtensionHeadersFull", Unsigned256, Source::Cold(Cold::ExtensionHeaders),
-        "Extension headers of all packets, by the bits of RFC 9740, in four octets: 0 destination options, 1 hop-by-hop options, 2 no next header, 4 and 6 first and later fragments, 5 routing, 12 mobility, 13 ESP, 14 authentication, 16 HIP, 17 Shim6, 18 and 19 experiments; 0 for IPv4.").of(Of::Flows),
+        "Extension headers of all packets, by the bits of RFC 9740, in four octets: 0 destination options, 1 hop-by-hop options, 2 no next header, 4 and 6 first and later fragments, 5 routing, 7 mobility, 8 ESP, 9 authentication, 10 HIP, 11 Shim6, 12 and 13 experiments; 0 for IPv4.").of(Of::Flows),
     row(243, "dot1qVlanId", Unsigned16, Source::Cold(Cold::VlanId),
         "VLAN identifier of the first packet's outer tag, 802.1Q or 802.1ad; 0 for none and for a priority tag.").of(Of::Flows),
     row(245, "dot1qCustomerVlanId", Unsigned16, Source::Cold(Cold::CustomerVlanId),
