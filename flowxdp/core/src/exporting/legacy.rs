@@ -22,16 +22,15 @@
 //!   that wait.
 
 mod divide;
-mod fields;
 mod header;
+mod layout;
 mod queue;
 mod resume;
 mod version;
 
-use self::fields::Layout;
-pub use self::fields::{Content, FIELDS, Field};
+use self::layout::Layout;
 use self::queue::{Queue, Times};
-pub use self::version::Version;
+pub use self::version::{Content, FIELDS, Field, Version};
 use crate::clock::{MeterTime, Now, SECOND};
 use crate::elements::Choice;
 use crate::exporting::message::{Message, SessionError};
