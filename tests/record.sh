@@ -4,48 +4,8 @@
 # iperf3 and ethtool. What it starts and makes is gone when it ends, however it ends.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
-out=$here/captures
-near=fxr-near-$$
-far=fxr-far-$$
-work=$(mktemp -d)
+. "$(dirname "$0")/recording.sh"
 sniffer=
-
-cleanup() {
-    for ns in $near $far; do
-        for pid in $(ip netns pids $ns 2>/dev/null); do kill -KILL "$pid" 2>/dev/null || true; done
-        ip netns del $ns 2>/dev/null || true
-    done
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM
-
-on() {
-    ns=$1
-    shift
-    ip netns exec "$ns" "$@"
-}
-
-# Two hosts on one wire. Checksums and segments are made by the stack: what tcpdump sees is what a
-# wire would have had.
-for ns in $near $far; do
-    ip netns add $ns
-    on $ns sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
-    on $ns ip link set lo up
-done
-ip link add wire0 netns $near type veth peer name wire0 netns $far
-host=1
-for ns in $near $far; do
-    on $ns ethtool -K wire0 tso off gso off gro off tx off >/dev/null
-    on $ns ip link set wire0 up
-    on $ns ip addr add 198.51.100.$host/24 dev wire0
-    on $ns ip addr add 2001:db8:51::$host/64 dev wire0 nodad
-    host=2
-done
-v4=198.51.100.2
-v6=2001:db8:51::2
 
 # start NAME ARGUMENTS…: records on the far host until stop; -s of the arguments is the snap length.
 start() {
