@@ -3,7 +3,13 @@
 //! One look-up by the flow key, packets, octets, times and flags in the value, and a clock read for each
 //! packet. The key is the flow table's, without the octets of IPv6 for an IPv4 flow; most others have one
 //! key with room for both. Nothing counts packets per interface here.
-#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics), allow(internal_features))]
+#![cfg_attr(
+    target_arch = "bpf",
+    no_std,
+    no_main,
+    feature(core_intrinsics, asm_experimental_arch),
+    allow(internal_features)
+)]
 
 #[cfg(target_arch = "bpf")]
 #[path = "../bpf/atomic.rs"]

@@ -6,7 +6,7 @@ use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext}
 use flowxdp_ebpf::{frame::Skb, walk::walk};
 
 use crate::bpf::{
-    cold,
+    cold, kernel,
     meter::Meter,
     packet::{Cpu, Packet},
     segments::{Segmented, Segments},
@@ -17,7 +17,7 @@ use crate::bpf::{
 pub fn flowxdp_in_ip(ctx: TcContext) -> i32 {
     if let Some(cpu) = Cpu::current() {
         let packet = Packet::received(&ctx);
-        let frame = Skb::without_ethernet(&ctx, link_layer(&ctx), cpu.state);
+        let frame = Skb::without_ethernet(&ctx, link_layer(&ctx), cpu.state.pointer());
         meter(&ctx, cpu, &packet, &frame);
         if cold::is_owed(cpu) {
             facts_without_ethernet(&ctx, cpu, &packet);
@@ -30,10 +30,7 @@ pub fn flowxdp_in_ip(ctx: TcContext) -> i32 {
 /// put these back (`sch_handle_ingress`).
 #[inline(always)]
 fn link_layer(ctx: &TcContext) -> u32 {
-    let skb = ctx.skb.skb;
-    // SAFETY: the context that the kernel gave, whose fields it reads in place of these loads.
-    let (length, wire) = unsafe { ((*skb).len, (*skb).wire_len) };
-    length.saturating_sub(wire)
+    kernel::skb_length(ctx).saturating_sub(kernel::skb_wire_length(ctx))
 }
 
 #[inline(always)]
@@ -44,16 +41,14 @@ fn meter(ctx: &TcContext, cpu: Cpu, packet: &Packet, frame: &Skb<'_>) {
 /// Cold facts, in a function of its own for the sake of the stack.
 #[inline(never)]
 fn facts_without_ethernet(ctx: &TcContext, cpu: Cpu, packet: &Packet) {
-    cold::collect(&Skb::without_ethernet(ctx, link_layer(ctx), cpu.state), cpu, packet);
+    cold::collect(&Skb::without_ethernet(ctx, link_layer(ctx), cpu.state.pointer()), cpu, packet);
 }
 
 impl Packet {
     /// Lengths and interface of a packet at ingress.
     #[inline(always)]
     fn received(ctx: &TcContext) -> Self {
-        let skb = ctx.skb.skb;
-        // SAFETY: as in `link_layer`.
-        let (length, interface) = unsafe { ((*skb).len, (*skb).ifindex) };
-        Self { wire: length, captured: length, ingress: interface, time: 0 }
+        let length = kernel::skb_length(ctx);
+        Self { wire: length, captured: length, ingress: kernel::skb_interface(ctx), time: 0 }
     }
 }

@@ -24,14 +24,13 @@ use crate::bpf::{
 
 /// Whether the packet that was just placed needs its cold facts.
 #[inline(always)]
-pub fn is_owed(cpu: Cpu) -> bool {
-    // SAFETY: this CPU's own element.
-    maps::COLD_WORDS.get() != 0 && unsafe { (*cpu.state).pending[0] } != PENDING_NONE
+pub fn is_owed(mut cpu: Cpu) -> bool {
+    maps::COLD_WORDS.get() != 0 && cpu.state.get().pending[0] != PENDING_NONE
 }
 
 /// Collects the cold facts of the packet in `frame` and stores them.
 #[inline(always)]
-pub fn collect(frame: &impl Frame, cpu: Cpu, packet: &Packet) {
+pub fn collect(frame: &impl Frame, mut cpu: Cpu, packet: &Packet) {
     let Some(memory) = maps::DETAIL.get_ptr_mut(cpu.number) else { return };
     // SAFETY: this CPU's own element.
     let row = unsafe { (&raw mut (*memory).row).cast::<u64>() };
@@ -40,15 +39,15 @@ pub fn collect(frame: &impl Frame, cpu: Cpu, packet: &Packet) {
         unsafe { row.add(word).write_volatile(0) };
     }
     walk(frame, &mut Detail::new(Loaded(row.cast())));
-    // SAFETY: this CPU's own element.
-    let state = unsafe { &mut *cpu.state };
+    let number = cpu.number;
+    let state = cpu.state.get();
     let [what, index] = state.pending;
     state.pending = [PENDING_NONE, 0];
     match what {
         PENDING_OPEN_V4 => store(&maps::COLD_V4, index, row),
         PENDING_OPEN_V6 => store(&maps::COLD_V6, index, row),
         PENDING_JOIN_V6 => join_extensions(index, row),
-        PENDING_EVENT => send(memory, cpu, state, packet),
+        PENDING_EVENT => send(memory, number, state, packet),
         _ => {}
     }
 }
@@ -95,8 +94,8 @@ fn join_extensions(index: u32, row: *const u64) {
 
 /// Hands the event with its facts to the ring buffer.
 #[inline(always)]
-fn send(memory: *mut Memory, cpu: Cpu, state: &mut CpuState, packet: &Packet) {
-    let Some(counters) = count::counters(cpu.number, state, packet.ingress) else { return };
+fn send(memory: *mut Memory, cpu: u32, state: &mut CpuState, packet: &Packet) {
+    let Some(counters) = count::counters(cpu, state, packet.ingress) else { return };
     let length = size_of::<Event>() as u64 + u64::from(maps::COLD_WORDS.get()) * 8;
     let ring = &raw const maps::OVERFLOW;
     // SAFETY: the ring buffer's definition, and memory of at least this length.

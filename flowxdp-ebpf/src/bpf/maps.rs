@@ -15,6 +15,8 @@ use flowxdp_common::{
 };
 use flowxdp_ebpf::{constant::Constant, hash::Seed};
 
+use crate::bpf::atomic;
+
 /// Words of the widest cold slot.
 pub const ROW: usize = WIDEST / 8;
 
@@ -121,6 +123,69 @@ macro_rules! constants {
 }
 
 flowxdp_common::switches!(constants! {});
+
+/// An element of an array that this CPU alone writes, apart from words that the agent takes part in.
+pub struct Own<T>(*mut T);
+
+impl<T> Clone for Own<T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Own<T> {}
+
+impl<T> Own<T> {
+    /// The element. The program runs alone on its CPU, with bottom halves disabled, and borrows it in one place at a
+    /// time.
+    #[inline(always)]
+    pub fn get(&mut self) -> &mut T {
+        // SAFETY: an element of a map, as above.
+        unsafe { &mut *self.0 }
+    }
+
+    /// Where it is.
+    #[inline(always)]
+    pub const fn pointer(self) -> *mut T {
+        self.0
+    }
+}
+
+/// The memory of the CPU with this number, which runs the program.
+#[inline(always)]
+pub fn cpu(number: u32) -> Option<Own<CpuState>> {
+    CPUS.get_ptr_mut(number).map(Own)
+}
+
+/// The counters at this place, which are the running CPU's.
+#[inline(always)]
+pub fn counters(place: u32) -> Option<&'static mut Counters> {
+    // SAFETY: an element that this CPU alone writes.
+    COUNTERS.get_ptr_mut(place).map(|counters| unsafe { &mut *counters })
+}
+
+/// The row of an interface's counters; 0 where it has none.
+#[inline(always)]
+pub fn row(interface: u32) -> u32 {
+    // SAFETY: the value is copied at once; rows are never deleted while the program runs.
+    unsafe { ROWS.get(interface) }.copied().unwrap_or(0)
+}
+
+/// The place of an interface's other program.
+#[inline(always)]
+pub fn beside(interface: u32) -> Option<u32> {
+    // SAFETY: the value is copied at once.
+    unsafe { BESIDE.get(interface) }.copied()
+}
+
+/// Takes the number of the next partition, from 0 on.
+#[inline(always)]
+pub fn take_partition() -> Option<u64> {
+    let taken = TAKEN.get_ptr_mut(0)?;
+    // SAFETY: a map element, shared by all CPUs and only ever accessed as a whole.
+    Some(unsafe { atomic::fetch_add(taken, 1) })
+}
 
 /// The hash's seed, read word by word as it is needed.
 #[derive(Clone, Copy)]

@@ -43,9 +43,8 @@ impl<'a> Meter<'a> {
 impl Meter<'_> {
     /// This CPU's memory, and its counters for the packet's interface.
     #[inline(always)]
-    fn places(&self) -> Option<(&mut CpuState, *mut Counters)> {
-        // SAFETY: XDP and classifiers run with bottom halves disabled, and this element is this CPU's alone.
-        let state = unsafe { &mut *self.cpu.state };
+    fn places(&mut self) -> Option<(&mut CpuState, &'static mut Counters)> {
+        let state = self.cpu.state.get();
         let counters = count::counters(self.cpu.number, state, self.packet.ingress)?;
         Some((state, counters))
     }
@@ -56,21 +55,21 @@ macro_rules! metered {
     ($name:ident, $words:ty, $homes:path, $home:path, $addresses:path) => {
         #[inline(always)]
         fn $name(&mut self, words: $words, facts: Facts) {
+            let (packet, extended, cpu) = (self.packet, self.extended, self.cpu);
             let Some((state, counters)) = self.places() else { return };
             count::seen(counters, facts.packets, facts.octets);
-            let (homes, ingress) = ($homes.get(), self.packet.ingress);
+            let (homes, ingress) = ($homes.get(), packet.ingress);
             let home = $home(&words, ingress, &maps::LoadedSeed, homes);
-            let mut clock = Clock::new(state, self.packet.time);
+            let mut clock = Clock::new(state, packet.time);
             if let Some(base) = partition::base(clock.state(), table::size(homes))
-                && table::$name(base + home, &words, ingress, &facts, &mut clock, self.extended)
-                    == Placed::Slot
+                && table::$name(base + home, &words, ingress, &facts, &mut clock, extended) == Placed::Slot
             {
                 clock.closing(facts.tcp_flags);
                 return;
             }
             let addresses = $addresses(words.addresses);
-            let event = overflow::event(&addresses, words.rest, self.packet.ingress, &facts, clock.exact());
-            overflow(counters, self.cpu, event, &facts, &mut clock);
+            let event = overflow::event(&addresses, words.rest, ingress, &facts, clock.exact());
+            overflow(counters, cpu, event, &facts, &mut clock);
         }
     };
 }
@@ -89,15 +88,16 @@ impl Sink for Meter<'_> {
 
     #[inline(always)]
     fn ignored(&mut self, reason: Ignored) {
+        let (segments, wire) = (self.segments, self.packet.wire);
         let Some((_, counters)) = self.places() else { return };
-        count::seen(counters, self.segments, self.packet.wire);
-        count::ignored(counters, reason, self.segments, self.packet.wire);
+        count::seen(counters, segments, wire);
+        count::ignored(counters, reason, segments, wire);
     }
 }
 
 /// The way of a packet that found no slot.
 #[inline(always)]
-fn overflow(counters: *mut Counters, cpu: Cpu, event: overflow::Words, facts: &Facts, clock: &mut Clock<'_>) {
+fn overflow(counters: &mut Counters, cpu: Cpu, event: overflow::Words, facts: &Facts, clock: &mut Clock<'_>) {
     if maps::COLD_WORDS.get() != 0 {
         cold::keep_event(cpu, event);
         clock.owes(PENDING_EVENT, 0);

@@ -3,7 +3,7 @@
 use flowxdp_common::{key::KeyTail, overflow::Event};
 use flowxdp_ebpf::verdict::Facts;
 
-use crate::bpf::maps;
+use crate::bpf::{atomic, maps};
 
 /// Addresses of either IP version, as words.
 pub enum Addresses {
@@ -36,11 +36,7 @@ pub fn event(addresses: &Addresses, rest: u64, ingress: u32, facts: &Facts, time
 #[inline(always)]
 pub fn send(words: Words) -> bool {
     let Some(mut entry) = maps::OVERFLOW.reserve::<Words>(0) else { return false };
-    let place = entry.as_mut_ptr().cast::<u64>();
-    for (index, word) in words.into_iter().enumerate() {
-        // SAFETY: eight words were reserved. Volatile, or the zeros become a call of `memset`.
-        unsafe { place.add(index).write_volatile(word) };
-    }
+    atomic::store_words(&mut entry, words);
     entry.submit(0);
     true
 }

@@ -1,9 +1,11 @@
 //! The packet that the program handles, apart from its headers, and the CPU that handles it.
 
-use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use flowxdp_common::counter::CpuState;
 
-use crate::bpf::maps;
+use crate::bpf::{
+    kernel,
+    maps::{self, Own},
+};
 
 /// The packet's lengths, interface and time, which no header has.
 #[derive(Clone, Copy)]
@@ -24,15 +26,14 @@ pub struct Cpu {
     /// Its number.
     pub number: u32,
     /// The CPU's memory, shared with the agent.
-    pub state: *mut CpuState,
+    pub state: Own<CpuState>,
 }
 
 impl Cpu {
     /// This CPU.
     #[inline(always)]
     pub fn current() -> Option<Self> {
-        // SAFETY: the helper has no preconditions.
-        let number = unsafe { bpf_get_smp_processor_id() };
-        Some(Self { number, state: maps::CPUS.get_ptr_mut(number)? })
+        let number = kernel::cpu();
+        Some(Self { number, state: maps::cpu(number)? })
     }
 }

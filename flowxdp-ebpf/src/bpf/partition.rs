@@ -10,13 +10,11 @@ use crate::bpf::{atomic, maps};
 /// that read the one before.
 #[inline(always)]
 pub fn base(state: &mut CpuState, slots: u32) -> Option<u32> {
-    let place = &raw mut state.partition;
-    // SAFETY: this CPU's own element; an aligned word, which the agent writes as a whole.
-    let mut claim = unsafe { place.read_volatile() };
+    let mut claim = atomic::load(&state.partition);
     if claim == 0 {
         claim = take();
-        // SAFETY: as above; while it is 0 this CPU alone writes it.
-        unsafe { place.write_volatile(claim) };
+        // While it is 0 this CPU alone writes it.
+        atomic::store(&mut state.partition, claim);
     }
     match claim {
         NO_PARTITION => None,
@@ -27,8 +25,6 @@ pub fn base(state: &mut CpuState, slots: u32) -> Option<u32> {
 /// Takes the next partition.
 #[inline(always)]
 fn take() -> u32 {
-    let Some(taken) = maps::TAKEN.get_ptr_mut(0) else { return NO_PARTITION };
-    // SAFETY: a map element, shared by all CPUs and only ever accessed as a whole.
-    let number = unsafe { atomic::fetch_add(taken, 1) };
+    let Some(number) = maps::take_partition() else { return NO_PARTITION };
     if number < u64::from(maps::PARTITIONS.get()) { number as u32 + 1 } else { NO_PARTITION }
 }

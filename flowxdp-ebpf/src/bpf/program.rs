@@ -1,10 +1,7 @@
 //! The two entry points: the same program for packets in one buffer and in several.
 
-use aya_ebpf::{
-    bindings::xdp_action::XDP_PASS, helpers::generated::bpf_xdp_get_buff_len, macros::xdp,
-    maps::ProgramArray, programs::XdpContext,
-};
-use flowxdp_common::{meta::Meta, reason::Ignored, switch::BEHIND_CHAIN};
+use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, maps::ProgramArray, programs::XdpContext};
+use flowxdp_common::{reason::Ignored, switch::BEHIND_CHAIN};
 use flowxdp_ebpf::{
     frame::{Cut, Header, Linear, Whole},
     verdict::{Facts, Sink, WordsV4, WordsV6},
@@ -12,7 +9,7 @@ use flowxdp_ebpf::{
 };
 
 use crate::bpf::{
-    cold, maps,
+    cold, kernel, maps,
     meter::Meter,
     packet::{Cpu, Packet},
 };
@@ -36,8 +33,7 @@ pub fn flowxdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
     if let Some(cpu) = Cpu::current() {
-        // SAFETY: the helper reads the context that the kernel gave us.
-        let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
+        let length = kernel::length(&ctx);
         let packet = Packet::of(&ctx, length);
         if first_buffer(&ctx, cpu, &packet, length > linear_length(&ctx)) {
             all_buffers(&ctx, cpu, &packet);
@@ -59,11 +55,8 @@ fn behind(ctx: &XdpContext, chain: &ProgramArray) -> u32 {
     if verdict != BEHIND_CHAIN {
         return verdict;
     }
-    // SAFETY: the value is read at once.
-    let place = unsafe { maps::BESIDE.get(ctx.ingress_ifindex() as u32) }.copied();
-    if let Some(place) = place {
-        // SAFETY: the context is the kernel's, and no value of this function has a destructor.
-        unsafe { chain.tail_call(ctx, place) };
+    if let Some(place) = maps::beside(ctx.ingress_ifindex() as u32) {
+        kernel::tail_call(ctx, chain, place);
     }
     XDP_PASS
 }
@@ -76,7 +69,7 @@ fn linear_length(ctx: &XdpContext) -> u32 {
 /// Walks the octets that can be read directly.
 #[inline(always)]
 fn walk_linear(ctx: &XdpContext, cpu: Cpu, packet: &Packet, sink: &mut impl Sink) {
-    let frame = Linear::new(ctx, packet.wire, cpu.state);
+    let frame = Linear::new(ctx, packet.wire, cpu.state.pointer());
     if maps::is_replay() {
         walk(&Cut::new(frame, packet.captured), sink);
     } else {
@@ -96,13 +89,13 @@ fn first_buffer(ctx: &XdpContext, cpu: Cpu, packet: &Packet, more: bool) -> bool
 
 #[inline(never)]
 fn all_buffers(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
-    walk(&Whole::new(ctx, packet.captured, packet.wire, cpu.state), &mut Meter::new(cpu, packet));
+    walk(&Whole::new(ctx, packet.captured, packet.wire, cpu.state.pointer()), &mut Meter::new(cpu, packet));
 }
 
 /// Cold facts of a packet whose headers can be read directly.
 #[inline(never)]
 fn linear_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
-    let frame = Linear::new(ctx, packet.wire, cpu.state);
+    let frame = Linear::new(ctx, packet.wire, cpu.state.pointer());
     if maps::is_replay() {
         cold::collect(&Cut::new(frame, packet.captured), cpu, packet);
     } else {
@@ -113,7 +106,7 @@ fn linear_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
 /// Cold facts of a packet whose headers lie in several buffers.
 #[inline(never)]
 fn all_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
-    cold::collect(&Whole::new(ctx, packet.captured, packet.wire, cpu.state), cpu, packet);
+    cold::collect(&Whole::new(ctx, packet.captured, packet.wire, cpu.state.pointer()), cpu, packet);
 }
 
 /// Takes the verdict, unless other buffers could change it: a header or TCP flags that are not in the first.
@@ -162,12 +155,9 @@ impl Packet {
         if !maps::is_replay() {
             return Self { wire: length, captured: length, ingress: ctx.ingress_ifindex() as u32, time: 0 };
         }
-        let start = ctx.metadata();
-        if start + size_of::<Meta>() > ctx.data() {
+        let Some(meta) = kernel::metadata(ctx) else {
             return Self { wire: length, captured: length, ingress: 0, time: 0 };
-        }
-        // SAFETY: the metadata lies between `data_meta` and `data`, as just compared, aligned to four octets.
-        let meta = unsafe { *(start as *const Meta) };
+        };
         Self {
             wire: if meta.wire > meta.captured { meta.wire } else { meta.captured },
             captured: if meta.captured < length { meta.captured } else { length },

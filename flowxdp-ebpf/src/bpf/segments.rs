@@ -1,6 +1,6 @@
 //! Segmentation offload: one buffer of the kernel counts as the packets that it is on the wire.
 
-use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
+use aya_ebpf::programs::TcContext;
 use flowxdp_common::reason::Ignored;
 use flowxdp_ebpf::{
     frame::{Frame, Header, Packet, Skb},
@@ -8,7 +8,7 @@ use flowxdp_ebpf::{
     verdict::{Facts, Sink, WordsV4, WordsV6},
 };
 
-use crate::bpf::meter::Meter;
+use crate::bpf::{kernel, meter::Meter};
 
 /// IANA protocol numbers, and the octets of UDP's header.
 const TCP: u8 = 6;
@@ -31,9 +31,7 @@ impl Segments {
     /// Of a classifier's packet.
     #[inline(always)]
     pub fn of(ctx: &TcContext) -> Self {
-        let skb: *const __sk_buff = ctx.skb.skb;
-        // SAFETY: the context that the kernel gave, whose fields it reads in place of these loads.
-        let (count, size) = unsafe { ((*skb).gso_segs, (*skb).gso_size) };
+        let (count, size) = kernel::skb_segments(ctx);
         Self { count, size }
     }
 

@@ -4,10 +4,9 @@
 //! [`CREDIT`] of them: an end is early by less than a jiffy, and by microseconds at high rates. A start
 //! is read exactly, and refreshes the time of the next packets, so that no end precedes its start.
 
-use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use flowxdp_common::counter::CpuState;
 
-use crate::bpf::maps;
+use crate::bpf::{atomic, kernel, maps};
 
 /// Packets that one clock read may serve.
 const CREDIT: u32 = 32;
@@ -45,9 +44,8 @@ impl<'a> Clock<'a> {
     #[inline(always)]
     pub fn closing(&mut self, tcp_flags: u16) {
         if tcp_flags & FIN_OR_RST != 0 {
-            let closings = &raw mut self.state.closings;
-            // SAFETY: this CPU's own word; volatile, so that it is written after the flow's flags.
-            unsafe { closings.write_volatile(closings.read_volatile().wrapping_add(1)) };
+            // Behind the flow's flags.
+            atomic::add(&mut self.state.closings, 1);
         }
     }
 
@@ -73,8 +71,7 @@ impl<'a> Clock<'a> {
         if self.is_replayed() {
             return self.time;
         }
-        // SAFETY: the helper has no preconditions.
-        let jiffy = unsafe { bpf_jiffies64() };
+        let jiffy = kernel::jiffy();
         if jiffy == self.state.jiffy && self.state.credit != 0 {
             self.state.credit -= 1;
             return self.state.now;
@@ -92,8 +89,7 @@ impl<'a> Clock<'a> {
         if self.is_replayed() {
             return self.time;
         }
-        // SAFETY: the helper has no preconditions.
-        let now = unsafe { bpf_ktime_get_ns() };
+        let now = kernel::now();
         self.state.now = now;
         self.state.credit = CREDIT;
         now

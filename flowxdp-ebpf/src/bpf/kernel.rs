@@ -1,0 +1,86 @@
+//! The kernel's helpers, and a packet's metadata, behind functions that are safe to call.
+
+use aya_ebpf::{
+    helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns, bpf_xdp_get_buff_len},
+    maps::ProgramArray,
+    programs::{TcContext, XdpContext},
+};
+use flowxdp_common::meta::Meta;
+
+/// The number of the CPU that runs the program.
+#[inline(always)]
+pub fn cpu() -> u32 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// The number of the present jiffy.
+#[inline(always)]
+pub fn jiffy() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_jiffies64() }
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Octets of the packet in all its buffers.
+#[inline(always)]
+pub fn length(ctx: &XdpContext) -> u32 {
+    // SAFETY: the helper reads the context that the kernel gave us.
+    unsafe { bpf_xdp_get_buff_len(ctx.ctx) as u32 }
+}
+
+/// The metadata in front of a replayed frame.
+#[inline(always)]
+pub fn metadata(ctx: &XdpContext) -> Option<Meta> {
+    let start = ctx.metadata();
+    if start + size_of::<Meta>() > ctx.data() {
+        return None;
+    }
+    // SAFETY: the metadata lies between `data_meta` and `data`, as just compared, aligned to four octets.
+    Some(unsafe { *(start as *const Meta) })
+}
+
+/// A field of a classifier's packet: the kernel gives it in the place of the load.
+macro_rules! skb_field {
+    ($ctx:expr, $field:ident) => {{
+        // SAFETY: the context that the kernel gave.
+        unsafe { (*$ctx.skb.skb).$field }
+    }};
+}
+
+/// Octets of a classifier's packet in its buffer.
+#[inline(always)]
+pub fn skb_length(ctx: &TcContext) -> u32 {
+    skb_field!(ctx, len)
+}
+
+/// Octets of a classifier's packet on the wire.
+#[inline(always)]
+pub fn skb_wire_length(ctx: &TcContext) -> u32 {
+    skb_field!(ctx, wire_len)
+}
+
+/// ifIndex of a classifier's device.
+#[inline(always)]
+pub fn skb_interface(ctx: &TcContext) -> u32 {
+    skb_field!(ctx, ifindex)
+}
+
+/// Packets of a classifier's buffer on the wire, and octets of payload of each but the last.
+#[inline(always)]
+pub fn skb_segments(ctx: &TcContext) -> (u32, u32) {
+    (skb_field!(ctx, gso_segs), skb_field!(ctx, gso_size))
+}
+
+/// Runs another program in the place of this one; returns where the array has none.
+#[inline(always)]
+pub fn tail_call(ctx: &XdpContext, programs: &ProgramArray, place: u32) {
+    // SAFETY: the context is the kernel's, and no value of the calling functions has a destructor.
+    let _ = unsafe { programs.tail_call(ctx, place) };
+}
