@@ -246,27 +246,43 @@ impl Retirement {
         {
             return marked;
         }
+        match timeouts.by_class() {
+            true => self.sweep::<T, true>(table, slots, now, timeouts, forced, room),
+            false => self.sweep::<T, false>(table, slots, now, timeouts, forced, room),
+        }
+    }
+
+    /// A sweep over the first `slots`; `BY_CLASS` where classes of protocols have timeouts of their own, so that a sweep
+    /// without them reads no protocol.
+    fn sweep<T: Table, const BY_CLASS: bool>(
+        &mut self,
+        table: &mut T,
+        slots: usize,
+        now: u64,
+        timeouts: Timeouts,
+        forced: Option<EndReason>,
+        room: usize,
+    ) -> usize {
         let whole = SweepCursor { next: 0, forced, began: now, known: u64::MAX, live: 0 };
         let part = self.cursor.take().filter(|cut| cut.forced == forced && cut.next < slots).unwrap_or(whole);
         let SweepCursor { began, mut known, mut live, .. } = part;
         let mut left = room;
-        let shorter = timeouts.shortest();
+        let (shorter, common) = (timeouts.shortest(), timeouts.common());
         'sweep: for (first, count) in blocks(part.next, slots) {
             let mut lives = lives(table, first, count);
             while lives != 0 {
                 let index = first + lives.trailing_zeros() as usize;
                 lives &= lives - 1;
                 let peek = table.peek(index);
-                let limits = timeouts.of(|| table.protocol(index));
-                let (due, reason) = limits.due(peek.first, peek.last);
-                let end = forced.or_else(|| {
-                    self.end(index, &peek, now, (due, reason), |idle| timeouts.scaled(idle, limits))
-                });
+                let limits = if BY_CLASS { *timeouts.of(|| table.protocol(index)) } else { common };
+                let due = limits.due(peek.first, peek.last);
+                let scaled = |idle| if BY_CLASS { timeouts.scaled(idle, &limits) } else { idle };
+                let end = forced.or_else(|| self.end(index, &peek, now, due, scaled));
                 let end = end.filter(|_| forced.is_some() || !self.spared.contains(&index));
                 let Some(reason) = end else {
                     live += 1;
                     // A slot that was due and spared is swept again no sooner than a new flow.
-                    known = known.min(if now < due { due } else { now.saturating_add(shorter) });
+                    known = known.min(if now < due.0 { due.0 } else { now.saturating_add(shorter) });
                     if peek.tcp_flags & FIN_OR_RST != 0 && table.closes(index) {
                         self.set_closing(index);
                     }
@@ -291,7 +307,6 @@ impl Retirement {
     }
 
     /// Why a slot is due, if it is: by `due`, as its timeouts have it, or by aggressive aging.
-    #[inline(always)]
     fn end(
         &self,
         index: usize,

@@ -90,6 +90,11 @@ impl Timeouts {
         self.common
     }
 
+    /// Whether a class differs from the common timeouts.
+    pub const fn by_class(&self) -> bool {
+        self.by_class
+    }
+
     /// The timeouts of a flow, whose protocol is read only where that matters.
     #[inline(always)]
     pub fn of(&self, protocol: impl FnOnce() -> u8) -> &Limits {
