@@ -7,6 +7,7 @@
 //! A look at the table costs memory bandwidth, so [`Retirement::is_due`] tells when one can find anything.
 
 mod calendar;
+mod sums;
 mod timeouts;
 mod turns;
 
@@ -23,6 +24,7 @@ use crate::{
 
 use self::turns::{Run, runs};
 pub use self::{
+    sums::{in_live, in_table},
     timeouts::{Class, Limits, Timeouts},
     turns::Turn,
 };
@@ -481,26 +483,4 @@ pub fn recover<T: Table>(
         let flow = SlotFlow { counters: &counters, cold: table.cold(index, &mut row) };
         sink(index, has, flow, slot.reason(end));
     }
-}
-
-/// Packets and octets in the live slots of a table, where the retired ones are counted as queued.
-pub fn in_live<T: Table>(table: &T) -> crate::record::Total {
-    let mut total = crate::record::Total::default();
-    for index in (0..table.len()).filter(|&index| table.state(index) == LIVE) {
-        let (packets, octets) = table.copy(index).sums();
-        total += crate::record::Total { packets, octets };
-    }
-    total
-}
-
-/// Packets and octets in the live and retired slots of a table: the sum that the books show.
-pub fn in_table<T: Table>(table: &T) -> crate::record::Total {
-    let mut total = crate::record::Total::default();
-    for index in 0..table.len() {
-        if table.state(index) != FREE {
-            let (packets, octets) = table.copy(index).sums();
-            total += crate::record::Total { packets, octets };
-        }
-    }
-    total
 }
