@@ -75,12 +75,16 @@ pub struct CpuState {
     /// Scratch word: storing a number here and loading it again makes the verifier drop the range that it had
     /// tracked, so that paths merge.
     pub scratch: u64,
-    /// In a replay, the slot of the last packet that has one: the IP version's number, and its index.
+    /// In a replay, the slot of the last packet that has one: the IP version's number, and its index. Else
+    /// [`COPY_DUE`] and 0 while the program handles a packet of its flow's first ones.
     pub slot: [u32; 2],
     /// Cold facts that the program owes once the packet is placed: [`PENDING_NONE`] or the step to take, and the
     /// slot's index. The program writes and clears it while it handles one packet.
     pub pending: [u32; 2],
 }
+
+/// [`CpuState::slot`] of a packet that may be copied: the version of no IP packet.
+pub const COPY_DUE: u32 = 1;
 
 /// No cold facts are owed.
 pub const PENDING_NONE: u32 = 0;

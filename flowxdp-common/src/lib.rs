@@ -9,6 +9,7 @@
 //! - [`slot`]: one entry of the flow table and its states.
 //! - [`overflow`]: the event in the ring buffer for a packet whose window of the table is full.
 //! - [`reason`]: every reason for which a packet is not in a flow record.
+//! - [`copy`]: copies of first packets for the inspector of names.
 //! - [`counter`]: the counters of each CPU and interface.
 //! - [`journal`]: the agent's notes for its successor.
 //! - [`observation`]: one packet as the parser saw it, for `explain` alone.
@@ -27,6 +28,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod copy;
 pub mod counter;
 pub mod field;
 pub mod journal;

@@ -51,6 +51,10 @@ pub const CHAIN: &str = "CHAIN";
 pub const CHAIN_FRAGS: &str = "CHAIN_FRAGS";
 /// Ring buffer of [`crate::overflow::Event`].
 pub const OVERFLOW: &str = "OVERFLOW";
+/// Ring buffer of [`crate::copy::Copied`], each with the octets that it says.
+pub const COPIES: &str = "COPIES";
+/// ARRAY of [`crate::copy::CopyState`], one for each possible CPU, mapped by the agent.
+pub const COPIERS: &str = "COPIERS";
 /// The spill table: ARRAY of [`crate::slot::SpillSlot`], which no program refers to.
 pub const SPILL: &str = "OWN";
 /// ARRAY of one [`crate::overflow::Intent`], which no program refers to.

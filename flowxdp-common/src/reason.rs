@@ -75,6 +75,18 @@ reasons! {
             "The flow's window of the table was full, or its CPU had no partition, and the ring buffer to the agent was full.";
     }
 
+    /// A packet that the inspector of names does not get, by index into [`SKIPPED`].
+    Skipped,
+    /// Reasons for not inspecting a packet, which is metered all the same.
+    SKIPPED {
+        /// The CPU had copied its budget in this moment.
+        Budget "budget"
+            "The CPU had copied as many packets in this moment, 67 ms, as `--names-budget` gives.";
+        /// No room in the ring buffer of copies.
+        RingFull "ring_full"
+            "The ring buffer of copies was full: the agent inspected the packets before it later than they came.";
+    }
+
     /// A record that does not reach a collector, by index into [`UNDELIVERED`].
     Undelivered,
     /// Reasons for losing a record on its way to a collector, counted per collector. [`crate::journal`] has
@@ -132,7 +144,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_json_keys_and_none_stands_twice() {
-        let tables = [IGNORED.as_slice(), &NOT_REPLAYED, &LOST, &UNDELIVERED];
+        let tables = [IGNORED.as_slice(), &NOT_REPLAYED, &LOST, &SKIPPED, &UNDELIVERED];
         let names = || tables.iter().flat_map(|table| table.iter()).map(|reason| reason.name);
         assert!(names().all(|name| name.chars().all(|next| next.is_ascii_lowercase() || next == '_')));
         for name in names() {

@@ -47,6 +47,10 @@ macro_rules! switches {
                 REPLAY replay: u32 = 0;
                 /// The way of a packet behind the meter, one of `BEHIND_…`.
                 BEHIND behind: u32 = $crate::switch::BEHIND_STACK;
+                /// Packets of a slot that are offered to the inspector of names; 0: none.
+                FIRST_PACKETS first_packets: u32 = 0;
+                /// Packets that each CPU copies in a moment ([`crate::copy::MOMENT`]), at most.
+                COPY_BUDGET copy_budget: u32 = 0;
             }
         }
     };

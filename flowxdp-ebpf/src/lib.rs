@@ -3,7 +3,7 @@
 //! A packet's way: [`frame`] reads its octets, [`walk`] goes from header to header with one file of
 //! [`parse`] for each, and ends in a [`verdict::Verdict`]: a flow key with the packet's facts, or the
 //! reason why it is not metered. [`detail`] collects the facts of groups of fields beyond the key, and [`observe`]
-//! the headers read for `explain`. [`hash`] then gives the key its place in the flow table. Table, time and counters
+//! the headers read for `explain`; [`first`] chooses packets for the inspector of names. [`hash`] then gives the key its place in the flow table. Table, time and counters
 //! exist in the kernel only and are in `main.rs`.
 //!
 //! Architecture invariant: packet octets are read in [`frame`] only, behind a bounds check; nothing in
@@ -13,6 +13,7 @@
 
 pub mod constant;
 pub mod detail;
+pub mod first;
 pub mod frame;
 pub mod hash;
 #[cfg(all(target_arch = "bpf", feature = "lab"))]

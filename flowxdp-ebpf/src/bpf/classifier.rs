@@ -6,7 +6,7 @@ use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext}
 use flowxdp_ebpf::{frame::Skb, walk::walk};
 
 use crate::bpf::{
-    cold, kernel,
+    cold, copy, kernel,
     meter::Meter,
     packet::{Cpu, Packet},
     segments::{Segmented, Segments},
@@ -36,6 +36,8 @@ fn link_layer(ctx: &TcContext) -> u32 {
 #[inline(always)]
 fn meter(ctx: &TcContext, cpu: Cpu, packet: &Packet, frame: &Skb<'_>) {
     walk(frame, &mut Segmented::new(Meter::new(cpu, packet), frame, Segments::of(ctx)));
+    // A program on another interface of this CPU must not take the note for its packet's.
+    copy::is_due(cpu);
 }
 
 /// Cold facts, in a function of its own for the sake of the stack.

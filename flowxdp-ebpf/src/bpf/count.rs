@@ -20,7 +20,7 @@ pub fn counters(cpu: u32, state: &mut CpuState, ingress: u32) -> Option<&'static
 /// Adds packets. In whole stores, so that the order of this and the slot's counters stays as written:
 /// a packet is seen before it is anywhere else.
 #[inline(always)]
-fn add(count: &mut Count, packets: u32, octets: u32) {
+pub fn add(count: &mut Count, packets: u32, octets: u32) {
     atomic::add(&mut count.packets, u64::from(packets));
     atomic::add(&mut count.octets, u64::from(octets));
 }

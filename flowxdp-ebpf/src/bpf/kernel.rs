@@ -1,11 +1,21 @@
 //! The kernel's helpers, and a packet's metadata, behind functions that are safe to call.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns, bpf_xdp_get_buff_len},
-    maps::ProgramArray,
+    helpers::generated::{
+        bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    },
+    maps::{ProgramArray, RingBuf},
     programs::{TcContext, XdpContext},
 };
-use flowxdp_common::meta::Meta;
+use flowxdp_common::{copy::Copied, meta::Meta};
+
+use crate::bpf::atomic;
+
+/// Words of a copy's header.
+pub const HEADER: usize = size_of::<Copied>() / 8;
+
+/// BPF_RB_NO_WAKEUP of the kernel's uapi/linux/bpf.h.
+const NO_WAKEUP: u64 = 1;
 
 /// The number of the CPU that runs the program.
 #[inline(always)]
@@ -33,6 +43,38 @@ pub fn now() -> u64 {
 pub fn length(ctx: &XdpContext) -> u32 {
     // SAFETY: the helper reads the context that the kernel gave us.
     unsafe { bpf_xdp_get_buff_len(ctx.ctx) as u32 }
+}
+
+/// An entry of a ring buffer with room for so many octets of a packet.
+#[repr(C, align(8))]
+struct Entry<const N: usize> {
+    header: [u64; HEADER],
+    octets: [u8; N],
+}
+
+/// Copies the packet's first `length` octets, at most `N`, behind a header into a ring buffer; `false` where it has no
+/// room. No reader is woken.
+#[inline(always)]
+pub fn copy<const N: usize>(ctx: &XdpContext, ring: &RingBuf, header: [u64; HEADER], length: u32) -> bool {
+    // The verifier wants bounds on the very register that the helper takes.
+    let length = atomic::masked::<4095>(length as usize);
+    if length == 0 || length > N {
+        return false;
+    }
+    let Some(mut entry) = ring.reserve::<Entry<N>>(0) else { return false };
+    let place = entry.as_mut_ptr();
+    for (index, word) in header.into_iter().enumerate() {
+        // SAFETY: the words were reserved. Volatile, or the loop becomes a call of `memcpy`.
+        unsafe { (&raw mut (*place).header).cast::<u64>().add(index).write_volatile(word) };
+    }
+    // SAFETY: the entry has room for `N` octets, and `length` is at most that.
+    let refused = unsafe { bpf_xdp_load_bytes(ctx.ctx, 0, (&raw mut (*place).octets).cast(), length as u32) };
+    if refused == 0 {
+        entry.submit(NO_WAKEUP);
+    } else {
+        entry.discard(NO_WAKEUP);
+    }
+    refused == 0
 }
 
 /// The metadata in front of a replayed frame.

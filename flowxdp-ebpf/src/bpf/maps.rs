@@ -6,6 +6,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, ProgramArray, RingBuf},
 };
 use flowxdp_common::{
+    copy::CopyState,
     counter::{Counters, CpuState, ROWS as MOST_ROWS},
     field::{Group, WIDEST},
     journal::{COLLECTORS, Page},
@@ -91,6 +92,14 @@ pub static CHAIN_FRAGS: ProgramArray = ProgramArray::with_max_entries(MOST_ROWS,
 #[map]
 pub static OVERFLOW: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
+/// Copies of first packets, on their way to the inspector of names; the loader sets its size.
+#[map]
+pub static COPIES: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
+
+/// Each CPU's counters and budget for copies; the loader sets its size.
+#[map]
+pub static COPIERS: Array<CopyState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
 /// The spill table: no program refers to it; the loader sets its size.
 #[map(name = "OWN")]
 pub static SPILL: Array<SpillSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -156,6 +165,12 @@ impl<T> Own<T> {
 #[inline(always)]
 pub fn cpu(number: u32) -> Option<Own<CpuState>> {
     CPUS.get_ptr_mut(number).map(Own)
+}
+
+/// The counters and the budget for copies of the CPU with this number, which runs the program.
+#[inline(always)]
+pub fn copier(number: u32) -> Option<Own<CopyState>> {
+    COPIERS.get_ptr_mut(number).map(Own)
 }
 
 /// The counters at this place, which are the running CPU's.

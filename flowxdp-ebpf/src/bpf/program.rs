@@ -9,7 +9,7 @@ use flowxdp_ebpf::{
 };
 
 use crate::bpf::{
-    cold, kernel, maps,
+    cold, copy, kernel, maps,
     meter::Meter,
     packet::{Cpu, Packet},
 };
@@ -23,6 +23,9 @@ pub fn flowxdp(ctx: XdpContext) -> u32 {
         walk_linear(&ctx, cpu, &packet, &mut Meter::new(cpu, &packet));
         if cold::is_owed(cpu) {
             linear_facts(&ctx, cpu, &packet);
+        }
+        if copy::is_due(cpu) {
+            offer(&ctx, cpu, &packet);
         }
     }
     behind(&ctx, &maps::CHAIN)
@@ -42,6 +45,9 @@ pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
             }
         } else if cold::is_owed(cpu) {
             linear_facts(&ctx, cpu, &packet);
+        }
+        if copy::is_due(cpu) {
+            offer(&ctx, cpu, &packet);
         }
     }
     behind(&ctx, &maps::CHAIN_FRAGS)
@@ -107,6 +113,12 @@ fn linear_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
 #[inline(never)]
 fn all_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
     cold::collect(&Whole::new(ctx, packet.captured, packet.wire, cpu.state.pointer()), cpu, packet);
+}
+
+/// Offers a packet whose headers can be read directly to the inspector.
+#[inline(never)]
+fn offer(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
+    copy::offer(&Linear::new(ctx, packet.wire, cpu.state.pointer()), ctx, cpu, packet);
 }
 
 /// Takes the verdict, unless other buffers could change it: a header or TCP flags that are not in the first.

@@ -89,6 +89,7 @@ macro_rules! table {
             }
             let Some(slot) = maps::$map.get_ptr_mut(free) else { return Placed::Nowhere };
             $open(slot, words, ingress, facts, clock);
+            clock.counted(u64::from(facts.packets));
             clock.owes($opened, free);
             clock.placed($version, free);
             Placed::Slot
@@ -103,7 +104,9 @@ macro_rules! table {
             let packets = addr_of_mut!(slot.packets);
             let octets = addr_of_mut!(slot.octets);
             // SAFETY: fields of the slot; volatile, since the agent reads them meanwhile.
-            unsafe { packets.write_volatile(packets.read_volatile() + u64::from(facts.packets)) };
+            let count = unsafe { packets.read_volatile() } + u64::from(facts.packets);
+            // SAFETY: as above.
+            unsafe { packets.write_volatile(count) };
             // SAFETY: as above.
             unsafe { octets.write_volatile(octets.read_volatile() + u64::from(facts.octets)) };
             if clock.is_replayed() {
@@ -115,6 +118,7 @@ macro_rules! table {
                 }
             } else {
                 slot.last = time;
+                clock.counted(count);
             }
             slot.tcp_flags |= facts.tcp_flags;
             if facts.ttl < slot.ttl_min {

@@ -4,7 +4,7 @@
 //! [`CREDIT`] of them: an end is early by less than a jiffy, and by microseconds at high rates. A start
 //! is read exactly, and refreshes the time of the next packets, so that no end precedes its start.
 
-use flowxdp_common::counter::CpuState;
+use flowxdp_common::counter::{COPY_DUE, CpuState};
 
 use crate::bpf::{atomic, kernel, maps};
 
@@ -54,6 +54,15 @@ impl<'a> Clock<'a> {
     pub fn placed(&mut self, version: u32, index: u32) {
         if self.is_replayed() {
             self.state.slot = [version, index];
+        }
+    }
+
+    /// Notes that the packet is number `packets` of its slot, for the inspector of names.
+    #[inline(always)]
+    pub fn counted(&mut self, packets: u64) {
+        let first = maps::FIRST_PACKETS.get();
+        if first != 0 && packets <= u64::from(first) {
+            self.state.slot = [COPY_DUE, 0];
         }
     }
 

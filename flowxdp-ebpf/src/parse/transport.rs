@@ -11,10 +11,12 @@ use crate::{
 /// IANA protocol number of TCP, whose packets alone may have an IP length of 0.
 pub const TCP: u8 = 6;
 
+/// IANA protocol number of UDP.
+pub const UDP: u8 = 17;
+
 /// IANA protocol numbers of the other protocols whose header is read.
 mod protocol {
     pub(super) const ICMP: u8 = 1;
-    pub(super) const UDP: u8 = 17;
     pub(super) const DCCP: u8 = 33;
     pub(super) const ICMPV6: u8 = 58;
     pub(super) const SCTP: u8 = 132;
@@ -44,7 +46,7 @@ pub fn transport(
 ) -> Result<Transport, Ignored> {
     sink.reads_inside(Layer::Transport, protocol, packet, from);
     match protocol {
-        TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE => {
+        TCP | UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE => {
             if !packet.holds(frame, from + 4) {
                 return Err(Ignored::Truncated);
             }

@@ -44,6 +44,7 @@ pub fn books() -> String {
         ("ignored", reason::NOT_REPLAYED.as_slice()),
         ("lost", reason::LOST.as_slice()),
         ("lost", reason::UNDELIVERED.as_slice()),
+        ("names.skipped", reason::SKIPPED.as_slice()),
     ];
     for (term, reasons) in tables {
         for reason in reasons {
@@ -85,6 +86,9 @@ and \"seen\" counts each packet by the same rule.
   so they stand in no term of the equation: `inherited_exported` of them went out, `inherited_lost` were given up.
 - Under `interfaces`, `hook` says how the interface is metered now: `native`, `generic`, `tcx` or `clsact`
   ([interfaces](interfaces.md)).
+- `names`, where names are collected, has the first packets of flows: offered = inspected + waiting + skipped (by
+  reason), in packets and frames' octets since the agent's start. Each of these packets is metered, and in the terms
+  above, whether it was inspected or not: [names](names.md).
 - Under `interfaces`, `tap` marks an interface whose packets are dropped behind the meter, and `tap_in_use` says a use
   that the machine makes of it meanwhile: [taps](tap.md). A dropped packet is in the terms as any other.
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use flowxdp_common::copy::{DNS, is_service};
+
 use super::{
     dns,
     generations::Generations,
@@ -23,13 +25,6 @@ pub(super) const SEGMENTS: usize = 3;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-
-/// Port of DNS over UDP and TCP.
-const DNS: u16 = 53;
-
-/// Ports whose streams begin with a message that is known here, so that a segment which begins as none may be one that
-/// overtook the first: HTTP and its proxies, TLS and the protocols that begin with it, DNS.
-const EXPECTED: [u16; 12] = [DNS, 80, 443, 465, 636, 853, 990, 993, 995, 3128, 8080, 8443];
 
 /// One direction of a flow: packets from a source to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +79,8 @@ impl Inspector {
 
     fn segment(&mut self, flow: &Direction, payload: &Payload<'_>) -> Result<Names, Reason> {
         let Some(mut stream) = self.streams.take(flow) else {
-            let is_expected = flow.ports.iter().any(|port| EXPECTED.contains(port));
+            // A segment that begins as no message may have overtaken the first.
+            let is_expected = flow.ports.into_iter().any(is_service);
             return match message(payload.octets, flow) {
                 Err(Reason::Incomplete) => self.hold(flow, Stream::default(), payload, Reason::Incomplete),
                 Err(reason) if is_expected && may_overtake(payload.octets, flow, reason) => {
@@ -155,7 +151,7 @@ fn may_overtake(octets: &[u8], flow: &Direction, reason: Reason) -> bool {
     match reason {
         Reason::Unknown => true,
         Reason::Encrypted | Reason::TooLong | Reason::Nameless | Reason::Malformed => {
-            octets.first() == Some(&records::HANDSHAKE) && EXPECTED.contains(&flow.ports[1])
+            octets.first() == Some(&records::HANDSHAKE) && is_service(flow.ports[1])
         }
         _ => false,
     }
