@@ -46,6 +46,7 @@ use std::{
 };
 
 use flowxdp_common::{
+    copy::MOMENT,
     field::{Group, Groups},
     switch::{BEHIND_CHAIN, BEHIND_DROP, BEHIND_STACK, Switches},
 };
@@ -67,6 +68,8 @@ pub struct Config {
     pub monitor: Monitor,
     /// `[record]`: the fields of flow records.
     pub record: Record,
+    /// `[names]`: the packets that are inspected for names.
+    pub names: Names,
     /// `[exporting]`: common to all exporters.
     pub exporting: Exporting,
     /// `[[exporter]]`: one for each collector.
@@ -117,6 +120,15 @@ pub struct Monitor {
 pub struct Record {
     /// Names of groups, and IANA's names of single elements.
     pub collect: Vec<String>,
+}
+
+/// Which packets are inspected for names, where their group is collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Packets of a record.
+    pub packets: u32,
+    /// Packets a second and CPU; never 0.
+    pub budget: u32,
 }
 
 /// How flow records leave, for all collectors.
@@ -203,6 +215,7 @@ impl Config {
         Self {
             monitor: Monitor::default(),
             record: Record::default(),
+            names: Names::default(),
             exporting,
             exporter: Vec::new(),
             spool: Spool::default(),
@@ -222,13 +235,23 @@ impl Config {
     }
 
     /// The load-time constants that the settings choose.
-    const fn switches(&self) -> Switches {
+    fn switches(&self) -> Switches {
         let behind = match (self.monitor.tap, self.monitor.chain) {
             (true, _) => BEHIND_DROP,
             (false, true) => BEHIND_CHAIN,
             (false, false) => BEHIND_STACK,
         };
-        Switches { behind, ..Switches::DEFAULT }
+        let (first_packets, copy_budget) = self.first_packets();
+        Switches { behind, first_packets, copy_budget, ..Switches::DEFAULT }
+    }
+
+    /// Packets of a record for the inspector, and a CPU's budget of them in a moment.
+    fn first_packets(&self) -> (u32, u32) {
+        if !self.record.groups().has(Group::Names) {
+            return (0, 0);
+        }
+        let budget = u64::from(self.names.budget) << MOMENT;
+        (self.names.packets, u32::try_from(budget.div_ceil(1_000_000_000)).unwrap_or(u32::MAX))
     }
 
     /// Collectors over TCP and TLS.

@@ -8,6 +8,7 @@ mod bpf;
 pub mod chain;
 pub mod claims;
 pub mod cold;
+pub mod copies;
 pub mod counters;
 pub mod cpus;
 pub mod explain;

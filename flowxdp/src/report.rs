@@ -22,6 +22,7 @@ pub fn table(books: &Value) -> String {
     let parts = [
         pressure(books),
         partitions(books),
+        names(books),
         interfaces(books),
         collectors(books),
         options(books),
@@ -116,6 +117,20 @@ fn partitions(books: &Value) -> Option<String> {
         table.add([number(cpu), "none: by the ring buffer".to_owned()]);
     }
     table.any().then(|| table.aligned(2))
+}
+
+/// First packets of flows on their way to the inspector of names.
+fn names(books: &Value) -> Option<String> {
+    let names = books["names"].as_object()?;
+    let mut table = Rows::new(["names: first packets", "packets", "octets"]);
+    let mut row = |name: String, term: &Value| table.add([name, cell(term, "packets"), cell(term, "octets")]);
+    for term in ["offered", "inspected", "waiting"] {
+        row(term.to_owned(), names.get(term).unwrap_or(&Value::Null));
+    }
+    for (reason, term) in entries(names.get("skipped").unwrap_or(&Value::Null)) {
+        row(format!("skipped: {}", words(reason)), term);
+    }
+    Some(table.aligned(1))
 }
 
 /// The process with the privileges that the agent gave up.

@@ -50,6 +50,9 @@ pub struct Books {
     /// The process that keeps the privileges to load programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loader: Option<Loader>,
+    /// First packets of flows, where they are inspected for names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Names>,
     /// Each record went to one collector, not to all: the terms at the top are sums.
     #[serde(skip)]
     pub divided: bool,
@@ -64,6 +67,31 @@ pub struct Loader {
     pub running: bool,
     /// Its capabilities, as the kernel's manual writes them.
     pub holds: Vec<String>,
+}
+
+/// First packets of flows since the agent's start: offered = inspected + waiting + skipped, with octets of frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Names {
+    /// Packets whose payload may say a name.
+    pub offered: Total,
+    /// Packets that the inspector has read.
+    pub inspected: Total,
+    /// Packets on their way to it.
+    pub waiting: Total,
+    /// Packets that it does not get, by reason.
+    pub skipped: BTreeMap<String, Total>,
+}
+
+impl Names {
+    /// Packets that are neither inspected nor skipped wait in the ring buffer.
+    pub fn wait(&mut self) {
+        let mut gone = self.inspected;
+        self.skipped.values().for_each(|skipped| gone += *skipped);
+        self.waiting = Total {
+            packets: self.offered.packets.saturating_sub(gone.packets),
+            octets: self.offered.octets.saturating_sub(gone.octets),
+        };
+    }
 }
 
 /// A flow table under aggressive aging.

@@ -45,6 +45,9 @@ pub const BETWEEN: u64 = 1 << 12;
 /// A sweep that ended for want of room is resumed after so long, nanoseconds.
 const RESUME: u64 = 10 * MILLISECOND;
 
+/// Nanoseconds between two readings of first packets: the program wakes no reader.
+const INSPECT: u64 = 20 * MILLISECOND;
+
 /// Nanoseconds between two checks of the collectors' progress in a wait.
 const PROGRESS: u64 = 100 * MILLISECOND;
 
@@ -122,7 +125,7 @@ pub struct Engine<M> {
     swept: MeterTime,
     /// The last sweep ended for want of room.
     resumes: bool,
-    /// More packets without a slot wait.
+    /// More packets without a slot wait, or more first packets.
     more: bool,
     /// The capture's second that is being worked off.
     second: Option<MeterTime>,
@@ -262,6 +265,7 @@ impl<M: Metering> Engine<M> {
     fn serve(&mut self, arm: Arm, at: &Reading) -> anyhow::Result<()> {
         match arm {
             Arm::Ring => self.more = self.metering.drain(at.now.metering())?,
+            Arm::Inspect => self.inspect(at),
             Arm::Sweep => match self.rules.order {
                 Order::Live => self.sweep_live(at)?,
                 Order::Capture => self.sweep_capture(at)?,
@@ -273,6 +277,14 @@ impl<M: Metering> Engine<M> {
             Arm::Control => self.answer(at)?,
         }
         Ok(())
+    }
+
+    /// A share of the first packets, and the time of the next.
+    fn inspect(&mut self, at: &Reading) {
+        let more = self.metering.inspect(at);
+        self.more |= more == Some(true);
+        let next = more.map_or(AgentTime::NEVER, |_| at.real.after(INSPECT));
+        self.deadlines.set(Timer::Inspect, next, "first packets of flows");
     }
 
     fn wake(&self) -> Wake {

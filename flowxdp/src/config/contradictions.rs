@@ -2,13 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use flowxdp_common::field::Group;
-
 use super::{
     Config,
     exporter::culprit,
     fault::{Fault, Place},
-    key::{CHECK, Commands, REPLAY, RUN, Table},
+    key::{CHECK, Commands, REPLAY, Table},
 };
 use crate::collector_url::CollectorUrl;
 
@@ -96,9 +94,6 @@ pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault>
     if command != REPLAY {
         faults.extend(tap(config, places));
     }
-    if command == RUN {
-        faults.extend(unnamed(config, places));
-    }
     if command == CHECK {
         faults.extend(twice(config, places));
     }
@@ -117,16 +112,6 @@ fn named<'a>(place: &Place, flag: &'a str, path: &'a str) -> &'a str {
 
 fn missing(thing: &str, flag: &str, key: &str) -> Fault {
     Fault::new(Place::Nowhere, format!("there is no {thing}: name one by {flag}, or by {key} of the file"))
-}
-
-/// The group of names beside live interfaces, whose packets no inspector reads yet.
-fn unnamed(config: &Config, places: &Places) -> Option<Fault> {
-    let place = places.of(Table::Record, "collect");
-    let text = format!(
-        "{} names: the group is for replay alone: take it away",
-        named(&place, "--collect", "record.collect")
-    );
-    config.record.groups().has(Group::Names).then(|| Fault::new(place, text))
 }
 
 /// A tap beside a setting that it makes useless or harmful.

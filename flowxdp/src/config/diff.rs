@@ -4,7 +4,7 @@ use flowxdp_common::field::Groups;
 use flowxdp_core::metering::retire::Timeouts;
 
 use super::{
-    Config,
+    Config, Names,
     key::{Key, RUN, Table},
     keys::KEYS,
 };
@@ -33,6 +33,8 @@ pub enum Change {
     },
     /// Records with other fields; in a new table while the old one drains, where other groups are collected.
     Groups(Groups),
+    /// Other packets are inspected for names, by another program.
+    Names(Names),
     /// Whether table and attachments outlive a stop.
     Keep(bool),
     /// Which collector a record goes to.
@@ -102,6 +104,9 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
     changes.extend(monitor(old, new));
     if old.record != new.record {
         changes.push(Change::Groups(new.record.groups()));
+    }
+    if old.names != new.names {
+        changes.push(Change::Names(new.names));
     }
     let (was, is) = (&old.exporting, &new.exporting);
     if (was.strategy, was.failover_hold) != (is.strategy, is.failover_hold) {

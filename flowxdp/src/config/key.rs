@@ -32,14 +32,16 @@ pub enum Table {
     Exporter,
     /// `[spool]`.
     Spool,
+    /// `[names]`.
+    Names,
     /// `[tls]`.
     Tls,
 }
 
 impl Table {
     /// All tables, in the order of the file.
-    pub const ALL: [Self; 6] =
-        [Self::Monitor, Self::Record, Self::Exporting, Self::Exporter, Self::Spool, Self::Tls];
+    pub const ALL: [Self; 7] =
+        [Self::Monitor, Self::Record, Self::Names, Self::Exporting, Self::Exporter, Self::Spool, Self::Tls];
 
     /// The name in brackets.
     pub const fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Table {
             Self::Exporting => "exporting",
             Self::Exporter => "exporter",
             Self::Spool => "spool",
+            Self::Names => "names",
             Self::Tls => "tls",
         }
     }
@@ -74,6 +77,7 @@ impl Table {
             Self::Exporting => "Settings that all exporters have in common.",
             Self::Exporter => "One collector; repeat the table for several.",
             Self::Spool => "The disk, where records wait for a collector over TCP or TLS.",
+            Self::Names => "The packets that are inspected for names, where the group `names` is collected.",
             Self::Tls => "TLS towards collectors that have no setting of their own.",
         }
     }

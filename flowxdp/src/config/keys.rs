@@ -148,6 +148,11 @@ keys! {
         "Group of fields, or element by IANA's name, that records have beyond the base ones; repeat for several, or \
          separate them by commas";
 
+    Names "packets" RUN one NUMBER "8" in names.packets by parsers::first_packets,
+        "Packets of a record that may be inspected for names, from its first one on, 1 to 255";
+    Names "budget" RUN one COUNT "10K" in names.budget by parsers::names_budget,
+        "Packets a second and CPU that are copied to the inspector of names, at most: more are metered alone";
+
     Exporting "protocol" BOTH one PROTOCOL "ipfix" in exporting.protocol by choices::named,
         "Protocol for collectors whose URL has none; NetFlow is sent over UDP alone";
     Exporting "strategy" BOTH one STRATEGY "replicate" in exporting.strategy by choices::named,

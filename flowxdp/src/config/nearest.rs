@@ -65,7 +65,7 @@ mod tests {
             ("exporters", "[[exporter]]"),
             ("interface", "monitor.interface"),
             ("tls-ca", "tls.ca"),
-            ("nat", "[monitor], [record], [exporting], [[exporter]], [spool], [tls]"),
+            ("nat", "[monitor], [record], [names], [exporting], [[exporter]], [spool], [tls]"),
         ] {
             let hint = table_hint(name);
             assert!(hint.ends_with(hinted), "{name}: {hint}");

@@ -17,6 +17,9 @@ const LARGEST_WINDOW: u64 = 1 << 30;
 /// Segments of UDP that the kernel takes at once, at most.
 const MOST_SEGMENTS: u32 = 16;
 
+/// Packets of a record that are inspected, at most: names are in the first ones.
+const MOST_FIRST: u32 = 255;
+
 /// The name of an interface, or a pattern.
 pub(crate) fn interface(text: &str) -> Result<String, String> {
     if text.is_empty() {
@@ -58,6 +61,21 @@ pub(super) fn observation_domain(text: &str) -> Result<u32, String> {
         Some(0) => Err("0 is for process-wide options: take a number from 1 on".to_owned()),
         Some(number) => Ok(number),
         None => Err(format!("\"{text}\" is not a number from 1 to {}", u32::MAX)),
+    }
+}
+
+/// Packets of a record that may be inspected.
+pub(super) fn first_packets(text: &str) -> Result<u32, String> {
+    let number = units::number(text).filter(|number| (1..=MOST_FIRST).contains(number));
+    number.ok_or_else(|| format!("\"{text}\" is not a number from 1 to {MOST_FIRST}"))
+}
+
+/// Packets a second and CPU, of which each moment has some.
+pub(super) fn names_budget(text: &str) -> Result<u32, String> {
+    match pace(text)? {
+        0 => Err("0 leaves no packet to inspect: leave names out of --collect, or take a number from 1 on"
+            .to_owned()),
+        budget => Ok(budget),
     }
 }
 

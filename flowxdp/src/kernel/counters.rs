@@ -5,7 +5,7 @@ use flowxdp_core::record::Total;
 
 use super::map::Mapped;
 
-const fn total(count: Count) -> Total {
+pub(super) const fn total(count: Count) -> Total {
     Total { packets: count.packets, octets: count.octets }
 }
 

@@ -35,6 +35,7 @@ use flowxdp_common::{
 use super::{
     chain::{self, Chain},
     cold::ColdSlots,
+    copies::Copies,
     cpus,
     hook::Classifier,
     map::Mapped,
@@ -78,6 +79,8 @@ pub struct Loaded {
     pub overflow: Ring,
     /// The spill table, where they go.
     pub spill: SpillSlots,
+    /// First packets of flows, where they are copied.
+    pub copies: Option<Copies>,
     /// Names of interfaces by their row of the counters.
     pub names: Mapped<Name>,
     /// The table's descriptor.
@@ -153,7 +156,9 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
         .map_max_entries(names::COUNTERS, possible * ROWS)
         .map_max_entries(names::CPUS, possible)
         .map_max_entries(names::OVERFLOW, size.ring)
-        .map_max_entries(names::SPILL, size.spill_slots());
+        .map_max_entries(names::SPILL, size.spill_slots())
+        .map_max_entries(names::COPIES, size.copies())
+        .map_max_entries(names::COPIERS, possible);
     let dimensions = size.dimensions(seed)?;
     for (symbol, octets) in dimensions.symbols().into_iter().chain(size.switches.symbols()) {
         loader.override_global(symbol, octets, true);
@@ -165,6 +170,11 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
     }
     for pinned in pinned.iter().filter(|pinned| pinned.shares_chain) {
         for name in chain::MAPS {
+            loader.map_pin_path(name, pinned.directory.join(name));
+        }
+    }
+    for pinned in pinned.iter().filter(|pinned| pinned.pins.is_none()) {
+        for name in pin::HANDED {
             loader.map_pin_path(name, pinned.directory.join(name));
         }
     }
@@ -203,6 +213,7 @@ impl Loaded {
             overflow: Ring::new(RingBuf::try_from(source.take(names::OVERFLOW)?)?, groups)?,
             spill: spill_table(&mut source, groups)?,
             names: mapped(source.map(names::NAMES)?)?,
+            copies: copies(size, &mut source)?,
             says: mapped(source.map(names::SHAPE)?)?,
             pins,
             links: Vec::new(),
@@ -337,6 +348,15 @@ fn flows<S: bytemuck::Pod>(
 ) -> anyhow::Result<Flows<S>> {
     let hot = mapped(source.map(hot)?)?;
     Ok(Flows::new(hot, ColdSlots::new(mapped(source.map(cold)?)?, groups)))
+}
+
+/// First packets of flows, where the program copies them.
+fn copies(size: &TableSize, source: &mut Source) -> anyhow::Result<Option<Copies>> {
+    if size.switches.first_packets == 0 {
+        return Ok(None);
+    }
+    let copiers = mapped(source.map(names::COPIERS)?)?;
+    Ok(Some(Copies::new(RingBuf::try_from(source.take(names::COPIES)?)?, copiers)))
 }
 
 /// The spill table.

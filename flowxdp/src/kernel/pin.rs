@@ -88,6 +88,9 @@ const SHARED: [&str; 7] = [
     names::NAMES,
 ];
 
+/// Maps that no later agent continues with: pinned while the loader hands them over.
+pub(super) const HANDED: [&str; 2] = [names::COPIES, names::COPIERS];
+
 /// The folder, which no other agent has while this lives.
 #[derive(Debug)]
 pub struct Pins {

@@ -108,7 +108,10 @@ fn needs(size: &TableSize) -> anyhow::Result<Needs> {
     let v4 = octets(size.slots_v4()?, size_of::<SlotV4>());
     let v6 = octets(size.slots_v6()?, size_of::<SlotV6>());
     let spill = octets(size.spill_slots().into(), size_of::<SpillSlot>());
-    let whole = v4.saturating_add(v6).saturating_add(spill).saturating_add(u64::from(size.ring));
+    let whole = v4
+        .saturating_add(v6)
+        .saturating_add(spill)
+        .saturating_add(u64::from(size.ring) + u64::from(size.copies()));
     Ok(Needs { whole, v4, v6 })
 }
 

@@ -9,6 +9,8 @@ use flowxdp_core::clock::{AgentTime, MILLISECOND};
 pub enum Timer {
     /// The next sweep over the flow tables.
     Sweep,
+    /// The next reading of the first packets of flows.
+    Inspect,
     /// The next listing of the interfaces.
     Interfaces,
     /// The end of a flush whose records do not leave.
@@ -88,6 +90,7 @@ impl fmt::Display for Timer {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sweep => text.write_str("sweep"),
+            Self::Inspect => text.write_str("inspect"),
             Self::Interfaces => text.write_str("interfaces"),
             Self::Flush => text.write_str("flush"),
             Self::Patience => text.write_str("patience"),

@@ -47,6 +47,11 @@ pub trait Metering {
     /// Takes all packets that found no slot until now.
     fn drain_all(&mut self);
 
+    /// Inspects a turn's share of first packets, where they are copied: true where more wait.
+    fn inspect(&mut self, _at: &Reading) -> Option<bool> {
+        None
+    }
+
     /// Exports slots that an earlier agent had retired and not delivered. `known` are the bits of the collectors.
     ///
     /// # Errors

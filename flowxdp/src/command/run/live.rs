@@ -17,7 +17,7 @@ use crate::{
     agent::engine::metering::{Applied, Metering, Sweep},
     exporting::dispatch::Dispatch,
     kernel::{chain::Chain, pin::Pins},
-    metering::meter::Meter,
+    metering::{inspection::Inspection, meter::Meter},
 };
 
 /// The metered side of an agent.
@@ -26,16 +26,18 @@ pub(super) struct Live {
     pub(super) interfaces: Interfaces,
     pins: Option<Rc<Pins>>,
     reload: Reload,
+    inspection: Inspection,
 }
 
 impl Live {
-    pub(super) const fn new(
-        meter: Meter,
+    pub(super) fn new(
+        mut meter: Meter,
         interfaces: Interfaces,
         pins: Option<Rc<Pins>>,
         reload: Reload,
     ) -> Self {
-        Self { meter, interfaces, pins, reload }
+        let inspection = Inspection::new(meter.loaded.copies.take());
+        Self { meter, interfaces, pins, reload, inspection }
     }
 }
 
@@ -50,17 +52,29 @@ impl Metering for Live {
         self.meter.drain_ring();
     }
 
+    fn inspect(&mut self, at: &Reading) -> Option<bool> {
+        self.inspection.has_rings().then(|| self.inspection.turn(at.wall))
+    }
+
     fn recover(
         &mut self,
         at: &Reading,
         known: u32,
-        sink: impl FnMut(FlowRecord, &[u8]),
+        mut sink: impl FnMut(FlowRecord, &[u8]),
     ) -> anyhow::Result<()> {
-        self.meter.recover(at.now.monotonic.nanoseconds(), at.wall, known, sink)
+        let groups = self.meter.loaded.size.groups;
+        let named = |record, more: &[u8]| self.inspection.record(groups, record, more, &mut sink);
+        self.meter.recover(at.now.monotonic.nanoseconds(), at.wall, known, named)
     }
 
-    fn sweep(&mut self, sweep: &Sweep, sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
-        self.meter.check(sweep.now.nanoseconds(), sweep.wall, sweep.forced, sweep.room, sink)?;
+    fn sweep(&mut self, sweep: &Sweep, mut sink: impl FnMut(FlowRecord, &[u8])) -> anyhow::Result<()> {
+        if sweep.forced.is_some() {
+            // Every flow retires now: its record is to have the names that were copied.
+            self.inspection.all(sweep.wall);
+        }
+        let groups = self.meter.loaded.size.groups;
+        let named = |record, more: &[u8]| self.inspection.record(groups, record, more, &mut sink);
+        self.meter.check(sweep.now.nanoseconds(), sweep.wall, sweep.forced, sweep.room, named)?;
         Ok(())
     }
 
@@ -128,13 +142,19 @@ impl Metering for Live {
         at: &Reading,
         dispatch: &mut Dispatch,
     ) -> anyhow::Result<Option<anyhow::Result<Applied>>> {
-        self.reload
-            .poll(&mut Running { meter: &mut self.meter, interfaces: &mut self.interfaces, dispatch }, at)
+        let before = self.meter.generation();
+        let mut running = Running { meter: &mut self.meter, interfaces: &mut self.interfaces, dispatch };
+        let reloaded = self.reload.poll(&mut running, at);
+        if self.meter.generation() != before {
+            self.inspection.replace(self.meter.loaded.copies.take());
+        }
+        reloaded
     }
 
     fn books(&mut self) -> anyhow::Result<(Books, Bracket)> {
         let (mut books, bracket) = self.meter.books()?;
         self.interfaces.name_hooks(&mut books);
+        books.names = self.inspection.books();
         Ok((books, bracket))
     }
 }

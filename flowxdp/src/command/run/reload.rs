@@ -208,6 +208,9 @@ fn named(change: &Change) -> String {
             let names: Vec<&str> = [Group::Base].into_iter().chain(groups.iter()).map(Group::name).collect();
             format!("records with the fields of {}", names.join(", "))
         }
+        Change::Names(names) => {
+            format!("{} packets of a record and {} a second and CPU for names", names.packets, names.budget)
+        }
         Change::Dispatch { strategy, .. } => format!("strategy {}", strategy.name()),
         Change::ExporterAdded(url) => format!("collector {url} is added"),
         Change::ExporterRemoved(url) => format!("collector {url} is removed"),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::kernel::{
     chain,
-    pin::{Generation, Pins, Place},
+    pin::{self, Generation, Pins, Place},
     preflight,
 };
 
@@ -62,7 +62,7 @@ impl Loaded {
         let opened =
             Source::pins(directory).and_then(|source| Self::new(size, source, Some(Rc::clone(pins))));
         let opened = opened.map_err(|error| preflight::refused(error, size))?;
-        for name in PROGRAMS.iter().chain(&CLASSIFIERS).chain(&chain::MAPS) {
+        for name in PROGRAMS.iter().chain(&CLASSIFIERS).chain(&chain::MAPS).chain(&pin::HANDED) {
             let path = directory.join(name);
             if path.exists() {
                 fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -115,6 +115,7 @@ impl Loaded {
         self.flows_v6 = next.flows_v6;
         self.cpus = next.cpus;
         self.says = next.says;
+        self.copies = next.copies;
         result
     }
 

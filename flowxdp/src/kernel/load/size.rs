@@ -2,10 +2,14 @@
 
 use anyhow::Context;
 use flowxdp_common::{
+    copy::CLASSES,
     field::{self, Group, Groups},
     slot::WINDOW,
     switch::{Dimensions, SEED_WORDS, Switches},
 };
+
+/// Octets of the smallest ring buffer: a page of the largest that kernels have.
+const LEAST_COPIES: u32 = 1 << 16;
 
 /// The size of the flow tables, and the configuration's choices for the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +101,17 @@ impl TableSize {
     pub fn spill_slots(&self) -> u32 {
         let flows = self.flows_v4.max(self.flows_v6) / if self.is_replay() { 1 } else { 16 };
         u32::try_from(flows).unwrap_or(u32::MAX).clamp(4096, 1 << 20)
+    }
+
+    /// Octets of the ring buffer of first packets: room for the budget of all CPUs.
+    pub(in crate::kernel) fn copies(&self) -> u32 {
+        let Switches { first_packets, copy_budget, .. } = self.switches;
+        if first_packets == 0 {
+            return LEAST_COPIES;
+        }
+        let octets = u64::from(copy_budget) * u64::from(CLASSES[1]) * u64::from(self.partitions.max(1));
+        let octets = octets.clamp(1 << 20, 1 << 26).next_power_of_two();
+        u32::try_from(octets).unwrap_or(LEAST_COPIES)
     }
 
     /// The load-time constants of tables of this size.

@@ -10,7 +10,7 @@ use aya::{
     },
 };
 
-use super::{Place, all};
+use super::{HANDED, Place, all};
 use crate::kernel::{
     chain, hook,
     load::{CLASSIFIERS, PROGRAMS},
@@ -23,7 +23,7 @@ const KEPT: usize = 15;
 /// another version's, of any name.
 pub(super) fn is_map(path: &Path, name: &str, is_generation: bool) -> bool {
     let kept = name.get(..KEPT).unwrap_or(name);
-    (is_generation || all().chain(chain::MAPS).any(|ours| ours == name))
+    (is_generation || all().chain(chain::MAPS).chain(HANDED).any(|ours| ours == name))
         && MapData::from_pin(path)
             .and_then(|map| map.info())
             .is_ok_and(|info| info.name_as_str().is_some_and(|name| name == kept))
