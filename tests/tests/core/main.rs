@@ -3,6 +3,7 @@
 mod core_captures;
 mod core_corpus;
 mod core_encoder;
+mod core_first;
 mod core_parser;
 mod core_truth;
 mod core_wire;

@@ -20,6 +20,7 @@ mod kernel_facts;
 mod kernel_flood;
 mod kernel_harness;
 mod kernel_hooks;
+mod kernel_inspect;
 mod kernel_judges;
 mod kernel_links;
 mod kernel_live;

@@ -13,6 +13,7 @@
 //! - [`subject`]: the programs, and the counts that they must have in the end.
 //! - [`measure`]: the rounds.
 //! - [`groups`]: the shipped program with the fields of each group.
+//! - [`names`]: copies of first packets, and the inspector of names.
 //! - [`worst`]: the shipped program where each window of the table is full.
 //! - [`cost`]: the shipped program's cost for verifier and compiler.
 //! - [`report`]: the tables, or JSON.
@@ -44,6 +45,7 @@ mod load;
 mod machine;
 mod manual;
 mod measure;
+mod names;
 mod packet;
 mod process;
 mod replay;
@@ -77,6 +79,7 @@ enum Part {
     Manual(manual::Options),
     Drain(drain::Options),
     Groups(groups::Options),
+    Names(names::Options),
     Export(export::Options),
     Gateway(gateway::Options),
     Live(live::Options),
@@ -106,9 +109,11 @@ fn everything(alone: bool, tables: bool) -> Result<Value> {
     let replay = replay::run(&usual()?, tables)?;
     let (drain, packet) = (drain::run(&usual()?, tables)?, packet::run(&usual()?, tables)?);
     let groups = groups::run(&usual()?, tables)?;
+    let names = names::run(&usual()?, tables)?;
     Ok(json!({
         "packet": packet,
         "groups": groups,
+        "names": names,
         "drain": drain,
         "export": export,
         "gateway": gateway,
@@ -138,6 +143,7 @@ fn main() -> Result<()> {
         Some(Part::All { alone }) => everything(*alone, tables)?,
         None => json!({ "packet": packet::run(&options.packet, tables)? }),
         Some(Part::Groups(options)) => json!({ "groups": groups::run(options, tables)? }),
+        Some(Part::Names(options)) => json!({ "names": names::run(options, tables)? }),
         Some(Part::Drain(options)) => json!({ "drain": drain::run(options, tables)? }),
         Some(Part::Export(options)) => json!({ "export": export::run(options, tables)? }),
         Some(Part::Gateway(options)) => json!({ "gateway": gateway::run(options, tables)? }),

@@ -54,6 +54,11 @@ pub(crate) enum Kind {
     ShippedForTwo,
     /// The same, with the fields of these groups.
     Collecting(Groups),
+    /// The same, with copies of the first packets of each flow, at most a budget in a moment.
+    Copying {
+        first: u32,
+        budget: u32,
+    },
     Peer(Peer),
 }
 
@@ -156,6 +161,9 @@ impl Subject {
     pub(crate) fn settle(&mut self) {
         if let Ok(loaded) = self.loaded() {
             loaded.overflow.drain(usize::MAX, |_, _, _| true);
+            if let Some(copies) = &mut loaded.copies {
+                copies.take(usize::MAX, |_, _| {});
+            }
         }
     }
 
@@ -214,12 +222,19 @@ fn program(kind: Kind, load: Load) -> Result<(Program, ProgramFd)> {
             loader.map_max_entries(peer.maps[usize::from(load.family.is_v6())], load.table);
             (PEERS, peer.program)
         }
-        Kind::Shipped | Kind::ShippedWithRing(_) | Kind::ShippedForTwo | Kind::Collecting(_) => {
+        Kind::Shipped
+        | Kind::ShippedWithRing(_)
+        | Kind::ShippedForTwo
+        | Kind::Collecting(_)
+        | Kind::Copying { .. } => {
             let mut size = size(load);
             match kind {
                 Kind::ShippedWithRing(octets) => size.ring = octets,
                 Kind::ShippedForTwo => size.partitions = 2,
                 Kind::Collecting(groups) => size.groups = groups,
+                Kind::Copying { first, budget } => {
+                    (size.switches.first_packets, size.switches.copy_budget) = (first, budget);
+                }
                 _ => {}
             }
             let mut loaded = load::load(&size)?;
