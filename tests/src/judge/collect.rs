@@ -30,6 +30,16 @@ pub fn flows(datagrams: &[Datagram]) -> Result<Vec<(Key, Value)>> {
     keyed.filter_map(Result::transpose).collect()
 }
 
+/// The flow records among lines that it printed, each with its key.
+pub fn keyed(stdout: &str) -> Result<Vec<(Key, Value)>> {
+    let lines = stdout.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned()));
+    let keyed = lines.map(|line: Result<Value>| {
+        let line = line?;
+        Ok(record(&line)?.map(|record| (record.key, line)))
+    });
+    keyed.filter_map(Result::transpose).collect()
+}
+
 /// The options records that it prints for these datagrams; any complaint of its is an error.
 pub fn options(datagrams: &[Datagram]) -> Result<Vec<Value>> {
     let (mut lines, findings) = lines(datagrams)?;

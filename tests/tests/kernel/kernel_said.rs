@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use flowxdp_tests::agent::program;
+use flowxdp_tests::agent::{Live, program};
 use flowxdp_tests::captures::{self, Capture};
 use flowxdp_tests::failures::{Failures, in_parallel, tell};
 use flowxdp_tests::flows::{Flows, Tuple};
 use flowxdp_tests::judge::names::{Flow, Named, Names, dissected, explained};
 use flowxdp_tests::judge::{collect, nfacctd, tshark};
+use flowxdp_tests::netns::Netns;
+use flowxdp_tests::process::Program;
 use flowxdp_tests::replayed::{ONE_RECORD, replay};
+use flowxdp_tests::udp::{free_port, until_bound, until_read};
+use rustix::process::Signal;
 
 /// The capture of connections that say names, from tests/record-names.sh.
 fn recorded() -> std::path::PathBuf {
@@ -79,6 +83,8 @@ fn a_flow_without_a_name_has_the_one_that_its_client_resolved() -> Result<()> {
 const SERVER: (&str, &str) = ("ssl_server_name", "tlsServerName");
 const HOST: (&str, &str) = ("http_host", "httpHost");
 const DNS: (&str, &str) = ("dns_query", "dnsQuery");
+
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Octets of a text in NetFlow v9.
 const FIXED: usize = 64;
@@ -171,4 +177,54 @@ fn records_have_the_names_that_tshark_reads_in_their_packets() -> Result<()> {
         }));
     }
     failures.end()
+}
+
+/// The text of a line of `collect`, by tshark's name of its element.
+fn text_of(line: &serde_json::Value) -> Option<(&'static str, String)> {
+    let texts = [SERVER, HOST, DNS].into_iter();
+    texts.filter_map(|(name, ours)| Some((name, line.get(ours)?.as_str()?.to_owned()))).next()
+}
+
+#[test]
+fn live_records_have_the_names_that_tshark_reads_in_the_capture_on_the_wire() -> Result<()> {
+    let netns = Netns::new("said")?;
+    netns.veth("gen0", "met0")?;
+    let port = free_port()?;
+    let url = format!("udp://127.0.0.1:{port}");
+    let collect = program()?.args(["collect", "--json", "--listen", &url]).netns(&netns);
+    let mut collector = collect.start()?;
+    until_bound(&mut collector, port)?;
+    let words = format!(
+        "--interface met0 --mode native --collector {url} --collect names --idle-timeout 1s --flows 1000 --flows6 1000"
+    );
+    let mut live = Live::start(&netns, &words.split(' ').collect::<Vec<_>>())?;
+    let tcpreplay =
+        Program::find("tcpreplay")?.args(["-q", "-K", "-i", "gen0", "--pps=2000"]).arg(recorded());
+    tcpreplay.netns(&netns).run(LIMIT)?.success()?;
+    let sent = netns.counter("met0", "rx_packets")?;
+    live.until(LIMIT, "done with the records", |books| {
+        books.seen.packets == sent && books.in_table.packets == 0 && books.queued.packets == 0
+    })?;
+    live.status()?.balance()?;
+    until_read(&mut collector, port)?;
+    live.stop()?.success()?;
+    let lines = collector.stop(Signal::TERM, LIMIT)?.success()?.stdout;
+    let (_, metered) = explained(&recorded())?;
+    let names = dissected(&recorded(), &metered)?;
+    let (mut records, mut named) = (0, 0);
+    for (key, line) in collect::keyed(&lines)? {
+        let said = said(&names, &key.tuple);
+        records += 1;
+        match text_of(&line) {
+            Some(text) if said.is_empty() => {
+                ensure!(text.0 == DNS.0 && was_resolved(&names, &key.tuple, &text.1), "{line}: never said");
+            }
+            Some(text) => ensure!(said.contains(&text), "{line}: said {said:?}"),
+            None => ensure!(said.is_empty(), "{line}: no name, but {said:?} was said"),
+        }
+        named += u64::from(text_of(&line).is_some());
+    }
+    tell(&format!("{records} live records, {named} with a name"));
+    ensure!(named > 20, "{named} of {records} have a name");
+    Ok(())
 }
