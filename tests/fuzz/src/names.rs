@@ -1,6 +1,6 @@
 //! The target `names`: any octets as payloads of a few flows.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flowxdp_core::enrich::names::{
     cache::NameCache,
@@ -9,7 +9,7 @@ use flowxdp_core::enrich::names::{
     samples::{Initial, crypto},
     verdict::{Hello, Message, Names, Verdict},
 };
-use flowxdp_core::record::{Addresses, FlowRecord};
+use flowxdp_core::record::{Addresses, EndReason, FlowRecord};
 use flowxdp_core::samples;
 
 /// Payloads of an input that are taken.
@@ -109,8 +109,12 @@ fn run(steps: &[Step]) -> Vec<Verdict> {
         }
         flows.learn(&flow, &verdict, number as u64);
         recorded(&mut flows, &flow, &verdict, number as u64);
+        if let Verdict::Named(Names::Dns(message)) = &verdict {
+            resolved(message, &mut flows, number);
+        }
         verdicts.push(verdict);
     }
+    FLOWS.iter().for_each(|(protocol, ports)| ended(&mut flows, *protocol, *ports));
     verdicts
 }
 
@@ -132,13 +136,40 @@ fn recorded(flows: &mut FlowNames, flow: &Direction, verdict: &Verdict, now: u64
     }
 }
 
+/// The next flow of a client to each address that it had resolved has the name, in lower case.
+fn resolved(message: &Message, flows: &mut FlowNames, number: usize) {
+    let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    let asked = message.question.as_ref().map(|name| name.to_ascii_lowercase());
+    let Some(last) = message.answers.last().filter(|_| message.is_response) else { return };
+    let ports = [u16::try_from(number).unwrap_or_default(), 9];
+    let source = if last.address.is_ipv4() { client } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
+    let flow = Direction { source, destination: last.address, protocol: 132, ports };
+    let names = flows.names(&record(&flow, number as u64)).and_then(|names| names.name.clone());
+    let expected = asked.filter(|_| source == client).map(|name| Name::Dns(name.into()));
+    assert_eq!(names, expected, "resolved {message:?}");
+}
+
+/// A later flow with the same addresses and ports has no name of an earlier one's messages, and an aggregate has none.
+fn ended(flows: &mut FlowNames, protocol: u8, ports: [u16; 2]) {
+    let address = |last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
+    let flow = Direction { source: address(1), destination: address(2), protocol, ports };
+    let later = record(&flow, 1 << 40).with(|record| record.tcp_flags = 2);
+    assert_eq!(flows.names(&later.with(|record| record.end_reason = EndReason::Aggregated)), None);
+    assert_eq!(flows.names(&later), None);
+}
+
 /// A record of one packet of a flow.
 fn record(flow: &Direction, now: u64) -> FlowRecord {
     samples::udp(flow.ports[0]).with(|record| {
-        if let (IpAddr::V4(source), IpAddr::V4(destination)) = (flow.source, flow.destination) {
-            let (source, destination) = (source.octets(), destination.octets());
-            record.key.addresses = Addresses::V4 { source, destination };
-        }
+        record.key.addresses = match (flow.source, flow.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                Addresses::V4 { source: source.octets(), destination: destination.octets() }
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                Addresses::V6 { source: source.octets(), destination: destination.octets() }
+            }
+            mixed => unreachable!("a flow of two IP versions: {mixed:?}"),
+        };
         (record.key.protocol, record.key.destination_port) = (flow.protocol, flow.ports[1]);
         (record.start_ms, record.end_ms) = (now, now);
     })

@@ -1,9 +1,12 @@
 //! An input's octets as a session, records and options data.
 
+use flowxdp_common::field::{Group, Groups};
 use flowxdp_core::clock::{Now, SECOND};
+use flowxdp_core::elements::Choice;
 use flowxdp_core::exporting::options::{Interface, Reliability, Snapshot};
 use flowxdp_core::exporting::protocol::Protocol;
 use flowxdp_core::exporting::session::{Preset, Session, SessionConfig, SessionError};
+use flowxdp_core::record::tail::{self, Text};
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey, RecordTotal};
 
 /// 2026-11-03 10:00:00.000 UTC.
@@ -12,6 +15,9 @@ const T0: u64 = 1_793_700_000_000;
 const WRAP: u64 = 1 << 32;
 /// The last moment that an export time of 32 bits can tell, milliseconds since 1970; less a year.
 const LAST_MS: u64 = ((1 << 32) - 366 * 86_400) * 1000;
+
+/// The smallest messages of sessions whose records have names.
+const WITH_NAMES: usize = 600;
 
 /// The octets that were not used yet; behind their end are zeros.
 pub(super) struct Octets<'a>(pub(super) &'a [u8]);
@@ -66,6 +72,7 @@ pub(super) fn session(octets: &mut Octets<'_>) -> (Session, SessionConfig) {
         template_messages: octets.octet().into(),
         flow_keys: reliable || choice >= 128,
         preset: (choice % 4 == 3).then_some(Preset::Nfdump),
+        choice: Choice::of(if choice & 0x40 == 0 { Groups::BASE } else { Groups::BASE.with(Group::Names) }),
         ..base
     };
     config.max_message = size(octets, &config);
@@ -75,12 +82,34 @@ pub(super) fn session(octets: &mut Octets<'_>) -> (Session, SessionConfig) {
     }
 }
 
+/// Whether records have names.
+pub(super) fn has_names(config: &SessionConfig) -> bool {
+    config.choice.groups().has(Group::Names)
+}
+
+/// The name of a record, which follows from its fields, and its column.
+pub(super) fn name(flow: &Flow) -> Option<(Text, String)> {
+    let column = *Text::ALL.get(usize::from(flow.key.tos % 4))?;
+    let letter = char::from(b'a' + (flow.key.source_port % 26) as u8);
+    let text = letter.to_string().repeat(usize::from(flow.key.vlan % 300));
+    (!text.is_empty()).then_some((column, text))
+}
+
+/// The extension row of a record: a tail with its name, and its interface for an application.
+pub(super) fn row(flow: &Flow) -> Vec<u8> {
+    let (mut row, name) = (Vec::new(), name(flow));
+    tail::write(flow.key.ingress, name.as_ref().map(|(column, text)| (*column, text.as_str())), &mut row);
+    row
+}
+
 /// A size of messages that is allowed, often the smallest of all.
 pub(super) fn size(octets: &mut Octets<'_>, config: &SessionConfig) -> usize {
     let least = match Session::new(SessionConfig { max_message: 0, ..config.clone() }) {
         Err(SessionError::MessageTooSmall { needed, .. }) => needed,
         other => unreachable!("no message is empty: {other:?}"),
     };
+    // Templates of records with a name are larger.
+    let least = if has_names(config) { least.max(WITH_NAMES) } else { least };
     match octets.octet() {
         0..64 => least,
         64 => 65_535,

@@ -1,10 +1,11 @@
 //! The options records that a snapshot must make, by template and element as the manual has them.
 
+use flowxdp_core::elements::application::APPLICATIONS;
 use flowxdp_core::exporting::options::{Interface, Snapshot, Statistics};
 use flowxdp_core::exporting::protocol::Protocol;
 use flowxdp_core::exporting::session::{Preset, SessionConfig};
 
-use super::{Options, number};
+use super::{Options, input, number};
 
 /// A value that is told.
 #[derive(Clone, Debug)]
@@ -23,10 +24,14 @@ pub(super) fn awaited(snapshot: &Snapshot, sent: Statistics, config: &SessionCon
     let is_ipfix = config.protocol == Protocol::Ipfix;
     let mut flows = vec![sampler(is_ipfix)];
     flows.extend(snapshot.interfaces.iter().map(|interface| of_interface(interface, is_ipfix)));
+    if input::has_names(config) {
+        flows.extend(applications(is_ipfix));
+        flows.extend(types().filter(|_| is_ipfix));
+    }
     let mut process = of_process(snapshot, sent, is_ipfix);
     let reliability = process.split_off(process.len() - 2);
     if is_ipfix && config.preset == Some(Preset::Nfdump) {
-        // No interfaces, as it cannot read their names.
+        // No interfaces, applications and types, as it cannot read their names.
         process.extend(flows.drain(..).take(1));
     }
     [process, reliability, flows].concat()
@@ -44,6 +49,24 @@ fn sampler(is_ipfix: bool) -> Awaited {
     } else {
         numbers(279, &[(1, 0), (34, 1), (48, 0), (49, 2), (50, 1)])
     }
+}
+
+fn applications(is_ipfix: bool) -> impl Iterator<Item = Awaited> {
+    APPLICATIONS.into_iter().map(move |it| {
+        let mut fields = if is_ipfix { Vec::new() } else { vec![(1, Value::Number(0))] };
+        fields.push((95, Value::Number(it.application.number().into())));
+        fields.push((96, Value::Text(it.name.to_owned())));
+        Awaited(283, fields)
+    })
+}
+
+/// Of ntop's elements: strings, with the default semantics.
+fn types() -> impl Iterator<Item = Awaited> {
+    [(188, "tlsServerName"), (187, "httpHost"), (205, "dnsQuery")].into_iter().map(|(element, name)| {
+        let mut record = numbers(284, &[(346, 35_632), (303, element), (339, 13), (344, 0)]);
+        record.1.push((341, Value::Text(name.to_owned())));
+        record
+    })
 }
 
 fn of_interface(interface: &Interface, is_ipfix: bool) -> Awaited {
@@ -110,7 +133,7 @@ impl Awaited {
     /// Whether it belongs to the flows' own domain.
     pub(super) fn is_of_flows(&self, config: &SessionConfig) -> bool {
         let miscounts = config.protocol == Protocol::Ipfix && config.preset == Some(Preset::Nfdump);
-        matches!(self.0, 276 | 279) && !miscounts
+        matches!(self.0, 276 | 279 | 283 | 284) && !miscounts
     }
 
     /// Holds a record that was read to this; `room` octets of a text always have a place.
@@ -125,6 +148,7 @@ impl Awaited {
                     let most = match id {
                         _ if is_ipfix => room.min(254),
                         82 => 16,
+                        96 => 24,
                         _ => 64,
                     };
                     told(text, octets, most, is_ipfix);

@@ -6,7 +6,7 @@ use flowxdp_core::clock::{MeterTime, Now, SECOND};
 use flowxdp_core::exporting::legacy::NotRepresentable;
 use flowxdp_core::exporting::options::{Snapshot, Statistics};
 use flowxdp_core::exporting::session::{Message, Session, SessionConfig};
-use flowxdp_core::record::{Addresses, Flow, FlowRecord, RecordTotal};
+use flowxdp_core::record::{Addresses, Entry, Flow, FlowRecord, RecordTotal};
 
 use super::awaited::{Collector, is_fixed};
 use super::input::{self, Octets};
@@ -81,7 +81,8 @@ impl<'a, 'b> Run<'a, 'b> {
     fn push(&mut self, count: u16) {
         let mut record = input::record(self.octets, &self.config, self.now);
         for _ in 0..count {
-            match self.session.push(&FlowRecord::from(record), self.now) {
+            let flow = FlowRecord::from(record);
+            match self.session.push(Entry { record: &flow, more: &input::row(&record) }, self.now) {
                 Ok(()) => self.collector.flows.push_back(record),
                 Err(NotRepresentable::Ipv6) => {
                     assert!(is_fixed(self.config.protocol), "{record:?}");

@@ -5,13 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use flowxdp_core::record::tail::Text;
 use flowxdp_core::record::{Addresses, EndReason, Flow, FlowKey};
 use netflow_parser::variable_versions::field_value::FieldValue;
 use netflow_parser::variable_versions::v9::ScopeDataField;
 use netflow_parser::variable_versions::{ipfix, v9};
 use netflow_parser::{NetflowPacket, NetflowParser};
 
-use super::{Options, Read, number};
+use super::{Options, Read, input, number};
+
+/// The length of a field that has its length in front of it.
+const VARIABLE: u16 = 65_535;
 
 /// Element number and length of each field of a template.
 type Fields = Vec<(u16, u16)>;
@@ -77,13 +81,13 @@ impl Domain {
             }
             Set::Flows(records) => {
                 let fields = &self.templates[&id];
-                let length: usize = fields.iter().map(|(_, length)| usize::from(*length)).sum();
-                let padding = &body[records.len() * length..];
-                assert!(padding.len() < 4 && padding.iter().all(|octet| *octet == 0));
-                for (values, octets) in records.iter().zip(body.chunks(length)) {
-                    let values = same(fields, values, octets);
+                let mut rest = body;
+                for values in &records {
+                    let (values, behind) = same(fields, values, rest);
+                    rest = behind;
                     read.records.push(flow(read.export_ms, read.uptime, &values));
                 }
+                assert!(rest.len() < 4 && rest.iter().all(|octet| *octet == 0));
                 records.len()
             }
             Set::Options(records) => {
@@ -106,12 +110,23 @@ impl Domain {
     }
 }
 
-/// The fields of a record: the crate's fields must be those in its octets.
-fn same(fields: &Fields, values: &[FieldValue], octets: &[u8]) -> Values {
+/// The fields of the record that octets begin with, and the octets behind it: the crate's fields must be those in it.
+fn same<'a>(fields: &Fields, values: &[FieldValue], octets: &'a [u8]) -> (Values, &'a [u8]) {
     assert_eq!(fields.len(), values.len());
     let (mut rest, mut read) = (octets, Values::new());
     for ((id, length), value) in fields.iter().zip(values) {
-        let (field, behind) = rest.split_at(usize::from(*length));
+        let length = match (*length, rest) {
+            (VARIABLE, [255, high, low, behind @ ..]) => {
+                rest = behind;
+                u16::from_be_bytes([*high, *low])
+            }
+            (VARIABLE, [length, behind @ ..]) => {
+                rest = behind;
+                (*length).into()
+            }
+            (length, _) => length,
+        };
+        let (field, behind) = rest.split_at(length.into());
         rest = behind;
         match (id, field) {
             (6, [high, low]) => assert_eq!(octets_of(value), [high & 1, *low]),
@@ -120,7 +135,7 @@ fn same(fields: &Fields, values: &[FieldValue], octets: &[u8]) -> Values {
         }
         read.push((*id, field.to_vec()));
     }
-    read
+    (read, rest)
 }
 
 fn octets_of(value: &FieldValue) -> Vec<u8> {
@@ -147,7 +162,7 @@ fn ipfix_set(body: ipfix::FlowSetBody) -> Set {
         (it.template_id, it.fields.iter().map(|it| (it.field_type_number, it.field_length)).collect())
     };
     let options = |it: ipfix::OptionsTemplate| {
-        assert_eq!(it.scope_field_count, if matches!(it.template_id, 280 | 281) { 2 } else { 1 });
+        assert_eq!(it.scope_field_count, if matches!(it.template_id, 280 | 281 | 284) { 2 } else { 1 });
         (it.template_id, it.fields.iter().map(|it| (it.field_type_number, it.field_length)).collect())
     };
     match body {
@@ -237,7 +252,7 @@ fn flow(export_ms: u64, uptime: u32, values: &Values) -> Flow {
         5 => EndReason::LackOfResources,
         other => unreachable!("reason {other}"),
     };
-    Flow {
+    let flow = Flow {
         key,
         packets: large(2),
         octets: large(1),
@@ -249,5 +264,30 @@ fn flow(export_ms: u64, uptime: u32, values: &Values) -> Flow {
         length_min: short(25),
         length_max: short(26),
         end_reason,
+    };
+    if let Some(application) = get(95) {
+        assert_eq!(application, flow.key.ingress.to_be_bytes());
+        named(&flow, values);
+    }
+    flow
+}
+
+/// A record has the name that it was given, cut where it is too long, and no other.
+fn named(flow: &Flow, values: &Values) {
+    let expected = input::name(flow);
+    for (column, id, in_v9) in
+        [(Text::Server, 188, 57_660), (Text::Host, 187, 57_659), (Text::Dns, 205, 57_677)]
+    {
+        let found = values.iter().find(|it| it.0 == id || it.0 == in_v9);
+        let text = expected.as_ref().filter(|(of, _)| *of == column).map(|(_, text)| text.as_bytes());
+        let (Some((element, octets)), Some(text)) = (found, text) else {
+            assert!(found.is_none() && text.is_none(), "{found:?}, given {expected:?}");
+            continue;
+        };
+        let most = if *element == id { 255 } else { 64 };
+        let end =
+            if *element == id { octets.len() } else { octets.iter().take_while(|it| **it != 0).count() };
+        assert_eq!(octets[..end], text[..text.len().min(most)]);
+        assert!(*element == id || octets.len() == most);
     }
 }
