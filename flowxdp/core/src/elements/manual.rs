@@ -169,6 +169,7 @@ const OPTIONS_DATA: &str = "
 The exporter announces data about itself at the start of a session, then every `--options-interval`, when an
 interface changes, and at the end. The sampler and the interfaces are in the observation domain (source id)
 of the flows, where collectors look a sampler up; statistics, reliability and the exporter are in domain 0.
+`--options` chooses among sampler, interfaces, statistics (with the exporter) and reliability; an empty list sends none.
 Flow keys are in the domain of the flows, once a session over TCP and TLS, and over UDP behind the templates
 only with `--flow-keys`. Each options template has a set of its own.
 
