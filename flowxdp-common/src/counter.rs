@@ -22,10 +22,13 @@ const REACHED: usize = {
     let (seen, ignored) = (1, IGNORED.len());
     let by_ignored = seen + reason::mask(ignored) + 1;
     let by_lost = seen + ignored + reason::mask(LOST.len()) + 1;
-    let used = seen + ignored + LOST.len() + 1;
+    let used = seen + ignored + LOST.len() + OTHERS;
     let most = if by_ignored > by_lost { by_ignored } else { by_lost };
     if most > used { most } else { used }
 };
+
+/// Counters behind those of the reasons.
+const OTHERS: usize = 3;
 
 /// Octets of a cache line.
 const LINE: usize = 64;
@@ -33,7 +36,8 @@ const LINE: usize = 64;
 /// Unused words at the end: the counters of two interfaces share no cache line, and a mask leads to no other element.
 const PAD: usize = {
     let size = (REACHED * size_of::<Count>()).next_multiple_of(LINE);
-    size / size_of::<u64>() - (2 + IGNORED.len() + LOST.len()) * size_of::<Count>() / size_of::<u64>()
+    size / size_of::<u64>()
+        - (1 + IGNORED.len() + LOST.len() + OTHERS) * size_of::<Count>() / size_of::<u64>()
 };
 
 /// The counters of one CPU for one interface, whole cache lines. The tables of reasons give their number.
@@ -48,6 +52,11 @@ pub struct Counters {
     pub lost: [Count; LOST.len()],
     /// Handed to the ring buffer.
     pub overflow: Count,
+    /// Packets that were metered by the header inside a tunnel, and the octets of the headers outside; of packets that
+    /// are seen.
+    pub unwrapped: Count,
+    /// First fragments that fell out of the table of fragments before their time, and their octets.
+    pub forgotten: Count,
     /// Zero.
     pub pad: [u64; PAD],
 }

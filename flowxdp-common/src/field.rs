@@ -75,6 +75,8 @@ groups! {
     Mpls = "mpls",
     /// Applications and names; the agent joins them, so the group has no cold field.
     Names = "names",
+    /// Segment of the innermost opened tunnel; on where tunnels are opened.
+    Tunnel = "tunnel",
 }
 
 impl Group {
@@ -169,11 +171,11 @@ macro_rules! cold {
         }
 
         impl Cold {
-            /// All cold fields, in the order in which they lie in the slot.
+            /// All cold fields, in the order of the table.
             pub const ALL: [Self; [$($octets),+].len()] = [$(Self::$field),+];
         }
 
-        /// The cold fields, in the order in which they lie in the slot. Fields of a group are neighbours.
+        /// The cold fields, in the order of the table. Fields of a group are neighbours.
         pub const COLD: [Field; Cold::ALL.len()] = [$(Field {
             name: $name,
             octets: $octets,
@@ -184,8 +186,9 @@ macro_rules! cold {
     };
 }
 
-// A field's index stands in the descriptor of a pinned table: new rows are added at the end. The order keeps
-// each field at a multiple of its alignment, whichever groups are on; the MAC addresses stand as in the frame.
+// A field's index stands in the descriptor of a pinned table: new rows are added at the end. Fields lie in this
+// order, but for the tunnel's, which are first. The order keeps each field at a multiple of its alignment, whichever
+// groups are on; the MAC addresses stand as in the frame.
 cold! {
     /// Destination address of the Ethernet header.
     Mac DestinationMac = "destinationMacAddress", 6, First;
@@ -209,6 +212,14 @@ cold! {
     Mpls Label2 = "mplsLabelStackSection2", 3, First;
     /// Third entry.
     Mpls Label3 = "mplsLabelStackSection3", 3, First;
+    /// Segment of the innermost opened tunnel, by its kind in [`crate::tunnel`]: part of the flow key.
+    Tunnel Segment = "segment", 4, First;
+    /// The segment of GTP-U.
+    Tunnel GtpuTeid = "gtpuTEid", 4, First;
+    /// The segment of VXLAN and NVGRE.
+    Tunnel Layer2SegmentId = "layer2SegmentId", 8, First;
+    /// The key of GRE.
+    Tunnel GreKey = "greKey", 4, First;
 }
 
 impl Cold {
@@ -218,11 +229,21 @@ impl Cold {
     }
 }
 
+/// Whether a field lies in front of another one, or of the end. The tunnel's fields are first: the program compares
+/// the segment at the start of the cold slot.
+const fn is_before(index: usize, other: usize) -> bool {
+    if other >= COLD.len() {
+        return true;
+    }
+    let is_first = matches!(COLD[index].group, Group::Tunnel);
+    if is_first == matches!(COLD[other].group, Group::Tunnel) { index < other } else { is_first }
+}
+
 /// Octets of the cold fields of `groups` in front of the field of this index.
 const fn before(groups: Groups, end: usize) -> u16 {
     let (mut octets, mut index) = (0, 0);
-    while index < end {
-        if groups.has(COLD[index].group) {
+    while index < COLD.len() {
+        if is_before(index, end) && groups.has(COLD[index].group) {
             octets += COLD[index].octets;
         }
         index += 1;
@@ -250,6 +271,15 @@ pub const fn group_offset(groups: Groups, group: Group) -> Option<u16> {
 /// Octets of the cold slot of `groups`, a multiple of 8; 0 where no group has a cold field.
 pub const fn width(groups: Groups) -> usize {
     (before(groups, COLD.len()) as usize).next_multiple_of(8)
+}
+
+/// The part of the flow key that is in a cold slot laid out for `groups`: the tunnel's segment, 0 where no tunnel is
+/// opened.
+pub fn segment(groups: Groups, row: &[u8]) -> u32 {
+    match row.first_chunk() {
+        Some(segment) if groups.has(Group::Tunnel) => u32::from_be_bytes(*segment),
+        _ => 0,
+    }
 }
 
 /// The largest cold slot, octets.
@@ -306,6 +336,9 @@ mod tests {
         for bits in 0..1 << Group::ALL.len() {
             let groups = Groups::from_bits(bits);
             let fields = Cold::ALL.into_iter().filter_map(|cold| Some((offset(groups, cold)?, cold)));
+            let mut fields: Vec<_> = fields.collect();
+            fields.sort_by_key(|(at, _)| *at);
+            assert!(fields.is_sorted_by_key(|(_, cold)| cold.field().group != Group::Tunnel));
             let mut end = 0;
             for (at, cold) in fields {
                 assert_eq!(at, end, "{cold:?} of {groups:?}");
@@ -314,7 +347,7 @@ mod tests {
             assert_eq!(width(groups), usize::from(end.next_multiple_of(8)));
         }
         assert_eq!(width(Groups::BASE.with(Group::Minmax).with(Group::Duration)), 0);
-        assert_eq!((width(Groups::BASE.with(Group::Mac)), WIDEST), (16, 40));
+        assert_eq!((width(Groups::BASE.with(Group::Mac)), WIDEST), (16, 56));
     }
 
     #[test]

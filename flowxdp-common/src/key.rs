@@ -15,7 +15,8 @@ pub struct KeyTail {
     pub protocol: u8,
     /// IPv4 type of service or IPv6 traffic class.
     pub tos: u8,
-    /// Outer VLAN identifier, 12 bits; 0 for none and for a priority tag.
+    /// Outer VLAN identifier in the low 12 bits, 0 for none and for a priority tag; above them the kind of the
+    /// innermost opened tunnel: see [`crate::tunnel`].
     pub vlan: u16,
     /// ifIndex of the interface of observation: below 2^31, with [`EGRESS`] for packets that left by it.
     pub ingress: u32,

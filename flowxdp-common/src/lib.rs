@@ -16,6 +16,8 @@
 //! - [`meta`]: metadata in front of a replayed frame.
 //! - [`switch`]: the table of constants that are set when the program is loaded.
 //! - [`table`]: a pinned table's descriptor.
+//! - [`fragment`]: the table of first fragments.
+//! - [`tunnel`]: kinds and segments of tunnels.
 //! - [`names`]: names of maps and programs.
 //!
 //! Byte order: addresses and ports stay as they were on the wire; other numbers have the machine's order,
@@ -31,6 +33,7 @@
 pub mod copy;
 pub mod counter;
 pub mod field;
+pub mod fragment;
 pub mod journal;
 pub mod key;
 pub mod meta;
@@ -41,7 +44,8 @@ pub mod reason;
 pub mod slot;
 pub mod switch;
 pub mod table;
+pub mod tunnel;
 
 /// Version of everything in this crate that two programs share. A change of any layout raises its lower half; the
 /// upper half follows from the table of reasons.
-pub const LAYOUT_VERSION: u64 = reason::LAYOUT << 32 | 8;
+pub const LAYOUT_VERSION: u64 = reason::LAYOUT << 32 | 9;

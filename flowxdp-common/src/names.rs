@@ -65,3 +65,7 @@ pub const JOURNAL: &str = "JOURNAL";
 pub const SHAPE: &str = "SHAPE";
 /// ARRAY of [`crate::table::Name`] by row of the counters, which no program refers to.
 pub const NAMES: &str = "NAMES";
+/// ARRAY of the packet that each possible CPU meters where tunnels are opened or fragments joined.
+pub const CANDIDATES: &str = "CANDIDATES";
+/// ARRAY of [`crate::fragment::FragmentSet`]: first fragments.
+pub const FRAGMENTS: &str = "FRAGMENTS";

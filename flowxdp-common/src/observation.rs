@@ -72,8 +72,10 @@ pub struct Observation {
     pub tags: u8,
     /// Steps in use.
     pub count: u8,
+    /// Tunnels that were opened: so many IP headers stand in front of the one that is metered.
+    pub tunnels: u8,
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 5],
     /// The headers in the order in which the parser asked for them; headers behind `count` mean nothing.
     pub steps: [Step; STEPS],
 }

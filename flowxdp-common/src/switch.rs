@@ -9,6 +9,13 @@ use bytemuck::bytes_of;
 /// Words of the random seed: one for each pair of 32-bit words of an IPv6 key with its interface, and a multiplier.
 pub const SEED_WORDS: usize = 7;
 
+/// The parser walks to the outermost IP header, and nothing else is asked of a packet.
+pub const WALK_OUTER: u32 = 0;
+/// The same for frames that carry metadata in front of them.
+pub const WALK_REPLAY: u32 = 1;
+/// Tunnels are opened or fragments joined, as further constants say.
+pub const WALK_CANDIDATES: u32 = 2;
+
 /// A packet passes to the kernel's stack behind the meter: XDP_PASS of the kernel's `uapi/linux/bpf.h`.
 pub const BEHIND_STACK: u32 = 2;
 /// A packet is dropped behind the meter, as its interface is a tap: XDP_DROP.
@@ -40,6 +47,8 @@ macro_rules! switches {
                 COLD_WORDS cold_words: u32 = 0;
                 /// The groups that have cold fields, as [`crate::field::Groups::bits`].
                 GROUPS groups: u32 = 0;
+                /// The way of the parser, one of `WALK_…`, which follows from the switches.
+                WALK walk: u32 = $crate::switch::WALK_OUTER;
             }
             /// Constants that the configuration chooses.
             Switches {
@@ -51,6 +60,12 @@ macro_rules! switches {
                 FIRST_PACKETS first_packets: u32 = 0;
                 /// Packets that each CPU copies in a moment ([`crate::copy::MOMENT`]), at most.
                 COPY_BUDGET copy_budget: u32 = 0;
+                /// 1 where tunnels are opened.
+                TUNNELS tunnels: u32 = 0;
+                /// UDP ports of VXLAN beside its own; 0 behind the last.
+                VXLAN_PORTS vxlan_ports: [u32; $crate::tunnel::MORE_PORTS] = [0; $crate::tunnel::MORE_PORTS];
+                /// Sets of the table of first fragments; 0: fragments are not joined.
+                FRAGMENT_SETS fragment_sets: u32 = 0;
             }
         }
     };

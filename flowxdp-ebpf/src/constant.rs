@@ -1,4 +1,5 @@
-//! Constants that the loader sets before the verifier sees them.
+//! Numbers that are loaded and stored where the program says so: constants that the loader sets before the verifier
+//! sees them, and cells in memory.
 
 /// A value, to be a `static` with a symbol that the loader knows.
 #[repr(transparent)]
@@ -28,5 +29,27 @@ impl<T: Copy, const N: usize> Constant<[T; N]> {
         let element = unsafe { (&raw const self.0).cast::<T>().add(index) };
         // SAFETY: as above.
         unsafe { element.read_volatile() }
+    }
+}
+
+/// A number in memory that is kept in no register between. In shared memory the verifier knows nothing of a loaded
+/// number, so that paths which stored different ones merge.
+#[repr(transparent)]
+#[derive(Debug, Default)]
+pub struct Cell<T>(T);
+
+impl<T: Copy> Cell<T> {
+    /// The number.
+    #[inline(always)]
+    pub fn get(&self) -> T {
+        // SAFETY: a reference is valid and aligned.
+        unsafe { (&raw const self.0).read_volatile() }
+    }
+
+    /// Stores a number.
+    #[inline(always)]
+    pub fn set(&mut self, value: T) {
+        // SAFETY: as in `get`.
+        unsafe { (&raw mut self.0).write_volatile(value) };
     }
 }

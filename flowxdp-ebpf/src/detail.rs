@@ -1,10 +1,12 @@
 //! Cold facts of one packet: a sink that writes them into a cold slot's row while the parser walks.
 
-use flowxdp_common::{field::Group, reason::Ignored};
+use flowxdp_common::{field::Group, reason::Ignored, tunnel};
 
 use crate::{
-    frame::Header,
+    candidate::Candidate,
+    frame::{Frame, Header},
     verdict::{Facts, Sink, WordsV4, WordsV6},
+    walk::walk,
 };
 
 /// Tags and labels of a packet that have fields.
@@ -36,19 +38,47 @@ pub struct Detail<R> {
     tags: u32,
     labels: u32,
     later_fragment: bool,
+    /// IP headers are those around the packet that is metered.
+    is_outside: bool,
 }
 
 impl<R: Row> Detail<R> {
     /// Begins with a row of zeros.
     #[inline(always)]
     pub const fn new(row: R) -> Self {
-        Self { row, tags: 0, labels: 0, later_fragment: false }
+        Self { row, tags: 0, labels: 0, later_fragment: false, is_outside: false }
+    }
+
+    /// Writes the facts of the packet in `frame` that is metered: of its link, its tunnel and its own IP header.
+    #[inline(always)]
+    pub fn of(mut self, frame: &impl Frame, candidate: &Candidate) {
+        self.is_outside = candidate.kind() != 0;
+        walk(frame, &mut self);
+        if self.is_outside {
+            self.is_outside = false;
+            self.segment(candidate.kind(), candidate.segment());
+            candidate.walk_ipv6(frame, &mut self);
+        }
+    }
+
+    /// Writes the fields of a tunnel.
+    #[inline(always)]
+    fn segment(&mut self, kind: u16, segment: u32) {
+        if let Some(at) = self.row.offset(Group::Tunnel) {
+            let [a, b, c, d, e, f, g, h] = tunnel::layer2_segment_id(kind, segment).to_be_bytes();
+            self.row.put32(at, segment.to_be());
+            self.row.put32(at + 4, tunnel::gtpu_teid(kind, segment).to_be());
+            self.row.put32(at + 8, u32::from_ne_bytes([a, b, c, d]));
+            self.row.put32(at + 12, u32::from_ne_bytes([e, f, g, h]));
+            self.row.put32(at + 16, tunnel::gre_key(kind, segment).to_be());
+        }
     }
 
     /// Sets the bit of an extension header, or of a protocol that the registry counts among them.
     #[inline(always)]
     fn has(&mut self, bits: u32) {
         if bits != 0
+            && !self.is_outside
             && let Some(at) = self.row.offset(Group::Ipv6)
         {
             self.row.set_bits(at + 4, bits);
@@ -108,7 +138,9 @@ impl<R: Row> Sink for Detail<R> {
 
     #[inline(always)]
     fn ipv6(&mut self, header: &impl Header) {
-        if let Some(at) = self.row.offset(Group::Ipv6) {
+        if !self.is_outside
+            && let Some(at) = self.row.offset(Group::Ipv6)
+        {
             self.row.put32(at, header.raw32(0) & 0x000f_ffff_u32.to_be());
         }
     }
@@ -151,14 +183,14 @@ const fn bit(protocol: u8) -> u32 {
 
 /// Rows for the host.
 #[cfg(not(target_arch = "bpf"))]
-pub use host::{OwnedRow, facts};
+pub use host::{OwnedRow, facts, facts_inside};
 
 #[cfg(not(target_arch = "bpf"))]
 mod host {
     use flowxdp_common::field::{ColdRow, Group, Groups, WIDEST, group_offset};
 
     use super::{Detail, Row};
-    use crate::{frame::Frame, walk::walk};
+    use crate::{candidate::Candidate, frame::Frame, walk::walk};
 
     /// A row in the host's memory.
     #[derive(Debug)]
@@ -207,6 +239,13 @@ mod host {
     pub fn facts(frame: &impl Frame, groups: Groups) -> ColdRow {
         let mut octets = [0; WIDEST];
         walk(frame, &mut Detail::new(OwnedRow { groups, octets: &mut octets }));
+        octets
+    }
+
+    /// The same of a frame whose tunnels were opened, up to this candidate.
+    pub fn facts_inside(frame: &impl Frame, candidate: &Candidate, groups: Groups) -> ColdRow {
+        let mut octets = [0; WIDEST];
+        Detail::new(OwnedRow { groups, octets: &mut octets }).of(frame, candidate);
         octets
     }
 }

@@ -41,7 +41,7 @@ pub trait Header {
 }
 
 /// An IP packet inside a frame.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Start of its header in the frame, octets.
     pub at: u32,
@@ -54,6 +54,46 @@ impl Packet {
     #[inline(always)]
     pub fn holds(&self, frame: &impl Frame, end: u32) -> bool {
         end <= self.octets && self.at + end <= frame.captured()
+    }
+}
+
+/// A frame up to the end of a packet in it: the packet's payload is read as a frame is.
+#[derive(Clone, Copy)]
+pub struct Inside<'a, F> {
+    frame: &'a F,
+    end: u32,
+    captured: u32,
+}
+
+impl<'a, F: Frame> Inside<'a, F> {
+    /// `frame` up to octet `end`.
+    #[inline(always)]
+    pub fn new(frame: &'a F, end: u32) -> Self {
+        let captured = frame.captured();
+        Self { frame, end, captured: frame.forget(if captured < end { captured } else { end }) }
+    }
+}
+
+impl<F: Frame> Frame for Inside<'_, F> {
+    #[inline(always)]
+    fn captured(&self) -> u32 {
+        self.captured
+    }
+
+    #[inline(always)]
+    fn wire(&self) -> u32 {
+        self.end
+    }
+
+    #[inline(always)]
+    fn forget(&self, at: u32) -> u32 {
+        self.frame.forget(at)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "headers are short")]
+    fn header<const N: usize>(&self, at: u32) -> Option<impl Header> {
+        if at.saturating_add(N as u32) > self.captured { None } else { self.frame.header::<N>(at) }
     }
 }
 

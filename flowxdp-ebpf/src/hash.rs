@@ -5,7 +5,7 @@
 //! sum with a probability of 2⁻³² over the seeds, whoever chose them. A random odd multiplier then
 //! spreads the sum over the table. The seeds are drawn when the program is loaded.
 
-use flowxdp_common::switch::SEED_WORDS;
+use flowxdp_common::{fragment::NAME, switch::SEED_WORDS};
 
 use crate::verdict::{WordsV4, WordsV6};
 
@@ -36,23 +36,37 @@ const fn home(sum: u64, multiplier: u64, homes: u32) -> u32 {
     (((mixed >> 32) * homes as u64) >> 32) as u32
 }
 
-/// Home slot of an IPv4 key in a partition of `homes` slots.
+/// Home slot of an IPv4 key in a partition of `homes` slots. `ingress`: the ifIndex, and a tunnel's segment in the upper
+/// half.
 #[inline(always)]
-pub fn home_v4(words: &WordsV4, ingress: u32, seed: &impl Seed, homes: u32) -> u32 {
+pub fn home_v4(words: &WordsV4, ingress: u64, seed: &impl Seed, homes: u32) -> u32 {
     let sum = pair(words.addresses, seed.word(0))
         .wrapping_add(pair(words.rest, seed.word(1)))
-        .wrapping_add(pair(ingress as u64, seed.word(2)));
+        .wrapping_add(pair(ingress, seed.word(2)));
     home(sum, seed.word(SEED_WORDS - 1), homes)
 }
 
-/// Home slot of an IPv6 key in a partition of `homes` slots.
+/// Home slot of an IPv6 key in a partition of `homes` slots; `ingress` as in [`home_v4`].
 #[inline(always)]
-pub fn home_v6(words: &WordsV6, ingress: u32, seed: &impl Seed, homes: u32) -> u32 {
+pub fn home_v6(words: &WordsV6, ingress: u64, seed: &impl Seed, homes: u32) -> u32 {
     let sum = pair(words.addresses[0], seed.word(0))
         .wrapping_add(pair(words.addresses[1], seed.word(1)))
         .wrapping_add(pair(words.addresses[2], seed.word(2)))
         .wrapping_add(pair(words.addresses[3], seed.word(3)))
         .wrapping_add(pair(words.rest, seed.word(4)))
-        .wrapping_add(pair(ingress as u64, seed.word(5)));
+        .wrapping_add(pair(ingress, seed.word(5)));
+    home(sum, seed.word(SEED_WORDS - 1), homes)
+}
+
+/// The home of a fragment's name in a table of `homes` sets.
+#[inline(always)]
+pub fn home_fragment(name: &[u64; NAME], seed: &impl Seed, homes: u32) -> u32 {
+    let [a, b, c, d, e, f] = *name;
+    let sum = pair(a, seed.word(0))
+        .wrapping_add(pair(b, seed.word(1)))
+        .wrapping_add(pair(c, seed.word(2)))
+        .wrapping_add(pair(d, seed.word(3)))
+        .wrapping_add(pair(e, seed.word(4)))
+        .wrapping_add(pair(f, seed.word(5)));
     home(sum, seed.word(SEED_WORDS - 1), homes)
 }

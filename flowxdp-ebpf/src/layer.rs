@@ -22,6 +22,16 @@ pub enum Layer {
     Extension = 8,
     /// Ports, or the ICMP type and code.
     Transport = 9,
+    /// A GRE header.
+    Gre = 10,
+    /// A VXLAN header.
+    Vxlan = 11,
+    /// A Geneve header.
+    Geneve = 12,
+    /// A GTP-U header.
+    Gtp = 13,
+    /// An extension header of GTP-U.
+    GtpExtension = 14,
 }
 
 impl Layer {
@@ -37,6 +47,11 @@ impl Layer {
             7 => Self::Ipv6,
             8 => Self::Extension,
             9 => Self::Transport,
+            10 => Self::Gre,
+            11 => Self::Vxlan,
+            12 => Self::Geneve,
+            13 => Self::Gtp,
+            14 => Self::GtpExtension,
             _ => return None,
         })
     }
@@ -49,7 +64,7 @@ mod tests {
     #[test]
     fn each_layer_is_found_by_its_number() {
         let layers: Vec<Layer> = (0..=u8::MAX).filter_map(Layer::of).collect();
-        assert_eq!(layers.len(), 9);
+        assert_eq!(layers.len(), 14);
         assert!(layers.iter().all(|layer| Layer::of(*layer as u8) == Some(*layer)));
     }
 }

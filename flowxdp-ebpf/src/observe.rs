@@ -5,6 +5,8 @@ use flowxdp_common::{
     reason::Ignored,
 };
 
+#[cfg(not(target_arch = "bpf"))]
+use crate::candidate::{Candidate, walk_inside};
 use crate::{
     frame::{Frame, Header, Packet},
     layer::Layer,
@@ -26,7 +28,17 @@ pub fn observe(frame: &impl Frame, observation: &mut Observation) {
     observation.protocol = 0;
     observation.tags = 0;
     observation.count = 0;
+    observation.tunnels = 0;
     walk(frame, &mut Observer { observation });
+}
+
+/// The same with tunnels opened, VXLAN on these `ports` too.
+#[cfg(not(target_arch = "bpf"))]
+pub fn observe_inside(frame: &impl Frame, ports: &[u16], observation: &mut Observation) {
+    *observation = Observation { captured: frame.captured(), wire: frame.wire(), ..Observation::default() };
+    let mut candidate = Candidate::default();
+    walk_inside(frame, ports, &mut candidate, &mut Observer { observation });
+    observation.tunnels = candidate.depth();
 }
 
 struct Observer<'a> {
@@ -65,6 +77,13 @@ impl Observer<'_> {
     }
 }
 
+/// The words of four octets in a word of eight, as they lie there.
+#[inline(always)]
+fn halves(word: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
+}
+
 /// The first octets of a header that has four, as on the wire.
 #[inline(always)]
 fn four(header: &impl Header) -> u64 {
@@ -75,11 +94,17 @@ fn four(header: &impl Header) -> u64 {
 impl Sink for Observer<'_> {
     #[inline(always)]
     fn v4(&mut self, words: WordsV4, facts: Facts) {
+        let [source, destination] = halves(words.addresses);
+        self.observation.version = 4;
+        self.observation.addresses = [source, 0, 0, 0, destination, 0, 0, 0];
         self.metered(words.rest, facts);
     }
 
     #[inline(always)]
     fn v6(&mut self, words: WordsV6, facts: Facts) {
+        let [[a, b], [c, d], [e, f], [g, h]] = words.addresses.map(halves);
+        self.observation.version = 6;
+        self.observation.addresses = [a, b, c, d, e, f, g, h];
         self.metered(words.rest, facts);
     }
 
@@ -159,5 +184,21 @@ impl Sink for Observer<'_> {
     fn extension(&mut self, _kind: u8, header: &impl Header) {
         self.observation.protocol = header.octet(0);
         self.read(header.raw64(0));
+    }
+
+    #[inline(always)]
+    fn tunnel(&mut self, octets: u64) {
+        self.read(octets);
+    }
+
+    #[inline(always)]
+    fn bridged(&mut self, header: &impl Header) {
+        let [a, b] = header.be16(12).to_be_bytes();
+        self.read(u64::from_ne_bytes([a, b, 0, 0, 0, 0, 0, 0]));
+    }
+
+    #[inline(always)]
+    fn bridged_tag(&mut self, tag: &impl Header) {
+        self.read(four(tag));
     }
 }

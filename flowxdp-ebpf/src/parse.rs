@@ -6,4 +6,5 @@ pub mod ipv6;
 pub mod mpls;
 pub mod pppoe;
 pub mod transport;
+pub mod tunnel;
 pub mod vlan;

@@ -50,6 +50,36 @@ impl Facts {
     }
 }
 
+/// The packet is whole: no fragment.
+pub const WHOLE: u8 = 0;
+/// The packet is the first fragment of several.
+pub const FIRST_FRAGMENT: u8 = 1;
+/// The packet is a fragment behind the first.
+pub const LATER_FRAGMENT: u8 = 2;
+
+/// The place of a metered packet in its frame, and its part in a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upper {
+    /// The IP packet.
+    pub packet: Packet,
+    /// Start of the header behind the IP headers, octets from the start of the packet.
+    pub from: u32,
+    /// [`WHOLE`], [`FIRST_FRAGMENT`] or [`LATER_FRAGMENT`].
+    pub fragment: u8,
+    /// Identification of a fragment, octets as on the wire: two in IPv4, four in IPv6.
+    pub identification: u32,
+}
+
+/// A packet's part in a datagram, by its offset and by the bit for more fragments.
+#[inline(always)]
+pub(crate) const fn fragment(is_later: bool, has_more: bool) -> u8 {
+    match (is_later, has_more) {
+        (true, _) => LATER_FRAGMENT,
+        (false, true) => FIRST_FRAGMENT,
+        (false, false) => WHOLE,
+    }
+}
+
 /// The receiver of the parser's verdict, exactly one for each packet.
 ///
 /// The parser calls the sink where it finds the verdict, and returns none: an enum's fields that one variant leaves
@@ -61,6 +91,10 @@ pub trait Sink {
     fn v6(&mut self, words: WordsV6, facts: Facts);
     /// A packet that is not metered.
     fn ignored(&mut self, reason: Ignored);
+
+    /// The place of the packet that [`Sink::v4`] or [`Sink::v6`] gets at once.
+    #[inline(always)]
+    fn upper(&mut self, _upper: Upper) {}
 
     /// The parser asks for a header of `layer` at octet `at` of the frame. The last call of this method or of
     /// [`Sink::reads_inside`] before [`Sink::ignored`] names the header at which the parser stopped.
@@ -102,6 +136,19 @@ pub trait Sink {
     /// The first 8 octets of an IPv6 extension header with protocol number `kind`.
     #[inline(always)]
     fn extension(&mut self, _kind: u8, _header: &impl Header) {}
+
+    /// The first octets of a tunnel's header, or of an extension header of GTP-U, as on the wire: as many as were
+    /// asked for, and zeros behind.
+    #[inline(always)]
+    fn tunnel(&mut self, _octets: u64) {}
+
+    /// The Ethernet header inside a tunnel, 14 octets.
+    #[inline(always)]
+    fn bridged(&mut self, _header: &impl Header) {}
+
+    /// An 802.1Q or 802.1ad tag inside a tunnel, 4 octets.
+    #[inline(always)]
+    fn bridged_tag(&mut self, _tag: &impl Header) {}
 }
 
 /// The verdict as a value, for the host.

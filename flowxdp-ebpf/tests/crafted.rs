@@ -67,7 +67,7 @@ impl Flow for WordsV4 {
     }
 
     fn home(&self, seed: &Seed) -> u32 {
-        home_v4(self, INGRESS, seed, HOMES)
+        home_v4(self, INGRESS.into(), seed, HOMES)
     }
 }
 
@@ -83,7 +83,7 @@ impl Flow for WordsV6 {
     }
 
     fn home(&self, seed: &Seed) -> u32 {
-        home_v6(self, INGRESS, seed, HOMES)
+        home_v6(self, INGRESS.into(), seed, HOMES)
     }
 }
 

@@ -49,11 +49,11 @@ fn sequences(seed: &Seed, homes: u32) -> Vec<(&'static str, Vec<u32>)> {
         ("IPv4 networks", all(&|flow| home_v4(&v4(flow << 8, 1000), 1, seed, homes))),
         ("IPv4 ports", all(&|flow| home_v4(&v4(1, port(flow)), 1, seed, homes))),
         ("IPv4 hosts and ports", all(&|flow| home_v4(&v4(flow >> 8, port(flow & 255)), 1, seed, homes))),
-        ("IPv4 interfaces", all(&|flow| home_v4(&v4(1, 1000), flow, seed, homes))),
+        ("IPv4 interfaces", all(&|flow| home_v4(&v4(1, 1000), flow.into(), seed, homes))),
         ("IPv6 hosts", all(&|flow| home_v6(&v6(flow, 1000), 1, seed, homes))),
         ("IPv6 networks", all(&|flow| home_v6(&v6(flow << 16, 1000), 1, seed, homes))),
         ("IPv6 ports", all(&|flow| home_v6(&v6(1, port(flow)), 1, seed, homes))),
-        ("IPv6 interfaces", all(&|flow| home_v6(&v6(1, 1000), flow, seed, homes))),
+        ("IPv6 interfaces", all(&|flow| home_v6(&v6(1, 1000), flow.into(), seed, homes))),
     ]
 }
 
@@ -73,8 +73,8 @@ proptest! {
         words in any::<[u64; 5]>(), ingress in any::<u32>(), seed in any::<Seed>(), homes in 1..u32::MAX,
     ) {
         let [a, b, c, d, rest] = words;
-        let four = home_v4(&WordsV4 { addresses: a, rest }, ingress, &seed, homes);
-        let six = home_v6(&WordsV6 { addresses: [a, b, c, d], rest }, ingress, &seed, homes);
+        let four = home_v4(&WordsV4 { addresses: a, rest }, ingress.into(), &seed, homes);
+        let six = home_v6(&WordsV6 { addresses: [a, b, c, d], rest }, ingress.into(), &seed, homes);
         prop_assert!(four < homes && six < homes, "{four} and {six} of {homes}");
     }
 }

@@ -37,7 +37,7 @@ pub mod timeouts;
 pub mod value;
 mod warnings;
 
-pub(crate) use self::parsers::interface;
+pub(crate) use self::parsers::{interface, vxlan_port};
 use self::timeouts::{ClassTimeout, Kind};
 
 use std::{
@@ -48,7 +48,9 @@ use std::{
 use flowxdp_common::{
     copy::MOMENT,
     field::{Group, Groups},
+    fragment::SETS,
     switch::{BEHIND_CHAIN, BEHIND_DROP, BEHIND_STACK, Switches},
+    tunnel::MORE_PORTS,
 };
 use flowxdp_core::{
     elements::ELEMENTS, elements::options::Subject, exporting::protocol::Protocol, metering::retire::Timeouts,
@@ -120,6 +122,32 @@ pub struct Monitor {
 pub struct Record {
     /// Names of groups, and IANA's names of single elements.
     pub collect: Vec<String>,
+    /// Which header of a packet in a tunnel is metered.
+    pub tunnels: Tunnels,
+    /// UDP ports of VXLAN beside 4789.
+    pub vxlan_ports: Vec<u16>,
+    /// The ports of later fragments.
+    pub fragments: Fragments,
+}
+
+/// Which header of a packet in a tunnel is metered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tunnels {
+    /// The outermost one.
+    #[default]
+    Outer,
+    /// The innermost one of two tunnels at most.
+    Inner,
+}
+
+/// The ports of later fragments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragments {
+    /// None.
+    #[default]
+    Separate,
+    /// Those of the datagram's first fragment.
+    Join,
 }
 
 /// Which packets are inspected for names, where their group is collected.
@@ -241,8 +269,21 @@ impl Config {
             (false, true) => BEHIND_CHAIN,
             (false, false) => BEHIND_STACK,
         };
+        let record = &self.record;
+        let mut vxlan_ports = [0; MORE_PORTS];
+        vxlan_ports.iter_mut().zip(&record.vxlan_ports).for_each(|(place, port)| *place = (*port).into());
+        let tunnels = (record.tunnels == Tunnels::Inner).into();
+        let fragment_sets = if record.fragments == Fragments::Join { SETS } else { 0 };
         let (first_packets, copy_budget) = self.first_packets();
-        Switches { behind, first_packets, copy_budget, ..Switches::DEFAULT }
+        Switches {
+            behind,
+            tunnels,
+            vxlan_ports,
+            fragment_sets,
+            first_packets,
+            copy_budget,
+            ..Switches::DEFAULT
+        }
     }
 
     /// Packets of a record for the inspector, and a CPU's budget of them in a moment.
@@ -301,9 +342,11 @@ impl Monitor {
 }
 
 impl Record {
-    /// The groups that the meter collects: named groups, and the groups of single elements.
+    /// The groups that the meter collects: named groups, the groups of single elements, and that of tunnels where they
+    /// are opened.
     pub fn groups(&self) -> Groups {
-        self.collect.iter().filter_map(|name| parsers::group(name)).collect()
+        let groups: Groups = self.collect.iter().filter_map(|name| parsers::group(name)).collect();
+        if self.tunnels == Tunnels::Inner { groups.with(Group::Tunnel) } else { groups }
     }
 
     /// The elements that come along with a single element of their group.
@@ -311,7 +354,9 @@ impl Record {
         let is_named = |name: &str| self.collect.iter().any(|other| other == name);
         let mut others: Vec<&'static str> = ELEMENTS
             .iter()
-            .filter(|element| element.group != Group::Base && self.groups().has(element.group))
+            .filter(|element| {
+                !matches!(element.group, Group::Base | Group::Tunnel) && self.groups().has(element.group)
+            })
             .filter(|element| !is_named(element.group.name()) && !is_named(element.name))
             .map(|element| element.name)
             .collect();

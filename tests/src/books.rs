@@ -42,6 +42,8 @@ pub struct Interface {
     pub ignored: Count,
     /// Lost.
     pub lost: Count,
+    /// Metered inside a tunnel; octets outside.
+    pub unwrapped: Count,
 }
 
 /// The books of one collector.
@@ -125,6 +127,9 @@ impl Books {
                 seen: count(value, "seen")?,
                 ignored: total(value, "ignored")?,
                 lost: total(value, "lost")?,
+                unwrapped: value
+                    .get("unwrapped")
+                    .map_or(Ok(Count::default()), |_| count(value, "unwrapped"))?,
             })
         };
         let collector = |value: &Value| {

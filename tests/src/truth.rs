@@ -1,6 +1,7 @@
 //! The true flows of a capture, as the files beside it state them.
 //!
 //! `NAME.5.csv` has one row per five-tuple, `NAME.vlan.csv` one per five-tuple, VLAN and type of service,
+//! `NAME.inner.csv` and `NAME.joined.csv` one per five-tuple with tunnels opened and with fragments joined,
 //! `NAME.ignored.json` the books: how many frames, and how many were ignored for which reason.
 
 use std::collections::BTreeMap;
@@ -27,6 +28,10 @@ pub struct Truth {
     pub metered_octets: u64,
     /// Packets ignored, by reason.
     pub ignored: BTreeMap<String, u64>,
+    /// Rows by five-tuple with tunnels opened, where `NAME.inner.csv` states them.
+    pub inner: Option<Flows>,
+    /// The same with fragments joined, from `NAME.joined.csv`.
+    pub joined: Option<Flows>,
 }
 
 impl Truth {
@@ -42,7 +47,17 @@ impl Truth {
         let (vlan, vlan_path) = file("vlan.csv")?;
         let (books, books_path) = file("ignored.json")?;
         let books: Value = serde_json::from_str(&books).with_context(|| books_path.display().to_string())?;
+        let more = |ending: &str| -> Result<Option<Flows>> {
+            let path = directory.join(format!("{name}.{ending}.csv"));
+            if !path.exists() {
+                return Ok(None);
+            }
+            let (text, path) = file(&format!("{ending}.csv"))?;
+            rows(&text).map(Some).with_context(|| path.display().to_string())
+        };
         let truth = Self {
+            inner: more("inner")?,
+            joined: more("joined")?,
             flows: rows(&five).with_context(|| five_path.display().to_string())?,
             vlan_flows: rows(&vlan).with_context(|| vlan_path.display().to_string())?,
             frames: number(&books, "frames")?,
@@ -60,6 +75,7 @@ impl Truth {
             all.flows.merge(&one.flows);
             all.vlan_flows.merge(&one.vlan_flows);
             all.frames += one.frames;
+            (all.inner, all.joined) = (None, None);
             all.metered_packets += one.metered_packets;
             all.metered_octets += one.metered_octets;
             for (reason, packets) in one.ignored {

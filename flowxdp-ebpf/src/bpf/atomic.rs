@@ -65,3 +65,10 @@ pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
     // SAFETY: the caller's promise.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(word, value) }
 }
+
+/// As [`exchange`], for a word that programs alone share.
+#[inline(always)]
+pub fn swap(word: &mut u64, value: u64) -> u64 {
+    // SAFETY: a reference is valid and aligned.
+    unsafe { exchange(word, value) }
+}

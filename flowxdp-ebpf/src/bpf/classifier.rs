@@ -3,12 +3,13 @@
 //! A classifier's verdict is "next" (`TC_ACT_UNSPEC`, the same number as `TCX_NEXT`): classifiers behind it still run.
 
 use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
+use flowxdp_common::switch::WALK_CANDIDATES;
 use flowxdp_ebpf::{frame::Skb, walk::walk};
 
 use crate::bpf::{
-    cold, copy, kernel,
+    candidates, cold, copy, kernel, maps,
     meter::Meter,
-    packet::{Cpu, Packet},
+    packet::{Cpu, Packet, without_ethernet},
     segments::{Segmented, Segments},
 };
 
@@ -17,20 +18,17 @@ use crate::bpf::{
 pub fn flowxdp_in_ip(ctx: TcContext) -> i32 {
     if let Some(cpu) = Cpu::current() {
         let packet = Packet::received(&ctx);
-        let frame = Skb::without_ethernet(&ctx, link_layer(&ctx), cpu.state.pointer());
-        meter(&ctx, cpu, &packet, &frame);
-        if cold::is_owed(cpu) {
-            facts_without_ethernet(&ctx, cpu, &packet);
+        if maps::WALK.get() == WALK_CANDIDATES {
+            candidates::in_ip(&ctx, cpu, &packet);
+            copy::is_due(cpu);
+        } else {
+            meter(&ctx, cpu, &packet, &without_ethernet(&ctx, cpu));
+            if cold::is_owed(cpu) {
+                facts_without_ethernet(&ctx, cpu, &packet);
+            }
         }
     }
     TC_ACT_UNSPEC
-}
-
-/// Octets in front of the IP header at ingress, an outer header of sit or GRE: the kernel has `wire_len` from before it
-/// put these back (`sch_handle_ingress`).
-#[inline(always)]
-fn link_layer(ctx: &TcContext) -> u32 {
-    kernel::skb_length(ctx).saturating_sub(kernel::skb_wire_length(ctx))
 }
 
 #[inline(always)]
@@ -43,7 +41,7 @@ fn meter(ctx: &TcContext, cpu: Cpu, packet: &Packet, frame: &Skb<'_>) {
 /// Cold facts, in a function of its own for the sake of the stack.
 #[inline(never)]
 fn facts_without_ethernet(ctx: &TcContext, cpu: Cpu, packet: &Packet) {
-    cold::collect(&Skb::without_ethernet(ctx, link_layer(ctx), cpu.state.pointer()), cpu, packet);
+    cold::collect::<false>(&without_ethernet(ctx, cpu), cpu, packet);
 }
 
 impl Packet {

@@ -9,6 +9,7 @@ use flowxdp_common::{
     field::Group,
     overflow::Event,
     reason::Lost,
+    tunnel,
 };
 use flowxdp_ebpf::{
     detail::{Detail, Row},
@@ -28,9 +29,21 @@ pub fn is_owed(mut cpu: Cpu) -> bool {
     maps::COLD_WORDS.get() != 0 && cpu.state.get().pending[0] != PENDING_NONE
 }
 
-/// Collects the cold facts of the packet in `frame` and stores them.
+/// Whether the slot of this index is of the tunnel with this segment. The kind of the tunnel is in the key's word
+/// `rest` and was equal; without a tunnel there is nothing to compare.
 #[inline(always)]
-pub fn collect(frame: &impl Frame, mut cpu: Cpu, packet: &Packet) {
+pub fn has_segment(slots: &Array<u64>, index: u32, rest: u64, segment: u32) -> bool {
+    if tunnel::kind((rest >> 48) as u16) == tunnel::NONE {
+        return true;
+    }
+    let Some(word) = slots.get_ptr(index * maps::COLD_WORDS.get()) else { return false };
+    // SAFETY: an aligned word of this CPU's slot; its first octets are the segment in network byte order.
+    u32::from_be(unsafe { *word } as u32) == segment
+}
+
+/// Collects the cold facts of the packet in `frame` and stores them. `IS_CANDIDATE`: those of the candidate in it.
+#[inline(always)]
+pub fn collect<const IS_CANDIDATE: bool>(frame: &impl Frame, mut cpu: Cpu, packet: &Packet) {
     let Some(memory) = maps::DETAIL.get_ptr_mut(cpu.number) else { return };
     // SAFETY: this CPU's own element.
     let row = unsafe { (&raw mut (*memory).row).cast::<u64>() };
@@ -38,7 +51,13 @@ pub fn collect(frame: &impl Frame, mut cpu: Cpu, packet: &Packet) {
         // SAFETY: in bounds. Volatile, or the loop becomes a call of `memset`.
         unsafe { row.add(word).write_volatile(0) };
     }
-    walk(frame, &mut Detail::new(Loaded(row.cast())));
+    let detail = Detail::new(Loaded(row.cast()));
+    if IS_CANDIDATE {
+        let Some(candidate) = maps::candidate(cpu.number) else { return };
+        detail.of(frame, candidate);
+    } else {
+        walk(frame, &mut { detail });
+    }
     let number = cpu.number;
     let state = cpu.state.get();
     let [what, index] = state.pending;

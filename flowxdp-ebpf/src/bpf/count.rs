@@ -53,3 +53,15 @@ pub fn lost(counters: &mut Counters, reason: Lost, packets: u32, octets: u32) {
 pub fn overflow(counters: &mut Counters, packets: u32, octets: u32) {
     add(&mut counters.overflow, packets, octets);
 }
+
+/// Packets that were metered by the header inside a tunnel, and the octets of the headers outside.
+#[inline(always)]
+pub fn unwrapped(counters: &mut Counters, packets: u32, octets: u32) {
+    add(&mut counters.unwrapped, packets, octets);
+}
+
+/// A first fragment that fell out of the table of fragments.
+#[inline(always)]
+pub fn forgotten(counters: &mut Counters, octets: u32) {
+    add(&mut counters.forgotten, 1, octets);
+}

@@ -9,12 +9,14 @@ use flowxdp_common::{
     copy::CopyState,
     counter::{Counters, CpuState, ROWS as MOST_ROWS},
     field::{Group, WIDEST},
+    fragment::FragmentSet,
     journal::{COLLECTORS, Page},
     overflow::{Event, Intent},
     slot::{SlotV4, SlotV6, SpillSlot},
     table::{Name, TableDescriptor},
+    tunnel::MORE_PORTS,
 };
-use flowxdp_ebpf::{constant::Constant, hash::Seed};
+use flowxdp_ebpf::{candidate::Candidate, constant::Constant, hash::Seed, parse::tunnel::Ports};
 
 use crate::bpf::atomic;
 
@@ -57,6 +59,14 @@ pub static COLD_SPILL: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// Where each CPU collects the cold facts of one packet; the loader sets its size.
 #[map]
 pub static DETAIL: Array<Memory> = Array::with_max_entries(1, 0);
+
+/// The packet that each CPU meters, where tunnels are opened or fragments joined; the loader sets its size.
+#[map]
+pub static CANDIDATES: Array<Candidate> = Array::with_max_entries(1, 0);
+
+/// First fragments, where fragments are joined; the loader sets its size.
+#[map]
+pub static FRAGMENTS: Array<FragmentSet> = Array::with_max_entries(1, 0);
 
 /// Counters of each CPU and interface; the loader sets its size.
 #[map]
@@ -224,4 +234,38 @@ pub fn cold_offset(group: Group) -> Option<u32> {
 #[inline(always)]
 pub fn is_replay() -> bool {
     REPLAY.get() != 0
+}
+
+/// UDP ports of VXLAN that the loader set.
+#[derive(Clone, Copy)]
+pub struct LoadedPorts;
+
+impl Ports for LoadedPorts {
+    #[inline(always)]
+    fn has(&self, port: u16) -> bool {
+        for index in 0..MORE_PORTS {
+            let one = VXLAN_PORTS.element(index);
+            if one == 0 {
+                return false;
+            }
+            if one == u32::from(port) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The candidate in a CPU's memory. Each step of the program takes one reference and drops it.
+#[inline(always)]
+pub fn candidate(cpu: u32) -> Option<&'static mut Candidate> {
+    // SAFETY: this CPU's own element, and bottom halves are off.
+    CANDIDATES.get_ptr_mut(cpu).map(|candidate| unsafe { &mut *candidate })
+}
+
+/// A set of first fragments, which other CPUs work on as well while they have its lock.
+#[inline(always)]
+pub fn fragments(set: u32) -> Option<&'static mut FragmentSet> {
+    // SAFETY: a map element, whose lock the caller takes first.
+    FRAGMENTS.get_ptr_mut(set).map(|set| unsafe { &mut *set })
 }

@@ -21,7 +21,9 @@ use crate::bpf::{
 };
 
 /// Counts the packet, as metered, ignored or lost.
-pub struct Meter<'a> {
+///
+/// With `TUNNELLED` the packet may have been in a tunnel, whose segment is part of the key.
+pub struct Meter<'a, const TUNNELLED: bool = false> {
     /// Where.
     pub cpu: Cpu,
     /// The packet's facts beside the headers.
@@ -30,17 +32,33 @@ pub struct Meter<'a> {
     pub segments: u32,
     /// The packet has IPv6 extension headers, and their group is on.
     pub extended: bool,
+    /// The tunnel's segment.
+    pub segment: u32,
 }
 
 impl<'a> Meter<'a> {
     /// For one packet on this CPU.
     #[inline(always)]
     pub const fn new(cpu: Cpu, packet: &'a Packet) -> Self {
-        Self { cpu, packet, segments: 1, extended: false }
+        Self { cpu, packet, segments: 1, extended: false, segment: 0 }
     }
 }
 
-impl Meter<'_> {
+impl<const TUNNELLED: bool> Meter<'_, TUNNELLED> {
+    /// The packet has IPv6 extension headers. Other packets of the flow need not have had the same ones.
+    #[inline(always)]
+    pub fn extend(&mut self) {
+        if maps::cold_offset(Group::Ipv6).is_some() {
+            self.extended = true;
+        }
+    }
+
+    /// The counters of the packet's interface.
+    #[inline(always)]
+    pub fn counters(&mut self) -> Option<&'static mut Counters> {
+        self.places().map(|(_, counters)| counters)
+    }
+
     /// This CPU's memory, and its counters for the packet's interface.
     #[inline(always)]
     fn places(&mut self) -> Option<(&mut CpuState, &'static mut Counters)> {
@@ -55,14 +73,23 @@ macro_rules! metered {
     ($name:ident, $words:ty, $homes:path, $home:path, $addresses:path) => {
         #[inline(always)]
         fn $name(&mut self, words: $words, facts: Facts) {
-            let (packet, extended, cpu) = (self.packet, self.extended, self.cpu);
+            let (packet, extended, cpu, segment) = (self.packet, self.extended, self.cpu, self.segment);
             let Some((state, counters)) = self.places() else { return };
             count::seen(counters, facts.packets, facts.octets);
             let (homes, ingress) = ($homes.get(), packet.ingress);
-            let home = $home(&words, ingress, &maps::LoadedSeed, homes);
+            let segment = if TUNNELLED { segment } else { 0 };
+            let observed = u64::from(ingress) | u64::from(segment) << 32;
+            let home = $home(&words, observed, &maps::LoadedSeed, homes);
             let mut clock = Clock::new(state, packet.time);
             if let Some(base) = partition::base(clock.state(), table::size(homes))
-                && table::$name(base + home, &words, ingress, &facts, &mut clock, extended) == Placed::Slot
+                && table::$name::<TUNNELLED>(
+                    base + home,
+                    &words,
+                    (ingress, segment),
+                    &facts,
+                    &mut clock,
+                    extended,
+                ) == Placed::Slot
             {
                 clock.closing(facts.tcp_flags);
                 return;
@@ -74,16 +101,13 @@ macro_rules! metered {
     };
 }
 
-impl Sink for Meter<'_> {
+impl<const TUNNELLED: bool> Sink for Meter<'_, TUNNELLED> {
     metered!(v4, WordsV4, maps::HOMES_V4, hash::home_v4, Addresses::V4);
     metered!(v6, WordsV6, maps::HOMES_V6, hash::home_v6, Addresses::V6);
 
-    /// Other packets of the flow need not have had the same ones.
     #[inline(always)]
     fn extension(&mut self, _kind: u8, _header: &impl Header) {
-        if maps::cold_offset(Group::Ipv6).is_some() {
-            self.extended = true;
-        }
+        self.extend();
     }
 
     #[inline(always)]

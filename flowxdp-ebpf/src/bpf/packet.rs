@@ -1,6 +1,8 @@
 //! The packet that the program handles, apart from its headers, and the CPU that handles it.
 
+use aya_ebpf::programs::TcContext;
 use flowxdp_common::counter::CpuState;
+use flowxdp_ebpf::frame::Skb;
 
 use crate::bpf::{
     kernel,
@@ -36,4 +38,17 @@ impl Cpu {
         let number = kernel::cpu();
         Some(Self { number, state: maps::cpu(number)? })
     }
+}
+
+/// The frame at ingress of a device whose frames have no Ethernet header.
+#[inline(always)]
+pub fn without_ethernet(ctx: &TcContext, cpu: Cpu) -> Skb<'_> {
+    Skb::without_ethernet(ctx, link_layer(ctx), cpu.state.pointer())
+}
+
+/// Octets in front of the IP header at ingress, an outer header of sit or GRE: the kernel has `wire_len` from before it
+/// put these back (`sch_handle_ingress`).
+#[inline(always)]
+fn link_layer(ctx: &TcContext) -> u32 {
+    kernel::skb_length(ctx).saturating_sub(kernel::skb_wire_length(ctx))
 }

@@ -1,7 +1,10 @@
 //! The two entry points: the same program for packets in one buffer and in several.
 
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, maps::ProgramArray, programs::XdpContext};
-use flowxdp_common::{reason::Ignored, switch::BEHIND_CHAIN};
+use flowxdp_common::{
+    reason::Ignored,
+    switch::{BEHIND_CHAIN, WALK_OUTER, WALK_REPLAY},
+};
 use flowxdp_ebpf::{
     frame::{Cut, Header, Linear, Whole},
     verdict::{Facts, Sink, WordsV4, WordsV6},
@@ -9,7 +12,7 @@ use flowxdp_ebpf::{
 };
 
 use crate::bpf::{
-    cold, copy, kernel, maps,
+    candidates, cold, copy, kernel, maps,
     meter::Meter,
     packet::{Cpu, Packet},
 };
@@ -20,8 +23,9 @@ use crate::bpf::{
 pub fn flowxdp(ctx: XdpContext) -> u32 {
     if let Some(cpu) = Cpu::current() {
         let packet = Packet::of(&ctx, linear_length(&ctx));
-        walk_linear(&ctx, cpu, &packet, &mut Meter::new(cpu, &packet));
-        if cold::is_owed(cpu) {
+        if walk_linear(&ctx, cpu, &packet, &mut Meter::new(cpu, &packet)) == Way::Candidates {
+            candidates::linear(&ctx, cpu, &packet);
+        } else if cold::is_owed(cpu) {
             linear_facts(&ctx, cpu, &packet);
         }
         if copy::is_due(cpu) {
@@ -38,13 +42,21 @@ pub fn flowxdp_frags(ctx: XdpContext) -> u32 {
     if let Some(cpu) = Cpu::current() {
         let length = kernel::length(&ctx);
         let packet = Packet::of(&ctx, length);
-        if first_buffer(&ctx, cpu, &packet, length > linear_length(&ctx)) {
-            all_buffers(&ctx, cpu, &packet);
-            if cold::is_owed(cpu) {
-                all_facts(&ctx, cpu, &packet);
+        let more = length > linear_length(&ctx);
+        match first_buffer(&ctx, cpu, &packet, more) {
+            METERED => {
+                if cold::is_owed(cpu) {
+                    linear_facts(&ctx, cpu, &packet);
+                }
             }
-        } else if cold::is_owed(cpu) {
-            linear_facts(&ctx, cpu, &packet);
+            UNDECIDED => {
+                all_buffers(&ctx, cpu, &packet);
+                if cold::is_owed(cpu) {
+                    all_facts(&ctx, cpu, &packet);
+                }
+            }
+            _ if more => candidates::whole(&ctx, cpu, &packet),
+            _ => candidates::linear(&ctx, cpu, &packet),
         }
         if copy::is_due(cpu) {
             offer(&ctx, cpu, &packet);
@@ -72,25 +84,44 @@ fn linear_length(ctx: &XdpContext) -> u32 {
     (ctx.data_end() - ctx.data()) as u32
 }
 
-/// Walks the octets that can be read directly.
-#[inline(always)]
-fn walk_linear(ctx: &XdpContext, cpu: Cpu, packet: &Packet, sink: &mut impl Sink) {
-    let frame = Linear::new(ctx, packet.wire, cpu.state.pointer());
-    if maps::is_replay() {
-        walk(&Cut::new(frame, packet.captured), sink);
-    } else {
-        walk(&frame, sink);
-    }
+/// Whether the packet was walked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The sink has the verdict on the outermost packet.
+    Outer,
+    /// [`candidates`] has to meter it.
+    Candidates,
 }
 
-/// Meters by the first buffer; `true` if the others have to be read first.
+/// Walks the octets that can be read directly, unless tunnels are opened or fragments joined.
+#[inline(always)]
+fn walk_linear(ctx: &XdpContext, cpu: Cpu, packet: &Packet, sink: &mut impl Sink) -> Way {
+    let frame = Linear::new(ctx, packet.wire, cpu.state.pointer());
+    match maps::WALK.get() {
+        WALK_OUTER => walk(&frame, sink),
+        WALK_REPLAY => walk(&Cut::new(frame, packet.captured), sink),
+        _ => return Way::Candidates,
+    }
+    Way::Outer
+}
+
+/// The packet is metered.
+const METERED: u32 = 0;
+/// The other buffers have to be read first.
+const UNDECIDED: u32 = 1;
+/// [`candidates`] has to meter the packet.
+const CANDIDATES: u32 = 2;
+
+/// Meters by the first buffer, if that decides; gives one of the three above.
 ///
 /// This and [`all_buffers`] are functions of their own, so that each has the stack for itself.
 #[inline(never)]
-fn first_buffer(ctx: &XdpContext, cpu: Cpu, packet: &Packet, more: bool) -> bool {
+fn first_buffer(ctx: &XdpContext, cpu: Cpu, packet: &Packet, more: bool) -> u32 {
     let mut sink = FirstBuffer { meter: Meter::new(cpu, packet), more, undecided: false };
-    walk_linear(ctx, cpu, packet, &mut sink);
-    sink.undecided
+    match walk_linear(ctx, cpu, packet, &mut sink) {
+        Way::Candidates => CANDIDATES,
+        Way::Outer => u32::from(sink.undecided),
+    }
 }
 
 #[inline(never)]
@@ -103,16 +134,16 @@ fn all_buffers(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
 fn linear_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
     let frame = Linear::new(ctx, packet.wire, cpu.state.pointer());
     if maps::is_replay() {
-        cold::collect(&Cut::new(frame, packet.captured), cpu, packet);
+        cold::collect::<false>(&Cut::new(frame, packet.captured), cpu, packet);
     } else {
-        cold::collect(&frame, cpu, packet);
+        cold::collect::<false>(&frame, cpu, packet);
     }
 }
 
 /// Cold facts of a packet whose headers lie in several buffers.
 #[inline(never)]
 fn all_facts(ctx: &XdpContext, cpu: Cpu, packet: &Packet) {
-    cold::collect(&Whole::new(ctx, packet.captured, packet.wire, cpu.state.pointer()), cpu, packet);
+    cold::collect::<false>(&Whole::new(ctx, packet.captured, packet.wire, cpu.state.pointer()), cpu, packet);
 }
 
 /// Offers a packet whose headers can be read directly to the inspector.

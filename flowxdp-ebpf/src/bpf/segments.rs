@@ -41,6 +41,28 @@ impl Segments {
         if self.count == 0 { 1 } else { self.count }
     }
 
+    /// The facts of the packets on the wire, for a buffer whose IP header is at `packet` and whose header of `protocol`
+    /// behind it at `at`.
+    #[inline(always)]
+    pub fn on_wire(self, frame: &Skb<'_>, (packet, at, protocol): (u32, u32, u8), facts: Facts) -> Facts {
+        if self.size == 0 {
+            return facts;
+        }
+        let headers = at - packet + own_header(frame, at, protocol);
+        let packets = self.packets(facts.octets - headers);
+        if packets < 2 {
+            return facts;
+        }
+        let full = (packets - 1) * self.size;
+        Facts {
+            octets: facts.octets + (packets - 1) * headers,
+            packets,
+            shortest: facts.octets - full,
+            longest: headers + self.size,
+            ..facts
+        }
+    }
+
     /// Packets of a buffer with so many octets of payload, for a guest's buffer has no count (`SKB_GSO_DODGY`).
     #[inline(always)]
     const fn packets(self, payload: u32) -> u32 {
@@ -68,40 +90,22 @@ impl<'a> Segmented<'a> {
         Self { meter, frame, segments, transport: (0, 0, 0) }
     }
 
-    /// Octets of the headers that each packet has, from the IP header on.
-    #[inline(always)]
-    fn headers(&self) -> u32 {
-        let (packet, at, protocol) = self.transport;
-        let own = match protocol {
-            TCP => match self.frame.header::<1>(at + DATA_OFFSET) {
-                Some(header) => u32::from(header.octet(0) >> 4) * 4,
-                None => 0,
-            },
-            UDP => UDP_HEADER,
-            _ => 0,
-        };
-        at - packet + own
-    }
-
-    /// The facts of the packets on the wire.
     #[inline(always)]
     fn on_wire(&self, facts: Facts) -> Facts {
-        if self.segments.size == 0 {
-            return facts;
-        }
-        let headers = self.headers();
-        let packets = self.segments.packets(facts.octets - headers);
-        if packets < 2 {
-            return facts;
-        }
-        let full = (packets - 1) * self.segments.size;
-        Facts {
-            octets: facts.octets + (packets - 1) * headers,
-            packets,
-            shortest: facts.octets - full,
-            longest: headers + self.segments.size,
-            ..facts
-        }
+        self.segments.on_wire(self.frame, self.transport, facts)
+    }
+}
+
+/// Octets of a transport header with a length that offload knows.
+#[inline(always)]
+fn own_header(frame: &Skb<'_>, at: u32, protocol: u8) -> u32 {
+    match protocol {
+        TCP => match frame.header::<1>(at + DATA_OFFSET) {
+            Some(header) => u32::from(header.octet(0) >> 4) * 4,
+            None => 0,
+        },
+        UDP => UDP_HEADER,
+        _ => 0,
     }
 }
 

@@ -12,7 +12,7 @@ use flowxdp_common::{
 };
 use flowxdp_ebpf::verdict::{Facts, WordsV4, WordsV6};
 
-use crate::bpf::{atomic, maps, tick::Clock};
+use crate::bpf::{atomic, cold, maps, tick::Clock};
 
 /// Where the packet went.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,13 +47,14 @@ const fn same_v6(one: &[u64; 4], other: &[u64; 4]) -> bool {
 
 /// Look-up, hit and insertion for one IP version: the slots differ in their key words alone.
 macro_rules! table {
-    ($find:ident, $hit:ident, $open:ident, $slot:ty, $map:ident, $words:ty, $addresses:ty, $same:ident, $version:literal, $opened:ident) => {
-        /// Adds the packets of `facts` to their flow, which has its window at `first`.
+    ($find:ident, $hit:ident, $open:ident, $slot:ty, $map:ident, $cold:ident, $words:ty, $addresses:ty, $same:ident, $version:literal, $opened:ident) => {
+        /// Adds the packets of `facts` to their flow, which has its window at `first`. The segment is compared behind an
+        /// equal hot key, where the packet may have been in a tunnel.
         #[inline(always)]
-        pub fn $find(
+        pub fn $find<const TUNNELLED: bool>(
             first: u32,
             words: &$words,
-            ingress: u32,
+            (ingress, segment): (u32, u32),
             facts: &Facts,
             clock: &mut Clock<'_>,
             extended: bool,
@@ -70,7 +71,11 @@ macro_rules! table {
                     let rest = unsafe { *slot.byte_add(size_of::<$addresses>()).cast::<u64>() };
                     // SAFETY: `slot` is a map element.
                     let here = unsafe { (*slot).key.rest.ingress };
-                    if rest == words.rest && here == ingress && $same(addresses, &words.addresses) {
+                    if rest == words.rest
+                        && here == ingress
+                        && $same(addresses, &words.addresses)
+                        && (!TUNNELLED || cold::has_segment(&maps::$cold, first + step, words.rest, segment))
+                    {
                         #[cfg(feature = "slow")]
                         wait();
                         $hit(slot, facts, clock);
@@ -163,8 +168,8 @@ macro_rules! table {
     };
 }
 
-table!(v4, hit_v4, open_v4, SlotV4, FLOWS_V4, WordsV4, u64, same_v4, 4, PENDING_OPEN_V4);
-table!(v6, hit_v6, open_v6, SlotV6, FLOWS_V6, WordsV6, [u64; 4], same_v6, 6, PENDING_OPEN_V6);
+table!(v4, hit_v4, open_v4, SlotV4, FLOWS_V4, COLD_V4, WordsV4, u64, same_v4, 4, PENDING_OPEN_V4);
+table!(v6, hit_v6, open_v6, SlotV6, FLOWS_V6, COLD_V6, WordsV6, [u64; 4], same_v6, 6, PENDING_OPEN_V6);
 
 /// Some microseconds in which an agent may retire the slot, and read it too early.
 #[cfg(feature = "slow")]

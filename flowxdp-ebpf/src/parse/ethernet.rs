@@ -26,6 +26,9 @@ pub const MPLS: u16 = 0x8847;
 /// Ethernet type of MPLS with upstream-assigned labels, once multicast (RFC 5332).
 pub const MPLS_UPSTREAM: u16 = 0x8848;
 
+/// Ethernet type of an Ethernet frame in a tunnel (Transparent Ethernet Bridging, RFC 1701).
+pub const BRIDGED: u16 = 0x6558;
+
 /// The Ethernet type of the frame.
 #[inline(always)]
 pub fn ethernet_type(frame: &impl Frame, sink: &mut impl Sink) -> Result<u16, Ignored> {

@@ -6,7 +6,7 @@ use super::transport;
 use crate::{
     frame::{Frame, Header, Packet},
     layer::Layer,
-    verdict::{Facts, Sink, WordsV4, rest_word},
+    verdict::{Facts, Sink, Upper, WordsV4, fragment, rest_word},
 };
 
 /// Gives the IPv4 packet at `at` to `sink`.
@@ -30,7 +30,8 @@ pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
     if !packet.holds(frame, length) {
         return Err(Ignored::Truncated);
     }
-    let later_fragment = header.be16(6) & 0x1fff != 0;
+    let offset = header.be16(6);
+    let later_fragment = offset & 0x1fff != 0;
     let upper = if later_fragment {
         transport::NONE
     } else {
@@ -40,6 +41,12 @@ pub fn ipv4(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
         addresses: header.raw64(12),
         rest: rest_word(upper.ports, protocol, header.octet(1), vlan),
     };
+    sink.upper(Upper {
+        packet,
+        from: length,
+        fragment: fragment(later_fragment, offset & 0x2000 != 0),
+        identification: u32::from(header.be16(4)),
+    });
     sink.v4(words, Facts::of_one(octets, upper.tcp_flags, header.octet(8)));
     Ok(())
 }

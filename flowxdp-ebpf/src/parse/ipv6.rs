@@ -6,7 +6,7 @@ use super::transport;
 use crate::{
     frame::{Frame, Header, Packet},
     layer::Layer,
-    verdict::{Facts, Sink, WordsV6, rest_word},
+    verdict::{Facts, Sink, Upper as Place, WordsV6, fragment, rest_word},
 };
 
 /// Extension headers that are walked; a packet with more is malformed.
@@ -31,6 +31,9 @@ struct Upper {
     /// Octets from the start of the packet.
     at: u32,
     later_fragment: bool,
+    /// The last fragment header: fragments follow, and the identification.
+    more_fragments: bool,
+    identification: u32,
 }
 
 /// Gives the IPv6 packet at `at` to `sink`.
@@ -57,6 +60,12 @@ pub fn ipv6(frame: &impl Frame, at: u32, vlan: u16, sink: &mut impl Sink) -> Res
     } else {
         transport::transport(frame, packet, upper.at, upper.protocol, sink)?
     };
+    sink.upper(Place {
+        packet,
+        from: upper.at,
+        fragment: fragment(upper.later_fragment, upper.more_fragments),
+        identification: upper.identification,
+    });
     let traffic_class = header.octet(0) << 4 | header.octet(1) >> 4;
     let words = WordsV6 {
         addresses: [header.raw64(8), header.raw64(16), header.raw64(24), header.raw64(32)],
@@ -87,7 +96,13 @@ fn jumbo_payload(frame: &impl Frame, at: u32) -> u32 {
 /// names, since no header follows it.
 #[inline(always)]
 fn extensions(frame: &impl Frame, packet: Packet, first: u8, sink: &mut impl Sink) -> Result<Upper, Ignored> {
-    let mut upper = Upper { protocol: first, at: LENGTH, later_fragment: false };
+    let mut upper = Upper {
+        protocol: first,
+        at: LENGTH,
+        later_fragment: false,
+        more_fragments: false,
+        identification: 0,
+    };
     for _ in 0..MOST {
         let kind = upper.protocol;
         if !is_extension(kind) || upper.later_fragment {
@@ -107,6 +122,8 @@ fn extensions(frame: &impl Frame, packet: Packet, first: u8, sink: &mut impl Sin
         };
         if kind == FRAGMENT {
             upper.later_fragment = header.be16(2) & 0xfff8 != 0;
+            upper.more_fragments = header.be16(2) & 1 != 0;
+            upper.identification = header.raw32(4);
         }
         if !packet.holds(frame, upper.at + length) {
             return Err(Ignored::Truncated);

@@ -11,7 +11,7 @@ use crate::{
 /// IANA protocol number of TCP, whose packets alone may have an IP length of 0.
 pub const TCP: u8 = 6;
 
-/// IANA protocol number of UDP.
+/// IANA protocol number of UDP, whose destination port tells tunnels.
 pub const UDP: u8 = 17;
 
 /// IANA protocol numbers of the other protocols whose header is read.

@@ -142,6 +142,12 @@ pub struct Interface {
     /// The hook of the metering: native, generic, tcx or clsact; `None` where the interface is not metered now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Metered by the header inside a tunnel: packets that are in `seen`, and octets of the headers outside, which are
+    /// in no other term.
+    pub unwrapped: Total,
+    /// First fragments that fell out of the table of fragments before their time: later ones may not have joined them.
+    /// The packets are in `seen`.
+    pub forgotten_fragments: Total,
     /// The interface is a tap: its packets are dropped behind the meter.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tap: bool,

@@ -7,6 +7,7 @@ pub mod tail;
 
 use std::fmt;
 
+use flowxdp_common::tunnel;
 use serde::{Deserialize, Serialize};
 
 pub use self::batch::Batch;
@@ -57,7 +58,7 @@ impl FlowRecord {
         row.set(row::DESTINATION_PORT, key.destination_port.to_be_bytes());
         row.set(row::PROTOCOL, [key.protocol]);
         row.set(row::TOS, [key.tos]);
-        row.set(row::VLAN, key.vlan.to_be_bytes());
+        row.set(row::VLAN, tunnel::vlan(key.vlan).to_be_bytes());
         row.set(row::INGRESS, key.ingress.to_be_bytes());
         row.set(row::PACKETS, flow.packets.to_be_bytes());
         row.set(row::OCTETS, flow.octets.to_be_bytes());

@@ -20,7 +20,7 @@ use std::{path::PathBuf, time::Duration};
 
 use self::filter::Filtering;
 use crate::{
-    config::choices::named,
+    config::{Tunnels, choices::named, vxlan_port},
     kernel::{attach::Mode, explain::Hook},
     units,
 };
@@ -42,6 +42,12 @@ pub struct Options {
     /// Names that the packets of files say (TLS, QUIC, HTTP, DNS); without a filter, the packets that say one
     #[arg(long, conflicts_with = "interface")]
     names: bool,
+    /// Header of a packet of files in a tunnel that is metered: outer, or inner as with the same flag of `replay`
+    #[arg(long, value_name = "TUNNELS", default_value = "outer", conflicts_with = "interface", value_parser = named::<Tunnels>)]
+    tunnels: Tunnels,
+    /// With inner tunnels, UDP port of VXLAN beside 4789; repeats, takes commas
+    #[arg(long, value_name = "PORT", value_delimiter = ',', conflicts_with = "interface", value_parser = vxlan_port)]
+    vxlan_ports: Vec<u16>,
     /// Hook on the interface; auto is XDP where no program is attached, else a classifier behind it
     #[arg(long, value_name = "HOOK", value_enum, default_value = "auto", conflicts_with = "file")]
     hook: Hook,

@@ -2,6 +2,7 @@
 
 use flowxdp_core::{elements::options::Subject, exporting::protocol::Protocol, exporting::session::Preset};
 
+use super::{Fragments, Tunnels};
 use crate::{exporting::dispatch::Strategy, kernel::attach::Mode};
 
 /// A value out of a few.
@@ -73,6 +74,28 @@ impl Choice for Strategy {
                 "Each flow goes to one collector; one that is lost moves its own share only",
             ),
             (Self::Failover, "failover", "The first collector that is there gets every record"),
+        ]
+    }
+}
+
+impl Choice for Tunnels {
+    fn all() -> Vec<(Self, &'static str, &'static str)> {
+        vec![
+            (Self::Outer, "outer", "The outermost one: tunnels stay closed"),
+            (
+                Self::Inner,
+                "inner",
+                "The one inside IP in IP, GRE, VXLAN, Geneve or GTP-U, two tunnels deep at most; with the group tunnel",
+            ),
+        ]
+    }
+}
+
+impl Choice for Fragments {
+    fn all() -> Vec<(Self, &'static str, &'static str)> {
+        vec![
+            (Self::Separate, "separate", "None: they are flows of their own"),
+            (Self::Join, "join", "Those of the first fragment, if that came at most 30 seconds before"),
         ]
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use flowxdp_common::{field::Group, tunnel::MORE_PORTS};
+
 use super::{
-    Config,
+    Config, Tunnels,
     exporter::culprit,
     fault::{Fault, Place},
     key::{CHECK, Commands, REPLAY, Table},
@@ -91,6 +93,7 @@ pub fn faults(config: &Config, places: &Places, command: Commands) -> Vec<Fault>
         );
         faults.push(Fault::new(place, text));
     }
+    faults.extend(record(config, places));
     if command != REPLAY {
         faults.extend(tap(config, places));
     }
@@ -131,6 +134,27 @@ fn tap(config: &Config, places: &Places) -> Option<Fault> {
     let place = places.of(Table::Monitor, "tap");
     let text = format!("{} {text}", named(&place, "--tap", "monitor.tap"));
     Some(Fault::new(place, text))
+}
+
+/// The group of tunnels where they stay closed, or more ports than the program compares.
+fn record(config: &Config, places: &Places) -> Option<Fault> {
+    let record = &config.record;
+    if record.tunnels == Tunnels::Outer && record.groups().has(Group::Tunnel) {
+        let place = places.of(Table::Record, "collect");
+        let text = format!(
+            "{} has the group tunnel, whose fields are known where tunnels are opened alone: add --tunnels inner, or \
+             take the group away",
+            named(&place, "--collect", "record.collect")
+        );
+        return Some(Fault::new(place, text));
+    }
+    let most = record.vxlan_ports.len() > MORE_PORTS;
+    let place = places.of(Table::Record, "vxlan-ports");
+    let text = || {
+        let name = named(&place, "--vxlan-ports", "record.vxlan-ports");
+        format!("{name} has {} ports: the program compares {MORE_PORTS} at most", record.vxlan_ports.len())
+    };
+    most.then(|| Fault::new(place.clone(), text()))
 }
 
 /// Interfaces that are named twice, which `run` finds with the links before it.

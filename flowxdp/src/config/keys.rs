@@ -1,6 +1,7 @@
 //! THE table of keys: each is a flag and a line of the file. A new setting is a row here, and its use.
 
 use super::{
+    Fragments, Tunnels,
     choices::{self, Choice},
     key::{Access, BOTH, Commands, Form, Key, REPLAY, RUN, Table},
     parsers, timeouts,
@@ -49,6 +50,9 @@ const PRESET: Value = ("PRESET", Form::Choice(choice::<Preset>), false, "\"nfdum
 const STRATEGY: Value = ("STRATEGY", Form::Choice(choice::<Strategy>), false, "\"replicate\"");
 const OPTIONS: Value = ("OPTIONS", Form::Choice(choice::<Subject>), true, "\"interfaces\"");
 const GROUPS: Value = ("GROUP", Form::Choice(groups), true, "\"mac\"");
+const TUNNELS: Value = ("TUNNELS", Form::Choice(choice::<Tunnels>), false, "\"inner\"");
+const PORTS: Value = ("PORT", Form::Number, true, "8472");
+const FRAGMENTS: Value = ("FRAGMENTS", Form::Choice(choice::<Fragments>), false, "\"join\"");
 /// A list as a flag, and one in each table of the file.
 const URL: Value = ("URL", Form::Text, false, "\"udp://192.0.2.10:4739\"");
 
@@ -147,6 +151,12 @@ keys! {
     Record "collect" BOTH list GROUPS "" in record.collect by parsers::collected,
         "Group of fields, or element by IANA's name, that records have beyond the base ones; repeat for several, or \
          separate them by commas";
+    Record "tunnels" BOTH one TUNNELS "outer" in record.tunnels by choices::named,
+        "Header of a packet in a tunnel that is metered";
+    Record "vxlan-ports" BOTH list PORTS "" in record.vxlan_ports by parsers::vxlan_port,
+        "With inner tunnels: UDP ports of VXLAN beside 4789, at most 8; repeat for several, or separate them by commas";
+    Record "fragments" BOTH one FRAGMENTS "separate" in record.fragments by choices::named,
+        "Ports of the fragments behind a datagram's first one";
 
     Names "packets" RUN one NUMBER "8" in names.packets by parsers::first_packets,
         "Packets of a record that may be inspected for names, from its first one on, 1 to 255";

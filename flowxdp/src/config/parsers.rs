@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use flowxdp_common::field::Group;
+use flowxdp_common::{
+    field::Group,
+    tunnel::{GENEVE_PORT, GTP_PORT},
+};
 use flowxdp_core::{elements::ELEMENTS, exporting::backoff};
 
 use super::choices::names;
@@ -128,4 +131,15 @@ fn at_least(least: Duration, text: &str) -> Result<Duration, String> {
 pub(super) fn pace(text: &str) -> Result<u32, String> {
     let count = units::count(text).map_err(|error| error.to_string())?;
     u32::try_from(count).map_err(|_| format!("\"{text}\" is too large: at most {}", u32::MAX))
+}
+
+/// A UDP port of VXLAN, which no other tunnel has.
+pub(crate) fn vxlan_port(text: &str) -> Result<u16, String> {
+    let port = units::number(text).and_then(|number| u16::try_from(number).ok()).filter(|port| *port > 0);
+    match port {
+        Some(GENEVE_PORT) => Err(format!("{GENEVE_PORT} is the port of Geneve: take another one")),
+        Some(GTP_PORT) => Err(format!("{GTP_PORT} is the port of GTP-U: take another one")),
+        Some(port) => Ok(port),
+        None => Err(format!("\"{text}\" is not a number from 1 to {}", u16::MAX)),
+    }
 }

@@ -467,12 +467,29 @@ fn fields_and_what_is_collected_make_the_choice() {
     assert!(matches!(&warnings[..], [one] if one.contains("-bgpSourceAsNumber")), "{warnings:?}");
     // An element of the base record adds nothing; a group's element comes without the group's others.
     assert_eq!(ids(&["--collector", "udp://h", "--collect", "minimumTTL"]).0, all);
-    for element in ELEMENTS.iter().filter(|element| element.group != Group::Base) {
+    let (inner, _) = ids(&["--collector", "udp://h", "--tunnels", "inner"]);
+    assert!([351, 507, 296].iter().all(|id| inner.contains(id) && !all.contains(id)), "{inner:?}");
+    let text = refused(&["--collector", "udp://h", "--collect", "tunnel"]);
+    assert!(text.contains("--tunnels inner"), "{text}");
+    for element in ELEMENTS.iter().filter(|element| !matches!(element.group, Group::Base | Group::Tunnel)) {
         let (with, _) = ids(&["--collector", "udp://h", "--collect", element.name]);
         assert!(with.iter().all(|id| all.contains(id) || *id == element.id) && with.contains(&element.id));
         let (group, _) = ids(&["--collector", "udp://h", "--collect", element.group.name()]);
         assert!(group.contains(&element.id) && group.len() >= with.len());
         let text = refused(&["--collector", &format!("udp://h?fields=default,+{}", element.name)]);
         assert!(text.contains(element.group.name()) && text.contains(element.name), "{text}");
+    }
+}
+
+#[test]
+fn ports_of_vxlan_are_none_of_another_tunnel_and_wait_for_inner_tunnels() {
+    let ports = |list: &str| ["--collector", "udp://h", "--vxlan-ports", list].map(str::to_owned);
+    let flags = |list: &str| ports(list).to_vec();
+    let config = |list: &str| parsed(&flags(list).iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(config("8472,4790").record.vxlan_ports, [8472, 4790]);
+    assert!(config("8472").warnings().iter().any(|text| text.contains("--tunnels inner")));
+    for list in ["0", "65536", "6081", "2152", "1,2,3,4,5,6,7,8,9"] {
+        let text = refused(&flags(list).iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(text.contains("--vxlan-ports"), "{text}");
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use flowxdp_common::field::Group;
 use flowxdp_core::exporting::wire;
 
-use super::Config;
+use super::{Config, Tunnels};
 use crate::collector_url::CollectorUrl;
 
 impl Config {
     /// A sentence for each setting without effect.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.idle_spool().into_iter().collect();
+        let mut warnings: Vec<String> = self.idle_spool().into_iter().chain(self.idle_ports()).collect();
         for url in &self.exporter {
             match self.fixed_record(url) {
                 Some(fixed) => warnings.extend(fixed),
@@ -32,6 +32,13 @@ impl Config {
         let idle = self.spool.directory.is_some() && self.streams() == 0;
         let text = "--spool is for collectors over TCP and TLS, and there is none: no record will wait on disk; name \
                     one by tcp:// or tls://, or take --spool away";
+        idle.then(|| text.to_owned())
+    }
+
+    /// Ports of tunnels that stay closed.
+    fn idle_ports(&self) -> Option<String> {
+        let idle = self.record.tunnels == Tunnels::Outer && !self.record.vxlan_ports.is_empty();
+        let text = "--vxlan-ports has no effect, as tunnels stay closed: add --tunnels inner, or take the ports away";
         idle.then(|| text.to_owned())
     }
 

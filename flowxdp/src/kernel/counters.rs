@@ -20,11 +20,16 @@ pub struct Row {
     pub lost: [Total; flowxdp_common::reason::LOST.len()],
     /// Went through the ring buffer.
     pub overflow: Total,
+    /// Metered by the header inside a tunnel; octets of the headers outside.
+    pub unwrapped: Total,
+    /// First fragments that fell out of the table of fragments.
+    pub forgotten: Total,
 }
 
 impl Row {
     fn totals(&mut self) -> impl Iterator<Item = &mut Total> {
-        [&mut self.seen, &mut self.overflow].into_iter().chain(&mut self.ignored).chain(&mut self.lost)
+        let others = [&mut self.seen, &mut self.overflow, &mut self.unwrapped, &mut self.forgotten];
+        others.into_iter().chain(&mut self.ignored).chain(&mut self.lost)
     }
 }
 
@@ -52,9 +57,10 @@ impl std::ops::Sub for Row {
 
 impl From<Counters> for Row {
     fn from(counters: Counters) -> Self {
-        let Counters { seen, ignored, lost, overflow, .. } = counters;
+        let Counters { seen, ignored, lost, overflow, unwrapped, forgotten, .. } = counters;
         let (seen, overflow) = (total(seen), total(overflow));
-        Self { seen, ignored: ignored.map(total), lost: lost.map(total), overflow }
+        let (unwrapped, forgotten) = (total(unwrapped), total(forgotten));
+        Self { seen, ignored: ignored.map(total), lost: lost.map(total), overflow, unwrapped, forgotten }
     }
 }
 
@@ -62,7 +68,9 @@ impl From<Row> for Counters {
     fn from(row: Row) -> Self {
         let count = |total: Total| Count { packets: total.packets, octets: total.octets };
         let (seen, overflow) = (count(row.seen), count(row.overflow));
-        Self { seen, ignored: row.ignored.map(count), lost: row.lost.map(count), overflow, ..Self::default() }
+        let (unwrapped, forgotten) = (count(row.unwrapped), count(row.forgotten));
+        let (ignored, lost) = (row.ignored.map(count), row.lost.map(count));
+        Self { seen, ignored, lost, overflow, unwrapped, forgotten, ..Self::default() }
     }
 }
 
@@ -96,7 +104,14 @@ mod tests {
         let mut counters = Mapped::<Counters>::new(&memory, elements).unwrap();
         for (element, scale) in [(1, 1), (2, 1000), (ROWS as usize + 1, 1 << 32)] {
             let count = |number: u64| Count { packets: scale * number, octets: 2 * scale * number };
-            let mut written = Counters { seen: count(1), overflow: count(2), ..counters.read(element) };
+            let (unwrapped, forgotten) = (count(50), count(51));
+            let mut written = Counters {
+                seen: count(1),
+                overflow: count(2),
+                unwrapped,
+                forgotten,
+                ..counters.read(element)
+            };
             written.ignored.iter_mut().zip(3..).for_each(|(ignored, number)| *ignored = count(number));
             written.lost.iter_mut().zip(30..).for_each(|(lost, number)| *lost = count(number));
             counters.write(element, &written);
@@ -107,6 +122,7 @@ mod tests {
         };
         let row = row(&counters, 1);
         assert_eq!((row.seen, row.overflow), (sum(1), sum(2)));
+        assert_eq!((row.unwrapped, row.forgotten), (sum(50), sum(51)));
         assert!(row.ignored.iter().zip(3..).take(IGNORED.len()).all(|(total, number)| *total == sum(number)));
         assert!(row.lost.iter().zip(30..).take(LOST.len()).all(|(total, number)| *total == sum(number)));
     }

@@ -151,6 +151,8 @@ fn made(object: &[u8], size: &TableSize, pinned: Option<&Pinned>) -> anyhow::Res
         .map_max_entries(names::COLD_V6, size.cold_entries(slots_v6)?)
         .map_max_entries(names::COLD_SPILL, size.cold_entries(spill_slots.into())?)
         .map_max_entries(names::DETAIL, possible)
+        .map_max_entries(names::CANDIDATES, possible)
+        .map_max_entries(names::FRAGMENTS, size.switches.fragment_sets.max(1))
         .map_max_entries(names::FLOWS_V4, u32::try_from(slots_v4)?)
         .map_max_entries(names::FLOWS_V6, u32::try_from(slots_v6)?)
         .map_max_entries(names::COUNTERS, possible * ROWS)

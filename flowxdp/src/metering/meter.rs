@@ -483,6 +483,8 @@ impl Sweep {
 fn interface(books: &mut Books, name: &str, counted: &counters::Row) {
     let part = books.interfaces.entry(name.to_owned()).or_default();
     part.seen += counted.seen;
+    part.unwrapped += counted.unwrapped;
+    part.forgotten_fragments += counted.forgotten;
     for (reason, total) in reason::IGNORED.iter().zip(counted.ignored) {
         part.ignored += total;
         *part.ignored_by_reason.entry(reason.name.to_owned()).or_default() += total;

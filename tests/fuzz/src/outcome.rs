@@ -10,7 +10,7 @@ use flowxdp_core::{
     record::FlowKey,
 };
 use flowxdp_ebpf::{
-    detail,
+    candidate, detail,
     frame::Slice,
     verdict::{Facts, Verdict},
     walk,
@@ -40,7 +40,18 @@ pub type Outcome = Result<Metered, Ignored>;
 /// The parser's verdict on a frame of which `octets` were captured, `wire` octets long on the wire.
 pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
     let frame = Slice::new(octets, wire);
-    let (key, facts) = match walk::verdict(&frame) {
+    metered(walk::verdict(&frame), ingress, || detail::facts(&frame, GROUPS))
+}
+
+/// The same with tunnels opened, VXLAN on these ports too.
+pub fn outcome_inside(octets: &[u8], wire: u32, ingress: u32, ports: &[u16]) -> Outcome {
+    let frame = Slice::new(octets, wire);
+    let (verdict, candidate) = candidate::verdict_inside(&frame, ports);
+    metered(verdict, ingress, || detail::facts_inside(&frame, &candidate, GROUPS))
+}
+
+fn metered(verdict: Verdict, ingress: u32, cold: impl FnOnce() -> ColdRow) -> Outcome {
+    let (key, facts) = match verdict {
         Verdict::V4(words, facts) => {
             let addresses = words.addresses.to_ne_bytes();
             (key_v4(&KeyV4 { addresses, rest: rest(words.rest, ingress) }), facts)
@@ -52,7 +63,7 @@ pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
         Verdict::Ignored(why) => return Err(why),
     };
     let Facts { octets, tcp_flags, ttl, .. } = facts;
-    Ok(Metered { key, octets, tcp_flags, ttl, cold: detail::facts(&frame, GROUPS) })
+    Ok(Metered { key, octets, tcp_flags, ttl, cold: cold() })
 }
 
 /// The words of a slot behind its addresses.

@@ -4,16 +4,23 @@ use flowxdp_common::{
     observation::{METERED, Observation, STEPS, Step},
     reason::Ignored,
 };
-use flowxdp_ebpf::{frame::Slice, layer::Layer, observe::observe};
+use flowxdp_ebpf::{
+    frame::Slice,
+    layer::Layer,
+    observe::{observe, observe_inside},
+};
 
 use crate::{
     input::Input,
-    outcome::{Metered, Outcome, outcome},
+    outcome::{Metered, Outcome, outcome, outcome_inside},
     reference,
 };
 
 /// Octets of an Ethernet header.
 const ETHERNET: u32 = 14;
+
+/// UDP ports of VXLAN beside its own.
+const VXLAN_PORTS: [u16; 1] = [8472];
 
 /// An ifIndex.
 const INGRESS: u32 = 7;
@@ -42,8 +49,24 @@ pub fn check(octets: &[u8], wire: u32, cut: usize) {
         padding_changes_nothing(octets, wire, metered);
     }
     observed(octets, wire, whole);
+    inside(octets, wire, whole);
     let fewer = outcome(&octets[..cut], wire, INGRESS);
     assert!(may_become(whole, fewer), "cut to {cut} octets, {whole:?} became {fewer:?}");
+}
+
+/// Opening tunnels ignores no packet and makes none longer, and the observer finds the same.
+fn inside(octets: &[u8], wire: u32, outside: Outcome) {
+    let inside = outcome_inside(octets, wire, INGRESS, &VXLAN_PORTS);
+    let reference = reference::outcome_inside(octets, wire, INGRESS, &VXLAN_PORTS);
+    assert_eq!(inside, reference, "the reference says otherwise with tunnels opened");
+    assert_eq!(inside.err(), outside.err(), "a tunnel changed the reason for ignoring");
+    let mut observation = Observation::default();
+    observe_inside(&Slice::new(octets, wire), &VXLAN_PORTS, &mut observation);
+    let (Ok(inside), Ok(outside)) = (inside, outside) else { return };
+    assert!(inside.octets <= outside.octets, "a packet inside is longer than the one outside");
+    assert_eq!((observation.verdict, observation.octets), (METERED, inside.octets));
+    assert_eq!(observation.protocol, inside.key.protocol);
+    assert_eq!(observation.tunnels > 0, inside.key.vlan >= 1 << 12, "the observer opened other tunnels");
 }
 
 /// The sink that observes the walk has the same answer, and each header behind the one before it.

@@ -7,6 +7,8 @@ use flowxdp_core::record::{Addresses, FlowKey};
 
 use crate::outcome::{Metered, Outcome};
 
+mod inside;
+
 /// The rest of a frame.
 #[derive(Clone, Copy)]
 struct Left<'a> {
@@ -32,6 +34,25 @@ struct Ip {
     ttl: u8,
     label: u32,
     extensions: u32,
+    part: Part,
+}
+
+/// A packet's part in a datagram.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    First,
+    Later,
+}
+
+impl Part {
+    const fn of(is_later: bool, has_more: bool) -> Self {
+        match (is_later, has_more) {
+            (true, _) => Self::Later,
+            (false, true) => Self::First,
+            (false, false) => Self::Whole,
+        }
+    }
 }
 
 /// The bits of IANA's registry for extension headers that are not fragment headers.
@@ -61,57 +82,110 @@ fn part<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
     octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_else(|| unreachable!())
 }
 
+/// The headers in front of the outermost IP packet.
+struct Link<'a> {
+    macs: &'a [u8],
+    vlans: Vec<u16>,
+    priorities: Vec<u8>,
+    stack: Vec<[u8; 3]>,
+}
+
+/// A good IP packet with its ports.
+struct Packet<'a> {
+    ip: Ip,
+    ports: (u16, u16),
+    tcp_flags: u16,
+    /// The captured part of its payload, and octets of all of it.
+    payload: Left<'a>,
+}
+
+/// A tunnel's kind and segment.
+type Tunnel = (u16, u32);
+
 /// The verdict on a frame of which `octets` were captured, `wire` octets long on the wire.
 pub fn outcome(octets: &[u8], wire: u32, ingress: u32) -> Outcome {
+    let (link, kind, left) = link(octets, wire)?;
+    metered(link, packet(kind, left)?, (0, 0), ingress)
+}
+
+/// The same with tunnels opened, VXLAN on these ports too.
+pub fn outcome_inside(octets: &[u8], wire: u32, ingress: u32, vxlan: &[u16]) -> Outcome {
+    let (link, kind, left) = link(octets, wire)?;
+    let (mut packet_in, mut tunnel) = (packet(kind, left)?, (0, 0));
+    for _ in 0..2 {
+        let Some((next, kind, left)) = inside::open(&packet_in, vxlan) else { break };
+        let Ok(better) = packet(kind, left) else { break };
+        (packet_in, tunnel) = (better, next);
+    }
+    metered(link, packet_in, tunnel, ingress)
+}
+
+fn link(octets: &[u8], wire: u32) -> Result<(Link<'_>, u16, Left<'_>), Ignored> {
     let mut left = Left { captured: octets, wire: octets.len().max(wire as usize) };
     let ethernet = left.header::<14>()?;
     let mut kind = be16(&ethernet[12..]);
-    let (mut vlans, mut priorities, mut stack) = (Vec::new(), Vec::new(), Vec::new());
+    let mut link =
+        Link { macs: &ethernet[..12], vlans: Vec::new(), priorities: Vec::new(), stack: Vec::new() };
     while let 0x8100 | 0x88a8 = kind {
-        if vlans.len() == 2 {
+        if link.vlans.len() == 2 {
             return Err(NotIp);
         }
         let tag = left.header::<4>()?;
-        vlans.push(be16(tag) & 0xfff);
-        priorities.push(tag[0] >> 5);
+        link.vlans.push(be16(tag) & 0xfff);
+        link.priorities.push(tag[0] >> 5);
         kind = be16(&tag[2..]);
     }
     kind = match kind {
         0x8864 => pppoe(left.header()?)?,
-        0x8847 | 0x8848 => labels(&mut left, &mut stack)?,
+        0x8847 | 0x8848 => labels(&mut left, &mut link.stack)?,
         other => other,
     };
-    let (ip, upper) = match kind {
+    Ok((link, kind, left))
+}
+
+fn packet(kind: u16, left: Left<'_>) -> Result<Packet<'_>, Ignored> {
+    let (ip, payload) = match kind {
         0x0800 => ipv4(left)?,
         0x86dd => ipv6(left)?,
         _ => return Err(NotIp),
     };
-    let (source_port, destination_port, tcp_flags) = match upper {
-        Some(upper) => transport(ip.protocol, upper)?,
-        None => (0, 0, 0),
+    let (source, destination, tcp_flags) = match ip.part {
+        Part::Later => (0, 0, 0),
+        _ => transport(ip.protocol, payload.captured)?,
     };
+    Ok(Packet { ip, ports: (source, destination), tcp_flags, payload })
+}
+
+fn metered(mut link: Link<'_>, packet: Packet<'_>, (kind, segment): Tunnel, ingress: u32) -> Outcome {
+    let Packet { ip, ports, tcp_flags, .. } = packet;
+    let vlan = link.vlans.first().copied().unwrap_or(0);
     let key = FlowKey {
         addresses: ip.addresses,
-        source_port,
-        destination_port,
+        source_port: ports.0,
+        destination_port: ports.1,
         protocol: ip.protocol,
         tos: ip.tos,
-        vlan: vlans.first().copied().unwrap_or(0),
+        vlan: vlan | kind << 12,
         ingress,
     };
     let octets = u32::try_from(ip.octets).map_err(|_| Malformed)?;
-    vlans.resize(2, 0);
-    priorities.resize(2, 0);
-    stack.resize(3, [0; 3]);
+    link.vlans.resize(2, 0);
+    link.priorities.resize(2, 0);
+    link.stack.resize(3, [0; 3]);
+    let (layer2, teid, gre) = inside::exported(kind, segment);
     // The layout that the table of fields promises where all groups are on.
     let row = [
-        &ethernet[..12],
+        &segment.to_be_bytes(),
+        &teid.to_be_bytes(),
+        &layer2.to_be_bytes()[..],
+        &gre.to_be_bytes(),
+        link.macs,
         &ip.label.to_be_bytes(),
         &ip.extensions.to_be_bytes(),
-        &vlans.iter().flat_map(|vlan| vlan.to_be_bytes()).collect::<Vec<_>>(),
-        &priorities,
-        stack.as_flattened(),
-        &[0; 5],
+        &link.vlans.iter().flat_map(|vlan| vlan.to_be_bytes()).collect::<Vec<_>>(),
+        &link.priorities,
+        link.stack.as_flattened(),
+        &[0; 1],
     ]
     .concat();
     Ok(Metered { key, octets, tcp_flags, ttl: ip.ttl, cold: part(&row, 0) })
@@ -141,8 +215,8 @@ fn labels(left: &mut Left<'_>, stack: &mut Vec<[u8; 3]>) -> Result<u16, Ignored>
     Err(NotIp)
 }
 
-/// The header, and the captured part of its payload; no payload behind the header of a later fragment.
-fn ipv4(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
+/// The header, and its payload.
+fn ipv4(left: Left<'_>) -> Result<(Ip, Left<'_>), Ignored> {
     let header: [u8; 20] = *left.captured.first_chunk().ok_or(Truncated)?;
     let length = usize::from(header[0] & 15) * 4;
     let octets = match (be16(&header[2..]), header[9]) {
@@ -156,13 +230,14 @@ fn ipv4(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
     let payload = packet.get(length..).ok_or(Truncated)?;
     let addresses = Addresses::V4 { source: part(&header, 12), destination: part(&header, 16) };
     let (tos, ttl) = (header[1], header[8]);
-    let ip = Ip { addresses, octets, protocol: header[9], tos, ttl, label: 0, extensions: 0 };
-    let first = be16(&header[6..]) << 3 == 0;
-    Ok((ip, first.then_some(payload)))
+    let field = be16(&header[6..]);
+    let part = Part::of(field << 3 != 0, field & 0x2000 != 0);
+    let ip = Ip { addresses, octets, protocol: header[9], tos, ttl, label: 0, extensions: 0, part };
+    Ok((ip, Left { captured: payload, wire: octets - length }))
 }
 
 /// As [`ipv4`].
-fn ipv6(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
+fn ipv6(left: Left<'_>) -> Result<(Ip, Left<'_>), Ignored> {
     let header: [u8; 40] = *left.captured.first_chunk().ok_or(Truncated)?;
     let octets = match (be16(&header[4..]), header[6], &left.captured[40..]) {
         (0, 6, _) => left.wire,
@@ -175,7 +250,16 @@ fn ipv6(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
     let addresses = Addresses::V6 { source: part(&header, 8), destination: part(&header, 24) };
     let tos = header[0] << 4 | header[1] >> 4;
     let label = u32::from_be_bytes(part(&header, 0)) & 0xf_ffff;
-    let mut ip = Ip { addresses, octets, protocol: header[6], tos, ttl: header[7], label, extensions: 0 };
+    let mut ip = Ip {
+        addresses,
+        octets,
+        protocol: header[6],
+        tos,
+        ttl: header[7],
+        label,
+        extensions: 0,
+        part: Part::Whole,
+    };
     let packet = left.captured.get(..octets).unwrap_or(left.captured);
     let mut payload = packet.get(40..).ok_or(Truncated)?;
     let mut walked = 0;
@@ -202,12 +286,17 @@ fn ipv6(left: Left<'_>) -> Result<(Ip, Option<&[u8]>), Ignored> {
             44 => 1 << 4,
             _ => extension(kind),
         };
+        if kind == 44 {
+            ip.part = Part::of(later, start[3] & 1 != 0);
+        }
         if later {
-            return Ok((ip, None));
+            return Ok((ip, Left { captured: payload, wire: 0 }));
         }
     }
     ip.extensions |= extension(ip.protocol);
-    Ok((ip, Some(payload)))
+    // Octets behind the headers: what was captured of the packet ends where it does.
+    let behind = octets - (packet.len() - payload.len());
+    Ok((ip, Left { captured: payload, wire: behind }))
 }
 
 /// Ports, or 0 and the ICMP type and code; and the TCP flags.

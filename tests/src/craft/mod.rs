@@ -23,6 +23,7 @@ pub mod pcapng;
 pub mod pppoe;
 pub mod transport;
 pub mod truth;
+pub mod tunnel;
 mod verdict;
 pub mod vlan;
 

@@ -9,9 +9,10 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, ensure};
 use flowxdp::capture::{Reader, to_ethernet};
 use flowxdp_common::reason::{IGNORED, Ignored};
+use flowxdp_common::tunnel;
 use flowxdp_core::record::{Addresses, FlowKey};
 use flowxdp_fuzz::mutate::{Case, Random};
-use flowxdp_fuzz::outcome::{Metered, Outcome, outcome};
+use flowxdp_fuzz::outcome::{Metered, Outcome, outcome, outcome_inside};
 use flowxdp_fuzz::parser;
 use flowxdp_tests::captures::{self, Directory};
 use flowxdp_tests::compare::{Columns, equal};
@@ -139,13 +140,17 @@ impl Sum {
             max_ttl: Some(ttl),
         };
         self.flows.add(Key { tuple, vlan: None, tos: None }, &sums);
-        self.vlan_flows.add(Key { tuple, vlan: Some(key.vlan), tos: Some(key.tos) }, &sums);
+        self.vlan_flows.add(Key { tuple, vlan: Some(tunnel::vlan(key.vlan)), tos: Some(key.tos) }, &sums);
         Ok(())
     }
 
     fn is(&self, truth: &Truth) -> Result<()> {
         equal(&truth.flows, &self.flows, Columns::ALL)?;
         equal(&truth.vlan_flows, &self.vlan_flows, Columns::ALL)?;
+        self.ignored_are(truth)
+    }
+
+    fn ignored_are(&self, truth: &Truth) -> Result<()> {
         ensure!(self.frames == truth.frames, "{} frames, not {}", self.frames, truth.frames);
         let some = |(_, packets): &(&String, &u64)| **packets > 0;
         let (want, got) = (truth.ignored.iter().filter(some), self.ignored.iter().filter(some));
@@ -160,16 +165,19 @@ fn each_capture_adds_up_to_its_ground_truth() -> Result<()> {
     for Directory { path, captures } in captures::directories()? {
         for capture in &captures {
             failures.check(&capture.name, || {
-                let mut sum = Sum::default();
+                let (mut sum, mut inner) = (Sum::default(), Sum::default());
                 let mut reader = Reader::open(&capture.path)?;
                 let mut octets = Vec::new();
                 while let Some(frame) = reader.next()? {
                     let lengths = to_ethernet(frame.link, frame.data, frame.wire, &mut octets)?;
-                    sum.add(
-                        outcome(&octets, lengths.wire, INGRESS),
-                        frame.time_ns.context("a time out of range")?,
-                    )?;
+                    let time = frame.time_ns.context("a time out of range")?;
+                    sum.add(outcome(&octets, lengths.wire, INGRESS), time)?;
+                    inner.add(outcome_inside(&octets, lengths.wire, INGRESS, &[]), time)?;
                 }
+                if let Some(truth) = &capture.truth.inner {
+                    equal(truth, &inner.flows, Columns::ALL).context("tunnels opened")?;
+                }
+                inner.ignored_are(&capture.truth).context("tunnels opened")?;
                 sum.is(&capture.truth)
             });
         }

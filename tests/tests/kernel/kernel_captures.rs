@@ -35,8 +35,19 @@ fn each(
     options: &[&str],
     check: impl Fn(&Capture, &Replayed, &str, &mut Failures) + Sync,
 ) -> Result<()> {
+    each_of(protocol, options, |_| true, check)
+}
+
+/// The same of the captures that are `wanted`.
+fn each_of(
+    protocol: &str,
+    options: &[&str],
+    wanted: impl Fn(&Capture) -> bool,
+    check: impl Fn(&Capture, &Replayed, &str, &mut Failures) + Sync,
+) -> Result<()> {
     let mut failures = Failures::default();
-    for Directory { path, captures } in captures::directories()? {
+    for Directory { path, mut captures } in captures::directories()? {
+        captures.retain(|capture| wanted(capture));
         failures.merge(in_parallel(&captures, |capture, failures| {
             let name = format!("{} {protocol}", capture.name);
             let replayed = failures.check(&name, || replay(&[&capture.path], protocol, options));
@@ -226,4 +237,70 @@ fn several_files_in_one_call_in_ipfix() -> Result<()> {
 #[test]
 fn several_files_in_one_call_in_v9() -> Result<()> {
     several_files("v9")
+}
+
+/// Captures whose truth has rows for these options: the same rows, and books that balance.
+fn rows_by(protocol: &str, options: &[&str], rows: impl Fn(&Truth) -> Option<&Flows> + Sync) -> Result<()> {
+    let has_rows = |capture: &Capture| rows(&capture.truth).is_some();
+    ensure!(captures::all()?.iter().any(has_rows), "no capture has rows for {options:?}");
+    let all: Vec<&str> = ONE_RECORD.iter().chain(options).copied().collect();
+    each_of(protocol, &all, has_rows, |capture, replayed, name, failures| {
+        let Some(rows) = rows(&capture.truth) else { return };
+        failures.check(&format!("{name}: books"), || octets_are(&capture.truth, rows, replayed));
+        failures.check(&format!("{name}: nfcapd's rows"), || {
+            let read = replayed.nfcapd.clone().clean()?;
+            equal(rows, &Flows::by_tuple(&read), Columns { ttl: false, ..Columns::ALL })
+        });
+        failures.check(&format!("{name}: tshark's rows"), || {
+            let read = tshark::judge(replayed.sniffed.file(), replayed.sniffed.port)?.clean()?;
+            equal(rows, &Flows::by_tuple(&read), Columns::ALL)
+        });
+        failures.check(&format!("{name}: flowxdp collect"), || {
+            let read = collect::judge(&replayed.sniffed.recording.datagrams)?.clean()?;
+            equal(rows, &Flows::by_tuple(&read), Columns::ALL)
+        });
+    })
+}
+
+/// Every packet is exported, and the octets are those of the rows; headers outside of them are counted apart.
+fn octets_are(truth: &Truth, rows: &Flows, replayed: &Replayed) -> Result<()> {
+    let books = &replayed.books;
+    books.all_exported()?;
+    let exported = (books.exported.packets, books.exported.octets);
+    ensure!(exported == rows.totals(), "exported {exported:?}, true {:?}", rows.totals());
+    let outside: u64 = books.interfaces.values().map(|interface| interface.unwrapped.octets).sum();
+    let whole = books.exported.octets + outside;
+    ensure!(
+        whole == truth.metered_octets,
+        "{whole} octets with {outside} outside, not {}",
+        truth.metered_octets
+    );
+    for (reason, packets) in &truth.ignored {
+        let counted = books.ignored.get(reason).map_or(0, |row| row.packets);
+        ensure!(counted == *packets, "{reason}: {counted} packets ignored, true {packets}");
+    }
+    Ok(())
+}
+
+const INNER: [&str; 2] = ["--tunnels", "inner"];
+const JOIN: [&str; 2] = ["--fragments", "join"];
+
+#[test]
+fn packets_in_tunnels_are_metered_by_their_own_header_in_ipfix() -> Result<()> {
+    rows_by("ipfix", &INNER, |truth| truth.inner.as_ref())
+}
+
+#[test]
+fn packets_in_tunnels_are_metered_by_their_own_header_in_v9() -> Result<()> {
+    rows_by("v9", &INNER, |truth| truth.inner.as_ref())
+}
+
+#[test]
+fn fragments_are_joined_in_ipfix() -> Result<()> {
+    rows_by("ipfix", &JOIN, |truth| truth.joined.as_ref())
+}
+
+#[test]
+fn fragments_are_joined_in_v9() -> Result<()> {
+    rows_by("v9", &JOIN, |truth| truth.joined.as_ref())
 }

@@ -15,27 +15,34 @@ use flowxdp_common::names::{PROGRAM, PROGRAM_FRAGS};
 use flowxdp_common::reason::Ignored;
 use flowxdp_common::slot::{FREE, LIVE};
 use flowxdp_common::switch::Switches;
+use flowxdp_common::tunnel;
 use flowxdp_core::metering::retire::Table;
 use flowxdp_core::metering::slots::{FlowCounters, Slot};
 use flowxdp_fuzz::corpus;
 use flowxdp_fuzz::input::Input;
 use flowxdp_fuzz::mutate::{Case, Random};
-use flowxdp_fuzz::outcome::{GROUPS, Metered, Outcome, outcome};
+use flowxdp_fuzz::outcome::{GROUPS, Metered, Outcome, outcome, outcome_inside};
 use flowxdp_tests::craft::catalogue;
 use flowxdp_tests::failures::{Failures, tell};
 
 /// Every program in every way to load it: for replays and for interfaces, with the groups of fields that it
-/// collects.
-const PROGRAMS: [(&str, bool, Groups); 6] = [
-    (PROGRAM, true, GROUPS),
-    (PROGRAM_FRAGS, true, GROUPS),
-    (PROGRAM, false, GROUPS),
-    (PROGRAM_FRAGS, false, GROUPS),
-    (PROGRAM, true, Groups::BASE),
-    (PROGRAM_FRAGS, false, Groups::BASE),
+/// collects, and with tunnels opened.
+const PROGRAMS: [(&str, bool, Groups, bool); 10] = [
+    (PROGRAM, true, GROUPS, false),
+    (PROGRAM_FRAGS, true, GROUPS, false),
+    (PROGRAM, false, GROUPS, false),
+    (PROGRAM_FRAGS, false, GROUPS, false),
+    (PROGRAM, true, Groups::BASE, false),
+    (PROGRAM_FRAGS, false, Groups::BASE, false),
+    (PROGRAM, true, GROUPS, true),
+    (PROGRAM_FRAGS, true, GROUPS, true),
+    (PROGRAM, false, GROUPS, true),
+    (PROGRAM_FRAGS, false, GROUPS, true),
 ];
-/// Instructions that the verifier may look at.
-const VERIFIED: u32 = 200_000;
+/// Instructions that the verifier may look at: a fifth of its limit, and half of it with tunnels opened.
+const VERIFIED: [u32; 2] = [200_000, 500_000];
+/// A UDP port of VXLAN beside its own.
+const VXLAN: u16 = 8472;
 /// Random frames for each program.
 const RANDOM: usize = 20_000;
 /// Octets that surely are in the first buffer of a test run, and may be all that a program takes.
@@ -55,27 +62,33 @@ const TIME: u64 = 1_700_000_000_123_456_789;
 struct Kernel {
     name: &'static str,
     replay: bool,
+    inside: bool,
     loaded: Loaded,
     runner: test_run::Runner,
     before: Row,
 }
 
 impl Kernel {
-    fn new((name, replay, groups): (&'static str, bool, Groups)) -> Result<Self> {
+    fn new((name, replay, groups, inside): (&'static str, bool, Groups, bool)) -> Result<Self> {
         // One flow at a time: a window for each CPU is enough, and it is looked through after each frame.
         let partitions = cpus::possible()?;
         let flows = u64::from(partitions);
+        let vxlan_ports = [VXLAN.into(), 0, 0, 0, 0, 0, 0, 0];
+        let switches = match inside {
+            true => Switches { tunnels: 1, vxlan_ports, ..Switches::DEFAULT },
+            false => Switches::DEFAULT,
+        };
         let mut loaded = load(&TableSize {
             flows_v4: flows,
             flows_v6: flows,
             partitions,
             ring: 1 << 16,
             groups,
-            switches: Switches { replay: replay.into(), ..Switches::DEFAULT },
+            switches: Switches { replay: replay.into(), ..switches },
         })?;
         loaded.rows.insert(if replay { REPLAYED } else { LOOPBACK }, 1, 0)?;
         loaded.program(name)?;
-        Ok(Self { name, replay, loaded, runner: test_run::Runner::default(), before: Row::default() })
+        Ok(Self { name, replay, inside, loaded, runner: test_run::Runner::default(), before: Row::default() })
     }
 
     /// The part of a frame that the program gets, and the host's verdict on it.
@@ -83,13 +96,31 @@ impl Kernel {
         let most = if self.name == PROGRAM { LINEAR } else { test_run::MOST };
         let octets = case.octets.get(..most).unwrap_or(&case.octets);
         if self.replay {
-            return (octets, outcome(octets, case.wire, REPLAYED));
+            return (octets, self.outcome(octets, case.wire, REPLAYED));
         }
         padded.clear();
         padded.extend(octets);
         padded.resize(octets.len().max(LEAST), 0);
         // Nothing tells such a program of a snap length.
-        (padded, outcome(padded, 0, LOOPBACK))
+        (padded, self.outcome(padded, 0, LOOPBACK))
+    }
+
+    /// The host's verdict.
+    fn outcome(&self, octets: &[u8], wire: u32, ingress: u32) -> Outcome {
+        match self.inside {
+            true => outcome_inside(octets, wire, ingress, &[VXLAN]),
+            false => outcome(octets, wire, ingress),
+        }
+    }
+
+    /// Octets outside of the packet that was metered by the header inside a tunnel are counted apart.
+    fn unwrapped(&self, octets: &[u8], wire: u32, expected: Outcome) -> (u64, u64) {
+        match (expected, outcome(octets, wire, 0)) {
+            (Ok(inside), Ok(outside)) if tunnel::kind(inside.key.vlan) != tunnel::NONE => {
+                (1, u64::from(outside.octets - inside.octets))
+            }
+            _ => (0, 0),
+        }
     }
 
     /// Runs the program on one frame, of which nothing is left behind.
@@ -114,6 +145,13 @@ impl Kernel {
             (flows, ignored) => bail!("flows {flows:?}, ignored {ignored:?}"),
         };
         ensure!(seen == (1, counted), "seen {seen:?}, in the flow or ignored {counted} octets");
+        let unwrapped = (
+            now.unwrapped.packets - before.unwrapped.packets,
+            now.unwrapped.octets - before.unwrapped.octets,
+        );
+        let wire = if self.replay { case.wire } else { 0 };
+        let outside = self.unwrapped(octets, wire, expected);
+        ensure!(unwrapped == outside, "unwrapped {unwrapped:?}, not {outside:?}");
         ensure!(got == expected, "the kernel says {got:?}, the host {expected:?}");
         Ok(())
     }
@@ -152,7 +190,7 @@ fn drain<T: Table>(table: &mut T) -> Vec<(FlowCounters, Vec<u8>)> {
 fn all(cases: &[(String, Case)]) -> Result<()> {
     let mut failures = Failures::default();
     for load in PROGRAMS {
-        let (name, replay, groups) = load;
+        let (name, replay, groups, inside) = load;
         let mut kernel = Kernel::new(load)?;
         let mut differences = 0;
         for (story, case) in cases {
@@ -161,14 +199,14 @@ fn all(cases: &[(String, Case)]) -> Result<()> {
                 if differences <= SHOWN {
                     let hex: String = case.octets.iter().map(|octet| format!("{octet:02x}")).collect();
                     let told = format!("{error:#}; {} octets on the wire: {hex}", case.wire);
-                    failures
-                        .check(&format!("{name}, replay {replay}, {groups:?}, {story}"), || -> Result<()> {
-                            bail!(told)
-                        });
+                    failures.check(
+                        &format!("{name}, replay {replay}, {groups:?}, inside {inside}, {story}"),
+                        || -> Result<()> { bail!(told) },
+                    );
                 }
             }
         }
-        failures.check(&format!("{name}, replay {replay}, {groups:?}"), || {
+        failures.check(&format!("{name}, replay {replay}, {groups:?}, inside {inside}"), || {
             ensure!(differences == 0, "{differences} of {} frames get another answer", cases.len());
             Ok(())
         });
@@ -180,12 +218,13 @@ fn all(cases: &[(String, Case)]) -> Result<()> {
 #[test]
 fn the_verifier_is_done_early() -> Result<()> {
     for load in PROGRAMS {
-        let (name, replay, groups) = load;
+        let (name, replay, groups, inside) = load;
         let info = Kernel::new(load)?.loaded.program(name)?.info()?;
         let count = info.verified_instruction_count().context("the kernel does not tell")?;
-        let told = format!("{name}, replay {replay}, {groups:?}: {count} instructions verified");
+        let told =
+            format!("{name}, replay {replay}, {groups:?}, inside {inside}: {count} instructions verified");
         tell(&told);
-        ensure!(count < VERIFIED, told);
+        ensure!(count < VERIFIED[usize::from(inside)], told);
     }
     Ok(())
 }

@@ -86,6 +86,9 @@ and \"seen\" counts each packet by the same rule.
   so they stand in no term of the equation: `inherited_exported` of them went out, `inherited_lost` were given up.
 - Under `interfaces`, `hook` says how the interface is metered now: `native`, `generic`, `tcx` or `clsact`
   ([interfaces](interfaces.md)).
+- Under `interfaces`, `unwrapped` has the packets that were metered by the header inside a [tunnel](tunnels.md), and the
+  octets of the headers outside; `forgotten_fragments` the first fragments that fell out of the table of fragments. Both
+  stand beside the equation: their packets are in its terms already.
 - `names`, where names are collected, has the first packets of flows: offered = inspected + waiting + skipped (by
   reason), in packets and frames' octets since the agent's start. Each of these packets is metered, and in the terms
   above, whether it was inspected or not: [names](names.md).

@@ -13,7 +13,7 @@ use crate::record::{FlowRecord, row};
 
 /// All elements, in the order of the templates' fields.
 #[rustfmt::skip]
-pub const ELEMENTS: [Element; 49] = [
+pub const ELEMENTS: [Element; 52] = [
     row(8, "sourceIPv4Address", Ipv4Address, Row(row::SOURCE_IPV4),
         "Source address.").within(Within::Ipv4).key(Key::FlowsOnly),
     row(12, "destinationIPv4Address", Ipv4Address, Row(row::DESTINATION_IPV4),
@@ -104,6 +104,12 @@ pub const ELEMENTS: [Element; 49] = [
         "The second entry of the stack; 0 for none.").of(Of::Flows),
     row(72, "mplsLabelStackSection3", OctetArray, Source::Cold(Cold::Label3),
         "The third entry of the stack; 0 for none.").of(Of::Flows),
+    row(351, "layer2SegmentId", Unsigned64, Source::Cold(Cold::Layer2SegmentId),
+        "Segment of the innermost opened tunnel: 1 in the highest octet and the VNI for VXLAN, 2 and the upper 24 bits of the key for NVGRE (RFC 7637); 0 for none and for any other tunnel. Part of the flow key.").of(Of::Flows).key(Key::FlowsOnly),
+    row(507, "gtpuTEid", Unsigned32, Source::Cold(Cold::GtpuTeid),
+        "Tunnel endpoint identifier, where the innermost opened tunnel is GTP-U; else 0. Part of the flow key.").of(Of::Flows).key(Key::FlowsOnly),
+    row(296, "greKey", Unsigned32, Source::Cold(Cold::GreKey),
+        "Key, where the innermost opened tunnel is GRE; 0 for none and without one. Part of the flow key.").of(Of::Flows).key(Key::FlowsOnly),
     row(95, "applicationId", OctetArray, Source::Application,
         "Application by the messages of either direction (RFC 6759): engine 3, IANA-L4, and the well-known port of the service, or engine 6, user-defined, where it has none; options data have the names. 0 where no known protocol was seen.").of(Of::Flows),
     row(188, "tlsServerName", String, Source::Text(Text::Server),

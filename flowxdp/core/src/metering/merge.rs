@@ -5,7 +5,7 @@
 
 mod sketch;
 
-use std::{collections::HashMap, hash::BuildHasher, ops::Range};
+use std::{collections::HashMap, ops::Range};
 
 use flowxdp_common::{
     field::{self, Groups},
@@ -19,7 +19,7 @@ use crate::{
     clock::WallClock,
     metering::deliveries::SlotRef,
     metering::retire::Turn,
-    metering::slots::{FlowCounters, SlotFlow},
+    metering::slots::{self, FlowCounters, SlotFlow},
     record::{DeliveryId, EndReason, Flow, FlowKey, FlowRecord, Total},
 };
 
@@ -31,6 +31,8 @@ struct Entry {
     slot: Option<SlotRef>,
     /// Where in its partition the first of its slots was found.
     offset: usize,
+    /// The part of its key that is in the cold slot.
+    segment: u32,
 }
 
 /// Joins the parts that one sweep retires.
@@ -95,7 +97,8 @@ impl Merge {
 
     /// Takes an entry of its own.
     fn add(&mut self, offset: usize, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) {
-        self.entries.push(Entry { counters: *flow.counters, reason, slot, offset });
+        let segment = flow.segment(self.groups);
+        self.entries.push(Entry { counters: *flow.counters, reason, slot, offset, segment });
         if self.width > 0 {
             self.cold.extend_from_slice(flow.cold);
             self.cold.resize(self.entries.len() * self.width, 0);
@@ -103,7 +106,7 @@ impl Merge {
     }
 
     fn enter(&mut self, offset: usize, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) {
-        let hash = self.hasher.hash_one(flow.key);
+        let hash = self.hash(flow);
         if self.absorb(hash, flow, reason, slot) {
             return;
         }
@@ -116,12 +119,17 @@ impl Merge {
     /// Adds a part to the parts that [`Merge::push`] took of its flow; `false` if there are none.
     #[inline]
     pub fn join(&mut self, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) -> bool {
-        self.keys.may_have(&flow.key) && self.absorb(self.hasher.hash_one(flow.key), flow, reason, slot)
+        self.keys.may_have(&flow.key) && self.absorb(self.hash(flow), flow, reason, slot)
+    }
+
+    fn hash(&self, flow: &SlotFlow<'_>) -> u64 {
+        slots::hash(&self.hasher, flow.key, flow.segment(self.groups))
     }
 
     fn absorb(&mut self, hash: u64, flow: &SlotFlow<'_>, reason: EndReason, slot: Option<SlotRef>) -> bool {
         let Self { entries, places, more, groups, width, cold, .. } = self;
-        let is_it = |&place: &usize| key(entries, place) == Some(&flow.key);
+        let segment = flow.segment(*groups);
+        let is_it = |&place: &usize| key(entries, place) == Some((&flow.key, segment));
         let Some(&place) = places.find(hash, is_it) else { return false };
         let Some(known) = entries.get_mut(place) else { return false };
         if let Some(row) = cold.get_mut(row(*width, place)).filter(|row| !row.is_empty()) {
@@ -177,7 +185,7 @@ impl Merge {
                 }
                 continue;
             }
-            let hash = self.hasher.hash_one(entry.counters.key);
+            let hash = slots::hash(&self.hasher, entry.counters.key, entry.segment);
             self.entries.swap(kept, place);
             self.cold.copy_within(cold, kept * self.width);
             if let Some(further) = further {
@@ -197,12 +205,12 @@ const fn row(width: usize, place: usize) -> Range<usize> {
     place * width..(place + 1) * width
 }
 
-fn key(entries: &[Entry], place: usize) -> Option<&FlowKey> {
-    entries.get(place).map(|entry| &entry.counters.key)
+fn key(entries: &[Entry], place: usize) -> Option<(&FlowKey, u32)> {
+    entries.get(place).map(|entry| (&entry.counters.key, entry.segment))
 }
 
 fn rehash(entries: &[Entry], hasher: &RandomState, place: usize) -> u64 {
-    key(entries, place).map_or(0, |key| hasher.hash_one(key))
+    key(entries, place).map_or(0, |(key, segment)| slots::hash(hasher, key, segment))
 }
 
 /// The record of these counters, whose slots the delivery stands for.

@@ -1,12 +1,14 @@
 //! From the bytes of a slot, or of an overflow event, to the counters of a flow.
 
+use std::hash::{BuildHasher, Hash};
+
 use bytemuck::Pod;
 use flowxdp_common::{
     field::{self, ColdRow, Groups},
     key::{FLOW, KeyTail, KeyV4, KeyV6, SpillKey},
     overflow::Event,
     slot::{LIVE, SlotV4, SlotV6, SpillSlot},
-    slot_counters, table,
+    slot_counters, table, tunnel,
 };
 
 use crate::{
@@ -75,6 +77,23 @@ impl std::ops::Deref for SlotFlow<'_> {
     fn deref(&self) -> &FlowCounters {
         self.counters
     }
+}
+
+impl SlotFlow<'_> {
+    /// The part of the flow's key that is in its cold slot, which is laid out for `groups`.
+    pub fn segment(&self, groups: Groups) -> u32 {
+        segment(self.key.vlan, groups, self.cold)
+    }
+}
+
+/// The segment of the tunnel that a flow with this VLAN word was in; 0 for a flow in none.
+pub(crate) fn segment(vlan: u16, groups: Groups, cold: &[u8]) -> u32 {
+    if tunnel::kind(vlan) == tunnel::NONE { 0 } else { field::segment(groups, cold) }
+}
+
+/// The hash of a key, and of a segment where there is one.
+pub(crate) fn hash(hasher: &impl BuildHasher, key: impl Hash, segment: u32) -> u64 {
+    if segment == 0 { hasher.hash_one(key) } else { hasher.hash_one((key, segment)) }
 }
 
 /// Counters without cold fields.

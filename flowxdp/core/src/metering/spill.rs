@@ -9,16 +9,14 @@
 //!
 //! [`Spill::recover`] undoes a step 2 that was not followed by step 3: the event is still in the ring.
 
-use std::{
-    hash::BuildHasher,
-    sync::atomic::{Ordering, compiler_fence},
-};
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use flowxdp_common::{
     field::{self, Groups, WIDEST},
     key::{BY_VERSION, FLOW, SpillKey},
     overflow::Intent,
     slot::{FREE, LIVE, SpillSlot},
+    tunnel,
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -175,7 +173,7 @@ impl Spill {
     ) -> bool {
         for key in aggregate::keys(&packet.key) {
             let packet = SpillSlot { key, ..*packet };
-            let known = self.find(table, &key);
+            let known = self.find(table, &key, slots::segment(key.rest.vlan, table.groups(), cold));
             let kept = if key.level == FLOW { self.reserve } else { 0 };
             if let Some(index) = known.or_else(|| self.vacant(level(&key), kept)) {
                 // An aggregate has no facts of one packet.
@@ -195,9 +193,16 @@ impl Spill {
     /// aggregated with the flows that fill the tables. An eighth of the slots is reserved for such flows,
     /// half of that for flows whose last record ended by the active timeout and that therefore surely
     /// continue.
-    pub fn keep<T: SpillTable>(&mut self, table: &mut T, flow: &FlowKey, now: u64, ended: EndReason) {
+    /// `segment` is the flow's tunnel's.
+    pub fn keep<T: SpillTable>(
+        &mut self,
+        table: &mut T,
+        (flow, segment): (&FlowKey, u32),
+        now: u64,
+        ended: EndReason,
+    ) {
         let key = slots::spill_key(flow);
-        if self.find(table, &key).is_some() {
+        if self.find(table, &key, segment).is_some() {
             return;
         }
         let kept = if ended == EndReason::ActiveTimeout { 0 } else { self.reserve / 2 };
@@ -205,7 +210,7 @@ impl Spill {
         // As one that goes on it may be idle for longer than others.
         let times = SpillSlot { first: now.saturating_sub(1), last: now, ..SpillSlot::default() };
         let extremes = SpillSlot { length_min: u16::MAX, ttl_min: u8::MAX, ..times };
-        self.open(table, index, &SpillSlot { key, ..extremes }, &[]);
+        self.open(table, index, &SpillSlot { key, ..extremes }, &segment.to_be_bytes());
     }
 
     fn add<T: SpillTable>(
@@ -264,7 +269,7 @@ impl Spill {
         self.spare(table);
         let marked = self.retirement.mark_first(table, self.end, now, timeouts, forced, room);
         for index in self.retirement.last(marked) {
-            let hash = hash(&self.hasher, &table.key(index));
+            let hash = hash(&self.hasher, table, index);
             if let Ok(entry) = self.live.find_entry(hash, |&live| live as usize == index) {
                 entry.remove();
             }
@@ -295,12 +300,16 @@ impl Spill {
     fn spare<T: SpillTable>(&mut self, table: &T) {
         let scarce = self.room[WHOLE].saturating_sub(self.used[WHOLE]) < VERSIONS.len();
         let versions = VERSIONS.iter().filter(|_| scarce);
-        let live = versions.filter_map(|&version| self.find(table, &aggregate::by_version(version)));
+        let live = versions.filter_map(|&version| self.find(table, &aggregate::by_version(version), 0));
         self.retirement.spared = live.map(|index| index as usize).collect();
     }
 
-    fn find<T: SpillTable>(&self, table: &T, key: &SpillKey) -> Option<u32> {
-        self.live.find(hash(&self.hasher, key), |&index| table.key(index as usize) == *key).copied()
+    fn find<T: SpillTable>(&self, table: &T, key: &SpillKey, segment: u32) -> Option<u32> {
+        let is_it = |&index: &u32| {
+            let index = index as usize;
+            table.key(index) == *key && segment_of(table, index, key) == segment
+        };
+        self.live.find(slots::hash(&self.hasher, words(key), segment), is_it).copied()
     }
 
     /// A free slot for a flow or aggregate of this level, if more than so many are.
@@ -314,13 +323,27 @@ impl Spill {
         }
         self.end = self.end.max(index as usize + 1);
         let Self { hasher, live, .. } = self;
-        let hash_of = |index: &u32| hash(hasher, &table.key(*index as usize));
+        let hash_of = |index: &u32| hash(hasher, table, *index as usize);
         live.insert_unique(hash_of(&index), index, hash_of);
     }
 }
 
-fn hash(hasher: &RandomState, key: &SpillKey) -> u64 {
-    hasher.hash_one(bytemuck::cast::<SpillKey, [u64; 6]>(*key))
+fn words(key: &SpillKey) -> [u64; 6] {
+    bytemuck::cast(*key)
+}
+
+/// The hash of a slot's flow.
+fn hash<T: SpillTable>(hasher: &RandomState, table: &T, index: usize) -> u64 {
+    let key = table.key(index);
+    slots::hash(hasher, words(&key), segment_of(table, index, &key))
+}
+
+/// The part of a slot's key that is in its cold slot.
+fn segment_of<T: SpillTable>(table: &T, index: usize, key: &SpillKey) -> u32 {
+    if tunnel::kind(key.rest.vlan) == tunnel::NONE {
+        return 0;
+    }
+    slots::segment(key.rest.vlan, table.groups(), table.cold(index, &mut [0; WIDEST]))
 }
 
 /// Notes a slot's change before it is made. The armed word is down while the others do not belong together.

@@ -32,7 +32,8 @@ pub struct FlowKey {
     pub protocol: u8,
     /// Type of service or traffic class.
     pub tos: u8,
-    /// Outer VLAN identifier, 0 for none.
+    /// Outer VLAN identifier, 0 for none. In a slot's key the kind of its tunnel stands above its 12 bits: see
+    /// [`flowxdp_common::tunnel`].
     pub vlan: u16,
     /// ifIndex of the ingress interface.
     pub ingress: u32,

@@ -183,7 +183,7 @@ fn events_say_the_groups_of_their_cold_fields() {
     assert_eq!((packet.packets, &row[..24]), (1, &cold(5, 0x40)[..]));
     // Another configuration's: fields that both have.
     let (_, row) = slots::event_octets(&octets, Groups::BASE.with(Group::Ipv6)).expect("an event");
-    assert_eq!((row[7], row[8..] == [0; 32]), (0x40, true));
+    assert_eq!((row[7], row[8..].iter().all(|octet| *octet == 0)), (0x40, true));
     assert!(slots::event_octets(&octets[..80], GROUPS).is_none());
     assert!(slots::event_octets(&octets[..64], GROUPS).is_none());
 }
@@ -248,9 +248,9 @@ fn a_flow_that_goes_on_is_kept_apart_from_a_flood() {
     let flood = in_table(&memory);
     let flow = slots::flow_key(&slots::event(&to(1, 7000, 6)).expect("an event").key);
     let other = FlowKey { destination_port: 7001, ..flow };
-    spill.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
-    spill.keep(&mut memory, &flow, 2 * SECOND, EndReason::ActiveTimeout);
-    spill.keep(&mut memory, &other, 2 * SECOND, EndReason::LackOfResources);
+    spill.keep(&mut memory, (&flow, 0), 2 * SECOND, EndReason::ActiveTimeout);
+    spill.keep(&mut memory, (&flow, 0), 2 * SECOND, EndReason::ActiveTimeout);
+    spill.keep(&mut memory, (&other, 0), 2 * SECOND, EndReason::LackOfResources);
     assert_eq!(in_table(&memory), flood, "nothing of it is in the books");
     for time in [3, 4] {
         let mut packet = to(1, 7000, 6);
@@ -463,7 +463,7 @@ fn death_at_every_word_of_an_event() {
             if kept {
                 spill.keep(
                     &mut memory,
-                    &slots::flow_key(&slots::event(&packet).expect("one").key),
+                    (&slots::flow_key(&slots::event(&packet).expect("one").key), 0),
                     SECOND,
                     EndReason::ActiveTimeout,
                 );

@@ -3,7 +3,10 @@
 use std::io::{self, BufWriter, Stdout, Write};
 
 use flowxdp_common::{observation::Observation, reason::NotReplayed};
-use flowxdp_ebpf::{frame::Slice, observe::observe};
+use flowxdp_ebpf::{
+    frame::Slice,
+    observe::{observe, observe_inside},
+};
 
 use super::{
     Options,
@@ -14,6 +17,7 @@ use super::{
 };
 use crate::{
     capture::{CaptureError, CaptureFile, Frame, Reader, to_ethernet},
+    config::Tunnels,
     names::{Namer, Said},
     output,
 };
@@ -30,6 +34,8 @@ struct Explaining {
     namer: Option<Namer>,
     /// Packets that say a name are explained, and no others.
     said_alone: bool,
+    /// Further ports of VXLAN where tunnels are opened.
+    inside: Option<Vec<u16>>,
     json: bool,
     /// Several files are explained, so that each line names its own.
     several: bool,
@@ -49,6 +55,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         filter: Filter::new(&options.filtering),
         namer: options.names.then(Namer::default),
         said_alone: options.names && !options.filtering.chooses(),
+        inside: (options.tunnels == Tunnels::Inner).then(|| options.vxlan_ports.clone()),
         json: options.json,
         several: options.file.len() > 1,
         out: BufWriter::new(io::stdout()),
@@ -112,7 +119,11 @@ impl Explaining {
             }
         };
         let mut observation = Observation::default();
-        observe(&Slice::new(&self.ethernet, lengths.wire), &mut observation);
+        let octets = Slice::new(&self.ethernet, lengths.wire);
+        match &self.inside {
+            Some(ports) => observe_inside(&octets, ports, &mut observation),
+            None => observe(&octets, &mut observation),
+        }
         self.tally.add(observation.verdict, 1);
         let now = frame.time_ns.unwrap_or(0) / 1_000_000;
         let said = self.namer.as_mut().and_then(|namer| namer.packet(&self.ethernet, &observation, now));

@@ -39,6 +39,10 @@ pub(super) fn cause(observation: &Observation, step: &Step, link: Link) -> Strin
         Layer::Ipv6 => ipv6(observation, step),
         Layer::Extension => "more than 8 extension headers".to_owned(),
         Layer::Transport => "no reason given".to_owned(),
+        // No tunnel makes a packet ignored.
+        Layer::Gre | Layer::Vxlan | Layer::Geneve | Layer::Gtp | Layer::GtpExtension => {
+            "no reason given".to_owned()
+        }
     }
 }
 
@@ -116,9 +120,9 @@ fn needed(step: &Step, layer: Layer) -> u32 {
     let [first, units, ..] = step.octets.map(u32::from);
     match layer {
         Layer::Ethernet => 14,
-        Layer::Tag | Layer::Label => 4,
-        Layer::Pppoe => 8,
-        Layer::Version => 1,
+        Layer::Tag | Layer::Label | Layer::Gre => 4,
+        Layer::Pppoe | Layer::Vxlan | Layer::Geneve | Layer::Gtp => 8,
+        Layer::Version | Layer::GtpExtension => 1,
         Layer::Ipv4 if step.was_read != 0 => (first & 0x0f) * 4,
         Layer::Ipv4 => 20,
         Layer::Ipv6 => 40,

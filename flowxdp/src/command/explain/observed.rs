@@ -1,5 +1,7 @@
 //! An observation in words: each header that was read, and where it stands.
 
+use std::cmp::Ordering;
+
 use flowxdp_common::observation::{Observation, Step, has_ports};
 use flowxdp_ebpf::layer::Layer;
 
@@ -69,6 +71,11 @@ pub(super) fn kind(step: &Step) -> &'static str {
         Some(Layer::Ipv6) => "IPv6",
         Some(Layer::Extension) => "IPv6 extension",
         Some(Layer::Transport) => "transport",
+        Some(Layer::Gre) => "GRE",
+        Some(Layer::Vxlan) => "VXLAN",
+        Some(Layer::Geneve) => "Geneve",
+        Some(Layer::Gtp) => "GTP-U",
+        Some(Layer::GtpExtension) => "GTP-U extension",
         None => "header",
     }
 }
@@ -100,13 +107,38 @@ pub(super) fn read(observation: &Observation, step: &Step, link: Link) -> Option
         Layer::Pppoe => format!("PPPoE session 0x{:04x}", be16(step, 2)),
         Layer::Label => format!("MPLS label {}", label(step)),
         Layer::Version => return None,
-        Layer::Ipv4 | Layer::Ipv6 => {
-            let (source, destination) = addresses(observation)?;
-            format!("{} {source} to {destination}", kind(step))
-        }
+        Layer::Ipv4 | Layer::Ipv6 => match depth(observation, step).cmp(&observation.tunnels) {
+            Ordering::Less => kind(step).to_owned(),
+            Ordering::Equal => {
+                let (source, destination) = addresses(observation)?;
+                format!("{} {source} to {destination}", kind(step))
+            }
+            Ordering::Greater => format!("{} not to be metered", kind(step)),
+        },
         Layer::Extension => names::protocol(step.kind),
-        Layer::Transport => transport(observation, step),
+        Layer::Transport if depth(observation, step) == observation.tunnels => transport(observation, step),
+        Layer::Transport => names::protocol(step.kind),
+        Layer::Gre if be16(step, 0) & GRE_KEY != 0 => "GRE with a key".to_owned(),
+        Layer::Vxlan | Layer::Geneve => format!("{} {}", kind(step), be32(step) >> 8),
+        Layer::Gtp => format!("GTP-U {}", be32(step)),
+        Layer::Gre | Layer::GtpExtension => kind(step).to_owned(),
     })
+}
+
+/// The bit of a GRE header that announces a key.
+const GRE_KEY: u16 = 0x2000;
+
+/// The second four octets of a header, in network byte order.
+fn be32(step: &Step) -> u32 {
+    let [_, _, _, _, octets @ ..] = step.octets;
+    u32::from_be_bytes(octets)
+}
+
+/// Tunnels around an IP header, or around the headers behind it.
+fn depth(observation: &Observation, step: &Step) -> u8 {
+    let is_ip = |step: &&Step| matches!(Layer::of(step.layer), Some(Layer::Ipv4 | Layer::Ipv6));
+    let headers = observation.steps().iter().filter(is_ip).filter(|other| other.at <= step.at);
+    u8::try_from(headers.count().saturating_sub(1)).unwrap_or(u8::MAX)
 }
 
 fn ethernet(step: &Step, link: Link) -> String {

@@ -106,7 +106,7 @@ fn every_key_of_run_is_a_change_or_a_refusal() {
     let other = |key: &Key, config: &Config| -> Option<&'static str> {
         let texts = ["7", "7s", "true", "v9", "generic", "balance", "/other", "name.example", "mac", "eth7"];
         let peer = "0909090909090909090909090909090909090909090909090909090909090909";
-        texts.into_iter().chain([peer, "tcp.idle=7s", "sampler"]).find(|text| {
+        texts.into_iter().chain([peer, "tcp.idle=7s", "sampler", "inner", "join"]).find(|text| {
             let mut new = config.clone();
             key.set(&mut new, &[text.into()]).is_empty() && key.get(&new) != key.get(config)
         })

@@ -5,7 +5,7 @@ use flowxdp_common::{
     copy::CLASSES,
     field::{self, Group, Groups},
     slot::WINDOW,
-    switch::{Dimensions, SEED_WORDS, Switches},
+    switch::{Dimensions, SEED_WORDS, Switches, WALK_CANDIDATES, WALK_OUTER, WALK_REPLAY},
 };
 
 /// Octets of the smallest ring buffer: a page of the largest that kernels have.
@@ -125,7 +125,17 @@ impl TableSize {
             cold_offsets: cold_offsets(groups),
             cold_words: self.cold_words(),
             groups: groups.bits(),
+            walk: walk(&self.switches),
         })
+    }
+}
+
+/// The way of the parser: one constant, so that the default program reads no other.
+const fn walk(switches: &Switches) -> u32 {
+    match switches {
+        Switches { tunnels: 0, fragment_sets: 0, replay: 0, .. } => WALK_OUTER,
+        Switches { tunnels: 0, fragment_sets: 0, .. } => WALK_REPLAY,
+        _ => WALK_CANDIDATES,
     }
 }
 

@@ -4,12 +4,13 @@
 //! and of draining tables until the sweep has ended, and flows met on two CPUs until the sweep passed their
 //! window of slots.
 
+use flowxdp_common::field::Groups;
 use flowxdp_core::{
     clock::WallClock,
     metering::deliveries::{Place, SlotRef},
     metering::merge::{self, Merge},
     metering::retire::{Retirement, Table, Then},
-    metering::slots::{FlowCounters, SlotFlow},
+    metering::slots::SlotFlow,
     record::{DeliveryId, EndReason, FlowKey, FlowRecord},
 };
 
@@ -48,14 +49,16 @@ impl<S: FnMut(FlowRecord, &[u8])> Out<S> {
 /// Flows that go on while others fill the tables.
 struct Lasting {
     aging: bool,
-    flows: Vec<(FlowKey, EndReason)>,
+    /// Keys, with the segments of their tunnels.
+    flows: Vec<((FlowKey, u32), EndReason)>,
+    groups: Groups,
 }
 
 impl Lasting {
-    fn note(&mut self, part: &FlowCounters, reason: EndReason) {
+    fn note(&mut self, part: &SlotFlow<'_>, reason: EndReason) {
         let early = reason == EndReason::LackOfResources && part.last > part.first;
         if self.aging && (early || reason == EndReason::ActiveTimeout) {
-            self.flows.push((part.key, reason));
+            self.flows.push(((part.key, part.segment(self.groups)), reason));
         }
     }
 }
@@ -79,7 +82,8 @@ impl Meter {
         for draining in &mut self.draining {
             draining.collect(then, |slot, flow, end| merge.push(flow, end, slot));
         }
-        let mut lasting = Lasting { aging: self.watch.is_aging(), flows: Vec::new() };
+        let groups = loaded.size.groups.with_cold_fields();
+        let mut lasting = Lasting { aging: self.watch.is_aging(), flows: Vec::new(), groups };
         let mut done = Vec::new();
         self.spill.collect(&mut loaded.spill, |index, flow, reason| {
             lasting.note(&flow, reason);
@@ -110,7 +114,9 @@ impl Meter {
         };
         v6.collect(merge, across_cpus, &mut lasting, out);
         merge.drain(|flow, reason, slots| out.record(&flow, reason, slots));
-        lasting.flows.iter().for_each(|(flow, ended)| self.spill.keep(&mut loaded.spill, flow, now, *ended));
+        for ((flow, segment), ended) in &lasting.flows {
+            self.spill.keep(&mut loaded.spill, (flow, *segment), now, *ended);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod mpls;
 mod pppoe;
 mod times;
 mod transports;
+mod tunnels;
 
 use super::CaptureFile;
 
@@ -26,6 +27,7 @@ pub fn catalogue() -> Vec<CaptureFile> {
         ipv6::file(),
         fragments::file(),
         transports::file(),
+        tunnels::file(),
         cut::file(),
         jumbo::file(),
         jumbo::chains(),
