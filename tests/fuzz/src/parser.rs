@@ -1,5 +1,7 @@
 //! The target `parser`: any octets as a frame.
 
+mod chosen;
+
 use flowxdp_common::{
     observation::{METERED, Observation, STEPS, Step},
     reason::Ignored,
@@ -50,6 +52,8 @@ pub fn check(octets: &[u8], wire: u32, cut: usize) {
     }
     observed(octets, wire, whole);
     inside(octets, wire, whole);
+    chosen::homes(&Slice::new(octets, wire), u64::from(INGRESS));
+    chosen::first(&Slice::new(octets, wire), whole);
     let fewer = outcome(&octets[..cut], wire, INGRESS);
     assert!(may_become(whole, fewer), "cut to {cut} octets, {whole:?} became {fewer:?}");
 }
