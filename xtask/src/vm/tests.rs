@@ -27,13 +27,15 @@ const HELPER: &str = "flowxdp-confined";
 
 /// The few for every day: verifier load and refusals, exactness, restarts, CPUs, real drivers. A module and, where not
 /// all of its tests run, words of those that do. None of them calls the largest judge.
-const SHORT: [(&str, &[&str]); 12] = [
+const SHORT: [(&str, &[&str]); 14] = [
     ("kernel_cpus", &["every_cpu", "begins_to_receive", "withdrawn"]),
     (
         "kernel_errors",
         &["interface", "privilege", "xdp_program", "native_mode", "ethernet", "same_packets", "of_memory"],
     ),
     ("kernel_explain", &["every_hook_gives"]),
+    ("kernel_hooks", &["a_device_without"]),
+    ("kernel_inspect", &["first_packets_of_each"]),
     ("kernel_live", &["interfaces_are_told_apart", "too_small", "sigint"]),
     ("kernel_parser", &[]),
     ("kernel_pins", &["a_stop_that_keeps"]),
