@@ -37,7 +37,7 @@ const SHORT: [(&str, &[&str]); 14] = [
     ("kernel_hooks", &["a_device_without"]),
     ("kernel_inspect", &["first_packets_of_each"]),
     ("kernel_live", &["interfaces_are_told_apart", "too_small", "sigint"]),
-    ("kernel_parser", &[]),
+    ("kernel_parser", &["verifier", "crafted"]),
     ("kernel_pins", &["a_stop_that_keeps"]),
     ("kernel_status", &[]),
     ("kernel_tap", &["all_are_taps"]),
