@@ -2,7 +2,7 @@
 //!
 //! A packet's way: [`frame`] reads its octets, [`walk`] goes from header to header with one file of
 //! [`parse`] for each, and ends in a [`verdict::Verdict`]: a flow key with the packet's facts, or the
-//! reason why it is not metered. Where tunnels are opened, [`candidate`] goes on to the packets inside. [`detail`]
+//! reason why it is not metered. Where tunnels are opened, [`candidate`] continues with the packets inside. [`detail`]
 //! collects the facts of groups of fields beyond the key, and [`observe`] the headers read for `explain`; [`first`]
 //! chooses packets for the inspector of names. [`hash`] then gives the key its place in the flow table. Table, time and counters
 //! exist in the kernel only and are in `main.rs`.

@@ -1,7 +1,7 @@
 //! The meter where tunnels are opened or fragments joined.
 //!
 //! A packet that is neither in a tunnel nor a fragment is metered at once, as elsewhere. Any other one becomes the
-//! candidate in this CPU's memory, and a function of its own goes on with it: so each has the stack for itself.
+//! candidate in this CPU's memory, and functions of their own continue with it: so each has the stack for itself.
 
 use aya_ebpf::programs::{TcContext, XdpContext};
 use flowxdp_common::reason::Ignored;

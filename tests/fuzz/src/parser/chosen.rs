@@ -20,10 +20,11 @@ const SEEDS: [[u64; SEED_WORDS]; 3] =
 
 /// A home slot lies in the table, whatever the key and the seed.
 pub(super) fn homes(frame: &Slice<'_>, ingress: u64) {
+    let verdict = walk::verdict(frame);
     for (seed, homes) in SEEDS.iter().flat_map(|seed| HOMES.map(|homes| (seed, homes))) {
-        let home = match walk::verdict(frame) {
-            Verdict::V4(words, _) => hash::home_v4(&words, ingress, seed, homes),
-            Verdict::V6(words, _) => hash::home_v6(&words, ingress, seed, homes),
+        let home = match &verdict {
+            Verdict::V4(words, _) => hash::home_v4(words, ingress, seed, homes),
+            Verdict::V6(words, _) => hash::home_v6(words, ingress, seed, homes),
             Verdict::Ignored(_) => return,
         };
         assert!(home < homes, "home {home} of {homes}");
